@@ -1,0 +1,88 @@
+"""Weights & Biases: the logger, and the pictures and the artifact of a run. The only file that imports wandb."""
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import wandb
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from uap.attack import UniversalAttack
+from uap.callbacks.figures import amplified
+from uap.callbacks.pictures import Example, examples, perturbation_picture
+from uap.labels import IGNORE, LabelTable
+
+RUN_ID = "wandb_id.txt"
+"""The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
+
+
+def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
+    """Return the logger of a run: online where there is a login, else offline and without a question."""
+    kept = folder / RUN_ID
+    run_id = kept.read_text().strip() if resume and kept.exists() else uuid.uuid4().hex[:8]
+    if rank_zero_only.rank == 0:
+        kept.write_text(run_id + "\n")
+    mode = os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline")
+    return WandbLogger(project="uap", name=name, save_dir=str(folder), id=run_id, mode=mode)
+
+
+def _has_login() -> bool:
+    return bool(os.environ.get("WANDB_API_KEY") or wandb.setup().settings.api_key)
+
+
+class Dashboard(Callback):
+    """Logs to W&B at the end of a run: examples with masks as layers, the perturbation, and its file as an artifact."""
+
+    def __init__(self, images: int = 4) -> None:
+        """Log `images` examples."""
+        self.images = images
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say which end of each curve is the good one."""
+        for logger in _loggers(trainer):
+            for pattern, summary in {"*/success_rate": "max", "*/hidden": "max", "*/preserved": "max"}.items():
+                logger.experiment.define_metric(pattern, summary=summary, step_metric="trainer/global_step")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what was learnt."""
+        attack = cast(UniversalAttack, pl_module)
+        for logger in _loggers(trainer):
+            self._log_pictures(logger, attack, trainer)
+            path = Path(trainer.default_root_dir) / "perturbation.safetensors"
+            artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=attack.identity())
+            artifact.add_file(str(path))
+            logger.experiment.log_artifact(artifact, aliases=["latest"])
+
+    def _log_pictures(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
+        found = examples(attack, trainer.datamodule, self.images)  # type: ignore[attr-defined]
+        table, step = attack.victim.table, trainer.global_step
+        logger.log_image("examples/clean", [e.image for e in found], step, masks=[_clean_masks(e, table) for e in found])
+        adversarial = [e.adversarial_image for e in found]
+        masks = [_adversarial_masks(e, table) for e in found]
+        logger.log_image("examples/adversarial", adversarial, step, masks=masks, caption=[e.name for e in found])
+        noise = amplified(perturbation_picture(attack), 127 / attack.perturbation.epsilon)
+        logger.log_image("perturbation", [noise], step)
+
+
+def _loggers(trainer: Trainer) -> list[WandbLogger]:
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+
+
+def _clean_masks(example: Example, table: LabelTable) -> dict[str, Any]:
+    masks = _layers({"prediction": example.clean}, table)
+    return masks | (_layers({"labels": example.labels}, table) if (example.labels != IGNORE).any() else {})
+
+
+def _adversarial_masks(example: Example, table: LabelTable) -> dict[str, Any]:
+    return _layers({"prediction": example.adversarial, "target": example.target}, table)
+
+
+def _layers(masks: dict[str, np.ndarray[Any, Any]], table: LabelTable) -> dict[str, Any]:
+    names = dict(enumerate(table.names)) | {IGNORE: "ignored"}
+    return {name: {"mask_data": mask.astype(int), "class_labels": names} for name, mask in masks.items()}

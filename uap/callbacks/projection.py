@@ -1,0 +1,15 @@
+"""The constraint of the attack."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class ProjectToEpsilon(Callback):
+    """Clips the perturbation to epsilon after every step, before any other callback and any checkpoint sees it."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Clip; idempotent, so steps that accumulate do no harm."""
+        pl_module.perturbation.project_()  # type: ignore[union-attr, operator]

@@ -1,0 +1,130 @@
+"""What a run leaves behind: the perturbation's files, the final figures, and the table on the screen."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from tqdm import tqdm
+
+from uap.attack import UniversalAttack
+from uap.callbacks.figures import amplified
+from uap.callbacks.success import Scores
+from uap.data.base import Role, SegmentationData
+from uap.perturbation import save_perturbation
+
+Figures = dict[str, Any]
+
+
+@torch.no_grad()
+def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> dict[str, float]:
+    """Return the figures of the 8-bit adversarial images of one set, on all ranks together."""
+    scores = Scores(attack, data).to(attack.device)
+    bar = tqdm(data.loader(role, shuffle=False), f"Scoring {prefix}", unit="batch", leave=False)
+    for index, batch in enumerate(bar):
+        batch = attack.transfer_batch_to_device(batch, attack.device, 0)
+        scores.update(batch, attack.validation_step(batch, index))
+    return scores.compute(prefix)
+
+
+class Results(Callback):
+    """Counts what the run cost, and at its end writes `perturbation.safetensors`, its PNG and `metrics.json`."""
+
+    def __init__(self) -> None:
+        """Start at no cost."""
+        self.gradient_evaluations = 0
+        self.seconds = 0.0
+        self.clock = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the cost so far, which a resumed run continues."""
+        return {"gradient_evaluations": self.gradient_evaluations, "seconds": self._elapsed()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the cost of the run that is resumed."""
+        self.gradient_evaluations = state_dict["gradient_evaluations"]
+        self.seconds = state_dict["seconds"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self.clock = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the images of this step on all ranks; one evaluation is one image forward and backward."""
+        self.gradient_evaluations += len(batch["image"]) * trainer.world_size
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score training and validation images on the last perturbation and write everything."""
+        seconds = self._elapsed()
+        attack, data = cast(UniversalAttack, pl_module), cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        figures: Figures = score(attack, data, "train", "train") | score(attack, data, "scored", data.split)
+        figures |= {
+            "gradient_evaluations": self.gradient_evaluations,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(self.gradient_evaluations / max(seconds, 1e-9), 2),
+        }
+        if trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir)
+            figures = _write(figures, attack, data, folder)
+            metadata = {key: str(value) for key, value in figures.items()}
+            save_perturbation(attack.perturbation, folder / "perturbation.safetensors", metadata)
+            proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
+            Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(folder / "perturbation.png")
+            _print_table(figures, data.split, folder)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the figures of an evaluation; validations within a fit wait for its end."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            return
+        data = cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        figures = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
+        folder = Path(trainer.default_root_dir)
+        _print_table(_write(figures, cast(UniversalAttack, pl_module), data, folder), data.split, folder)
+
+    def _elapsed(self) -> float:
+        return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)
+
+
+def _write(figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> Figures:
+    proto = attack.perturbation.proto
+    figures = figures | {
+        "epsilon": attack.perturbation.epsilon,
+        "largest_entry": round(float(proto.abs().max()), 4),
+        "size": list(attack.size),
+        "tile": list(proto.shape[-2:]),
+        "target": type(attack.target).__name__,
+        "victim": type(attack.victim.network).__name__,
+        "victim_fingerprint": attack.victim.fingerprint(),
+        "data": type(data).__name__,
+        "data_seed": data.seed,
+        "images": {role: len(dataset) for role, dataset in data.datasets.items()},
+    }
+    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _print_table(figures: Figures, split: str, folder: Path) -> None:
+    columns = [prefix for prefix in dict.fromkeys(["train", split]) if any(k.startswith(f"{prefix}/") for k in figures)]
+    names = dict.fromkeys(key.split("/")[1] for key in figures if "/" in key)
+    titles = {"train": "training", "val": "validation", "test": "test"}
+    lines = ["", " " * 18 + "".join(f"{titles[c]:>12}" for c in columns)]
+    for name in names:
+        values = (figures.get(f"{column}/{name}", np.nan) for column in columns)
+        lines.append(f"{name.replace('_', ' '):<18}" + "".join(f"{100 * v:>10.1f} %" for v in values))
+    lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
+    if "seconds" in figures:
+        lines += [
+            f"{'gradient evaluations':<22}{figures['gradient_evaluations']:>8}",
+            f"{'seconds':<18}{figures['seconds']:>12g}   ({figures['images_per_second']:g} images per second)",
+        ]
+    lines.append("")
+    written = ["pictures", "perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json"]
+    lines += [f"{Path(name).stem:<14}{folder / name}" for name in written if (folder / name).exists()]
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,74 @@
+"""Success of the attack on the images that it was not learnt from, after every epoch."""
+
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from uap.attack import UniversalAttack
+from uap.data.base import Batch, SegmentationData
+from uap.labels import IGNORE
+from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, success_counts
+
+
+class Scores(nn.Module):
+    """The figures of one set of images: success rate or hidden and preserved, and IoU with labels where there are any."""
+
+    def __init__(self, attack: UniversalAttack, data: SegmentationData) -> None:
+        """Count for the attack's target, with the data's labels in the victim's classes."""
+        super().__init__()
+        self.hidden_classes = attack.target.hidden_classes
+        rates = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
+        self.rates = nn.ModuleDict({name: PixelRate() for name in rates})
+        classes = len(attack.victim.table)
+        self.iou = nn.ModuleDict({"miou_clean": ClassIoU(classes), "miou_adversarial": ClassIoU(classes)})
+        self.register_buffer("translation", torch.from_numpy(data.table.translation(attack.victim.table)))
+        self.translation: Tensor
+        self.labelled = False
+
+    def update(self, batch: Batch, predicted: Tensor) -> None:
+        """Add a batch and the predictions (N, H, W) on its adversarial images."""
+        target, hidden, index = batch["target"], batch["hidden"], batch["index"]
+        if self.hidden_classes:
+            self.rates["hidden"].update(hidden_counts(predicted, hidden, self.hidden_classes), index)
+            self.rates["preserved"].update(preserved_counts(predicted, target, hidden), index)
+        else:
+            self.rates["success_rate"].update(success_counts(predicted, target), index)
+        labels = self.translation[batch["labels"].long()]
+        self.labelled |= bool((labels != IGNORE).any())
+        self.iou["miou_clean"].update(batch["prediction"], labels)
+        self.iou["miou_adversarial"].update(predicted, labels)
+
+    def compute(self, prefix: str) -> dict[str, float]:
+        """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. No IoU without labels."""
+        figures = {name: float(cast(PixelRate, rate).compute()) for name, rate in self.rates.items()}
+        figures |= {name: float(cast(ClassIoU, iou).compute().nanmean()) for name, iou in self.iou.items()}
+        return {f"{prefix}/{name}": value for name, value in figures.items() if value == value}
+
+
+class SuccessMetrics(Callback):
+    """Scores the 8-bit adversarial images of the validation and logs the figures."""
+
+    def __init__(self) -> None:
+        """Score nothing yet."""
+        self.scores: Scores
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count anew."""
+        data = cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        self.scores = Scores(cast(UniversalAttack, pl_module), data).to(pl_module.device)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count a batch; `outputs` are its predictions."""
+        self.scores.update(batch, outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the figures and, for the checkpoint, the one that is to be high."""
+        prefix = cast(SegmentationData, trainer.datamodule).split  # type: ignore[attr-defined]
+        figures = self.scores.compute(prefix)
+        pl_module.log_dict(figures, prog_bar=True)
+        rates = [figures[f"{prefix}/{name}"] for name in self.scores.rates if f"{prefix}/{name}" in figures]
+        pl_module.log("score", sum(rates) / max(len(rates), 1))

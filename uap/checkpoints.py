@@ -1,0 +1,48 @@
+"""Checkpoints: read as data, never as code, and refused where they do not fit."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uap.errors import InputError
+
+IDENTITY = "uap"
+"""The key under which a checkpoint says what its perturbation was learnt for."""
+
+
+def check_readable(path: Path) -> None:
+    """Check that a file is a checkpoint of a perturbation.
+
+    Raises:
+        InputError: it is missing, damaged, asks to run code, or holds no perturbation.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}. A run keeps its own in RUN/checkpoints/last.ckpt.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} asks to run code when it is loaded, and was not loaded. Checkpoints of this program hold only tensors "
+            "and numbers: do not trust this file."
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is no whole checkpoint ({error}). Resume from another one, such as best.ckpt.") from error
+    if not isinstance(checkpoint, dict) or "perturbation.proto" not in checkpoint.get("state_dict", {}):
+        raise InputError(f"{path} holds no perturbation. Expected a checkpoint that python -m uap.fit wrote.")
+
+
+def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Check that a checkpoint was learnt for the same size, epsilon and victim.
+
+    Raises:
+        InputError: the message names everything that differs.
+    """
+    found = checkpoint.get(IDENTITY, {})
+    differing = [f"{name} is {found.get(name)}, here it is {value}" for name, value in expected.items() if found.get(name) != value]
+    if differing:
+        raise InputError(
+            f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml beside it, "
+            "or start anew without --ckpt_path."
+        )

@@ -1,0 +1,180 @@
+"""One command line for every door: LightningCLI, the run folder, and errors as sentences."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from uap.callbacks.metrics_file import MetricsFile
+from uap.data import SegmentationData
+from uap.errors import InputError
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": 4,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_model_summary": False,
+}
+
+RUN_FOLDER = "UAP_RUN_FOLDER"
+"""The environment variable by which the process that starts others for DDP tells them the run folder."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes `config.yaml` into the run folder, without what belongs to this one start, and into the W&B run."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it; Lightning calls this on rank 0 only."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        for passing in ("ckpt_path", "perturbation", "config"):
+            config.pop(passing, None)
+        config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
+        (Path(trainer.default_root_dir) / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(config, allow_val_change=True)
+
+
+class RunCLI(LightningCLI):
+    """Builds model, data and trainer from one configuration and prepares the run folder."""
+
+    def __init__(
+        self,
+        model: type[LightningModule],
+        callbacks: list[Callback],
+        *,
+        program: str,
+        default_config: Path,
+        monitor: str,
+        add_arguments: Callable[[LightningArgumentParser], None],
+        trainer_settings: dict[str, Any] | None = None,
+        args: ArgsType = None,
+    ) -> None:
+        """Parse `args` (the command line by default) and build everything; nothing runs yet.
+
+        Args:
+            model: the LightningModule.
+            callbacks: added unless the configuration has one of the same type.
+            program: how the door is called, for `--help`.
+            default_config: used when no `--config` is given.
+            monitor: the figure whose highest value `best.ckpt` keeps.
+            add_arguments: adds the door's own arguments and links.
+            trainer_settings: what no configuration may change.
+            args: instead of the command line.
+
+        Raises:
+            InputError: something that was given cannot be used.
+        """
+        self.own_callbacks = callbacks
+        self.monitor = monitor
+        self.add_arguments = add_arguments
+        self.trainer_settings = trainer_settings or {}
+        given = sys.argv[1:] if args is None else args
+        named = isinstance(given, list) and any(a in ("-c", "--config") or a.startswith("--config=") for a in given)
+        super().__init__(
+            model,
+            SegmentationData,
+            SaveConfig,
+            save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_kwargs={"prog": program, "default_config_files": [] if named else [str(default_config)]},
+            subclass_mode_data=True,
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the door's own arguments."""
+        self.add_arguments(parser)
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
+        self.resumed = self.config.get("ckpt_path")
+        self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())
+        self.config.trainer.default_root_dir = str(self.folder)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer with the run's callbacks and loggers."""
+        given = list(self.config_init.trainer.callbacks or [])
+        own_callbacks = [*self.own_callbacks, checkpointing(self.folder, self.monitor)]
+        missing = [own for own in own_callbacks if not any(type(own) is type(other) for other in given)]
+        settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
+        return super().instantiate_trainer(callbacks=given + missing, logger=self._loggers(), **settings)
+
+    def _loggers(self) -> list[Logger]:
+        given = self.config_init.trainer.logger
+        if given is None:
+            from uap.callbacks.dashboard import wandb_logger  # wandb takes a second to import
+
+            given = wandb_logger(self.folder, self.folder.name, bool(self.resumed))
+        loggers = given if isinstance(given, list) else [given] if given else []
+        return [*loggers, MetricsFile(self.folder / "metrics.csv")]
+
+    def _name(self) -> str:
+        configs = self.config.get("config") or []
+        return Path(str(configs[-1])).stem if configs else "default"
+
+
+def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
+    """Return the folder of a run, made and writable.
+
+    The one that is given; else that of the checkpoint that is resumed; else a new `runs/<time>-<name>`.
+
+    Raises:
+        InputError: the folder cannot be written, or holds another run that would be lost.
+    """
+    parents = Path(resumed).absolute().parents if resumed else []
+    if given is not None:
+        folder = Path(given)
+    elif resumed and parents[0].name == "checkpoints":
+        folder = parents[1]
+    else:
+        folder = Path(os.environ.get(RUN_FOLDER) or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
+    os.environ[RUN_FOLDER] = str(folder)
+    if resumed is None and "LOCAL_RANK" not in os.environ and (folder / "checkpoints" / "last.ckpt").exists():
+        raise InputError(
+            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or set "
+            "another --trainer.default_root_dir."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir.") from error
+    return folder
+
+
+def checkpointing(folder: Path, monitor: str) -> ModelCheckpoint:
+    """Return the callback that keeps `checkpoints/last.ckpt` and `checkpoints/best.ckpt`, the highest `monitor`."""
+    return ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor=monitor,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+
+
+def door(main: Callable[[], object]) -> None:
+    """Run a door: bad input becomes a sentence and exit code 2."""
+    torch.set_float32_matmul_precision("high")
+    try:
+        main()
+    except (InputError, MisconfigurationException) as error:
+        # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
+        print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
+        raise SystemExit(2) from None

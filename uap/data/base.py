@@ -1,0 +1,216 @@
+"""What every data set shares: reading, resizing, batches from workers, and the targets of the attack."""
+
+import abc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from uap.data import transforms
+from uap.data.sampler import Draw, EpochSampler
+from uap.errors import InputError
+from uap.labels import IGNORE, LabelTable
+
+Split = Literal["train", "val", "test"]
+Role = Literal["train", "scored"]
+"""What the images are for: the training split is learnt from, the chosen split is scored."""
+
+
+class Item(NamedTuple):
+    """One image on disk and, where there are any, its labels."""
+
+    name: str
+    image: Path
+    labels: Path | None
+
+
+class Batch(TypedDict):
+    """What a DataLoader gives; N images of one size.
+
+    `image` (N, 3, H, W) uint8 RGB; `labels` (N, H, W) uint8 ids of the data set's table, 255 = ignored or not there;
+    `index` (N,) the image's place in its data set; `weight` (N,) float32, 0 for an image that counts nowhere.
+    An attack adds `prediction`, the victim's clean prediction (N, H, W) uint8; `target` (N, H, W) uint8; `hidden`
+    (N, H, W) bool, the pixels whose class is to vanish.
+    """
+
+    image: Tensor
+    labels: Tensor
+    index: Tensor
+    weight: Tensor
+    prediction: NotRequired[Tensor]
+    target: NotRequired[Tensor]
+    hidden: NotRequired[Tensor]
+
+
+Prepare = Callable[[int], dict[str, Tensor]]
+"""What an attack adds to the item of an index; called in the workers."""
+
+
+class SegmentationDataset(Dataset[dict[str, Tensor]]):
+    """Images and labels of one size, read from disk one by one."""
+
+    def __init__(self, items: list[Item], data: "SegmentationData") -> None:
+        """Read `items` in the way of `data` (size, resampling, label ids)."""
+        self.items = items
+        self.data = data
+        self.prepare: Prepare | None = None
+        self.augment: transforms.Augmentation | None = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.items)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Tensor]:
+        """Return one item of a `Batch`."""
+        index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
+        item = self.items[index]
+        image = self.data.read_image(item.image)
+        labels = np.full(self.data.size, IGNORE, np.uint8)
+        if item.labels is not None:
+            labels = self.data.read_labels(item.labels)
+        if self.augment is not None:
+            seed = np.random.default_rng([self.data.seed, epoch, index]).integers(2**31)
+            image, labels = self.augment(image, labels, int(seed))
+        result = {
+            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "labels": torch.from_numpy(np.ascontiguousarray(labels)),
+            "index": torch.tensor(index),
+            "weight": torch.tensor(weight),
+        }
+        return result | (self.prepare(index) if self.prepare is not None else {})
+
+
+class SegmentationData(LightningDataModule, abc.ABC):
+    """Images of one data set at one size, for an attack or for training a victim.
+
+    A data set says where its files lie (`items`), which ids its label files hold (`label_ids`) and what its classes are
+    called (`table`). Labels serve the IoU figures and the training of victims; an attack does without.
+    """
+
+    table: LabelTable
+
+    def __init__(
+        self,
+        root: str,
+        size: tuple[int, int],
+        split: Split = "val",
+        limit: int | None = None,
+        batch_size: int = 4,
+        num_workers: int = 2,
+        seed: int = 0,
+        resampling: transforms.Resampling = "pil",
+    ) -> None:
+        """Describe the data; nothing is read yet.
+
+        Args:
+            root: the folder of the data set.
+            size: height and width that images and labels are resized to.
+            split: the images that are scored.
+            limit: learn from this many of the training images, drawn by the seed; all by default.
+            batch_size: images per step and process.
+            num_workers: processes that read images.
+            seed: of the order of the images and of `limit`.
+            resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
+
+        Raises:
+            InputError: a size, limit or batch size that is not positive.
+        """
+        super().__init__()
+        for name, value in {"size": min(size), "limit": limit, "batch_size": batch_size}.items():
+            if value is not None and value < 1:
+                raise InputError(f"data.{name} is {size if name == 'size' else value}, expected 1 or more.")
+        self.root = Path(root)
+        self.size = size
+        self.split: Split = split
+        self.limit = limit
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.resampling: transforms.Resampling = resampling
+        self.datasets: dict[Role, SegmentationDataset] = {}
+
+    @abc.abstractmethod
+    def items(self, split: Split) -> list[Item]:
+        """Return the images of a split in a fixed order.
+
+        Raises:
+            InputError: the files are not there; the message shows the tree that is expected.
+        """
+
+    @abc.abstractmethod
+    def label_ids(self, ids: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+        """Return the ids of `table`, 255 = ignored, for the ids (H, W) of a label file.
+
+        Raises:
+            InputError: ids that the data set does not define.
+        """
+
+    def setup(self, stage: str) -> None:
+        """Find the files of the splits in use."""
+        if stage == "fit":
+            self.datasets["train"] = SegmentationDataset(self.limited(self.items("train")), self)
+        self.datasets["scored"] = SegmentationDataset(self.items(self.split), self)
+
+    def limited(self, items: list[Item]) -> list[Item]:
+        """Return `limit` of the items, drawn by the seed, in their own order.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        if self.limit is None:
+            return items
+        if self.limit > len(items):
+            raise InputError(f"data.limit is {self.limit}, but {self.root} has {len(items)} training images.")
+        chosen = np.random.default_rng(self.seed).choice(len(items), self.limit, replace=False)
+        return [items[i] for i in sorted(chosen)]
+
+    def read_image(self, path: Path) -> NDArray[np.uint8]:
+        """Return an image uint8 (H, W, 3) RGB at the data's size; `path` may be relative to the data's root."""
+        return transforms.resize_image(transforms.read_image(self.find(path)), self.size, self.resampling)
+
+    def read_labels(self, path: Path) -> NDArray[np.uint8]:
+        """Return class ids of `table` uint8 (H, W) at the data's size; `path` may be relative to the data's root."""
+        path = self.find(path)
+        return self.label_ids(transforms.resize_mask(transforms.read_mask(path), self.size), path)
+
+    def find(self, path: Path) -> Path:
+        """Return a path as it stands where it exists, else under the data's root."""
+        return path if path.is_absolute() or path.exists() else self.root / path
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the trainer behind when a worker that is not forked gets a copy."""
+        return self.__dict__ | {"trainer": None}
+
+    def loader(self, role: Role, *, shuffle: bool) -> DataLoader[Batch]:
+        """Return the batches of this rank: shuffled and equally many on every rank, or in order and none twice."""
+        dataset, trainer = self.datasets[role], self.trainer
+        sampler = EpochSampler(
+            len(dataset),
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            fill=shuffle,
+        )
+        return DataLoader(
+            dataset,  # type: ignore[arg-type]  # collated, its items are a Batch
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=shuffle and self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return shuffled batches of the training images."""
+        return self.loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return batches of the scored images, in order."""
+        return self.loader("scored", shuffle=False)

@@ -1,0 +1,124 @@
+"""Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from uap import paths
+from uap.data.base import Batch, SegmentationData, SegmentationDataset
+from uap.errors import InputError
+from uap.targets import Mask, Target
+from uap.victims import FrozenVictim
+
+
+def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target, trainer: Trainer) -> None:
+    """Give every item of the data its clean prediction and target.
+
+    Leaves out the training images that nothing can be learnt from, and says how many.
+
+    Raises:
+        InputError: the target does not fit the victim or the data, or no training image is left.
+    """
+
+    def read(path: Path, is_image: bool) -> Mask:
+        if is_image:
+            image = torch.from_numpy(data.read_image(path).transpose(2, 0, 1).copy())
+            return cast(Mask, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
+        return data.table.translation(victim.table)[data.read_labels(path)]
+
+    target.prepare(victim.table, read)
+    for role, dataset in data.datasets.items():
+        path = clean_predictions(dataset, victim, trainer)
+        rows = np.arange(len(dataset))
+        if role == "train":
+            usable = target.usable(np.load(path, mmap_mode="r"))
+            _check_usable(usable, target, victim)
+            rows = rows[usable]
+            dataset.items = [dataset.items[row] for row in rows]
+        dataset.prepare = PreparedTargets(path, rows, target)
+
+
+def _check_usable(usable: NDArray[np.bool_], target: Target, victim: FrozenVictim) -> None:
+    if not usable.any():
+        hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
+        raise InputError(
+            f"The network predicts {hidden} on none of the {len(usable)} training images, so there is nothing to hide. "
+            "Choose another class, other images, or check the network's preprocessing."
+        )
+    if not usable.all():
+        rank_zero_info(f"Learning from {usable.sum()} of {len(usable)} images; the others have nothing to hide or nothing else.")
+
+
+class PreparedTargets:
+    """Looks up an image's clean prediction and makes its target; runs in the workers."""
+
+    def __init__(self, path: Path, rows: NDArray[np.int64], target: Target) -> None:
+        """Serve the rows of a file of clean predictions; the file is mapped, never read whole."""
+        self.path = path
+        self.rows = rows
+        self.target = target
+
+    def __call__(self, index: int) -> dict[str, Tensor]:
+        """Return `prediction`, `target` and `hidden` of an image, as in `Batch`."""
+        prediction = np.array(np.load(self.path, mmap_mode="r")[self.rows[index]])
+        target, hidden = self.target.make(prediction)
+        return {
+            "prediction": torch.from_numpy(prediction),
+            "target": torch.from_numpy(target),
+            "hidden": torch.from_numpy(hidden),
+        }
+
+
+def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
+    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set.
+
+    They are computed by one process of a node and kept under a key of everything that they depend on: victim, size,
+    resampling, and each file's path, length and time of change.
+    """
+    path = paths.cache_folder() / "predictions" / f"{_key(dataset, victim)}.npy"
+    if not path.exists() and trainer.local_rank == 0:
+        _predict_all(dataset, victim, path)
+    trainer.strategy.barrier("clean predictions")
+    return path
+
+
+def _key(dataset: SegmentationDataset, victim: FrozenVictim) -> str:
+    stats = [(str(item.image.absolute()), item.image.stat()) for item in dataset.items]
+    files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    settings = [victim.fingerprint(), dataset.data.size, dataset.data.resampling, files]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+
+
+def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path) -> None:
+    data = dataset.data
+    loader: DataLoader[Batch] = DataLoader(
+        dataset,  # type: ignore[arg-type]  # collated, its items are a Batch
+        batch_size=data.batch_size,
+        num_workers=data.num_workers,
+    )
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        predictions = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(dataset), *data.size))
+        done = 0
+        for batch in tqdm(loader, "Predicting clean images", unit="batch", leave=False):
+            predicted = victim.predict(batch["image"].to(victim.mean.device))
+            predictions[done : done + len(predicted)] = predicted.cpu().numpy()
+            done += len(predicted)
+        predictions.flush()
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""StreetScenes: scenes that the program draws, written once in the layout and naming of Cityscapes."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from uap import scenes
+from uap.data.base import Item, Split
+from uap.data.cityscapes import IMAGE, LABELS, Cityscapes
+from uap.data.transforms import Resampling
+from uap.errors import InputError
+from uap.labels import CITYSCAPES_LABEL_IDS
+
+DRAWN_SIZE = (256, 512)
+"""Height and width that scenes are drawn at; `size` resizes them like any other image."""
+
+FIRST_INDEX: dict[Split, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+"""Scenes of different splits never share an index, so no validation scene is ever trained on."""
+
+MANIFEST = "streetscenes.json"
+
+
+class StreetScenes(Cityscapes):
+    """Drawn street scenes with 13 of Cityscapes' classes, 512 x 256, as many as are asked for."""
+
+    def __init__(
+        self,
+        root: str = "data/streetscenes",
+        size: tuple[int, int] = DRAWN_SIZE,
+        split: Split = "val",
+        scenes: int = 192,
+        scored_scenes: int = 48,
+        scene_seed: int = 0,
+        limit: int | None = None,
+        batch_size: int = 4,
+        num_workers: int = 2,
+        seed: int = 0,
+        resampling: Resampling = "pil",
+    ) -> None:
+        """Describe the scenes; `prepare_data` draws those that are not on disk yet.
+
+        Args:
+            root: the folder that the scenes are written to.
+            size: height and width that scenes are resized to.
+            split: the scenes that are scored.
+            scenes: number of training scenes.
+            scored_scenes: number of scenes that are scored.
+            scene_seed: of the drawing.
+            limit: learn from this many of the training scenes.
+            batch_size: scenes per step and process.
+            num_workers: processes that read scenes.
+            seed: of the order of the scenes and of `limit`.
+            resampling: how scenes are resized.
+        """
+        super().__init__(root, size, split, limit, batch_size, num_workers, seed, resampling)
+        self.scenes = scenes
+        self.scored_scenes = scored_scenes
+        self.scene_seed = scene_seed
+
+    def count(self, split: Split) -> int:
+        """Return the number of scenes of a split."""
+        return self.scenes if split == "train" else self.scored_scenes
+
+    def prepare_data(self) -> None:
+        """Draw what is not there yet; Lightning calls this on one process of each node.
+
+        Raises:
+            InputError: the folder holds other scenes, or cannot be written.
+        """
+        self._check_manifest()
+        for split in sorted({"train", self.split}):
+            missing = [i for i in range(self.count(split)) if not self._path(LABELS, split, i).exists()]
+            if missing:
+                with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and OpenCV let go of the interpreter's lock
+                    drawn = pool.map(partial(self._draw, split), missing)
+                    list(tqdm(drawn, f"Drawing {split} scenes", len(missing), unit="scene", leave=False))
+
+    def items(self, split: Split) -> list[Item]:
+        """Return the first `count` scenes of a split."""
+        return super().items(split)[: self.count(split)]
+
+    def _check_manifest(self) -> None:
+        manifest = self.root / MANIFEST
+        expected = {"seed": self.scene_seed, "version": scenes.VERSION, "size": list(DRAWN_SIZE)}
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not manifest.exists():
+                manifest.write_text(json.dumps(expected))
+            found = json.loads(manifest.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root.") from error
+        if found != expected:
+            raise InputError(
+                f"{self.root} holds scenes drawn with {found}, expected {expected}. "
+                "Set another --data.root, or remove that folder."
+            )
+
+    def _path(self, suffix: str, split: Split, index: int) -> Path:
+        folder = "leftImg8bit" if suffix == IMAGE else "gtFine"
+        return self.root / folder / split / "streetscenes" / f"streetscenes_{self.scene_seed:06d}_{index:06d}{suffix}"
+
+    def _draw(self, split: Split, index: int) -> None:
+        image, train_ids = scenes.draw_scene(self.scene_seed, FIRST_INDEX[split] + index, DRAWN_SIZE)
+        label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
+        train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), split, index)
+        _write_png(self._path(IMAGE, split, index), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        _write_png(train_id_path, train_ids)
+        _write_png(self._path(LABELS, split, index), label_ids)  # last: its presence says that the scene is whole
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write under another name and rename, so that a scene that is there is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp.png")
+    if not cv2.imwrite(str(temporary), pixels):
+        raise InputError(f"{temporary} could not be written. Is the disk full?")
+    os.replace(temporary, path)

@@ -1,0 +1,98 @@
+"""From files to arrays: reading, resizing, and the augmentation that victims are trained with.
+
+The only file that imports albumentations.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from uap.errors import InputError
+
+Resampling = Literal["pil", "opencv"]
+"""How images are resized: `pil` averages over the pixels it drops (PIL's BILINEAR), `opencv` does not (INTER_LINEAR)."""
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as RGB, uint8 (H, W, 3), 0 to 255.
+
+    Raises:
+        InputError: the file is missing, truncated or no picture.
+    """
+    return np.asarray(_open(path, "RGB"))
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a one-channel PNG of ids, uint8 (H, W).
+
+    Raises:
+        InputError: the file is missing, truncated, or not an 8-bit PNG of one channel.
+    """
+    picture = _open(path, None)
+    if picture.mode not in ("L", "P"):
+        raise InputError(
+            f"{path} has mode {picture.mode}, expected an 8-bit PNG of one channel that holds a class id per pixel. "
+            "Colour-coded labels must be converted to ids first."
+        )
+    return np.asarray(picture)
+
+
+def _open(path: Path, mode: str | None) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture.convert(mode) if mode else picture.copy()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist. Check the path, or extract the data set again.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it again."
+        ) from error
+
+
+def resize_image(image: NDArray[np.uint8], size: tuple[int, int], resampling: Resampling) -> NDArray[np.uint8]:
+    """Resize uint8 (H, W, 3) bilinearly to `size` = (height, width)."""
+    if image.shape[:2] == size:
+        return image
+    if resampling == "opencv":
+        return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize ids uint8 (H, W) to `size` = (height, width) by the nearest neighbour, as PIL does it."""
+    if mask.shape == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+class Augmentation:
+    """Flip, zoom, crop and light for training a victim; the same (seed, epoch, index) gives the same result."""
+
+    def __init__(self, crop: tuple[int, int], zoom: tuple[float, float] = (0.75, 1.5)) -> None:
+        """Build for crops of `crop` = (height, width) out of images zoomed by a factor within `zoom`."""
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the package index otherwise
+        import albumentations as A
+
+        self.pipeline = A.Compose(
+            [
+                A.HorizontalFlip(p=0.5),
+                A.RandomScale((zoom[0] - 1, zoom[1] - 1), p=1, mask_interpolation=cv2.INTER_NEAREST_EXACT),
+                A.PadIfNeeded(*crop, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=255),
+                A.RandomCrop(*crop),
+                A.ColorJitter(brightness=(0.7, 1.3), contrast=(0.7, 1.3), saturation=(0.7, 1.3), hue=(-0.03, 0.03)),
+            ]
+        )
+
+    def __call__(
+        self, image: NDArray[np.uint8], mask: NDArray[np.uint8], seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an augmented image uint8 (h, w, 3) and its mask (h, w); padding is 255 in the mask."""
+        self.pipeline.set_random_seed(seed)
+        augmented = self.pipeline(image=image, mask=mask)
+        return augmented["image"], augmented["mask"]

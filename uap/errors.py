@@ -1,0 +1,9 @@
+"""The one error that a user's own input can cause."""
+
+
+class InputError(Exception):
+    """Something that the user gave cannot be used.
+
+    The message is a sentence or two: what was got, what was expected, what to do. The doors print it without a
+    traceback and end with exit code 2; every other exception is a fault of the program and keeps its traceback.
+    """

@@ -1,0 +1,56 @@
+"""python -m uap.evaluate: score a perturbation that was learnt before, on any split or data."""
+
+from pathlib import Path
+
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser
+
+from uap.attack import UniversalAttack
+from uap.callbacks.pictures import Pictures
+from uap.callbacks.results import Results
+from uap.callbacks.success import SuccessMetrics
+from uap.cli import RunCLI, door
+from uap.errors import InputError
+from uap.fit import DEFAULT_CONFIG, attack_arguments
+from uap.perturbation import load_perturbation
+
+
+def _arguments(parser: LightningArgumentParser) -> None:
+    attack_arguments(parser)
+    parser.add_argument("--perturbation", type=str, required=True, help="perturbation.safetensors of a run.")
+
+
+def load_into(attack: UniversalAttack, path: Path) -> None:
+    """Put a perturbation from a file in the place of the attack's own.
+
+    Raises:
+        InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
+    """
+    perturbation, metadata = load_perturbation(path)
+    learnt, tile = metadata.get("size"), list(perturbation.proto.shape[-2:])
+    if learnt == str(tile) and tile != list(attack.size):
+        raise InputError(
+            f"{path} was learnt for images of {tile[0]} x {tile[1]} without a period, the data's are "
+            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {tile}, or learn a periodic one with --model.tile."
+        )
+    attack.perturbation = perturbation
+
+
+def main(args: ArgsType = None) -> RunCLI:
+    """Score a perturbation as configured; on one device, so that no image counts twice."""
+    cli = RunCLI(
+        UniversalAttack,
+        [SuccessMetrics(), Results(), Pictures()],
+        program="python -m uap.evaluate",
+        default_config=DEFAULT_CONFIG,
+        monitor="score",
+        add_arguments=_arguments,
+        trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
+        args=args,
+    )
+    load_into(cli.model, Path(cli.config.perturbation))
+    cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
+    return cli
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,46 @@
+"""python -m uap.fit: learn a universal perturbation."""
+
+from pathlib import Path
+
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser
+
+from uap import paths
+from uap.attack import UniversalAttack
+from uap.callbacks.pictures import Pictures
+from uap.callbacks.results import Results
+from uap.callbacks.success import SuccessMetrics
+from uap.checkpoints import check_readable
+from uap.cli import RunCLI, door
+
+DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
+
+
+def attack_arguments(parser: LightningArgumentParser) -> None:
+    """Add what every door to the attack has: one size for data and perturbation."""
+    parser.link_arguments("data.size", "model.size", apply_on="instantiate")
+
+
+def _arguments(parser: LightningArgumentParser) -> None:
+    attack_arguments(parser)
+    parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
+
+
+def main(args: ArgsType = None) -> RunCLI:
+    """Learn a perturbation as configured; returns the command line with model, data and trainer."""
+    cli = RunCLI(
+        UniversalAttack,
+        [SuccessMetrics(), Results(), Pictures()],
+        program="python -m uap.fit",
+        default_config=DEFAULT_CONFIG,
+        monitor="score",
+        add_arguments=_arguments,
+        args=args,
+    )
+    if cli.resumed:
+        check_readable(Path(cli.resumed))
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
+    return cli
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,93 @@
+"""Class tables: the names and colours of what a network predicts and of what a data set labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uap.errors import InputError
+
+IGNORE = 255
+"""The id of a pixel that counts nowhere: no loss, no success, no IoU."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The classes of a network or a data set, in the order of their ids.
+
+    Attributes:
+        names: one name per class id.
+        colours: one RGB triple (0 to 255) per class id.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.names)
+
+    def ids(self, names: list[str]) -> tuple[int, ...]:
+        """Return the ids of some classes.
+
+        Raises:
+            InputError: a name is not in the table.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise InputError(
+                f"There is no class {', '.join(map(repr, unknown))}: the classes are {', '.join(self.names)}. "
+                "Choose from these."
+            )
+        return tuple(self.names.index(name) for name in names)
+
+    def first(self, count: int) -> "LabelTable":
+        """Return the table for a network of `count` outputs; outputs beyond the table become `void`."""
+        extra = max(0, count - len(self))
+        void = tuple(f"void{i or ''}" for i in range(extra))
+        return LabelTable(self.names[:count] + void, self.colours[:count] + ((0, 0, 0),) * extra)
+
+    def paint(self, mask: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the colours of class ids (H, W) as an RGB picture uint8 (H, W, 3); ignored pixels are white."""
+        palette = np.full((256, 3), 255, dtype=np.uint8)
+        palette[: len(self)] = self.colours
+        return palette[mask]
+
+    def translation(self, other: "LabelTable") -> NDArray[np.uint8]:
+        """Return uint8 (256,): for each id of this table the id of the class of that name in `other`, else 255."""
+        table = np.full(256, IGNORE, dtype=np.uint8)
+        for own, name in enumerate(self.names):
+            if name in other.names:
+                table[own] = other.names.index(name)
+        return table
+
+
+CITYSCAPES = LabelTable(
+    names=(
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    ),
+    colours=(
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+        (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60),
+        (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    ),
+)  # fmt: skip
+"""The 19 train ids of Cityscapes with their official colours (cityscapesScripts, helpers/labels.py)."""
+
+CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The label id of each train id: `CITYSCAPES_LABEL_IDS[train_id]` stands in `*_labelIds.png`."""
+
+CAMVID = LabelTable(
+    names=(
+        "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    colours=(
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    ),
+)  # fmt: skip
+"""The 11 classes of CamVid as SegNet numbers them (Badrinarayanan et al., TPAMI 2017)."""
+
+TABLES = {"cityscapes": CITYSCAPES, "camvid": CAMVID}
+"""The tables that a configuration can name."""

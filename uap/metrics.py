@@ -1,0 +1,131 @@
+"""What counts as success: pure counts first, then torchmetrics that sum them over batches and ranks.
+
+Every rate is a quotient of counts summed over the data set; the counts of each image are kept beside it.
+"""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from uap.labels import IGNORE
+
+
+def success_counts(predicted: Tensor, target: Tensor) -> Tensor:
+    """Count the pixels that became the static target (Metzen et al., sec. 4).
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        target: (N, H, W) class ids, 255 = ignored.
+
+    Returns:
+        (N, 2) int64: pixels that are the target's class, pixels that count.
+    """
+    return _counts(predicted == target, target != IGNORE)
+
+
+def hidden_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """Count the pixels of the hidden classes that got another class (Metzen et al., sec. 4).
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        hidden: (N, H, W) bool, pixels predicted as the hidden classes on the clean images.
+        classes: the hidden class ids.
+
+    Returns:
+        (N, 2) int64: pixels of other classes, pixels that count.
+    """
+    still = torch.isin(predicted, torch.tensor(classes, dtype=predicted.dtype, device=predicted.device))
+    return _counts(~still, hidden)
+
+
+def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    """Count the background pixels that kept the clean prediction (Metzen et al., sec. 4).
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        target: (N, H, W) the dynamic target, which is the clean prediction on the background.
+        hidden: (N, H, W) bool, as in `hidden_counts`.
+
+    Returns:
+        (N, 2) int64: pixels that kept their class, pixels that count.
+    """
+    return _counts(predicted == target, ~hidden & (target != IGNORE))
+
+
+def _counts(hits: Tensor, counted: Tensor) -> Tensor:
+    return torch.stack([(hits & counted).flatten(1).sum(1), counted.flatten(1).sum(1)], dim=1)
+
+
+def confusion_counts(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Count pixels by (label, prediction).
+
+    Args:
+        predicted: (N, H, W) class ids below `classes`.
+        labels: (N, H, W) class ids; those that are not below `classes` are ignored.
+        classes: number of classes.
+
+    Returns:
+        (classes, classes) int64.
+    """
+    counted = labels < classes
+    pairs = labels[counted].long() * classes + predicted[counted].long()
+    return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
+
+
+def iou_per_class(confusion: Tensor) -> Tensor:
+    """Return (C,) float64 intersection over union by class; NaN where neither labels nor predictions have the class."""
+    hits = confusion.diagonal()
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    return hits.double() / union  # 0 / 0 is NaN
+
+
+class PixelRate(Metric):
+    """The share of pixels that count as hits over a data set, with the counts of each image."""
+
+    full_state_update = False
+    hits: Tensor
+    pixels: Tensor
+
+    def __init__(self) -> None:
+        """Start at no pixels."""
+        super().__init__()
+        self.add_state("hits", torch.tensor(0, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("pixels", torch.tensor(0, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("images", [], dist_reduce_fx="cat")
+        self.images: list[Tensor]
+
+    def update(self, counts: Tensor, index: Tensor) -> None:
+        """Add the counts (N, 2) of the images with the indices (N,)."""
+        self.hits += counts[:, 0].sum()
+        self.pixels += counts[:, 1].sum()
+        self.images.append(torch.cat([index[:, None].to(counts), counts], dim=1))
+
+    def compute(self) -> Tensor:
+        """Return the rate, 0 to 1; NaN without pixels."""
+        return self.hits.double() / self.pixels
+
+    def per_image(self) -> Tensor:
+        """Return (images, 3) int64 of this rank: index, hits, pixels."""
+        return torch.cat(self.images) if self.images else torch.zeros(0, 3, dtype=torch.int64)
+
+
+class ClassIoU(Metric):
+    """Intersection over union with the labels of a data set, by class."""
+
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self, classes: int) -> None:
+        """Count `classes` classes."""
+        super().__init__()
+        self.classes = classes
+        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, labels: Tensor) -> None:
+        """Add predictions (N, H, W) and labels (N, H, W); labels beyond the classes are ignored."""
+        self.confusion += confusion_counts(predicted, labels, self.classes)
+
+    def compute(self) -> Tensor:
+        """Return (C,) IoU by class, NaN for a class that has no labelled pixel."""
+        iou = iou_per_class(self.confusion)
+        return iou.masked_fill(self.confusion.sum(1) == 0, torch.nan)

@@ -1,0 +1,108 @@
+"""The perturbation: the only thing that is learnt, and its file."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from uap.errors import InputError
+
+
+def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
+    """Repeat a proto-tile over an image (Metzen et al., sec. 3.3) and crop where the image is no multiple.
+
+    The gradient of all tiles falls on the one proto-tile, as their sum.
+
+    Args:
+        proto: (3, h, w).
+        size: height and width of the image.
+
+    Returns:
+        (3, height, width).
+    """
+    height, width = size
+    down, across = -(-height // proto.shape[-2]), -(-width // proto.shape[-1])
+    if (down, across) != (1, 1):
+        proto = proto.repeat(1, down, across)
+    return proto[..., :height, :width]
+
+
+class Perturbation(nn.Module):
+    """A universal perturbation within [-epsilon, epsilon] grey levels, periodic with its proto-tile."""
+
+    def __init__(self, tile_size: tuple[int, int], epsilon: float) -> None:
+        """Start at zero.
+
+        Args:
+            tile_size: height and width of the proto-tile; the image's size for a perturbation that is not periodic.
+            epsilon: the largest absolute value, in grey levels.
+
+        Raises:
+            InputError: epsilon is not within (0, 255], or the tile has no pixels.
+        """
+        super().__init__()
+        if not 0 < epsilon <= 255:
+            raise InputError(f"epsilon is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20).")
+        if min(tile_size) < 1:
+            raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
+        self.epsilon = epsilon
+        self.proto = nn.Parameter(torch.zeros(3, *tile_size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the adversarial images `(N, 3, H, W)` float32 for images of any dtype, both in 0 to 255."""
+        return (images.float() + tile(self.proto, images.shape[-2:])).clamp(0, 255)
+
+    @torch.no_grad()
+    def eight_bit(self, images: Tensor) -> Tensor:
+        """Return the adversarial images as they can be saved: rounded and clipped, `(N, 3, H, W)` uint8."""
+        return self(images).round().to(torch.uint8)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Clip every entry to [-epsilon, epsilon], in place."""
+        self.proto.clamp_(-self.epsilon, self.epsilon)
+
+
+def save_perturbation(perturbation: Perturbation, path: Path, metadata: dict[str, str]) -> None:
+    """Write the proto-tile as float32 safetensors with its metadata.
+
+    Args:
+        perturbation: within its epsilon.
+        path: the file; replaced whole or not at all.
+        metadata: what is to be known of it; `epsilon` is added.
+    """
+    proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
+    temporary = path.with_suffix(".tmp")
+    save_file({"proto": proto}, temporary, metadata | {"epsilon": str(perturbation.epsilon)})
+    temporary.replace(path)
+
+
+def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
+    """Read a perturbation and its metadata.
+
+    Raises:
+        InputError: there is no such file, or it holds no perturbation within its epsilon.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no perturbation {path}. A finished run writes perturbation.safetensors in its folder.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            proto: Tensor = file.get_tensor("proto")
+        perturbation = Perturbation((proto.shape[-2], proto.shape[-1]), float(metadata["epsilon"]))
+    except (SafetensorError, KeyError, ValueError, IndexError, OSError) as error:
+        raise InputError(
+            f"{path} holds no perturbation ({error}). Expected a safetensors file with the tensor `proto` and the "
+            "metadata `epsilon`, as a run writes it."
+        ) from error
+    with torch.no_grad():
+        if proto.shape != perturbation.proto.shape or not (proto.abs() <= perturbation.epsilon).all():
+            raise InputError(
+                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: shape {tuple(proto.shape)}, largest "
+                f"entry {proto.abs().max():.3f}. Expected (3, h, w) and every entry within epsilon; it was changed after "
+                "it was learnt."
+            )
+        perturbation.proto.copy_(proto)
+    return perturbation, metadata

@@ -1,0 +1,133 @@
+"""What the network is to draw instead: targets made from its own clean predictions, never from labels."""
+
+import abc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from uap.errors import InputError
+from uap.labels import LabelTable
+
+Mask = NDArray[np.uint8]
+ReadTarget = Callable[[Path, bool], Mask]
+"""Gives the class ids (H, W) of a file: (path, True) the victim's prediction on a picture, (path, False) a label PNG."""
+
+
+def hidden_pixels(prediction: Mask, classes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return (H, W), True on I_o: the pixels predicted as one of the hidden classes."""
+    return np.isin(prediction, classes)
+
+
+def fill_hidden(prediction: Mask, hidden: NDArray[np.bool_]) -> Mask:
+    """Fill the hidden pixels with the prediction of the nearest background pixel (Metzen et al., sec. 3.1).
+
+    Only the bounding box of the hidden pixels and one pixel around it is searched. That is enough: were the nearest
+    background pixel further outside, the pixel next to it on the way in would be background too, and nearer.
+
+    Args:
+        prediction: (H, W) class ids.
+        hidden: (H, W), True where the class is to vanish; not everywhere.
+
+    Returns:
+        (H, W) class ids without hidden pixels.
+    """
+    target = prediction.copy()
+    if not hidden.any():
+        return target
+    rows, columns = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
+    box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    nearest = distance_transform_edt(hidden[box], return_distances=False, return_indices=True)
+    target[box] = prediction[box][tuple(nearest)]
+    return target
+
+
+class Target(abc.ABC):
+    """Makes the target of an image from its clean prediction."""
+
+    hidden_classes: tuple[int, ...] = ()
+    """The class ids that are to vanish; empty for a static target."""
+
+    @abc.abstractmethod
+    def prepare(self, table: LabelTable, read: ReadTarget) -> None:
+        """Learn the victim's classes and read what the target is made from, once before `make`.
+
+        Raises:
+            InputError: the target does not fit the victim or the data.
+        """
+
+    @abc.abstractmethod
+    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the target (H, W) and the hidden pixels I_o (H, W) for a clean prediction (H, W)."""
+
+    @abc.abstractmethod
+    def usable(self, predictions: Mask) -> NDArray[np.bool_]:
+        """Return (N,), True for the images that something can be learnt from, given clean predictions (N, H, W)."""
+
+
+class StaticTarget(Target):
+    """One scene for every image: a label file, or the victim's own prediction on a frame (t0)."""
+
+    def __init__(self, image: str | None = None, labels: str | None = None) -> None:
+        """Name the scene.
+
+        Args:
+            image: a picture; the target is the victim's prediction on it. Relative paths may start in the data's root.
+            labels: a PNG of the data set's label ids, ignored pixels count nowhere.
+
+        Raises:
+            InputError: neither or both are given.
+        """
+        if (image is None) == (labels is None):
+            raise InputError(f"A static target got image={image} and labels={labels}, expected one of the two.")
+        self.path = Path(image or labels or "")
+        self.is_image = image is not None
+        self.scene: Mask
+
+    def prepare(self, table: LabelTable, read: ReadTarget) -> None:
+        """Read the scene."""
+        self.scene = read(self.path, self.is_image)
+
+    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the scene, and no hidden pixels."""
+        return self.scene, np.zeros(self.scene.shape, np.bool_)
+
+    def usable(self, predictions: Mask) -> NDArray[np.bool_]:
+        """Return True for every image."""
+        return np.ones(len(predictions), np.bool_)
+
+
+class DynamicTarget(Target):
+    """The image's own scene without some classes, the gaps filled with the nearest background prediction."""
+
+    def __init__(self, hide: list[str], min_pixels: int = 1) -> None:
+        """Name the classes that are to vanish.
+
+        Args:
+            hide: names of the victim's classes.
+            min_pixels: learn from images whose clean prediction has at least so many pixels of them; the paper learns
+                from the images that contain pedestrians.
+
+        Raises:
+            InputError: no class is given.
+        """
+        if not hide:
+            raise InputError("A dynamic target got no class to hide. Name one or more, such as hide: [person].")
+        self.hide = hide
+        self.min_pixels = min_pixels
+
+    def prepare(self, table: LabelTable, read: ReadTarget) -> None:
+        """Look the classes up in the victim's table."""
+        self.hidden_classes = table.ids(self.hide)
+
+    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the filled prediction and the hidden pixels; an image that is all hidden is returned as it is."""
+        hidden = hidden_pixels(prediction, self.hidden_classes)
+        return (prediction if hidden.all() else fill_hidden(prediction, hidden)), hidden
+
+    def usable(self, predictions: Mask) -> NDArray[np.bool_]:
+        """Return True for images with enough hidden pixels and at least one of background."""
+        counts = np.array([hidden_pixels(p, self.hidden_classes).sum() for p in predictions])
+        return (counts >= self.min_pixels) & (counts < predictions[0].size)

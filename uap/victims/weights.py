@@ -1,0 +1,78 @@
+"""Reading weights from files, as data and never as code."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from uap.errors import InputError
+
+NESTS = ("state_dict", "model", "model_state_dict")
+"""Keys under which published files hold the state dictionary."""
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name from a `.safetensors` or `.pth` file.
+
+    A pickle that holds anything but tensors, numbers, strings and containers of them is refused unread.
+
+    Raises:
+        InputError: no such file, or it holds no weights.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}. Check the path.")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as weights ({error}). Download or save it again.") from error
+    for key in NESTS:
+        if isinstance(state.get(key), dict):
+            state = state[key]
+    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"{path} holds no tensors. Expected a state dictionary: parameter names and their tensors.")
+    return tensors
+
+
+def _read_pickle(path: Path) -> dict[str, object]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is not a plain file of weights: it asks to run code when it is loaded, and was not loaded. "
+            "Save its state dictionary with `torch.save(network.state_dict(), path)` where you trust it, and use that."
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")
+    return state
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a file's weights into a network, strictly.
+
+    Raises:
+        InputError: the weights are another network's; the message names what differs.
+    """
+    state = read_state_dict(path)
+    own = network.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    extra = [name for name in state if name not in own]
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, the network's is {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if missing or extra or shapes:
+        raise InputError(
+            f"{path} holds the weights of another network than {type(network).__name__} as it is configured: "
+            f"{len(missing)} tensors are missing{_first(missing)}, {len(extra)} are unknown{_first(extra)}, "
+            f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args."
+        )
+    network.load_state_dict(state, strict=False)
+
+
+def _first(names: list[str]) -> str:
+    return f" ({names[0]})" if names else ""
