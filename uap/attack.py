@@ -1,7 +1,7 @@
 """The method, on one page: sign-gradient steps on one perturbation for all images, over a frozen network."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule
@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from uap.callbacks.projection import ProjectToEpsilon
 from uap.checkpoints import IDENTITY, check_identity
-from uap.data.base import Batch, SegmentationData
+from uap.data.base import Batch, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
 from uap.losses import CrossEntropy, TargetLoss
@@ -71,14 +71,14 @@ class UniversalAttack(LightningModule):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         """Move the victim along with the module, though it is none of its submodules."""
-        self.victim._apply(fn)
-        return super()._apply(fn, recurse)
+        self.victim._apply(fn)  # type: ignore[no-untyped-call]
+        return cast(nn.Module, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
 
     def setup(self, stage: str) -> None:
         """Predict the clean images once and make the targets."""
         self.victim.to(self.trainer.strategy.root_device)
         self.victim.check(self.size)
-        data: SegmentationData = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(self.trainer)
         attach_targets(data, self.victim, self.target, self.trainer)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -92,14 +92,14 @@ class UniversalAttack(LightningModule):
         logits = self(batch["image"])
         loss = (self.loss(logits, target, batch["hidden"]) * weight).sum() / self.batch_size
         with torch.no_grad():
-            reached = (logits.argmax(1) == target).float().mean()
-        self.log_dict({"train/loss": loss, "train/reached": reached}, prog_bar=True, batch_size=self.batch_size)
+            success = (logits.argmax(1) == target).float().mean()
+        self.log_dict({"train/loss": loss, "train/success": success}, prog_bar=True, batch_size=self.batch_size)
         return loss
 
     @property
     def batch_size(self) -> int:
         """The nominal number of images of a batch on one rank."""
-        data: SegmentationData = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(self.trainer)
         return data.batch_size
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -111,8 +111,8 @@ class UniversalAttack(LightningModule):
         gradient = self.perturbation.proto.grad
         if gradient is not None and not gradient.isfinite().all():
             raise InputError(
-                f"The gradient is not finite at step {self.trainer.global_step}: {int((~gradient.isfinite()).sum())} of "
-                f"{gradient.numel()} entries. The perturbation was left as it was. Check the network's weights and "
+                f"The gradient is not finite at step {self.trainer.global_step}: {int((~gradient.isfinite()).sum())} "
+                f"of {gradient.numel()} entries. The perturbation was left as it was. Check the network's weights and "
                 "normalisation, or set --trainer.precision 32-true."
             )
 

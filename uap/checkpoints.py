@@ -24,11 +24,13 @@ def check_readable(path: Path) -> None:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} asks to run code when it is loaded, and was not loaded. Checkpoints of this program hold only tensors "
-            "and numbers: do not trust this file."
+            f"{path} asks to run code when it is loaded, and was not loaded. Checkpoints of this program hold only "
+            "tensors and numbers: do not trust this file."
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is no whole checkpoint ({error}). Resume from another one, such as best.ckpt.") from error
+        raise InputError(
+            f"{path} is no whole checkpoint ({error}). Resume from another one, such as best.ckpt."
+        ) from error
     if not isinstance(checkpoint, dict) or "perturbation.proto" not in checkpoint.get("state_dict", {}):
         raise InputError(f"{path} holds no perturbation. Expected a checkpoint that python -m uap.fit wrote.")
 
@@ -40,9 +42,13 @@ def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None
         InputError: the message names everything that differs.
     """
     found = checkpoint.get(IDENTITY, {})
-    differing = [f"{name} is {found.get(name)}, here it is {value}" for name, value in expected.items() if found.get(name) != value]
+    differing = [
+        f"{name} is {found.get(name)}, here it is {value}"
+        for name, value in expected.items()
+        if found.get(name) != value
+    ]
     if differing:
         raise InputError(
-            f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml beside it, "
-            "or start anew without --ckpt_path."
+            f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml beside "
+            "it, or start anew without --ckpt_path."
         )

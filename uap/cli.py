@@ -3,17 +3,18 @@
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, WandbLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from uap.callbacks.metrics_file import MetricsFile
 from uap.data import SegmentationData
@@ -90,6 +91,7 @@ class RunCLI(LightningCLI):
             seed_everything_default=0,
             parser_kwargs={"prog": program, "default_config_files": [] if named else [str(default_config)]},
             subclass_mode_data=True,
+            load_from_checkpoint_support=False,
             args=args,
             run=False,
             auto_configure_optimizers=False,
@@ -107,8 +109,10 @@ class RunCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the run's callbacks and loggers."""
-        given = list(self.config_init.trainer.callbacks or [])
+        given = _as_list(self.config_init.trainer.callbacks)
         own_callbacks = [*self.own_callbacks, checkpointing(self.folder, self.monitor)]
+        if self.config_init.trainer.enable_progress_bar is not False:
+            own_callbacks.append(TQDMProgressBar())
         missing = [own for own in own_callbacks if not any(type(own) is type(other) for other in given)]
         settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
         return super().instantiate_trainer(callbacks=given + missing, logger=self._loggers(), **settings)
@@ -119,12 +123,16 @@ class RunCLI(LightningCLI):
             from uap.callbacks.dashboard import wandb_logger  # wandb takes a second to import
 
             given = wandb_logger(self.folder, self.folder.name, bool(self.resumed))
-        loggers = given if isinstance(given, list) else [given] if given else []
-        return [*loggers, MetricsFile(self.folder / "metrics.csv")]
+        return [*_as_list(given), MetricsFile(self.folder / "metrics.csv")]
 
     def _name(self) -> str:
         configs = self.config.get("config") or []
         return Path(str(configs[-1])).stem if configs else "default"
+
+
+def _as_list(given: Any) -> list[Any]:
+    """Return what a configuration gives as one, as several, or not at all (null or false)."""
+    return list(given) if isinstance(given, list) else [given] if given else []
 
 
 def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
@@ -135,25 +143,30 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     Raises:
         InputError: the folder cannot be written, or holds another run that would be lost.
     """
+    is_child = "LOCAL_RANK" in os.environ
     parents = Path(resumed).absolute().parents if resumed else []
     if given is not None:
         folder = Path(given)
     elif resumed and parents[0].name == "checkpoints":
         folder = parents[1]
     else:
-        folder = Path(os.environ.get(RUN_FOLDER) or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
+        folder = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+        if is_child:
+            folder = Path(os.environ.get(RUN_FOLDER, folder))
     os.environ[RUN_FOLDER] = str(folder)
-    if resumed is None and "LOCAL_RANK" not in os.environ and (folder / "checkpoints" / "last.ckpt").exists():
+    if resumed is None and not is_child and (folder / "checkpoints" / "last.ckpt").exists():
         raise InputError(
-            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or set "
-            "another --trainer.default_root_dir."
+            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or "
+            "set another --trainer.default_root_dir."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir.") from error
+        raise InputError(
+            f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir."
+        ) from error
     return folder
 
 
@@ -172,6 +185,8 @@ def checkpointing(folder: Path, monitor: str) -> ModelCheckpoint:
 def door(main: Callable[[], object]) -> None:
     """Run a door: bad input becomes a sentence and exit code 2."""
     torch.set_float32_matmul_precision("high")
+    # Lightning's use of torch's tree utilities; it says nothing to a user.
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
     try:
         main()
     except (InputError, MisconfigurationException) as error:

@@ -30,7 +30,8 @@ def load_into(attack: UniversalAttack, path: Path) -> None:
     if learnt == str(tile) and tile != list(attack.size):
         raise InputError(
             f"{path} was learnt for images of {tile[0]} x {tile[1]} without a period, the data's are "
-            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {tile}, or learn a periodic one with --model.tile."
+            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {tile}, or learn a periodic one "
+            "with --model.tile."
         )
     attack.perturbation = perturbation
 

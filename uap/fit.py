@@ -6,6 +6,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap import paths
 from uap.attack import UniversalAttack
+from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
@@ -29,7 +30,7 @@ def main(args: ArgsType = None) -> RunCLI:
     """Learn a perturbation as configured; returns the command line with model, data and trainer."""
     cli = RunCLI(
         UniversalAttack,
-        [SuccessMetrics(), Results(), Pictures()],
+        [SuccessMetrics(), Results(), Pictures(), Dashboard()],
         program="python -m uap.fit",
         default_config=DEFAULT_CONFIG,
         monitor="score",

@@ -49,9 +49,10 @@ class LabelTable:
 
     def paint(self, mask: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Return the colours of class ids (H, W) as an RGB picture uint8 (H, W, 3); ignored pixels are white."""
-        palette = np.full((256, 3), 255, dtype=np.uint8)
+        palette: NDArray[np.uint8] = np.full((256, 3), 255, dtype=np.uint8)
         palette[: len(self)] = self.colours
-        return palette[mask]
+        picture: NDArray[np.uint8] = palette[mask]
+        return picture
 
     def translation(self, other: "LabelTable") -> NDArray[np.uint8]:
         """Return uint8 (256,): for each id of this table the id of the class of that name in `other`, else 255."""

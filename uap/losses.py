@@ -14,8 +14,8 @@ from uap.labels import IGNORE
 def target_cross_entropy(logits: Tensor, target: Tensor, confidence: float | None) -> Tensor:
     """Cross entropy of each pixel with the target, 0 where the target is reached with confidence.
 
-    Metzen et al., sec. 3.2: pixels that are predicted as the target with a softmax probability above the cut-off stop to
-    compete with those that are not. No gradient flows through that test.
+    Metzen et al., sec. 3.2: pixels that are predicted as the target with a softmax probability above the cut-off stop
+    to compete with those that are not. No gradient flows through that test.
 
     Args:
         logits: (N, C, H, W).
@@ -58,7 +58,7 @@ class TargetLoss(abc.ABC):
 
 
 class CrossEntropy(TargetLoss):
-    """J_ss, the mean over all pixels; with omega J_ss^omega, which weighs I_o against the background (Metzen, sec. 3.2)."""
+    """J_ss, the mean over all pixels; with omega J_ss^omega, which weighs I_o against the rest (Metzen, sec. 3.2)."""
 
     def __init__(self, omega: float | None = None, confidence: float | None = 0.75) -> None:
         """Set the weights.
@@ -85,8 +85,8 @@ class CrossEntropy(TargetLoss):
 class BalancedCrossEntropy(TargetLoss):
     """Half the mean over I_o and half the mean over the background of each image.
 
-    The two goals of a dynamic target then weigh the same whatever their share of the image; omega weighs pixels, and with
-    it an image counts by how much it has to hide.
+    The two goals of a dynamic target then weigh the same whatever their share of the image; omega weighs pixels, and
+    with it an image counts by how much it has to hide.
     """
 
     def __init__(self, smoothing: float = 500.0, confidence: float | None = 0.75) -> None:

@@ -45,13 +45,14 @@ class SignSGD(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    parameter.sub_(self._direction(parameter, group["momentum"]).sign_(), alpha=float(group["lr"]))
+                    direction = self._direction(parameter, parameter.grad, group["momentum"])
+                    parameter.sub_(direction.sign_(), alpha=float(group["lr"]))
         return loss
 
-    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         if momentum == 0:
-            return parameter.grad.clone()  # type: ignore[union-attr]
-        scaled = parameter.grad / parameter.grad.abs().mean().clamp(min=1e-30)  # type: ignore[union-attr, operator]
+            return gradient.clone()
+        scaled = gradient / gradient.abs().mean().clamp(min=1e-30)
         state = self.state[parameter]
         state["momentum"] = scaled if "momentum" not in state else momentum * state["momentum"] + scaled
         return torch.clone(state["momentum"])

@@ -44,7 +44,9 @@ class Perturbation(nn.Module):
         """
         super().__init__()
         if not 0 < epsilon <= 255:
-            raise InputError(f"epsilon is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20).")
+            raise InputError(
+                f"epsilon is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20)."
+            )
         if min(tile_size) < 1:
             raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
         self.epsilon = epsilon
@@ -52,12 +54,14 @@ class Perturbation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` float32 for images of any dtype, both in 0 to 255."""
-        return (images.float() + tile(self.proto, images.shape[-2:])).clamp(0, 255)
+        height, width = images.shape[-2:]
+        return (images.float() + tile(self.proto, (height, width))).clamp(0, 255)
 
     @torch.no_grad()
     def eight_bit(self, images: Tensor) -> Tensor:
         """Return the adversarial images as they can be saved: rounded and clipped, `(N, 3, H, W)` uint8."""
-        return self(images).round().to(torch.uint8)
+        adversarial: Tensor = self(images)
+        return adversarial.round().to(torch.uint8)
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -86,7 +90,9 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
         InputError: there is no such file, or it holds no perturbation within its epsilon.
     """
     if not path.is_file():
-        raise InputError(f"There is no perturbation {path}. A finished run writes perturbation.safetensors in its folder.")
+        raise InputError(
+            f"There is no perturbation {path}. A finished run writes perturbation.safetensors in its folder."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -100,9 +106,9 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
     with torch.no_grad():
         if proto.shape != perturbation.proto.shape or not (proto.abs() <= perturbation.epsilon).all():
             raise InputError(
-                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: shape {tuple(proto.shape)}, largest "
-                f"entry {proto.abs().max():.3f}. Expected (3, h, w) and every entry within epsilon; it was changed after "
-                "it was learnt."
+                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: shape {tuple(proto.shape)}, "
+                f"largest entry {proto.abs().max():.3f}. Expected (3, h, w) and every entry within epsilon; it was changed "
+                "after it was learnt."
             )
         perturbation.proto.copy_(proto)
     return perturbation, metadata

@@ -13,7 +13,7 @@ from uap.labels import LabelTable
 
 Mask = NDArray[np.uint8]
 ReadTarget = Callable[[Path, bool], Mask]
-"""Gives the class ids (H, W) of a file: (path, True) the victim's prediction on a picture, (path, False) a label PNG."""
+"""Gives class ids (H, W): (path, True) the victim's prediction on a picture, (path, False) those of a label PNG."""
 
 
 def hidden_pixels(prediction: Mask, classes: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -130,4 +130,5 @@ class DynamicTarget(Target):
     def usable(self, predictions: Mask) -> NDArray[np.bool_]:
         """Return True for images with enough hidden pixels and at least one of background."""
         counts = np.array([hidden_pixels(p, self.hidden_classes).sum() for p in predictions])
-        return (counts >= self.min_pixels) & (counts < predictions[0].size)
+        usable: NDArray[np.bool_] = (counts >= self.min_pixels) & (counts < predictions[0].size)
+        return usable

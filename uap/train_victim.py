@@ -1,7 +1,5 @@
 """python -m uap.train_victim: train a segmentation network to attack later."""
 
-from pathlib import Path
-
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap import paths

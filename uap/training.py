@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from uap.data.base import Batch, SegmentationData
+from uap.data.base import Batch, data_of
 from uap.data.transforms import Augmentation
 from uap.labels import IGNORE, LabelTable
 from uap.metrics import ClassIoU
@@ -40,7 +40,7 @@ class VictimTraining(LightningModule):
             weight_decay: of AdamW.
         """
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.crop = crop
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -54,7 +54,7 @@ class VictimTraining(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Count the classes of the training labels and switch the augmentation on."""
-        data: SegmentationData = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(self.trainer)
         self.table = data.table
         self.iou = ClassIoU(len(self.table))
         pixels = torch.zeros(256, dtype=torch.int64)

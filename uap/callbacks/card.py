@@ -9,7 +9,7 @@ from typing import cast
 from pytorch_lightning import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 
-from uap.data.base import SegmentationData
+from uap.data.base import data_of
 from uap.training import VictimTraining
 
 
@@ -24,7 +24,7 @@ class VictimCard(Callback):
         """Write both; the weights are those after the last epoch."""
         if not trainer.is_global_zero:
             return
-        training, data = cast(VictimTraining, pl_module), cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        training, data = cast(VictimTraining, pl_module), data_of(trainer)
         folder = Path(trainer.default_root_dir)
         weights = {name: value.contiguous().cpu() for name, value in training.network.state_dict().items()}
         save_file(weights, folder / "victim.safetensors")
@@ -45,4 +45,7 @@ class VictimCard(Callback):
             **training.card(),
         }
         (folder / "victim.json").write_text(json.dumps(card, indent=2) + "\n")
-        print(f"\nmean IoU {card['val/miou']}\nweights   {folder / 'victim.safetensors'}\ncard      {folder / 'victim.json'}")
+        print(
+            f"\nmean IoU {card['val/miou']}\nweights   {folder / 'victim.safetensors'}\n"
+            f"card      {folder / 'victim.json'}"
+        )

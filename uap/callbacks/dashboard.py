@@ -9,11 +9,11 @@ import numpy as np
 import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, perturbation_picture
+from uap.data.base import data_of
 from uap.labels import IGNORE, LabelTable
 
 RUN_ID = "wandb_id.txt"
@@ -24,8 +24,7 @@ def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
     """Return the logger of a run: online where there is a login, else offline and without a question."""
     kept = folder / RUN_ID
     run_id = kept.read_text().strip() if resume and kept.exists() else uuid.uuid4().hex[:8]
-    if rank_zero_only.rank == 0:
-        kept.write_text(run_id + "\n")
+    kept.write_text(run_id + "\n")
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline")
     return WandbLogger(project="uap", name=name, save_dir=str(folder), id=run_id, mode=mode)
 
@@ -53,14 +52,18 @@ class Dashboard(Callback):
         for logger in _loggers(trainer):
             self._log_pictures(logger, attack, trainer)
             path = Path(trainer.default_root_dir) / "perturbation.safetensors"
-            artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=attack.identity())
+            artifact = wandb.Artifact(
+                f"perturbation-{logger.experiment.id}", "perturbation", metadata=attack.identity()
+            )
             artifact.add_file(str(path))
             logger.experiment.log_artifact(artifact, aliases=["latest"])
 
     def _log_pictures(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
-        found = examples(attack, trainer.datamodule, self.images)  # type: ignore[attr-defined]
+        found = examples(attack, data_of(trainer), self.images)
         table, step = attack.victim.table, trainer.global_step
-        logger.log_image("examples/clean", [e.image for e in found], step, masks=[_clean_masks(e, table) for e in found])
+        logger.log_image(
+            "examples/clean", [e.image for e in found], step, masks=[_clean_masks(e, table) for e in found]
+        )
         adversarial = [e.adversarial_image for e in found]
         masks = [_adversarial_masks(e, table) for e in found]
         logger.log_image("examples/adversarial", adversarial, step, masks=masks, caption=[e.name for e in found])

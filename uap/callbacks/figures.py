@@ -13,7 +13,8 @@ Mask = NDArray[np.uint8]
 
 def amplified(perturbation: NDArray[np.float32], factor: float) -> Picture:
     """Return a perturbation (H, W, 3) in grey levels as a picture around mid-grey, `factor` times as strong."""
-    return np.clip(128 + factor * perturbation, 0, 255).round().astype(np.uint8)
+    picture: Picture = np.clip(128 + factor * perturbation, 0, 255).round().astype(np.uint8)
+    return picture
 
 
 def panels(pictures: dict[str, Picture], columns: int, legend: LabelTable, classes: NDArray[np.integer]) -> Figure:

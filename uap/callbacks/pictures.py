@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import attack_figure, perturbation_figure, prediction_figure
-from uap.data.base import SegmentationData
+from uap.data.base import SegmentationData, data_of
 from uap.errors import InputError
 from uap.perturbation import tile
 
@@ -100,7 +100,7 @@ class Pictures(Callback):
         folder = Path(trainer.default_root_dir) / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
         table, noise = attack.victim.table, perturbation_picture(attack)
-        for e in examples(attack, trainer.datamodule, self.images):  # type: ignore[attr-defined]
+        for e in examples(attack, data_of(trainer), self.images):
             full = attack_figure(
                 e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify
             )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores
-from uap.data.base import Role, SegmentationData
+from uap.data.base import Role, SegmentationData, data_of
 from uap.perturbation import save_perturbation
 
 Figures = dict[str, Any]
@@ -24,8 +24,8 @@ Figures = dict[str, Any]
 @torch.no_grad()
 def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> dict[str, float]:
     """Return the figures of the 8-bit adversarial images of one set, on all ranks together."""
-    scores = Scores(attack, data).to(attack.device)
-    bar = tqdm(data.loader(role, shuffle=False), f"Scoring {prefix}", unit="batch", leave=False)
+    scores = Scores(attack, data)
+    bar = tqdm(data.loader(role, shuffle=False), f"Scoring {prefix}", unit="batch", leave=False, disable=None)
     for index, batch in enumerate(bar):
         batch = attack.transfer_batch_to_device(batch, attack.device, 0)
         scores.update(batch, attack.validation_step(batch, index))
@@ -63,7 +63,7 @@ class Results(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score training and validation images on the last perturbation and write everything."""
         seconds = self._elapsed()
-        attack, data = cast(UniversalAttack, pl_module), cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
         figures: Figures = score(attack, data, "train", "train") | score(attack, data, "scored", data.split)
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
@@ -83,7 +83,7 @@ class Results(Callback):
         """Write the figures of an evaluation; validations within a fit wait for its end."""
         if trainer.state.fn == TrainerFn.FITTING:
             return
-        data = cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
+        data = data_of(trainer)
         figures = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
         folder = Path(trainer.default_root_dir)
         _print_table(_write(figures, cast(UniversalAttack, pl_module), data, folder), data.split, folder)
@@ -96,7 +96,7 @@ def _write(figures: Figures, attack: UniversalAttack, data: SegmentationData, fo
     proto = attack.perturbation.proto
     figures = figures | {
         "epsilon": attack.perturbation.epsilon,
-        "largest_entry": round(float(proto.abs().max()), 4),
+        "largest_entry": round(float(proto.detach().abs().max()), 4),
         "size": list(attack.size),
         "tile": list(proto.shape[-2:]),
         "target": type(attack.target).__name__,

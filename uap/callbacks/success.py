@@ -1,31 +1,28 @@
 """Success of the attack on the images that it was not learnt from, after every epoch."""
 
+import math
 from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from uap.attack import UniversalAttack
-from uap.data.base import Batch, SegmentationData
-from uap.labels import IGNORE
+from uap.data.base import Batch, SegmentationData, data_of
 from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, success_counts
 
 
-class Scores(nn.Module):
-    """The figures of one set of images: success rate or hidden and preserved, and IoU with labels where there are any."""
+class Scores:
+    """The figures of one set of images: success rate or hidden and preserved, and IoU where there are labels."""
 
     def __init__(self, attack: UniversalAttack, data: SegmentationData) -> None:
-        """Count for the attack's target, with the data's labels in the victim's classes."""
-        super().__init__()
+        """Count for the attack's target on its device, with the data's labels in the victim's classes."""
+        device, classes = attack.device, len(attack.victim.table)
         self.hidden_classes = attack.target.hidden_classes
-        rates = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
-        self.rates = nn.ModuleDict({name: PixelRate() for name in rates})
-        classes = len(attack.victim.table)
-        self.iou = nn.ModuleDict({"miou_clean": ClassIoU(classes), "miou_adversarial": ClassIoU(classes)})
-        self.register_buffer("translation", torch.from_numpy(data.table.translation(attack.victim.table)))
-        self.translation: Tensor
-        self.labelled = False
+        names = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
+        self.rates = {name: PixelRate().to(device) for name in names}
+        self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
+        self.translation = torch.from_numpy(data.table.translation(attack.victim.table)).to(device)
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
         """Add a batch and the predictions (N, H, W) on its adversarial images."""
@@ -36,15 +33,14 @@ class Scores(nn.Module):
         else:
             self.rates["success_rate"].update(success_counts(predicted, target), index)
         labels = self.translation[batch["labels"].long()]
-        self.labelled |= bool((labels != IGNORE).any())
         self.iou["miou_clean"].update(batch["prediction"], labels)
         self.iou["miou_adversarial"].update(predicted, labels)
 
     def compute(self, prefix: str) -> dict[str, float]:
-        """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. No IoU without labels."""
-        figures = {name: float(cast(PixelRate, rate).compute()) for name, rate in self.rates.items()}
-        figures |= {name: float(cast(ClassIoU, iou).compute().nanmean()) for name, iou in self.iou.items()}
-        return {f"{prefix}/{name}": value for name, value in figures.items() if value == value}
+        """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. What has no pixel has no figure."""
+        figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
+        figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
+        return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
 
 
 class SuccessMetrics(Callback):
@@ -56,19 +52,25 @@ class SuccessMetrics(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count anew."""
-        data = cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]
-        self.scores = Scores(cast(UniversalAttack, pl_module), data).to(pl_module.device)
+        self.scores = Scores(cast(UniversalAttack, pl_module), data_of(trainer))
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Count a batch; `outputs` are its predictions."""
         self.scores.update(batch, outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the figures and, for the checkpoint, the one that is to be high."""
-        prefix = cast(SegmentationData, trainer.datamodule).split  # type: ignore[attr-defined]
+        prefix = data_of(trainer).split
         figures = self.scores.compute(prefix)
-        pl_module.log_dict(figures, prog_bar=True)
+        for name, rate in figures.items():
+            pl_module.log(name, rate, prog_bar="miou" not in name)
         rates = [figures[f"{prefix}/{name}"] for name in self.scores.rates if f"{prefix}/{name}" in figures]
         pl_module.log("score", sum(rates) / max(len(rates), 1))

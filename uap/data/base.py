@@ -3,12 +3,12 @@
 import abc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -214,3 +214,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return batches of the scored images, in order."""
         return self.loader("scored", shuffle=False)
+
+
+def data_of(trainer: Trainer) -> SegmentationData:
+    """Return the data that a trainer works on."""
+    return cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]

@@ -64,8 +64,8 @@ class Cityscapes(SegmentationData):
         wrong = ids[(ids > max(CITYSCAPES_LABEL_IDS)) & (ids != IGNORE)]
         if wrong.size:
             raise InputError(
-                f"{path} holds the id {wrong[0]}, expected Cityscapes' label ids 0 to {max(CITYSCAPES_LABEL_IDS)}, or 255. "
-                "Are these labels of another data set?"
+                f"{path} holds the id {wrong[0]}, expected Cityscapes' label ids 0 to {max(CITYSCAPES_LABEL_IDS)}, or "
+                "255. Are these labels of another data set?"
             )
         train_ids = np.full(256, IGNORE, np.uint8)
         train_ids[list(CITYSCAPES_LABEL_IDS)] = range(len(CITYSCAPES_LABEL_IDS))

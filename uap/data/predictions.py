@@ -57,7 +57,9 @@ def _check_usable(usable: NDArray[np.bool_], target: Target, victim: FrozenVicti
             "Choose another class, other images, or check the network's preprocessing."
         )
     if not usable.all():
-        rank_zero_info(f"Learning from {usable.sum()} of {len(usable)} images; the others have nothing to hide or nothing else.")
+        rank_zero_info(
+            f"Learning from {usable.sum()} of {len(usable)} images; the others have nothing to hide or nothing else."
+        )
 
 
 class PreparedTargets:
@@ -112,13 +114,15 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
         path.parent.mkdir(parents=True, exist_ok=True)
         predictions = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(dataset), *data.size))
         done = 0
-        for batch in tqdm(loader, "Predicting clean images", unit="batch", leave=False):
+        for batch in tqdm(loader, "Predicting clean images", unit="batch", leave=False, disable=None):
             predicted = victim.predict(batch["image"].to(victim.mean.device))
             predictions[done : done + len(predicted)] = predicted.cpu().numpy()
             done += len(predicted)
         predictions.flush()
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder.") from error
+        raise InputError(
+            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

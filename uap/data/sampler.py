@@ -11,12 +11,12 @@ class Draw(NamedTuple):
     """What the sampler asks the data set for.
 
     Attributes:
-        index: which image.
+        image: which image of the data set.
         weight: 1, or 0 for an image that only fills up a rank: it is loaded and counts nowhere.
         epoch: the epoch that the image is drawn in, for augmentation that is a function of (seed, epoch, index).
     """
 
-    index: int
+    image: int
     weight: float
     epoch: int
 
@@ -24,9 +24,9 @@ class Draw(NamedTuple):
 class EpochSampler(Sampler[Draw]):
     """Images of one rank for one epoch; Lightning calls `set_epoch`.
 
-    Rank r takes every `world_size`-th image of the one common order, so that the ranks' k-th batches together are the k-th
-    batch of a single process with the same global batch. Ranks that come out one image short are filled up with weight 0
-    when `fill` is set: training needs as many batches on every rank, validation does not.
+    Rank r takes every `world_size`-th image of the one common order, so that the ranks' k-th batches together are
+    the k-th batch of a single process with the same global batch. Ranks that come out one image short are filled up
+    with weight 0 when `fill` is set: training needs as many batches on every rank, validation does not.
     """
 
     def __init__(

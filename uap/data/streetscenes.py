@@ -80,7 +80,7 @@ class StreetScenes(Cityscapes):
             if missing:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and OpenCV let go of the interpreter's lock
                     drawn = pool.map(partial(self._draw, split), missing)
-                    list(tqdm(drawn, f"Drawing {split} scenes", len(missing), unit="scene", leave=False))
+                    list(tqdm(drawn, f"Drawing {split} scenes", len(missing), unit="scene", leave=False, disable=None))
 
     def items(self, split: Split) -> list[Item]:
         """Return the first `count` scenes of a split."""
@@ -95,7 +95,9 @@ class StreetScenes(Cityscapes):
                 manifest.write_text(json.dumps(expected))
             found = json.loads(manifest.read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root.") from error
+            raise InputError(
+                f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root."
+            ) from error
         if found != expected:
             raise InputError(
                 f"{self.root} holds scenes drawn with {found}, expected {expected}. "
@@ -110,7 +112,7 @@ class StreetScenes(Cityscapes):
         image, train_ids = scenes.draw_scene(self.scene_seed, FIRST_INDEX[split] + index, DRAWN_SIZE)
         label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
         train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), split, index)
-        _write_png(self._path(IMAGE, split, index), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        _write_png(self._path(IMAGE, split, index), image[..., ::-1])
         _write_png(train_id_path, train_ids)
         _write_png(self._path(LABELS, split, index), label_ids)  # last: its presence says that the scene is whole
 

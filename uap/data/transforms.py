@@ -15,7 +15,7 @@ from PIL import Image
 from uap.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
-"""How images are resized: `pil` averages over the pixels it drops (PIL's BILINEAR), `opencv` does not (INTER_LINEAR)."""
+"""How images are resized: `pil` averages over dropped pixels (PIL's BILINEAR), `opencv` does not (INTER_LINEAR)."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -51,7 +51,8 @@ def _open(path: Path, mode: str | None) -> Image.Image:
         raise InputError(f"{path} does not exist. Check the path, or extract the data set again.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it again."
+            f"{path} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it "
+            "again."
         ) from error
 
 
@@ -74,7 +75,7 @@ def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.ui
 class Augmentation:
     """Flip, zoom, crop and light for training a victim; the same (seed, epoch, index) gives the same result."""
 
-    def __init__(self, crop: tuple[int, int], zoom: tuple[float, float] = (0.75, 1.5)) -> None:
+    def __init__(self, crop: tuple[int, int], zoom: tuple[float, float] = (0.9, 1.25)) -> None:
         """Build for crops of `crop` = (height, width) out of images zoomed by a factor within `zoom`."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the package index otherwise
         import albumentations as A

@@ -18,9 +18,9 @@ class FrozenVictim(nn.Module):
     """A segmentation network, frozen and in eval mode for good.
 
     Takes RGB images `(N, 3, H, W)` float32 in grey levels 0 to 255 and gives logits `(N, C, H, W)`. It owns all that
-    differs from network to network: channel order, mean and std, the multiple that sizes must have (images are padded at
-    the bottom and the right by their last row and column, logits are cropped), upsampling of smaller outputs, and the
-    classes. No weight ever has a gradient and no BatchNorm statistic ever moves.
+    differs from network to network: channel order, mean and std, the multiple that sizes must have (images are padded
+    at the bottom and the right by their last row and column, logits are cropped), upsampling of smaller outputs, and
+    the classes. No weight ever has a gradient and no BatchNorm statistic ever moves.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class FrozenVictim(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Return class ids `(N, H, W)` uint8 for images `(N, 3, H, W)` of any dtype, 0 to 255."""
-        return self(images.float()).argmax(1).to(torch.uint8)
+        logits: Tensor = self(images.float())
+        return logits.argmax(1).to(torch.uint8)
 
     @torch.no_grad()
     def check(self, size: tuple[int, int]) -> None:
@@ -103,8 +104,8 @@ class FrozenVictim(nn.Module):
             ) from error
         if logits.ndim != 4 or logits.shape[1] < len(self.table):
             raise InputError(
-                f"The network {type(self.network).__name__} gives {tuple(logits.shape)} for one image of {height} x {width}, "
-                f"expected logits (1, {len(self.table)} or more, {height}, {width}) for its classes "
+                f"The network {type(self.network).__name__} gives {tuple(logits.shape)} for one image of {height} x "
+                f"{width}, expected logits (1, {len(self.table)} or more, {height}, {width}) for its classes "
                 f"({', '.join(self.table.names)}). Set victim.classes to what its outputs are."
             )
         self.table = self.table.first(logits.shape[1])

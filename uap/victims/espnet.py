@@ -156,8 +156,8 @@ class ESPNet(nn.Module):
     """ESPNet with its light decoder (figure 4d): images `(N, 3, H, W)`, H and W multiples of 8, to logits of that size.
 
     Loads the authors' published state dictionaries (github.com/sacmehta/ESPNet, `espnet_p_*_q_*.pth`). They come in
-    two layouts, which differ in what the last stage of the decoder joins with level 1: the one trained on CamVid joins the
-    image beside its 16 features, the one trained on Cityscapes does not.
+    two layouts, which differ in what the last stage of the decoder joins with level 1: the one trained on CamVid joins
+    the image beside its 16 features, the one trained on Cityscapes does not.
     """
 
     def __init__(self, classes: int = 19, p: int = 2, q: int = 8, join_image: bool = True) -> None:

@@ -25,12 +25,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"There is no weights file {path}. Check the path.")
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        state: dict[str, object] = dict(load_file(path)) if path.suffix == ".safetensors" else _read_pickle(path)
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read as weights ({error}). Download or save it again.") from error
     for key in NESTS:
-        if isinstance(state.get(key), dict):
-            state = state[key]
+        nested = state.get(key)
+        if isinstance(nested, dict):
+            state = nested
     tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{path} holds no tensors. Expected a state dictionary: parameter names and their tensors.")

@@ -1,0 +1,1 @@
+"""Benchmarks: each one command that prints ratios from one interleaved run."""

@@ -1,0 +1,149 @@
+"""What the tests share: small data sets drawn at test time, and networks whose predictions are known."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from uap.attack import UniversalAttack
+from uap.labels import CITYSCAPES_LABEL_IDS
+from uap.perturbation import load_perturbation
+
+SIZE = (24, 32)
+
+
+class Brightness(nn.Module):
+    """Two classes by the mean of the channels: class 1 where it is above `threshold`; logits grow by 1 per grey level."""
+
+    def __init__(self, threshold: float = 128.0, classes: int = 2) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, classes, 1)
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            self.conv.bias.fill_(-1e4)  # classes beyond the two never win
+            self.conv.bias[:2] = 0.0
+            self.conv.weight[1] = 1 / 3
+            self.conv.bias[1] = -threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.conv(x)
+        return logits
+
+
+def scene(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A dark picture with a bright block, and its mask: 1 in the block."""
+    height, width = size
+    mask = np.zeros(size, np.uint8)
+    top, left = int(rng.integers(2, height // 2)), int(rng.integers(2, width // 2))
+    mask[top : top + height // 3, left : left + width // 3] = 1
+    image = np.where(mask[..., None] == 1, 180, 70) + rng.integers(-20, 20, (*size, 3))
+    return image.astype(np.uint8), mask
+
+
+def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def make_camvid(root: Path, train: int = 6, val: int = 4, size: tuple[int, int] = SIZE) -> Path:
+    """CamVid's layout; the labels are ids 0 and 1 (sky and building)."""
+    rng = np.random.default_rng(0)
+    for split, count in {"train": train, "val": val, "test": 2}.items():
+        for i in range(count):
+            image, mask = scene(rng, size)
+            save(root / split / f"frame_{i:03d}.png", image)
+            save(root / f"{split}annot" / f"frame_{i:03d}.png", mask)
+    return root
+
+
+def make_cityscapes(root: Path, train: int = 6, val: int = 4, size: tuple[int, int] = SIZE) -> Path:
+    """The extracted tree of Cityscapes; the labels are road and sidewalk as label ids."""
+    rng = np.random.default_rng(0)
+    for split, count in {"train": train, "val": val, "test": 2}.items():
+        for i in range(count):
+            image, mask = scene(rng, size)
+            name = f"aachen_{i:06d}_000019"
+            save(root / "leftImg8bit" / split / "aachen" / f"{name}_leftImg8bit.png", image)
+            ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[mask]
+            save(root / "gtFine" / split / "aachen" / f"{name}_gtFine_labelIds.png", ids)
+    return root
+
+
+def attack_args(root: Path, out: Path, **changes: Any) -> list[str]:
+    """Arguments of `uap.fit` for the brightness network on the small CamVid: a static target, no configuration file."""
+    settings: dict[str, Any] = {
+        "config": Path(__file__).parent / "brightness.yaml",
+        "data.root": root,
+        "trainer.default_root_dir": out,
+        **changes,
+    }
+    return [f"--{name.replace('__', '.')}={value}" for name, value in settings.items()]
+
+
+class Contrast(nn.Module):
+    """Two classes by a linear score of the channels: the best perturbation is epsilon * sign(weights), everywhere."""
+
+    WEIGHTS = (0.02, -0.03, 0.01)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+        self.norm = nn.BatchNorm2d(2)  # its statistics must not move
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            self.conv.bias.copy_(torch.tensor([3.0, 0.0]))
+            self.conv.weight[1, :, 0, 0] = torch.tensor(self.WEIGHTS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.norm(self.conv(x))
+        return logits
+
+
+class NotFinite(Brightness):
+    """Its gradient is not a number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + (x.mean(1, keepdim=True) - 1e30).sqrt().nan_to_num()
+
+
+class KillAt(Callback):
+    """Ends the process as `kill -9` does, after `step` optimiser steps, where the environment says KILL."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        if "KILL" in os.environ and trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KeepSteps(Callback):
+    """Keeps a copy of the perturbation after every step, in `steps` of the class."""
+
+    steps: ClassVar[list[Tensor]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.steps.clear()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        self.steps.append(cast(UniversalAttack, pl_module).perturbation.proto.detach().clone())
+
+
+class SaveRank(Callback):
+    """Writes each rank's perturbation into the working folder."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        torch.save(cast(UniversalAttack, pl_module).perturbation.proto.detach(), f"rank{trainer.global_rank}.pt")
+
+
+def learnt(folder: Path) -> Tensor:
+    """The perturbation of a run folder."""
+    return load_perturbation(folder / "perturbation.safetensors")[0].proto.detach()

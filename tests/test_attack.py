@@ -1,0 +1,110 @@
+"""The method against closed forms, and what must hold after every step."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learnt, make_camvid, save
+from uap.attack import UniversalAttack
+from uap.errors import InputError
+from uap.fit import main
+
+CONTRAST: dict[str, Any] = {
+    "model.victim.network": "tests.helpers.Contrast",
+    "model.target.labels": "ones.png",
+    "model.target.image": "null",
+    "model.loss": "uap.losses.CrossEntropy",
+    "model.loss.confidence": "null",
+    "model.epsilon": 7,
+    "model.step_size": 2,
+}
+FULL_BATCH = "uap.callbacks.full_batch.FullBatchGradient"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
+    return make_camvid(tmp_path / "camvid", train=5)
+
+
+def test_a_linear_network_gets_epsilon_times_the_sign_of_its_weights(root: Path, tmp_path: Path) -> None:
+    cli = main(attack_args(root, tmp_path / "out", **CONTRAST, **{"trainer.max_epochs": 3}))
+
+    best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, *SIZE)
+    assert torch.equal(cli.model.perturbation.proto.detach(), best)
+    assert torch.equal(learnt(tmp_path / "out"), best)
+
+
+def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_size(root: Path, tmp_path: Path) -> None:
+    protos = []
+    for batch_size in (2, 5):
+        changes = {"data.batch_size": batch_size, "trainer.callbacks+": FULL_BATCH, "model.momentum": 0.5}
+        cli = main(attack_args(root, tmp_path / str(batch_size), **changes))
+        assert cli.trainer.global_step == cli.trainer.max_epochs
+        protos.append(cli.model.perturbation.proto.detach())
+
+    assert torch.equal(*protos)
+    assert protos[0].abs().max() > 0
+
+
+def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(root: Path, tmp_path: Path) -> None:
+    gradients = []
+    for batch_size in (2, 5):
+        attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size)
+        loader = attack.trainer.datamodule.loader("train", shuffle=True)  # type: ignore[attr-defined]
+        for index, batch in enumerate(loader):
+            (attack.training_step(batch, index) * batch_size).backward()  # type: ignore[no-untyped-call]
+        gradients.append(attack.perturbation.proto.grad)
+
+    assert gradients[0] is not None
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7)
+
+
+def prepared_attack(root: Path, out: Path, batch_size: int) -> UniversalAttack:
+    """An attack whose data is ready, as it is after a fit without a step."""
+    cli = main(attack_args(root, out, **{"data.batch_size": batch_size, "trainer.max_epochs": 0}))
+    attack: UniversalAttack = cli.model
+    attack.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]  # outside of a loop
+    return attack
+
+
+def test_epsilon_holds_after_every_step_and_in_every_file(root: Path, tmp_path: Path) -> None:
+    changes = {"trainer.callbacks+": "tests.helpers.KeepSteps", "model.epsilon": 3, "model.step_size": 2}
+    main(attack_args(root, tmp_path / "out", **changes))
+
+    assert len(KeepSteps.steps) == 6
+    assert 0 < max(float(step.abs().max()) for step in KeepSteps.steps) <= 3
+    for name in ("last.ckpt", "best.ckpt"):
+        checkpoint = torch.load(tmp_path / "out" / "checkpoints" / name, weights_only=True)
+        assert checkpoint["state_dict"]["perturbation.proto"].abs().max() <= 3
+    assert learnt(tmp_path / "out").abs().max() <= 3
+
+
+def test_only_the_perturbation_changes_and_only_it_is_saved(root: Path, tmp_path: Path) -> None:
+    before = Contrast().state_dict()
+    cli = main(attack_args(root, tmp_path / "out", **CONTRAST))
+
+    after = cli.model.victim.network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert [name for name, _ in cli.model.named_parameters()] == ["perturbation.proto"]
+    path = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    assert list(torch.load(path, weights_only=True)["state_dict"]) == ["perturbation.proto"]
+    assert path.stat().st_size < 2 * 3 * 4 * SIZE[0] * SIZE[1] + 20_000  # the proto-tile and its momentum
+
+
+def test_a_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
+    cli = main(attack_args(root, tmp_path / "out", **{"model.tile": [8, 5]}))
+
+    assert cli.model.perturbation.proto.shape == (3, 8, 5)
+    image = torch.full((1, 3, *SIZE), 128, dtype=torch.uint8)
+    noise = cli.model.perturbation(image).detach() - 128
+    assert torch.equal(noise[..., :8, :5], noise[..., 16:24, 25:30])
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_perturbation(root: Path, tmp_path: Path) -> None:
+    changes = {"model.victim.network": "tests.helpers.NotFinite"}
+    with pytest.raises(InputError, match="gradient is not finite at step 0: .* left as it was"):
+        main(attack_args(root, tmp_path / "out", **changes))

@@ -1,0 +1,98 @@
+"""A run that is resumed ends where the run ends that was never stopped, bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import attack_args, learnt, make_camvid
+from uap.errors import InputError
+from uap.fit import main
+
+CONSTANT = {"model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR", "model.lr_scheduler.factor": 1}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+def resume(folder: Path, **changes: Any) -> None:
+    arguments = {"config": folder / "config.yaml", "ckpt_path": folder / "checkpoints" / "last.ckpt", **changes}
+    main([f"--{name}={value}" for name, value in arguments.items()])
+
+
+def test_two_epochs_and_two_more_are_four(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "four", **CONSTANT, **{"trainer.max_epochs": 4}))
+    main(attack_args(root, tmp_path / "two", **CONSTANT))
+    after_two = learnt(tmp_path / "two")
+    resume(tmp_path / "two", **{"trainer.max_epochs": 4})
+
+    assert torch.equal(learnt(tmp_path / "two"), learnt(tmp_path / "four"))
+    assert not torch.equal(after_two, learnt(tmp_path / "four"))
+
+
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(root: Path, tmp_path: Path) -> None:
+    changes = {"trainer.max_epochs": 3, "trainer.callbacks+": "tests.helpers.KillAt", "trainer.callbacks.step": 5}
+    main(attack_args(root, tmp_path / "whole", **changes))
+    command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "killed", **changes)]
+    environment = os.environ | {"KILL": "1", "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    assert not (tmp_path / "killed" / "perturbation.safetensors").exists()
+    resume(tmp_path / "killed")
+
+    assert torch.equal(learnt(tmp_path / "killed"), learnt(tmp_path / "whole"))
+    csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("killed", "whole")]
+    assert csv[0] == csv[1]
+
+
+def test_the_cost_of_a_resumed_run_is_that_of_both_parts(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "out"))
+    resume(tmp_path / "out", **{"trainer.max_epochs": 4})
+
+    assert '"gradient_evaluations": 24' in (tmp_path / "out" / "metrics.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model.epsilon": 20}, "its epsilon is 60.0, here it is 20.0"),
+        ({"model.tile": [8, 8]}, r"its tile is \[24, 32\], here it is \[8, 8\]"),
+        ({"data.size": [12, 16]}, r"size is \[24, 32\], here it is \[12, 16\]"),
+        ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
+    ],
+)
+def test_a_checkpoint_of_another_attack_is_refused(
+    root: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    main(attack_args(root, tmp_path / "out"))
+    with pytest.raises(InputError, match=message):
+        resume(tmp_path / "out", **change)
+    assert learnt(tmp_path / "out").abs().max() > 0
+
+
+def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "other.ckpt")
+    (tmp_path / "half.ckpt").write_bytes((tmp_path / "other.ckpt").read_bytes()[:100])
+    for name, message in {"other": "holds no perturbation", "half": "no whole checkpoint", "none": "no checkpoint"}.items():
+        with pytest.raises(InputError, match=message):
+            main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / f"{name}.ckpt"))
+
+
+class Hostile:
+    """A pickle of it makes a folder when it is loaded."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("executed",)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(root: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"perturbation.proto": Hostile()}}, tmp_path / "hostile.ckpt")
+    with pytest.raises(InputError, match="asks to run code"):
+        main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / "hostile.ckpt"))
+    assert not Path("executed").exists()

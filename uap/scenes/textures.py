@@ -1,0 +1,39 @@
+"""Noise tiles that every scene cuts its textures from; made once per process from fixed seeds."""
+
+from functools import cache
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+SLACK = 96  # how far a crop may move inside its tile
+
+
+@cache
+def fractal(height: int, width: int, coarsest: int, finest: int, seed: int) -> NDArray[np.float32]:
+    """Smooth noise (height, width) float32, mean 0 and deviation 1, with blobs of coarsest..finest pixels."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros((height, width), np.float32)
+    blob = coarsest
+    while blob >= finest:
+        grid = rng.standard_normal((height // blob + 2, width // blob + 2), np.float32)
+        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * np.float32(blob**0.5)
+        blob //= 2
+    total -= total.mean()
+    return np.asarray(total / total.std(), np.float32)
+
+
+@cache
+def sensor_noise(height: int, width: int) -> NDArray[np.uint8]:
+    """White noise (height, width, 3) uint8 around 128, deviation 32."""
+    noise = np.random.default_rng(7).standard_normal((height, width, 3))
+    return np.clip(np.rint(128 + 32 * noise), 0, 255).astype(np.uint8)
+
+
+def crop_of(tile: NDArray[Pixel], height: int, width: int, rng: np.random.Generator) -> NDArray[Pixel]:
+    """A window of the tile at a random place, as a view."""
+    top = int(rng.integers(tile.shape[0] - height + 1))
+    left = int(rng.integers(tile.shape[1] - width + 1))
+    return tile[top : top + height, left : left + width]
