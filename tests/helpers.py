@@ -20,17 +20,17 @@ SIZE = (24, 32)
 
 
 class Brightness(nn.Module):
-    """Two classes by the mean of the channels: class 1 where it is above `threshold`; logits grow by 1 per grey level."""
+    """Two classes by the mean of the channels: class 1 where it is above `threshold`; logits grow by 1 a grey level."""
 
     def __init__(self, threshold: float = 128.0, classes: int = 2) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, classes, 1)
+        bias = torch.full((classes,), -1e4)  # classes beyond the two never win
+        bias[:2] = torch.tensor([0.0, -threshold])
+        self.conv.bias = nn.Parameter(bias)
         with torch.no_grad():
             self.conv.weight.zero_()
-            self.conv.bias.fill_(-1e4)  # classes beyond the two never win
-            self.conv.bias[:2] = 0.0
             self.conv.weight[1] = 1 / 3
-            self.conv.bias[1] = -threshold
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.conv(x)
@@ -97,9 +97,9 @@ class Contrast(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 2, 1)
         self.norm = nn.BatchNorm2d(2)  # its statistics must not move
+        self.conv.bias = nn.Parameter(torch.tensor([3.0, 0.0]))
         with torch.no_grad():
             self.conv.weight.zero_()
-            self.conv.bias.copy_(torch.tensor([3.0, 0.0]))
             self.conv.weight[1, :, 0, 0] = torch.tensor(self.WEIGHTS)
 
     def forward(self, x: Tensor) -> Tensor:

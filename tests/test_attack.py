@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learnt, make_camvid, save
 from uap.attack import UniversalAttack
@@ -51,16 +52,16 @@ def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_si
 
 
 def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(root: Path, tmp_path: Path) -> None:
-    gradients = []
+    gradients: list[Tensor] = []
     for batch_size in (2, 5):
         attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size)
         loader = attack.trainer.datamodule.loader("train", shuffle=True)  # type: ignore[attr-defined]
         for index, batch in enumerate(loader):
             (attack.training_step(batch, index) * batch_size).backward()  # type: ignore[no-untyped-call]
+        assert attack.perturbation.proto.grad is not None
         gradients.append(attack.perturbation.proto.grad)
 
-    assert gradients[0] is not None
-    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7)
+    assert torch.allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
 
 
 def prepared_attack(root: Path, out: Path, batch_size: int) -> UniversalAttack:
@@ -106,5 +107,5 @@ def test_a_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
 
 def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_perturbation(root: Path, tmp_path: Path) -> None:
     changes = {"model.victim.network": "tests.helpers.NotFinite"}
-    with pytest.raises(InputError, match="gradient is not finite at step 0: .* left as it was"):
+    with pytest.raises(InputError, match=r"gradient is not finite at step 0: .* left as it was"):
         main(attack_args(root, tmp_path / "out", **changes))

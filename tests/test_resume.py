@@ -79,7 +79,11 @@ def test_a_checkpoint_of_another_attack_is_refused(
 def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "other.ckpt")
     (tmp_path / "half.ckpt").write_bytes((tmp_path / "other.ckpt").read_bytes()[:100])
-    for name, message in {"other": "holds no perturbation", "half": "no whole checkpoint", "none": "no checkpoint"}.items():
+    for name, message in {
+        "other": "holds no perturbation",
+        "half": "no whole checkpoint",
+        "none": "no checkpoint",
+    }.items():
         with pytest.raises(InputError, match=message):
             main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / f"{name}.ckpt"))
 

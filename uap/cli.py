@@ -101,6 +101,16 @@ class RunCLI(LightningCLI):
         """Add the door's own arguments."""
         self.add_arguments(parser)
 
+    def instantiate_classes(self) -> None:
+        """Build everything; an input error comes out of jsonargparse's own as it was raised."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, InputError):
+                cause = cause.__cause__ or cause.__context__
+            raise (cause or error) from None
+
     def before_instantiate_classes(self) -> None:
         """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
         self.resumed = self.config.get("ckpt_path")

@@ -83,25 +83,34 @@ class CrossEntropy(TargetLoss):
 
 
 class BalancedCrossEntropy(TargetLoss):
-    """Half the mean over I_o and half the mean over the background of each image.
+    """The mean over I_o and the mean over the background of each image, weighed against each other.
 
-    The two goals of a dynamic target then weigh the same whatever their share of the image; omega weighs pixels, and
-    with it an image counts by how much it has to hide.
+    The two goals of a dynamic target then weigh the same in every image, whatever their share of it; omega weighs
+    pixels, and with it an image counts by how much it has to hide.
     """
 
-    def __init__(self, smoothing: float = 500.0, confidence: float | None = 0.75) -> None:
-        """Set the smoothing.
+    def __init__(self, hidden_weight: float = 0.5, smoothing: float = 500.0, confidence: float | None = 0.75) -> None:
+        """Set the weights.
 
         Args:
+            hidden_weight: weight of the mean over I_o; that of the background has the rest of 1.
             smoothing: pixels added to the count of I_o, so that a few stray pixels do not weigh like a crowd.
             confidence: the cut-off tau.
+
+        Raises:
+            InputError: a weight that is not within [0, 1], a smoothing below 0.
         """
         super().__init__(confidence)
+        if not 0 <= hidden_weight <= 1 or not smoothing >= 0:
+            raise InputError(
+                f"loss.hidden_weight is {hidden_weight} and smoothing {smoothing}, expected 0 to 1, and 0 or more."
+            )
+        self.hidden_weight = hidden_weight
         self.smoothing = smoothing
 
     def reduce(self, pixels: Tensor, hidden: Tensor) -> Tensor:
-        """Return the mean of the two means."""
-        shown = (~hidden).flatten(1).sum(1)
-        inside = (pixels * hidden).sum((1, 2)) / (hidden.flatten(1).sum(1) + self.smoothing)
-        outside = (pixels * ~hidden).sum((1, 2)) / shown.clamp(min=1)
-        return (inside + outside) / 2
+        """Return the weighted sum of the two means."""
+        count = hidden.flatten(1).sum(1)
+        inside = (pixels * hidden).sum((1, 2)) / (count + self.smoothing).clamp(min=1)
+        outside = (pixels * ~hidden).sum((1, 2)) / (hidden[0].numel() - count).clamp(min=1)
+        return self.hidden_weight * inside + (1 - self.hidden_weight) * outside

@@ -97,18 +97,19 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
             proto: Tensor = file.get_tensor("proto")
+        if proto.ndim != 3 or len(proto) != 3:
+            raise ValueError(f"`proto` has the shape {tuple(proto.shape)}, not (3, h, w)")
         perturbation = Perturbation((proto.shape[-2], proto.shape[-1]), float(metadata["epsilon"]))
-    except (SafetensorError, KeyError, ValueError, IndexError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise InputError(
             f"{path} holds no perturbation ({error}). Expected a safetensors file with the tensor `proto` and the "
             "metadata `epsilon`, as a run writes it."
         ) from error
     with torch.no_grad():
-        if proto.shape != perturbation.proto.shape or not (proto.abs() <= perturbation.epsilon).all():
+        if not (proto.abs() <= perturbation.epsilon).all():
             raise InputError(
-                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: shape {tuple(proto.shape)}, "
-                f"largest entry {proto.abs().max():.3f}. Expected (3, h, w) and every entry within epsilon; it was changed "
-                "after it was learnt."
+                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: its largest entry is "
+                f"{proto.abs().max():.3f}. It was changed after it was learnt."
             )
         perturbation.proto.copy_(proto)
     return perturbation, metadata

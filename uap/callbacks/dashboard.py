@@ -42,9 +42,11 @@ class Dashboard(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say which end of each curve is the good one."""
+        ends = {"success_rate": "max", "hidden": "max", "preserved": "max", "miou_adversarial": "min"}
         for logger in _loggers(trainer):
-            for pattern, summary in {"*/success_rate": "max", "*/hidden": "max", "*/preserved": "max"}.items():
-                logger.experiment.define_metric(pattern, summary=summary, step_metric="trainer/global_step")
+            for name, summary in ends.items():
+                metric = f"{data_of(trainer).split}/{name}"
+                logger.experiment.define_metric(metric, summary=summary, step_metric="trainer/global_step")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what was learnt."""

@@ -1,5 +1,6 @@
 """Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -96,7 +97,10 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
 
 
 def _key(dataset: SegmentationDataset, victim: FrozenVictim) -> str:
-    stats = [(str(item.image.absolute()), item.image.stat()) for item in dataset.items]
+    try:
+        stats = [(str(item.image.absolute()), item.image.stat()) for item in dataset.items]
+    except OSError as error:
+        raise InputError(f"{error.filename} does not exist ({error.strerror}). Extract the data set again.") from error
     files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     settings = [victim.fingerprint(), dataset.data.size, dataset.data.resampling, files]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
@@ -125,4 +129,5 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
             f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -58,8 +58,14 @@ class StreetScenes(Cityscapes):
             num_workers: processes that read scenes.
             seed: of the order of the scenes and of `limit`.
             resampling: how scenes are resized.
+
+        Raises:
+            InputError: a number of scenes, size, limit or batch size that is not positive.
         """
         super().__init__(root, size, split, limit, batch_size, num_workers, seed, resampling)
+        for name, value in {"scenes": scenes, "scored_scenes": scored_scenes}.items():
+            if value < 1:
+                raise InputError(f"data.{name} is {value}, expected 1 or more.")
         self.scenes = scenes
         self.scored_scenes = scored_scenes
         self.scene_seed = scene_seed
@@ -76,7 +82,7 @@ class StreetScenes(Cityscapes):
         """
         self._check_manifest()
         for split in sorted({"train", self.split}):
-            missing = [i for i in range(self.count(split)) if not self._path(LABELS, split, i).exists()]
+            missing = [i for i in range(self.count(split)) if not self._is_drawn(split, i)]
             if missing:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and OpenCV let go of the interpreter's lock
                     drawn = pool.map(partial(self._draw, split), missing)
@@ -108,19 +114,25 @@ class StreetScenes(Cityscapes):
         folder = "leftImg8bit" if suffix == IMAGE else "gtFine"
         return self.root / folder / split / "streetscenes" / f"streetscenes_{self.scene_seed:06d}_{index:06d}{suffix}"
 
+    def _is_drawn(self, split: Split, index: int) -> bool:
+        return all(self._path(suffix, split, index).exists() for suffix in (IMAGE, LABELS))
+
     def _draw(self, split: Split, index: int) -> None:
         image, train_ids = scenes.draw_scene(self.scene_seed, FIRST_INDEX[split] + index, DRAWN_SIZE)
         label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
         train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), split, index)
-        _write_png(self._path(IMAGE, split, index), image[..., ::-1])
         _write_png(train_id_path, train_ids)
-        _write_png(self._path(LABELS, split, index), label_ids)  # last: its presence says that the scene is whole
+        _write_png(self._path(LABELS, split, index), label_ids)
+        _write_png(self._path(IMAGE, split, index), image[..., ::-1])  # last: no image is ever without labels
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write under another name and rename, so that a scene that is there is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.png")
-    if not cv2.imwrite(str(temporary), pixels):
-        raise InputError(f"{temporary} could not be written. Is the disk full?")
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(temporary), pixels):
+            raise OSError("OpenCV wrote nothing")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error}). Is the disk full?") from error

@@ -22,9 +22,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture as RGB, uint8 (H, W, 3), 0 to 255.
 
     Raises:
-        InputError: the file is missing, truncated or no picture.
+        InputError: the file is missing, truncated, no picture, or has more than 8 bits per channel.
     """
-    return np.asarray(_open(path, "RGB"))
+    picture = _open(path)
+    if picture.mode.startswith(("I", "F")):
+        raise InputError(f"{path} has mode {picture.mode}, expected 8 bits per channel. Convert it first.")
+    return np.asarray(picture.convert("RGB"))
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -33,7 +36,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, truncated, or not an 8-bit PNG of one channel.
     """
-    picture = _open(path, None)
+    picture = _open(path)
     if picture.mode not in ("L", "P"):
         raise InputError(
             f"{path} has mode {picture.mode}, expected an 8-bit PNG of one channel that holds a class id per pixel. "
@@ -42,11 +45,11 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def _open(path: Path, mode: str | None) -> Image.Image:
+def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             picture.load()
-            return picture.convert(mode) if mode else picture.copy()
+            return picture.copy()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist. Check the path, or extract the data set again.") from None
     except (OSError, SyntaxError, ValueError) as error:

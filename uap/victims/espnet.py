@@ -5,6 +5,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from uap.errors import InputError
+
 BATCH_NORM_EPSILON = 1e-3
 """The published weights were trained with it; PyTorch's own default is 1e-5."""
 
@@ -168,8 +170,13 @@ class ESPNet(nn.Module):
             p: ESP units at 1/4 of the image's size.
             q: ESP units at 1/8 of the image's size.
             join_image: whether the decoder's last stage sees the image beside level 1 (the CamVid layout).
+
+        Raises:
+            InputError: fewer than 5 classes, which the five branches of the decoder's ESP unit cannot share.
         """
         super().__init__()
+        if classes < 5:
+            raise InputError(f"ESPNet got classes={classes}, expected 5 or more.")
         self.join_image = join_image
         self.encoder = Encoder(classes, p, q)
         self.level3_C = Conv(128 + 3, classes, 1)

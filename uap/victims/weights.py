@@ -4,7 +4,6 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -26,13 +25,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"There is no weights file {path}. Check the path.")
     try:
         state: dict[str, object] = dict(load_file(path)) if path.suffix == ".safetensors" else _read_pickle(path)
-    except (SafetensorError, OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise anything, struct.error and IndexError included
         raise InputError(f"{path} cannot be read as weights ({error}). Download or save it again.") from error
     for key in NESTS:
         nested = state.get(key)
         if isinstance(nested, dict):
             state = nested
-    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {
+        name.removeprefix("module."): value
+        for name, value in state.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
     if not tensors:
         raise InputError(f"{path} holds no tensors. Expected a state dictionary: parameter names and their tensors.")
     return tensors
@@ -43,8 +48,9 @@ def _read_pickle(path: Path) -> dict[str, object]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is not a plain file of weights: it asks to run code when it is loaded, and was not loaded. "
-            "Save its state dictionary with `torch.save(network.state_dict(), path)` where you trust it, and use that."
+            f"{path} is not a plain file of weights: it is damaged or asks to run code when it is loaded, and was not "
+            "loaded. Download it again, or save its state dictionary with `torch.save(network.state_dict(), path)` "
+            "where you trust it, and use that."
         ) from error
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")

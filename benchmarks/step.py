@@ -1,0 +1,201 @@
+"""The training step of the attack against the bare forward and backward pass of its network.
+
+    python -m benchmarks.step [--device cuda] [--batch 4] [--size 384 512] [--steps 20]
+
+Both run in one process, one after the other on every step, so that the ratio holds when the machine's speed drifts.
+The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
+tiling, clipping, the loss with its cut-off, the sign step, the projection, logging. The limit is the forward pass and
+the gradient of the logits' mean to the normalised image, weights frozen, in the same memory layout. Peak memory is
+measured in a process of its own for each: on the CPU the growth of the largest resident size since before the first
+pass, on the GPU the allocator's peak.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningDataModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from uap.attack import UniversalAttack
+from uap.callbacks.metrics_file import MetricsFile
+from uap.targets import DynamicTarget
+from uap.victims import ESPNet, FrozenVictim
+
+
+class Images(Dataset[dict[str, Tensor]]):
+    """One image of noise with a target, as often as asked: what the workers would have read."""
+
+    def __init__(self, size: tuple[int, int], count: int) -> None:
+        """Make the image."""
+        self.count = count
+        generator = torch.Generator().manual_seed(0)
+        self.item = {
+            "image": torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8),
+            "target": torch.randint(0, 19, size, generator=generator, dtype=torch.uint8),
+            "hidden": torch.zeros(size, dtype=torch.bool),
+            "weight": torch.tensor(1.0),
+        }
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Return the image."""
+        return self.item
+
+
+class Data(LightningDataModule):
+    """What the attack asks of its data."""
+
+    def __init__(self, size: tuple[int, int], batch_size: int, steps: int) -> None:
+        """Give `steps` batches."""
+        super().__init__()
+        self.batch_size = batch_size
+        self.images = Images(size, batch_size * steps)
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Return the batches."""
+        return DataLoader(self.images, self.batch_size)
+
+
+class PreparedAttack(UniversalAttack):
+    """An attack whose targets are made already."""
+
+    def setup(self, stage: str) -> None:
+        """Prepare nothing."""
+
+
+class Interleave(Callback):
+    """Times each step, and after it the bare pass."""
+
+    def __init__(self, bare: Callable[[], None]) -> None:
+        """Compare with `bare`."""
+        self.bare = bare
+        self.steps: list[float] = []
+        self.bares: list[float] = []
+        self.start = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Start the clock."""
+        self.start = now()
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Take the step's time, then the bare pass's."""
+        end = now()
+        self.steps.append(end - self.start)
+        self.bare()
+        self.start = now()
+        self.bares.append(self.start - end)
+
+
+def now() -> float:
+    """Return the time when all that was asked of the device is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def bare_pass(attack: UniversalAttack, device: str, size: tuple[int, int], batch: int) -> Callable[[], None]:
+    """Return the limit: the forward pass and the backward pass to the input."""
+    network = attack.victim.network
+    image = torch.randn(batch, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
+
+    def run() -> None:
+        image.requires_grad_(True)
+        torch.autograd.grad(network(image).mean(), image)
+
+    return run
+
+
+def new_attack(device: str, size: tuple[int, int]) -> UniversalAttack:
+    """Return an attack on ESPNet as it is published for Cityscapes, untrained: speed does not depend on weights."""
+    torch.manual_seed(0)
+    network = ESPNet(20, 2, 8, join_image=False)
+    victim = FrozenVictim(network, std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
+    return PreparedAttack(victim, DynamicTarget(["person"]), size)
+
+
+def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Callback]) -> None:
+    """Take the steps as `uap.fit` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            accelerator="gpu" if device == "cuda" else "cpu",
+            devices=1,
+            max_epochs=1,
+            logger=MetricsFile(Path(folder) / "metrics.csv"),
+            log_every_n_steps=1,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(attack, datamodule=data)
+
+
+def peak_memory(part: str, device: str, size: tuple[int, int], batch: int) -> float:
+    """Return the MiB that a few steps, or bare passes, take at most beyond what the process had before."""
+    attack, data = new_attack(device, size), Data(size, batch, 3)
+    bare = bare_pass(attack, device, size, batch)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if part == "step":
+        train(attack, data, device, [])
+    else:
+        for _ in range(3):
+            bare()
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+
+
+def report(device: str, size: tuple[int, int], batch: int, steps: int) -> None:
+    """Print the ratios."""
+    attack = new_attack(device, size)
+    clock = Interleave(bare_pass(attack, device, size, batch))
+    train(attack, Data(size, batch, steps + 2), device, [clock])
+    pairs = list(zip(clock.steps, clock.bares, strict=True))[2:]  # the first warm up
+    ratios = [step / bare for step, bare in pairs]
+    arguments = ["--device", device, "--batch", str(batch), "--size", *map(str, size)]
+    command = [sys.executable, "-m", "benchmarks.step", *arguments, "--memory"]
+    memory = {
+        part: float(subprocess.run([*command, part], check=True, capture_output=True, text=True).stdout.split()[-1])
+        for part in ("step", "bare")
+    }
+    print(
+        f"ESPNet, {batch} images of {size[0]} x {size[1]}, {device}, {torch.get_num_threads()} threads, {steps} steps"
+    )
+    print(f"{'':<14}{'step':>10}{'bare':>10}{'ratio':>10}   (time: median of the steps' own ratios, and their range)")
+    medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+    print(f"{'seconds':<14}{medians[0]:>10.4f}{medians[1]:>10.4f}{statistics.median(ratios):>10.3f}   ({spread})")
+    print(f"{'peak MiB':<14}{memory['step']:>10.0f}{memory['bare']:>10.0f}{memory['step'] / memory['bare']:>10.3f}")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")
+    parser.add_argument("--size", type=int, nargs=2, default=[384, 512], help="height and width (default: 384 512)")
+    parser.add_argument("--steps", type=int, default=20, help="steps that count (default: %(default)s)")
+    parser.add_argument("--memory", choices=["step", "bare"], help="print the peak memory of one part alone, in MiB")
+    given = parser.parse_args()
+    size = (given.size[0], given.size[1])
+    if given.memory:
+        print(peak_memory(given.memory, given.device, size, given.batch))
+    else:
+        report(given.device, size, given.batch, given.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+import pickle
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning import Trainer
+
+from tests.helpers import SIZE, make_camvid, make_cityscapes, save
+from uap.data import CamVid, Cityscapes, SegmentationData
+from uap.data.base import Batch
+from uap.data.transforms import Augmentation
+from uap.errors import InputError
+from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
+
+OFFICIAL_IDS = {
+    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
+    "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26, "truck": 27,
+    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
+}  # fmt: skip
+"""The label ids of the classes that are scored, in the order of their train ids (cityscapesScripts, labels.py)."""
+
+KINDS = ["camvid", "cityscapes"]
+
+
+def make(kind: str, root: Path, **settings: Any) -> SegmentationData:
+    (make_camvid if kind == "camvid" else make_cityscapes)(root)
+    data = CamVid if kind == "camvid" else Cityscapes
+    arguments: dict[str, Any] = {"size": SIZE, "batch_size": 2, "num_workers": 0, **settings}
+    return data(str(root), **arguments)
+
+
+def set_up(data: SegmentationData) -> SegmentationData:
+    data.setup("fit")
+    return data
+
+
+def as_rank(rank: int, world_size: int) -> Trainer:
+    return cast(Trainer, SimpleNamespace(global_rank=rank, world_size=world_size))
+
+
+def assert_equal(ours: Batch, theirs: Batch) -> None:
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=0)  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("split", "count"), [("train", 6), ("val", 4), ("test", 2)])
+def test_items_are_the_images_of_the_split_with_their_labels(tmp_path: Path, kind: str, split: str, count: int) -> None:
+    items = make(kind, tmp_path).items(split)  # type: ignore[arg-type]
+    assert len({item.name for item in items}) == count
+    assert [item.name for item in items] == sorted(item.name for item in items)
+    for item in items:
+        assert split in item.image.parts
+        assert item.image.exists()
+        assert item.image.name.startswith(item.name)
+        assert item.labels is not None
+        assert item.labels.exists()
+        assert item.labels.name.startswith(item.name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_chosen_split_is_scored(tmp_path: Path, kind: str) -> None:
+    data = make(kind, tmp_path, split="test")
+    data.setup("validate")
+    assert list(data.datasets) == ["scored"]
+    assert data.datasets["scored"].items == data.items("test")
+    data.setup("fit")
+    assert data.datasets["train"].items == data.items("train")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_labels_every_label_is_ignored(tmp_path: Path, kind: str) -> None:
+    data = make(kind, tmp_path)
+    for folder in ("trainannot", "valannot", "testannot", "gtFine"):
+        shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    item = set_up(data).datasets["train"][0]
+    assert item["labels"].shape == SIZE
+    assert (item["labels"] == 255).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_item_is_the_resized_image_and_its_labels(tmp_path: Path, kind: str) -> None:
+    data = set_up(make(kind, tmp_path, size=(12, 16)))
+    dataset = data.datasets["train"]
+    item = dataset[3]
+    assert {name: (tuple(value.shape), value.dtype) for name, value in item.items()} == {
+        "image": ((3, 12, 16), torch.uint8),
+        "labels": ((12, 16), torch.uint8),
+        "index": ((), torch.int64),
+        "weight": ((), torch.float32),
+    }
+    assert (int(item["index"]), float(item["weight"])) == (3, 1.0)
+    with Image.open(dataset.items[3].image) as picture:
+        expected = np.asarray(picture.resize((16, 12), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(item["image"].permute(1, 2, 0), expected)
+    assert set(item["labels"].flatten().tolist()) == {0, 1}
+    bright = item["image"].float().mean(0) > 125
+    assert (bright == item["labels"]).float().mean() > 0.9
+
+
+def test_the_resampling_is_the_chosen_one(tmp_path: Path) -> None:
+    pil, opencv = (set_up(make("camvid", tmp_path, size=(9, 13), resampling=way)) for way in ("pil", "opencv"))
+    assert not torch.equal(pil.datasets["train"][0]["image"], opencv.datasets["train"][0]["image"])
+
+
+def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
+    assert CITYSCAPES.names == tuple(OFFICIAL_IDS)
+    assert tuple(OFFICIAL_IDS.values()) == CITYSCAPES_LABEL_IDS
+    ids = np.array([[*range(34), 255]], np.uint8)
+    expected = np.full((1, 35), 255, np.uint8)
+    expected[0, list(OFFICIAL_IDS.values())] = range(19)
+    np.testing.assert_array_equal(Cityscapes().label_ids(ids, tmp_path), expected)
+
+
+def test_void_of_camvid_is_ignored(tmp_path: Path) -> None:
+    ids = np.arange(12, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(CamVid().label_ids(ids, tmp_path), [[*range(11), 255]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "sentence"),
+    [
+        ("camvid", 12, "holds the id 12, expected 0 to 11. Is it CamVid with 11 classes?"),
+        ("camvid", 255, "holds the id 255, expected 0 to 11."),
+        ("cityscapes", 34, "holds the id 34, expected Cityscapes' label ids 0 to 33, or 255."),
+    ],
+)
+def test_ids_outside_the_table_are_refused_with_the_file(tmp_path: Path, kind: str, wrong: int, sentence: str) -> None:
+    data = set_up(make(kind, tmp_path))
+    labels = data.datasets["train"].items[2].labels
+    assert labels is not None
+    mask = np.zeros(SIZE, np.uint8)
+    mask[5, 5] = wrong
+    save(labels, mask)
+    with pytest.raises(InputError, match=re.escape(f"{labels} {sentence}")):
+        data.datasets["train"][2]
+
+
+@pytest.mark.parametrize(("kind", "line"), [("camvid", "ROOT/train/*.png"), ("cityscapes", "ROOT/leftImg8bit/")])
+def test_missing_data_is_refused_with_the_expected_tree(tmp_path: Path, kind: str, line: str) -> None:
+    data = make(kind, tmp_path)
+    shutil.rmtree(tmp_path / "train", ignore_errors=True)
+    shutil.rmtree(tmp_path / "leftImg8bit", ignore_errors=True)
+    with pytest.raises(InputError, match=f"No images in .*train.*Set --data.root(.|\n)*{re.escape(line)}"):
+        data.setup("fit")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_extracted_labels_are_refused_with_the_first_that_is_missing(tmp_path: Path, kind: str) -> None:
+    data = make(kind, tmp_path)
+    for item in data.items("val")[1:3]:
+        assert item.labels is not None
+        item.labels.unlink()
+    with pytest.raises(InputError, match=r"^2 of 4 images .* have no labels in .*001\S* first(.|\n)*Expected:"):
+        data.setup("validate")
+
+
+def chosen(data: SegmentationData) -> tuple[str, ...]:
+    return tuple(item.name for item in set_up(data).datasets["train"].items)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) -> None:
+    everything = [item.name for item in make(kind, tmp_path).items("train")]
+    subsets = [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
+    assert subsets == [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
+    assert len(set(subsets)) > 1
+    for subset in subsets:
+        assert len(subset) == 3
+        assert list(subset) == [name for name in everything if name in subset]
+
+
+def test_a_limit_leaves_the_scored_images_alone(tmp_path: Path) -> None:
+    assert len(set_up(make("camvid", tmp_path, limit=1)).datasets["scored"]) == 4
+
+
+def test_a_limit_above_the_number_of_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.limit is 7, but .* has 6 training images"):
+        make("camvid", tmp_path, limit=7).setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"size": (0, 32)}, r"data\.size is \(0, 32\), expected 1 or more"),
+        ({"limit": 0}, r"data\.limit is 0, expected 1 or more"),
+        ({"batch_size": -1}, r"data\.batch_size is -1, expected 1 or more"),
+    ],
+)
+def test_settings_that_are_not_positive_are_refused(tmp_path: Path, settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        make("camvid", tmp_path, **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_gives_the_same_batches(tmp_path: Path, kind: str) -> None:
+    alone, helped = (set_up(make(kind, tmp_path, num_workers=workers)) for workers in (0, 1))
+    for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
+        assert_equal(ours, theirs)
+    for ours, theirs in zip(alone.val_dataloader(), helped.val_dataloader(), strict=True):
+        assert_equal(ours, theirs)
+
+
+def test_training_is_shuffled_and_validation_in_order(tmp_path: Path) -> None:
+    data = set_up(make("camvid", tmp_path, seed=1))
+    seen = [int(i) for batch in data.train_dataloader() for i in batch["index"]]
+    assert seen != sorted(seen) == list(range(6))
+    assert [int(i) for batch in data.val_dataloader() for i in batch["index"]] == list(range(4))
+
+
+def test_the_loaders_of_two_ranks_share_the_images(tmp_path: Path) -> None:
+    data = set_up(make("camvid", tmp_path, limit=5))
+    trained: list[tuple[int, float]] = []
+    scored: list[int] = []
+    for rank in range(2):
+        data.trainer = as_rank(rank, 2)
+        batches = list(data.train_dataloader())
+        assert [len(batch["index"]) for batch in batches] == [2, 1]
+        trained += [
+            (int(i), float(w)) for batch in batches for i, w in zip(batch["index"], batch["weight"], strict=True)
+        ]
+        scored += [int(i) for batch in data.val_dataloader() for i in batch["index"]]
+    assert sorted(i for i, weight in trained if weight == 1) == list(range(5))
+    assert [weight for _, weight in trained].count(0.0) == 1
+    assert sorted(scored) == list(range(4))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_bad_input_keeps_its_sentence_in_a_worker(tmp_path: Path, workers: int) -> None:
+    data = set_up(make("camvid", tmp_path, num_workers=workers))
+    data.datasets["scored"].items[3].image.write_bytes(b"no picture")
+    batches: Any = iter(data.val_dataloader())
+    with pytest.raises(InputError, match=r"val/frame_003\.png cannot be read as a picture .*download it again\."):
+        list(batches)
+    if workers:
+        batches._shutdown_workers()  # left to the garbage collector it takes 5 s
+
+
+def test_a_spawned_worker_gets_the_data_without_the_trainer(tmp_path: Path) -> None:
+    data = set_up(make("camvid", tmp_path))
+    data.trainer = as_rank(0, 1)
+    data.trainer.cannot_travel = lambda: None  # type: ignore[attr-defined]
+    copy = pickle.loads(pickle.dumps(data.datasets["train"]))
+    assert copy.data.trainer is None
+    assert data.trainer is not None
+    for name, value in data.datasets["train"][1].items():
+        assert torch.equal(copy[1][name], value)
+
+
+def test_augmentation_is_another_one_in_every_epoch_and_the_same_in_every_run(tmp_path: Path) -> None:
+    def epochs() -> list[list[Batch]]:
+        data = set_up(make("camvid", tmp_path))
+        data.datasets["train"].augment = Augmentation((16, 16))
+        loader, result = data.train_dataloader(), []
+        for epoch in range(2):
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            result.append(sorted(loader, key=lambda batch: int(batch["index"][0])))
+        return result
+
+    first, again = epochs(), epochs()
+    for ours, theirs in zip(first[0] + first[1], again[0] + again[1], strict=True):
+        assert_equal(ours, theirs)
+    images = [
+        {int(i): image for batch in epoch for i, image in zip(batch["index"], batch["image"], strict=True)}
+        for epoch in first
+    ]
+    assert images[0].keys() == images[1].keys()
+    assert all(image.shape == (3, 16, 16) for image in images[0].values())
+    assert not any(torch.equal(images[0][i], images[1][i]) for i in images[0])
+
+
+def test_paths_may_be_relative_to_the_root(tmp_path: Path) -> None:
+    data = make("camvid", tmp_path)
+    item = data.items("train")[0]
+    assert item.labels is not None
+    relative = Path("train/frame_000.png"), Path("trainannot/frame_000.png")
+    np.testing.assert_array_equal(data.read_image(Path("train/frame_000.png")), data.read_image(item.image))
+    np.testing.assert_array_equal(data.read_labels(relative[1]), data.read_labels(item.labels))

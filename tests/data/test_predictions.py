@@ -1,0 +1,245 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from tests.helpers import SIZE, Brightness, make_camvid, save
+from uap.data import CamVid
+from uap.data.predictions import attach_targets, clean_predictions
+from uap.errors import InputError
+from uap.targets import DynamicTarget, StaticTarget, fill_hidden
+from uap.victims import FrozenVictim
+
+DARK = (1, 4)
+"""The training images without a bright pixel."""
+
+
+class Counting(Brightness):
+    """Counts the images it is shown; fails at the image `fails_at`."""
+
+    def __init__(self, threshold: float = 128.0, fails_at: int | None = None) -> None:
+        super().__init__(threshold)
+        self.seen = 0
+        self.fails_at = fails_at
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x)
+        if self.fails_at is not None and self.seen >= self.fails_at:
+            raise RuntimeError("out of memory")
+        return super().forward(x)
+
+
+def victim_of(network: Counting | None = None, **settings: Any) -> FrozenVictim:
+    return FrozenVictim(network or Counting(), classes=["dark", "bright"], **settings)
+
+
+def trainer(local_rank: int = 0) -> Trainer:
+    return cast(Trainer, SimpleNamespace(local_rank=local_rank, strategy=SimpleNamespace(barrier=lambda name: None)))
+
+
+def cached(tmp_path: Path) -> list[Path]:
+    return sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+
+
+def stored(path: Path, level: int) -> None:
+    """Write a grey picture whose file has the same length at any level."""
+    Image.fromarray(np.full((*SIZE, 3), level, np.uint8)).save(path, compress_level=0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = make_camvid(tmp_path / "camvid")
+    for i in DARK:
+        save(root / "train" / f"frame_{i:03d}.png", np.full((*SIZE, 3), 60 + i, np.uint8))
+    save(root / "val" / "frame_001.png", np.full((*SIZE, 3), 40, np.uint8))
+    return root
+
+
+def data_in(root: Path, **settings: Any) -> CamVid:
+    data = CamVid(str(root), **{"size": SIZE, "batch_size": 4, "num_workers": 0, **settings})
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: int) -> None:
+    dataset, victim = data_in(root, num_workers=workers).datasets["train"], victim_of()
+    predictions = np.load(clean_predictions(dataset, victim, trainer()))
+    assert predictions.dtype == np.uint8
+    assert predictions.shape == (6, *SIZE)
+    assert 0 < predictions.mean() < 1
+    for i, prediction in enumerate(predictions):
+        np.testing.assert_array_equal(prediction, victim.predict(dataset[i]["image"][None])[0])
+
+
+def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
+    first, again = Counting(), Counting()
+    path = clean_predictions(data_in(root).datasets["train"], victim_of(first), trainer())
+    assert clean_predictions(data_in(root).datasets["train"], victim_of(again), trainer()) == path
+    assert (first.seen, again.seen) == (6, 0)
+
+
+def test_only_the_first_process_of_a_node_predicts_and_all_of_them_wait(root: Path) -> None:
+    dataset, network = data_in(root).datasets["train"], Counting()
+    waited: list[str] = []
+    second = cast(Trainer, SimpleNamespace(local_rank=1, strategy=SimpleNamespace(barrier=waited.append)))
+    path = clean_predictions(dataset, victim_of(network), second)
+    assert len(waited) == 1
+    assert network.seen == 0
+    assert not path.exists()
+    assert clean_predictions(dataset, victim_of(network), trainer()) == path
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "changed", ["weights", "mean", "std", "channel_order", "size", "resampling", "file", "one file less"]
+)
+def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: Path, changed: str) -> None:
+    image = root / "train" / "frame_001.png"
+    stored(image, 60)
+    before = clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
+    network = Counting(100.0) if changed == "weights" else Counting()
+    victims: dict[str, dict[str, Any]] = {
+        "mean": {"mean": (1.0, 0.0, 0.0)},
+        "std": {"std": (1.0, 1.0, 2.0)},
+        "channel_order": {"channel_order": "bgr"},
+    }
+    settings: dict[str, dict[str, Any]] = {"size": {"size": (12, 16)}, "resampling": {"resampling": "opencv"}}
+    if changed == "file":
+        length = image.stat().st_size
+        stored(image, 200)
+        assert image.stat().st_size == length
+        os.utime(image, ns=(0, 0))
+    if changed == "one file less":
+        image.unlink()
+    data = data_in(root, **settings.get(changed, {}))
+    after = clean_predictions(data.datasets["train"], victim_of(network, **victims.get(changed, {})), trainer())
+    assert after != before
+    assert network.seen == len(data.datasets["train"])
+    if changed == "file":
+        assert np.load(after)[1].all()
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 1}, {"seed": 3}, {"num_workers": 1}])
+def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
+    before = clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
+    assert clean_predictions(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
+
+
+def test_nothing_half_written_stays_when_the_network_fails(root: Path, tmp_path: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        clean_predictions(dataset, victim_of(Counting(fails_at=5)), trainer())
+    assert cached(tmp_path) == []
+    path = clean_predictions(dataset, victim_of(), trainer())
+    assert cached(tmp_path) == [path]
+
+
+def test_a_picture_that_cannot_be_read_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    dataset.items[5].image.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"frame_005\.png cannot be read"):
+        clean_predictions(dataset, victim_of(), trainer())
+    assert cached(tmp_path) == []
+
+
+def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("UAP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot be kept in .*file.*Set UAP_CACHE to a folder"):
+        clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
+
+
+def test_a_file_that_vanishes_is_named(root: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    dataset.items[2].image.unlink()
+    with pytest.raises(InputError, match=r"frame_002\.png does not exist"):
+        clean_predictions(dataset, victim_of(), trainer())
+
+
+def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
+    data = data_in(root)
+    attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+    assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
+    assert len(data.datasets["scored"]) == 4
+    assert not data.datasets["scored"][1]["hidden"].any()
+    assert len(said) == 1
+    assert said[0].startswith("Learning from 4 of 6 images")
+
+
+@pytest.mark.parametrize("role", ["train", "scored"])
+def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, role: Any) -> None:
+    data, victim = data_in(root), victim_of()
+    attach_targets(data, victim, DynamicTarget(["bright"]), trainer())
+    dataset = data.datasets[role]
+    for i, source in enumerate(dataset.items):
+        item = dataset[i]
+        image = torch.from_numpy(data.read_image(source.image).transpose(2, 0, 1).copy())
+        prediction = victim.predict(image[None])[0]
+        assert torch.equal(item["image"], image)
+        assert torch.equal(item["prediction"], prediction)
+        assert torch.equal(item["hidden"], prediction == 1)
+        np.testing.assert_array_equal(item["target"], fill_hidden(prediction.numpy(), (prediction == 1).numpy()))
+        assert {name: item[name].dtype for name in ("prediction", "target", "hidden")} == {
+            "prediction": torch.uint8,
+            "target": torch.uint8,
+            "hidden": torch.bool,
+        }
+
+
+def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
+    alone, helped = data_in(root), data_in(root, num_workers=1)
+    for data in (alone, helped):
+        attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+    for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
+        assert ours.keys() == theirs.keys() == {"image", "labels", "index", "weight", "prediction", "target", "hidden"}
+        assert torch.equal(ours["index"], theirs["index"])
+        assert torch.equal(ours["prediction"], theirs["prediction"])
+        assert torch.equal(ours["target"], theirs["target"])
+        assert torch.equal(ours["hidden"], theirs["hidden"])
+
+
+def test_a_static_target_is_the_prediction_on_its_picture(root: Path) -> None:
+    data, victim = data_in(root), victim_of()
+    attach_targets(data, victim, StaticTarget(image="train/frame_003.png"), trainer())
+    scene = data.datasets["train"][3]["prediction"]
+    assert scene.any()
+    assert len(data.datasets["train"]) == 6
+    for dataset in data.datasets.values():
+        for i in range(len(dataset)):
+            assert torch.equal(dataset[i]["target"], scene)
+            assert not dataset[i]["hidden"].any()
+
+
+def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Path) -> None:
+    labels = np.zeros(SIZE, np.uint8)
+    labels[:, 10:] = 1
+    labels[:, 20:] = 3
+    save(root / "target.png", labels)
+    data = data_in(root)
+    victim = FrozenVictim(Counting(), classes=["building", "sky"])
+    attach_targets(data, victim, StaticTarget(labels="target.png"), trainer())
+    expected = torch.from_numpy(np.array([1, 0, 99, 255], np.uint8)[labels])
+    assert torch.equal(data.datasets["scored"][0]["target"], expected)
+
+
+def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
+    victim = victim_of(Counting(threshold=250.0))
+    with pytest.raises(InputError, match=r"predicts bright on none of the 6 training images.*Choose another class"):
+        attach_targets(data_in(root), victim, DynamicTarget(["bright"]), trainer())
+
+
+def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="no class 'person': the classes are dark, bright"):
+        attach_targets(data_in(root), victim_of(), DynamicTarget(["person"]), trainer())

@@ -1,0 +1,63 @@
+"""Every configuration in the repository is read by the command that it is for, and what is saved is read again."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from uap import evaluate, fit, train_victim
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if path.name != "full_batch.yaml")
+
+
+def parse(main: object, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--print_config"])  # type: ignore[operator]
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = train_victim.main if name.startswith("train_") else fit.main
+    printed = parse(main, ["--config", str(CONFIGS / name)], capsys)
+    (tmp_path / "again.yaml").write_text(printed)
+    assert parse(main, ["--config", "again.yaml"], capsys) == printed
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CONFIGS / "victim").glob("*.yaml")))
+def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [CONFIGS / "streetscenes_static.yaml", CONFIGS / "victim" / name]
+    printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
+    given = yaml.safe_load((CONFIGS / "victim" / name).read_text())["model"]["victim"]["init_args"]
+    for key, value in given.items():
+        found = printed["model"]["victim"]["init_args"][key]
+        assert found["class_path"] == value["class_path"] if key == "network" else found == value
+
+
+def test_the_paper_s_optimiser_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [CONFIGS / "camvid_static.yaml", CONFIGS / "full_batch.yaml"]
+    printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
+    assert printed["model"]["momentum"] == 0
+    assert printed["trainer"]["callbacks"][0]["class_path"] == "uap.callbacks.full_batch.FullBatchGradient"
+
+
+def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--data.root=CAMVID", "--model.victim.weights=ESPNET.pth", "--data.split=test", "--perturbation=P"]
+    arguments = ["--config", str(CONFIGS / "camvid_static.yaml"), *options]
+    printed = yaml.safe_load(parse(evaluate.main, arguments, capsys))
+    assert printed["data"]["init_args"]["root"] == "CAMVID"
+    assert printed["data"]["init_args"]["split"] == "test"
+    assert printed["model"]["victim"]["init_args"]["weights"] == "ESPNET.pth"
+
+
+@pytest.mark.parametrize("main", [fit.main, evaluate.main, train_victim.main])
+def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])  # type: ignore[operator]
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: python -m uap.")
+    assert "--data" in printed
+    assert "--trainer.default_root_dir" in printed

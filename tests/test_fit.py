@@ -1,0 +1,155 @@
+"""What a user of `python -m uap.fit` and `python -m uap.evaluate` gets."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
+from uap import evaluate, fit
+from uap.errors import InputError
+from uap.perturbation import Perturbation, save_perturbation
+
+DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+def test_the_run_folder_holds_what_the_readme_says(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    fit.main(attack_args(root, out))
+
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert files == {
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "config.yaml",
+        "metrics.csv",
+        "metrics.json",
+        "perturbation.png",
+        "perturbation.safetensors",
+        "pictures/frame_000.png",
+        "pictures/frame_000_predictions.png",
+        "pictures/perturbation.png",
+    }
+    table = capsys.readouterr().out
+    for words in ("success rate", "training", "validation", "epsilon", "gradient evaluations", "seconds", str(out)):
+        assert words in table
+    noise = np.asarray(Image.open(out / "perturbation.png")).astype(float) - 128
+    assert np.abs(noise - 127 / 60 * learnt(out).permute(1, 2, 0).numpy()).max() <= 1
+
+
+def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path, tmp_path: Path) -> None:
+    cli = fit.main(attack_args(root, tmp_path / "out"))
+
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    target = np.asarray(Image.open(root / "trainannot" / "frame_000.png"))
+    noise = learnt(tmp_path / "out").permute(1, 2, 0).numpy()
+    images = [np.asarray(Image.open(path)).astype(np.float32) for path in sorted((root / "val").glob("*.png"))]
+    attacked = [np.clip(image + noise, 0, 255).round() for image in images]
+    success = np.mean([(image.mean(2) > 128) == target for image in attacked])
+    assert metrics["val/success_rate"] == pytest.approx(success, abs=1e-6)
+    assert metrics["val/miou_clean"] == 1
+    assert metrics["gradient_evaluations"] == 12
+    assert metrics["epsilon"] == 60
+    assert metrics["images"] == {"train": 6, "scored": 4}
+    with (tmp_path / "out" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["train/loss"] != "" for row in rows] == [True, True, True, False] * 2
+    assert float(rows[-1]["val/success_rate"]) == pytest.approx(success, abs=1e-6)
+    assert cli.trainer.global_step == 6
+
+
+def test_a_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path: Path) -> None:
+    save(root / "train" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))  # nothing to hide: left out
+    changes = DYNAMIC | {"model.tile": [1, 1], "model.epsilon": 80, "model.step_size": 40}
+    cli = fit.main(attack_args(root, tmp_path / "out", **changes))
+
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["images"] == {"train": 5, "scored": 4}
+    noise = learnt(tmp_path / "out")
+    assert noise.shape == (3, 1, 1)
+    hidden = preserved = bright = dark = 0.0
+    for path in sorted((root / "val").glob("*.png")):
+        image = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1).float()
+        clean = image.mean(0) > 128
+        attacked = (image + noise).clamp(0, 255).round().mean(0) > 128
+        hidden += float((clean & ~attacked).sum())
+        preserved += float((~clean & ~attacked).sum())
+        bright += float(clean.sum())
+        dark += float((~clean).sum())
+    assert metrics["val/hidden"] == pytest.approx(hidden / bright, abs=1e-6)
+    assert metrics["val/preserved"] == pytest.approx(preserved / dark, abs=1e-6)
+    assert metrics["val/hidden"] > 0.9
+    assert cli.trainer.callback_metrics["score"] == pytest.approx((hidden / bright + preserved / dark) / 2, abs=1e-6)
+
+
+def test_data_without_labels_has_no_iou(root: Path, tmp_path: Path) -> None:
+    (root / "valannot").rename(tmp_path / "elsewhere")
+    fit.main(attack_args(root, tmp_path / "out"))
+
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "val/success_rate" in metrics
+    assert "val/miou_clean" not in metrics
+
+
+def test_the_saved_configuration_runs_again_in_a_folder_of_its_own(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out", **{"model.epsilon": 55}))
+    cli = fit.main(["--config", str(tmp_path / "out" / "config.yaml")])
+
+    assert cli.folder.parent == Path("runs")
+    assert torch.equal(learnt(cli.folder), learnt(tmp_path / "out"))
+    assert cli.model.perturbation.epsilon == 55
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    before = learnt(tmp_path / "out")
+    with pytest.raises(InputError, match=r"already holds a run. Continue it with --ckpt_path"):
+        fit.main(attack_args(root, tmp_path / "out"))
+    assert torch.equal(learnt(tmp_path / "out"), before)
+
+
+def test_a_run_folder_that_cannot_be_written_is_found_before_anything_runs(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be written .* Set another --trainer.default_root_dir"):
+        fit.main(attack_args(root, tmp_path / "file" / "out"))
+
+
+def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    arguments = {
+        "config": tmp_path / "out" / "config.yaml",
+        "perturbation": tmp_path / "out" / "perturbation.safetensors",
+        "data.split": "test",
+        "trainer.default_root_dir": tmp_path / "scores",
+    }
+    evaluate.main([f"--{name}={value}" for name, value in arguments.items()])
+    same = arguments | {"data.split": "val", "trainer.default_root_dir": tmp_path / "same"}
+    evaluate.main([f"--{name}={value}" for name, value in same.items()])
+
+    assert 0 < json.loads((tmp_path / "scores" / "metrics.json").read_text())["test/success_rate"] <= 1
+    assert (tmp_path / "scores" / "pictures" / "perturbation.png").exists()
+    learnt_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    scored_figures = json.loads((tmp_path / "same" / "metrics.json").read_text())
+    for name in ("val/success_rate", "val/miou_clean", "val/miou_adversarial"):
+        assert scored_figures[name] == pytest.approx(learnt_figures[name], abs=1e-6)
+
+
+def test_evaluate_refuses_a_perturbation_of_another_size(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    save_perturbation(Perturbation((12, 16), 5), path, {"size": "[12, 16]"})
+    with pytest.raises(InputError, match="learnt for images of 12 x 16 without a period, the data's are 24 x 32"):
+        evaluate.main(attack_args(root, tmp_path / "out", perturbation=path))
+
+    save_perturbation(Perturbation((12, 16), 5), path, {"size": "[48, 64]"})  # periodic: fits any size
+    assert evaluate.main(attack_args(root, tmp_path / "out", perturbation=path)).model.perturbation.epsilon == 5

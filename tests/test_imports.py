@@ -1,0 +1,68 @@
+"""Imports run one way, and the two heavy libraries stay where they belong (design of the house)."""
+
+import ast
+from importlib.metadata import distribution
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "uap"
+
+LAYERS = [
+    {"errors", "paths", "labels", "scenes"},
+    {"perturbation", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
+    {"data"},
+    {"attack", "training", "callbacks"},
+    {"cli"},
+    {"fit", "evaluate", "train_victim"},
+]
+"""Each room imports from rooms before it, or from its own layer."""
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def layer(name: str) -> int:
+    return next(i for i, rooms in enumerate(LAYERS) if name in rooms)
+
+
+def test_imports_run_one_way() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for module in imports(path):
+            if module.startswith("uap.") and room(module) != own:
+                assert layer(room(module)) <= layer(own), f"{path} imports {module}"
+
+
+def test_tensor_code_knows_no_lightning_no_wandb_and_no_data_set() -> None:
+    for name in ("perturbation", "targets", "losses", "metrics", "optim"):
+        for module in imports(PACKAGE / f"{name}.py"):
+            assert not module.startswith(("pytorch_lightning", "wandb", "uap.data")), f"{name} imports {module}"
+
+
+def test_wandb_and_albumentations_are_imported_in_one_file_each() -> None:
+    users = {
+        library: [
+            str(path.relative_to(PACKAGE))
+            for path in sorted(PACKAGE.rglob("*.py"))
+            if any(module.split(".")[0] == library for module in imports(path))
+        ]
+        for library in ("wandb", "albumentations")
+    }
+    assert users == {"wandb": ["callbacks/dashboard.py"], "albumentations": ["data/transforms.py"]}
+
+
+def test_albumentations_is_the_mit_release() -> None:
+    assert "MIT" in str(distribution("albumentations").metadata["License"])

@@ -1,0 +1,143 @@
+"""Counts against numpy and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix, jaccard_score
+from torch import Tensor
+
+from uap.labels import IGNORE
+from uap.metrics import (
+    ClassIoU,
+    PixelRate,
+    confusion_counts,
+    hidden_counts,
+    iou_per_class,
+    preserved_counts,
+    success_counts,
+)
+
+CLASSES = 6
+
+
+def random_maps(images: int = 4, present: int = CLASSES) -> tuple[Tensor, Tensor]:
+    """Predictions and labels, both uint8 as the program has them; a fifth of the labels is ignored."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, present, (images, 7, 9), np.uint8)
+    predicted = np.where(rng.random(labels.shape) < 0.5, labels, rng.integers(0, present, labels.shape, np.uint8))
+    labels[rng.random(labels.shape) < 0.2] = IGNORE
+    return torch.from_numpy(predicted), torch.from_numpy(labels)
+
+
+def one_image(rows: list[list[int]]) -> Tensor:
+    return torch.tensor([rows], dtype=torch.uint8)
+
+
+def test_success_counts_the_pixels_of_the_target_s_class_and_leaves_ignored_ones_out() -> None:
+    predicted = one_image([[1, 2, 3], [IGNORE, 2, 2]])
+    target = one_image([[1, 2, 2], [IGNORE, IGNORE, 2]])
+    assert success_counts(predicted, target).tolist() == [[3, 4]]
+
+
+def test_hidden_counts_the_pixels_that_left_all_hidden_classes() -> None:
+    hidden = torch.tensor([[[True, True, True], [True, False, False]]])
+    predicted = one_image([[1, 2, 0], [3, 0, 1]])
+    assert hidden_counts(predicted, hidden, (1, 2)).tolist() == [[2, 4]]  # from 1 to 2 is still hidden-class
+    assert hidden_counts(predicted, hidden, (1,)).tolist() == [[3, 4]]
+
+
+def test_preserved_counts_the_background_that_kept_its_class() -> None:
+    hidden = torch.tensor([[[True, False, False], [False, False, False]]])
+    predicted = one_image([[0, 0, 1], [3, 2, 0]])
+    target = one_image([[0, 0, 1], [2, 2, IGNORE]])
+    assert preserved_counts(predicted, target, hidden).tolist() == [[3, 4]]
+
+
+def test_counts_of_each_image_agree_with_numpy() -> None:
+    predicted, target = random_maps()
+    hidden = torch.from_numpy(np.random.default_rng(1).random(predicted.shape) < 0.4)
+    p, t, h = predicted.numpy(), target.numpy(), hidden.numpy()
+
+    def counted(hits: np.ndarray, among: np.ndarray) -> list[list[int]]:
+        return [[int(hits[i][among[i]].sum()), int(among[i].sum())] for i in range(len(hits))]
+
+    assert success_counts(predicted, target).tolist() == counted(p == t, t != IGNORE)
+    assert hidden_counts(predicted, hidden, (0, 4)).tolist() == counted((p != 0) & (p != 4), h)
+    assert preserved_counts(predicted, target, hidden).tolist() == counted(p == t, (t != IGNORE) & ~h)
+
+
+def test_a_rate_divides_sums_and_not_the_images_own_rates() -> None:
+    rate = PixelRate()
+    rate.update(torch.tensor([[1, 1], [0, 3]]), torch.tensor([7, 5]))
+    rate.update(torch.tensor([[2, 6]]), torch.tensor([9]))
+    assert rate.compute().item() == pytest.approx(3 / 10)
+    assert rate.per_image().tolist() == [[7, 1, 1], [5, 0, 3], [9, 2, 6]]
+
+
+def test_a_reset_rate_starts_anew() -> None:
+    rate = PixelRate()
+    rate.update(torch.tensor([[1, 1]]), torch.tensor([0]))
+    rate.reset()
+    assert rate.per_image().shape == (0, 3)
+    rate.update(torch.tensor([[1, 4]]), torch.tensor([3]))
+    assert rate.compute().item() == 0.25
+    assert rate.per_image().tolist() == [[3, 1, 4]]
+
+
+def test_a_rate_of_no_pixels_is_not_a_number() -> None:
+    rate = PixelRate()
+    rate.update(torch.tensor([[0, 0]]), torch.tensor([0]))
+    assert rate.compute().isnan()
+
+
+def test_a_rate_is_exact_beyond_the_integers_of_float32() -> None:
+    rate = PixelRate()
+    for _ in range(2):
+        rate.update(torch.tensor([[2**24 + 1, 2**25]]), torch.tensor([0]))
+    assert rate.compute().item() == (2**24 + 1) / 2**25
+
+
+@pytest.mark.parametrize("present", [CLASSES, 3])
+def test_confusion_and_iou_agree_with_scikit_learn(present: int) -> None:
+    predicted, labels = random_maps(present=present)
+    counted = (labels != IGNORE).numpy()
+    truth, guess = labels.numpy()[counted], predicted.numpy()[counted]
+    confusion = confusion_counts(predicted, labels, CLASSES)
+
+    assert np.array_equal(confusion.numpy(), confusion_matrix(truth, guess, labels=range(CLASSES)))
+    expected = jaccard_score(truth, guess, labels=range(CLASSES), average=None, zero_division=0)
+    expected[present:] = np.nan
+    np.testing.assert_allclose(iou_per_class(confusion).numpy(), expected)
+
+
+def test_class_iou_over_batches_is_that_of_the_whole_data_set() -> None:
+    predicted, labels = random_maps()
+    metric = ClassIoU(CLASSES)
+    for part in (slice(0, 1), slice(1, 4), slice(4, 4)):
+        metric.update(predicted[part], labels[part])
+
+    counted = (labels != IGNORE).numpy()
+    expected = jaccard_score(labels.numpy()[counted], predicted.numpy()[counted], average=None)
+    np.testing.assert_allclose(metric.compute().numpy(), expected)
+
+
+def test_a_class_that_is_predicted_but_never_labelled_is_not_a_number_in_class_iou() -> None:
+    predicted, labels = one_image([[0, 1, 2]]), one_image([[0, 0, 2]])
+    metric = ClassIoU(4)
+    metric.update(predicted, labels)
+
+    assert iou_per_class(confusion_counts(predicted, labels, 4))[:3].tolist() == [0.5, 0.0, 1.0]
+    np.testing.assert_equal(metric.compute().numpy(), [0.5, np.nan, 1.0, np.nan])
+
+
+def test_labels_beyond_the_classes_are_ignored() -> None:
+    confusion = confusion_counts(one_image([[0, 1, 1, 1]]), one_image([[0, 1, 2, IGNORE]]), 2)
+    assert confusion.tolist() == [[1, 0], [0, 1]]
+
+
+def test_an_empty_batch_and_one_of_ignored_pixels_count_nothing() -> None:
+    empty = torch.zeros(0, 7, 9, dtype=torch.uint8)
+    ignored = torch.full((2, 7, 9), IGNORE, dtype=torch.uint8)
+    for labels in (empty, ignored):
+        assert not confusion_counts(torch.zeros_like(labels), labels, CLASSES).any()
+        assert success_counts(torch.zeros_like(labels), labels).tolist() == [[0, 0]] * len(labels)

@@ -1,0 +1,153 @@
+"""Steps against the paper's formula and against numpy."""
+
+from math import cos, pi
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from uap.errors import InputError
+from uap.optim import CosineToEnd, SignSGD
+
+
+def parameter(*values: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(values))
+
+
+def take(optimizer: SignSGD, gradient: Tensor) -> None:
+    optimizer.param_groups[0]["params"][0].grad = gradient
+    optimizer.step()
+
+
+def scheduled(steps: int, lr: float = 2.0, final: float = 0.1) -> tuple[SignSGD, CosineToEnd]:
+    optimizer = SignSGD([parameter(0.0)], lr)
+    schedule = CosineToEnd(optimizer, final)
+    schedule.total_steps = steps
+    return optimizer, schedule
+
+
+def rates(optimizer: SignSGD, schedule: CosineToEnd, steps: int) -> list[float]:
+    """The step size after each of so many steps."""
+    seen = []
+    for _ in range(steps):
+        optimizer.step()
+        schedule.step()
+        seen.append(float(optimizer.param_groups[0]["lr"]))
+    return seen
+
+
+def half_cosine(step: int, steps: int, lr: float = 2.0, final: float = 0.1) -> float:
+    return lr * (final + (1 - final) * 0.5 * (1 + cos(pi * step / steps)))
+
+
+def test_without_momentum_a_step_is_the_paper_s() -> None:
+    proto = parameter(1.0, 1.0, 1.0, -2.0)
+    optimizer = SignSGD([proto], lr=0.5)
+    take(optimizer, torch.tensor([1e-9, -300.0, 0.0, 2.0]))
+    assert proto.tolist() == [0.5, 1.5, 1.0, -2.5]
+    take(optimizer, torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    assert proto.tolist() == [1.0, 2.0, 0.5, -3.0]
+
+
+def test_without_momentum_the_past_is_forgotten() -> None:
+    proto = parameter(0.0)
+    optimizer = SignSGD([proto])
+    for gradient in (1e6, -1e-6):
+        take(optimizer, torch.tensor([gradient]))
+    assert proto.tolist() == [0.0]
+
+
+def test_a_step_leaves_the_gradient_as_it_was() -> None:
+    for momentum in (0.0, 0.9):
+        proto, gradient = parameter(0.0, 0.0), torch.tensor([3.0, -5.0])
+        take(SignSGD([proto], momentum=momentum), gradient)
+        assert gradient.tolist() == [3.0, -5.0]
+
+
+def test_momentum_follows_the_sum_of_gradients_of_unit_mean_magnitude() -> None:
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(5, 3, 4, 5)) * 10.0 ** rng.integers(-6, 6, (5, 1, 1, 1))
+    proto = nn.Parameter(torch.zeros(3, 4, 5, dtype=torch.float64))
+    optimizer = SignSGD([proto], lr=0.7, momentum=0.9)
+
+    expected, accumulated = np.zeros((3, 4, 5)), np.zeros((3, 4, 5))
+    for gradient in gradients:
+        accumulated = 0.9 * accumulated + gradient / np.abs(gradient).mean()
+        expected = expected - 0.7 * np.sign(accumulated)
+        take(optimizer, torch.from_numpy(gradient))
+        np.testing.assert_allclose(proto.detach().numpy(), expected, atol=1e-12)
+
+
+def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
+    pair = [parameter(0.0, 0.0), parameter(0.0, 0.0)]
+    optimizer = SignSGD(pair, momentum=0.9)
+    for gradient in (torch.tensor([1.0, 1.0]), torch.tensor([1.0, -0.2])):
+        for proto, scale in zip(pair, (1.0, 1e6), strict=True):
+            proto.grad = gradient * scale
+        optimizer.step()
+    assert [proto.tolist() for proto in pair] == [[-2.0, -2.0]] * 2
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter(momentum: float) -> None:
+    proto, without = parameter(1.0, 2.0), parameter(3.0)
+    optimizer = SignSGD([proto, without], momentum=momentum)
+    take(optimizer, torch.zeros(2))
+    assert proto.tolist() == [1.0, 2.0]
+    assert without.tolist() == [3.0]
+
+
+def test_a_step_evaluates_its_closure_with_gradients() -> None:
+    proto = parameter(3.0)
+
+    def closure() -> float:
+        loss = (proto**2).sum()
+        (proto.grad,) = torch.autograd.grad(loss, proto)
+        return loss.item()
+
+    assert SignSGD([proto], lr=0.5).step(closure) == 9.0
+    assert proto.tolist() == [2.5]
+
+
+def test_momentum_survives_the_state_of_the_optimizer() -> None:
+    next_gradient = torch.tensor([1.0, -0.2])  # the momentum turns the sign of the second entry
+    protos = [parameter(0.0, 0.0) for _ in range(3)]
+    first, resumed, fresh = (SignSGD([proto], momentum=0.9) for proto in protos)
+    take(first, torch.tensor([1.0, 1.0]))
+    resumed.load_state_dict(first.state_dict())
+    protos[1].data.copy_(protos[0])
+    for optimizer in (first, resumed, fresh):
+        take(optimizer, next_gradient.clone())
+
+    assert protos[0].tolist() == protos[1].tolist() == [-2.0, -2.0]
+    assert protos[2].tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("lr", "momentum"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, 1.0), (1.0, -0.1), (1.0, float("nan"))]
+)
+def test_a_step_size_or_momentum_out_of_range_is_refused(lr: float, momentum: float) -> None:
+    with pytest.raises(InputError, match=r"step_size is .* and momentum .*, expected above 0 and within 0 and 1"):
+        SignSGD([parameter(0.0)], lr, momentum)
+
+
+@pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
+def test_the_step_size_falls_by_a_half_cosine_and_stays_at_its_end(final: float) -> None:
+    optimizer, schedule = scheduled(8, final=final)
+    assert optimizer.param_groups[0]["lr"] == 2.0
+    seen = rates(optimizer, schedule, 10)
+    assert seen[:8] == pytest.approx([half_cosine(k, 8, final=final) for k in range(1, 9)])
+    assert seen[7:] == pytest.approx([2.0 * final] * 3)
+
+
+def test_a_resumed_schedule_keeps_its_own_length() -> None:
+    optimizer, schedule = scheduled(8)
+    rates(optimizer, schedule, 4)
+    longer_optimizer, longer = scheduled(16)
+    longer_optimizer.load_state_dict(optimizer.state_dict())
+    longer.load_state_dict(schedule.state_dict())
+
+    assert "total_steps" not in schedule.state_dict()
+    assert longer.total_steps == 16
+    assert rates(longer_optimizer, longer, 12) == pytest.approx([half_cosine(k, 16) for k in range(5, 17)])

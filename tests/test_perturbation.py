@@ -1,0 +1,166 @@
+"""The tile against numpy, its gradient against a sum over tiles, and a file that keeps its epsilon."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from uap.errors import InputError
+from uap.perturbation import Perturbation, load_perturbation, save_perturbation, tile
+
+SIZES = [(4, 6), (8, 12), (7, 11), (9, 6), (3, 4), (1, 13)]
+
+
+def random_perturbation(tile_size: tuple[int, int] = (4, 6), epsilon: float = 10.0) -> Perturbation:
+    perturbation = Perturbation(tile_size, epsilon)
+    noise = np.random.default_rng(0).uniform(-epsilon, epsilon, (3, *tile_size))
+    perturbation.proto.data = torch.from_numpy(noise).float()
+    return perturbation
+
+
+def random_images(size: tuple[int, int], count: int = 2) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (count, 3, *size), np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_tile_repeats_over_any_image_and_is_cropped(size: tuple[int, int]) -> None:
+    proto = random_perturbation().proto.detach()
+
+    expected = np.tile(proto.numpy(), (1, 4, 4))[:, : size[0], : size[1]]
+    assert np.array_equal(tile(proto, size).numpy(), expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gradient_of_a_tile_is_the_sum_over_its_places(size: tuple[int, int]) -> None:
+    perturbation = random_perturbation()
+    slope = torch.from_numpy(np.random.default_rng(2).normal(size=(3, *size))).float()
+    (gradient,) = torch.autograd.grad((tile(perturbation.proto, size) * slope).sum(), perturbation.proto)
+
+    expected = torch.zeros(3, 4, 6)
+    for row in range(size[0]):
+        for column in range(size[1]):
+            expected[:, row % 4, column % 6] += slope[:, row, column]
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_adversarial_images_are_the_sum_clipped_to_grey_levels() -> None:
+    perturbation, images = random_perturbation(epsilon=200.0), random_images((5, 9))
+    adversarial = perturbation(torch.from_numpy(images)).detach().numpy()
+
+    summed = images + np.tile(perturbation.proto.detach().numpy(), (1, 2, 2))[:, :5, :9]
+    assert summed.min() < 0
+    assert summed.max() > 255
+    np.testing.assert_allclose(adversarial, summed.clip(0, 255))
+
+
+def test_a_fresh_perturbation_changes_nothing() -> None:
+    images = torch.from_numpy(random_images((5, 9)))
+    assert torch.equal(Perturbation((4, 4), 10).eight_bit(images), images)
+
+
+def test_eight_bits_are_the_rounded_and_clipped_sum() -> None:
+    perturbation, images = random_perturbation(epsilon=60.0), random_images((5, 9))
+    perturbation.proto.data[:, 0] = 0.5  # halves, where ways of rounding differ
+    eight_bit = perturbation.eight_bit(torch.from_numpy(images))
+
+    summed = images + np.tile(perturbation.proto.detach().numpy(), (1, 2, 2))[:, :5, :9]
+    assert eight_bit.dtype == torch.uint8
+    assert np.array_equal(eight_bit.numpy(), summed.round().clip(0, 255))
+
+
+def test_projection_clips_what_lies_beyond_epsilon_and_nothing_else() -> None:
+    perturbation = Perturbation((1, 2), 2.5)
+    perturbation.proto.data = torch.tensor([[[3.0, -3.0]], [[2.5, -2.5]], [[1.0, 0.0]]])
+    perturbation.project_()
+    assert perturbation.proto.tolist() == [[[2.5, -2.5]], [[2.5, -2.5]], [[1.0, 0.0]]]
+    assert perturbation.proto.requires_grad
+
+
+@pytest.mark.parametrize("epsilon", [0, -1, 256, float("nan")])
+def test_an_epsilon_that_is_no_change_of_grey_levels_is_refused(epsilon: float) -> None:
+    with pytest.raises(InputError, match=r"epsilon is .*, expected grey levels above 0 and up to 255"):
+        Perturbation((4, 4), epsilon)
+
+
+@pytest.mark.parametrize("tile_size", [(0, 4), (4, -1)])
+def test_a_tile_without_pixels_is_refused(tile_size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="expected height and width of 1 or more"):
+        Perturbation(tile_size, 10)
+
+
+def test_a_file_gives_back_the_perturbation_and_its_metadata(tmp_path: Path) -> None:
+    perturbation, path = random_perturbation(epsilon=7.5), tmp_path / "perturbation.safetensors"
+    save_perturbation(perturbation, path, {"victim": "fcn", "seed": "3"})
+    loaded, metadata = load_perturbation(path)
+
+    assert torch.equal(loaded.proto, perturbation.proto)
+    assert loaded.epsilon == 7.5
+    assert metadata == {"victim": "fcn", "seed": "3", "epsilon": "7.5"}
+    assert list(tmp_path.glob("perturbation*")) == [path]
+
+
+def test_a_file_keeps_to_epsilon_even_where_the_parameter_does_not(tmp_path: Path) -> None:
+    perturbation, path = random_perturbation(epsilon=0.1), tmp_path / "perturbation.safetensors"
+    perturbation.proto.data *= 3
+    beyond = perturbation.proto.detach().clone()
+    save_perturbation(perturbation, path, {})
+
+    assert torch.equal(load_file(path)["proto"], beyond.clamp(-0.1, 0.1))
+    assert torch.equal(load_perturbation(path)[0].proto, beyond.clamp(-0.1, 0.1))
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    perturbation, path = random_perturbation(), tmp_path / "perturbation.safetensors"
+    save_perturbation(perturbation, path, {"seed": "1"})
+
+    def full_disk(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
+        target.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("uap.perturbation.save_file", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        save_perturbation(random_perturbation(), path, {"seed": "2"})
+    assert load_perturbation(path)[1]["seed"] == "1"
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no perturbation .*missing.safetensors"):
+        load_perturbation(tmp_path / "missing.safetensors")
+
+
+def test_a_file_that_is_no_safetensors_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "p.safetensors").write_bytes(b"not a perturbation at all")
+    with pytest.raises(InputError, match=r"p.safetensors holds no perturbation .* Expected a safetensors file"):
+        load_perturbation(tmp_path / "p.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"),
+    [("weight", {"epsilon": "10"}), ("proto", None), ("proto", {"seed": "1"}), ("proto", {"epsilon": "ten"})],
+)
+def test_a_file_without_the_tensor_or_its_epsilon_is_refused(
+    tmp_path: Path, name: str, metadata: dict[str, str] | None
+) -> None:
+    save_file({name: torch.zeros(3, 4, 4)}, tmp_path / "p.safetensors", metadata)
+    with pytest.raises(InputError, match=r"holds no perturbation .* the tensor `proto` and the metadata `epsilon`"):
+        load_perturbation(tmp_path / "p.safetensors")
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 4), (1, 4, 4), (0, 4, 4), (2, 3, 4, 4)])
+def test_a_tensor_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    save_file({"proto": torch.zeros(shape)}, tmp_path / "p.safetensors", {"epsilon": "10"})
+    with pytest.raises(InputError, match=r"p.safetensors holds no perturbation .*, not \(3, h, w\)"):
+        load_perturbation(tmp_path / "p.safetensors")
+
+
+@pytest.mark.parametrize("entry", [10.01, -10.01, float("nan"), float("inf")])
+def test_one_entry_that_is_not_within_epsilon_is_refused(tmp_path: Path, entry: float) -> None:
+    proto = torch.zeros(3, 4, 4)
+    proto[1, 2, 3] = entry
+    save_file({"proto": proto}, tmp_path / "p.safetensors", {"epsilon": "10"})
+    with pytest.raises(InputError, match=r"p.safetensors is no perturbation within its epsilon 10"):
+        load_perturbation(tmp_path / "p.safetensors")

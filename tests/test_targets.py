@@ -1,0 +1,153 @@
+"""Targets against a brute-force nearest neighbour."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from uap.errors import InputError
+from uap.labels import CAMVID, CITYSCAPES
+from uap.targets import DynamicTarget, Mask, StaticTarget, fill_hidden, hidden_pixels
+
+HEIGHT, WIDTH = 12, 16
+NUMBERED: Mask = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+"""Every pixel is a class of its own, so that a filled one says where it comes from."""
+
+
+def nothing(path: Path, is_image: bool) -> Mask:
+    raise AssertionError(f"{path} is read")
+
+
+def prepared(hide: list[str], min_pixels: int = 1) -> DynamicTarget:
+    target = DynamicTarget(hide, min_pixels)
+    target.prepare(CAMVID, nothing)
+    return target
+
+
+def blocks(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    hidden = np.zeros((HEIGHT, WIDTH), np.bool_)
+    for top, bottom, left, right in boxes:
+        hidden[top:bottom, left:right] = True
+    return hidden
+
+
+def assert_filled_from_the_nearest(prediction: Mask, hidden: NDArray[np.bool_], target: Mask) -> None:
+    assert np.array_equal(target[~hidden], prediction[~hidden])
+    background = np.argwhere(~hidden)
+    for pixel in np.argwhere(hidden):
+        distances = ((background - pixel) ** 2).sum(1)
+        nearest = background[distances == distances.min()]
+        assert target[tuple(pixel)] in prediction[nearest[:, 0], nearest[:, 1]]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        blocks((4, 8, 5, 11)),
+        blocks((0, 3, 0, 4), (9, 12, 12, 16), (5, 7, 0, 1)),
+        blocks((0, 12, 0, 5)),
+        blocks((2, 9, 0, 16)),
+        blocks((0, 6, 0, 16), (6, 12, 0, 15)),
+        ~blocks((0, 1, 15, 16)),
+        ~blocks((5, 6, 7, 8)),
+        ~blocks((0, 1, 0, 1), (11, 12, 15, 16)),
+    ],
+    ids=["inside", "borders", "left", "stripe", "column_left", "corner_left", "one_left", "two_left"],
+)
+def test_hidden_pixels_get_the_class_of_the_nearest_background(hidden: NDArray[np.bool_]) -> None:
+    assert_filled_from_the_nearest(NUMBERED, hidden, fill_hidden(NUMBERED, hidden))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
+def test_random_masks_are_filled_from_the_nearest_background(share: float) -> None:
+    for seed in range(5):
+        hidden = np.random.default_rng(seed).random((HEIGHT, WIDTH)) < share
+        assert_filled_from_the_nearest(NUMBERED, hidden, fill_hidden(NUMBERED, hidden))
+
+
+def test_nothing_hidden_is_the_prediction_in_a_copy() -> None:
+    target = fill_hidden(NUMBERED, blocks())
+    assert np.array_equal(target, NUMBERED)
+    assert not np.shares_memory(target, NUMBERED)
+
+
+def test_the_prediction_is_left_as_it_is() -> None:
+    prediction = NUMBERED.copy()
+    fill_hidden(prediction, blocks((1, 5, 1, 5)))
+    assert np.array_equal(prediction, NUMBERED)
+
+
+def test_several_hidden_classes_never_fill_each_other() -> None:
+    target = prepared(["pedestrian", "bicyclist"])
+    prediction = np.random.default_rng(0).choice([0, 3, 9, 10], (HEIGHT, WIDTH)).astype(np.uint8)
+    filled, hidden = target.make(prediction)
+
+    assert target.hidden_classes == (9, 10)
+    assert np.array_equal(hidden, (prediction == 9) | (prediction == 10))
+    assert np.array_equal(hidden, hidden_pixels(prediction, (9, 10)))
+    assert set(np.unique(filled)) == {0, 3}
+    assert_filled_from_the_nearest(prediction, hidden, filled)
+
+
+def test_an_image_that_is_all_hidden_stays_as_it_is() -> None:
+    prediction = np.full((HEIGHT, WIDTH), 9, np.uint8)
+    filled, hidden = prepared(["pedestrian"]).make(prediction)
+    assert np.array_equal(filled, prediction)
+    assert hidden.all()
+
+
+def test_images_with_too_few_hidden_pixels_or_no_background_are_not_usable() -> None:
+    predictions = np.zeros((5, HEIGHT, WIDTH), np.uint8)
+    for image, count in enumerate([0, 1, 3, HEIGHT * WIDTH - 1, HEIGHT * WIDTH]):
+        predictions[image].flat[:count] = 9
+
+    assert prepared(["pedestrian"]).usable(predictions).tolist() == [False, True, True, True, False]
+    assert prepared(["pedestrian"], min_pixels=3).usable(predictions).tolist() == [False, False, True, True, False]
+    assert prepared(["pedestrian"], min_pixels=4).usable(predictions).tolist() == [False, False, False, True, False]
+
+
+def test_pixels_of_all_hidden_classes_count_together() -> None:
+    predictions = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    predictions[0, 0, :2], predictions[0, 1, :2] = 9, 10
+    assert prepared(["pedestrian", "bicyclist"], min_pixels=4).usable(predictions).tolist() == [True]
+    assert prepared(["pedestrian"], min_pixels=4).usable(predictions).tolist() == [False]
+
+
+def test_a_class_that_the_victim_lacks_is_a_sentence() -> None:
+    target = DynamicTarget(["person", "pedestrian"])
+    with pytest.raises(InputError, match="There is no class 'person': the classes are sky, building,"):
+        target.prepare(CAMVID, nothing)
+    with pytest.raises(InputError, match="There is no class 'pedestrian': the classes are road,"):
+        target.prepare(CITYSCAPES, nothing)
+
+
+def test_no_class_to_hide_is_a_sentence() -> None:
+    with pytest.raises(InputError, match="A dynamic target got no class to hide"):
+        DynamicTarget([])
+
+
+@pytest.mark.parametrize(("arguments", "is_image"), [({"image": "a.png"}, True), ({"labels": "a.png"}, False)])
+def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str], is_image: bool) -> None:
+    asked = []
+
+    def read(path: Path, is_image: bool) -> Mask:
+        asked.append((path, is_image))
+        return NUMBERED
+
+    target = StaticTarget(**arguments)
+    target.prepare(CAMVID, read)
+    scene, hidden = target.make(np.zeros((HEIGHT, WIDTH), np.uint8))
+
+    assert asked == [(Path("a.png"), is_image)]
+    assert np.array_equal(scene, NUMBERED)
+    assert hidden.shape == (HEIGHT, WIDTH)
+    assert not hidden.any()
+    assert target.hidden_classes == ()
+    assert target.usable(np.zeros((3, HEIGHT, WIDTH), np.uint8)).tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"image": "a.png", "labels": "b.png"}])
+def test_a_static_target_of_no_scene_or_of_two_is_a_sentence(arguments: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"A static target got image=.* and labels=.*, expected one of the two"):
+        StaticTarget(**arguments)

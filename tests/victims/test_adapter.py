@@ -1,0 +1,221 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tests.helpers import Brightness
+from uap.errors import InputError
+from uap.labels import CAMVID
+from uap.victims import FrozenVictim
+
+MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
+
+
+class Recorder(nn.Module):
+    """Gives its input as logits and keeps it."""
+
+    seen: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen = x
+        return x
+
+
+class Fixed(nn.Module):
+    """Gives what a function of the input gives."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: Tensor) -> Any:
+        return self.answer(x)
+
+
+def fails(x: Tensor) -> Tensor:
+    raise RuntimeError("sizes must match")
+
+
+def images(height: int = 6, width: int = 8, count: int = 2) -> Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def batch_norm_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_the_network_sees_its_channel_order_less_mean_over_std(order: Any) -> None:
+    victim = FrozenVictim(nn.Identity(), classes=list("abc"), channel_order=order, mean=MEAN, std=STD)
+    rgb = images().numpy()
+    channels = rgb if order == "rgb" else rgb[:, [2, 1, 0]]
+    expected = np.stack([(channels[:, c] - MEAN[c]) / STD[c] for c in range(3)], axis=1)
+    np.testing.assert_allclose(victim(torch.from_numpy(rgb)).numpy(), expected, rtol=1e-6)
+
+
+def test_smaller_outputs_are_upsampled_to_the_input() -> None:
+    network = nn.AvgPool2d(4)
+    x = images(12, 16)
+    logits = FrozenVictim(network, classes=list("abc"))(x)
+    torch.testing.assert_close(logits, F.interpolate(network(x), (12, 16), mode="bilinear", align_corners=False))
+
+
+@pytest.mark.parametrize(("height", "width"), [(13, 18), (16, 17), (5, 16), (16, 16)])
+def test_sizes_that_are_no_multiple_are_padded_by_their_last_row_and_column(height: int, width: int) -> None:
+    network = Recorder()
+    x = images(height, width)
+    logits = FrozenVictim(network, classes=list("abc"), mean=MEAN, std=STD, size_multiple=8)(x)
+    assert logits.shape == x.shape
+    normalised = (x.numpy() - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    padded = np.pad(normalised, ((0, 0), (0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
+    np.testing.assert_allclose(network.seen.numpy(), padded, rtol=1e-6)
+    torch.testing.assert_close(logits, network.seen[..., :height, :width])
+
+
+def test_padding_and_upsampling_go_together() -> None:
+    network = nn.AvgPool2d(4)
+    x = images(10, 13)
+    padded = F.pad(x, (0, 3, 0, 2), mode="replicate")
+    expected = F.interpolate(network(padded), (12, 16), mode="bilinear", align_corners=False)[..., :10, :13]
+    torch.testing.assert_close(FrozenVictim(network, classes=list("abc"), size_multiple=4)(x), expected)
+
+
+def test_the_gradient_to_the_input_is_right_through_padding_and_upsampling() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AvgPool2d(2))
+    victim = FrozenVictim(network, classes=["a", "b"], channel_order="bgr", mean=MEAN, std=STD, size_multiple=4)
+    x = images(5, 6, 1).double().requires_grad_()
+    torch.autograd.gradcheck(victim.double(), (x,))
+
+
+def test_no_weight_is_trained_and_no_statistic_moves() -> None:
+    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    before = copy.deepcopy(victim.state_dict())
+    x = images().requires_grad_()
+    parent = nn.Sequential(victim).train()
+    parent(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.any()
+    assert not any(parameter.requires_grad for parameter in victim.parameters())
+    assert all(parameter.grad is None for parameter in victim.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in victim.state_dict().items())
+
+
+def test_the_victim_stays_in_eval_mode() -> None:
+    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    assert victim.train() is victim
+    nn.Sequential(victim).train()
+    assert not any(module.training for module in victim.modules())
+
+
+def test_predictions_are_class_ids_of_any_kind_of_image() -> None:
+    victim = FrozenVictim(Brightness(), classes=["dark", "bright"])
+    x = images().round()
+    prediction = victim.predict(x.to(torch.uint8))
+    assert prediction.dtype == torch.uint8
+    assert prediction.shape == (2, 6, 8)
+    assert not prediction.requires_grad
+    assert torch.equal(prediction, (x.mean(1) > 128).to(torch.uint8))
+    assert torch.equal(victim.predict(x.double()), prediction)
+
+
+def fingerprint(network: nn.Module | None = None, **settings: Any) -> str:
+    return FrozenVictim(network or batch_norm_network(), **{"classes": ["a", "b"], **settings}).fingerprint()
+
+
+def changed(name: str) -> nn.Module:
+    network = batch_norm_network()
+    value = network.state_dict()[name]
+    value.view(-1)[0] += 1
+    return network
+
+
+@pytest.mark.parametrize("name", ["0.weight", "3.bias", "1.running_mean", "1.running_var"])
+def test_the_fingerprint_changes_with_any_weight(name: str) -> None:
+    assert fingerprint(changed(name)) != fingerprint()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mean": (0.0, 0.0, 0.5)}, {"std": (1.0, 1.0, 2.0)}, {"channel_order": "bgr"}, {"size_multiple": 2}]
+)
+def test_the_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]) -> None:
+    assert fingerprint(**settings) != fingerprint()
+
+
+def test_the_fingerprint_stays_with_names_use_and_memory_layout() -> None:
+    assert fingerprint(classes=["c", "d"]) == fingerprint()
+    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    victim.predict(images())
+    victim.check((6, 8))
+    victim.to(memory_format=torch.contiguous_format).train()
+    assert victim.fingerprint() == fingerprint()
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_the_fingerprint_is_the_same_after_saving_and_loading(tmp_path: Path, name: str) -> None:
+    state = batch_norm_network().state_dict()
+    if name.endswith(".pth"):
+        torch.save(state, tmp_path / name)
+    else:
+        save_file(state, tmp_path / name)
+    other = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    assert fingerprint(other, weights=str(tmp_path / name)) == fingerprint()
+
+
+def test_a_network_that_fails_is_refused_with_its_own_words() -> None:
+    victim = FrozenVictim(Fixed(fails), classes=["a"])
+    with pytest.raises(InputError, match=r"Fixed fails on images of 6 x 8 \(sizes must match\).*victim\.size_multiple"):
+        victim.check((6, 8))
+
+
+@pytest.mark.parametrize("answer", [lambda x: {"out": x}, lambda x: (x, x), lambda x: x.mean((2, 3))])
+def test_a_network_that_gives_no_maps_is_refused(answer: Any) -> None:
+    with pytest.raises(InputError, match="The network Fixed fails on images of 6 x 8"):
+        FrozenVictim(Fixed(answer), classes=["a"]).check((6, 8))
+
+
+def test_a_network_that_gives_another_shape_is_refused() -> None:
+    victim = FrozenVictim(Fixed(lambda x: x[:, 0]), classes=["a"])
+    with pytest.raises(
+        InputError, match=r"Fixed gives \(1, 6, 8\) for one image .*expected logits \(1, 1 or more, 6, 8"
+    ):
+        victim.check((6, 8))
+
+
+def test_a_network_with_too_few_outputs_is_refused() -> None:
+    with pytest.raises(InputError, match=r"gives \(1, 3, 6, 8\) .*\(sky, building, .*Set victim\.classes"):
+        FrozenVictim(nn.Identity(), classes="camvid").check((6, 8))
+
+
+def test_outputs_beyond_the_class_table_are_void() -> None:
+    victim = FrozenVictim(nn.Conv2d(3, 13, 1), classes="camvid")
+    victim.check((6, 8))
+    assert victim.table.names == (*CAMVID.names, "void", "void1")
+    assert victim.table.colours[:11] == CAMVID.colours
+    assert len(victim.table.colours) == 13
+
+
+def test_a_table_that_fits_stays_as_it_is() -> None:
+    victim = FrozenVictim(nn.Conv2d(3, 11, 1), classes="camvid")
+    victim.check((6, 8))
+    assert victim.table == CAMVID
+
+
+def test_classes_can_be_listed() -> None:
+    victim = FrozenVictim(nn.Identity(), classes=["grass", "rock", "sky"])
+    assert victim.table.names == ("grass", "rock", "sky")
+    assert len(set(victim.table.colours)) == 3
+    assert victim.table == FrozenVictim(nn.Identity(), classes=["grass", "rock", "sky"]).table
+
+
+@pytest.mark.parametrize("settings", [{"std": (1.0, 0.0, 1.0)}, {"std": (-1.0, 1.0, 1.0)}, {"size_multiple": 0}])
+def test_a_preprocessing_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
+        FrozenVictim(nn.Identity(), classes=["a"], **settings)

@@ -1,0 +1,204 @@
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from uap.errors import InputError
+from uap.victims.weights import load_weights, read_state_dict
+
+
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def network(seed: int = 0, outputs: int = 4) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, outputs, 3), nn.BatchNorm2d(outputs))
+
+
+def assert_same(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+WAYS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "plain": lambda state: state,
+    "parallel": lambda state: {f"module.{name}": value for name, value in state.items()},
+    "model": lambda state: {"model": state, "epoch": 3},
+    "state_dict": lambda state: {"state_dict": state, "model": "resnet", "best": 0.6},
+    "model_state_dict": lambda state: {"model_state_dict": state, "optimizer": {0: torch.zeros(1)}},
+    "both": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_published_layouts_are_read(tmp_path: Path, way: str) -> None:
+    expected = network().state_dict()
+    torch.save(WAYS[way](dict(expected)), tmp_path / "weights.pth")
+    assert_same(read_state_dict(tmp_path / "weights.pth"), expected)
+    other = network(seed=1)
+    load_weights(other, tmp_path / "weights.pth")
+    assert_same(other.state_dict(), expected)
+
+
+def test_the_old_format_of_torch_is_read(tmp_path: Path) -> None:
+    expected = network().state_dict()
+    torch.save(expected, tmp_path / "weights.pth", _use_new_zipfile_serialization=False)
+    assert_same(read_state_dict(tmp_path / "weights.pth"), expected)
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    expected = network().state_dict()
+    save_file({f"module.{name}": value for name, value in expected.items()}, tmp_path / "weights.safetensors")
+    other = network(seed=1)
+    load_weights(other, tmp_path / "weights.safetensors")
+    assert_same(other.state_dict(), expected)
+
+
+def test_old_weights_may_lack_the_count_of_batches(tmp_path: Path) -> None:
+    state = network().state_dict()
+    del state["1.num_batches_tracked"]
+    torch.save(state, tmp_path / "weights.pth")
+    other = network(seed=1)
+    load_weights(other, tmp_path / "weights.pth")
+    assert torch.equal(other.state_dict()["0.weight"], state["0.weight"])
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
+    path, trap = tmp_path / "weights.pth", tmp_path / "trapped"
+    content = {"0.weight": torch.zeros(2), "extra": Hostile(trap)}
+    if zipped:
+        torch.save(content, path)
+    else:
+        path.write_bytes(pickle.dumps(Hostile(trap), protocol=2))
+    with pytest.raises(
+        InputError, match=r"weights\.pth is not a plain file of weights: .*asks to run code .* was not loaded"
+    ):
+        read_state_dict(path)
+    assert not trap.exists()
+    if not zipped:
+        pickle.loads(path.read_bytes())
+        assert trap.exists()
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"was not loaded\..*torch\.save\(network\.state_dict\(\), path\)"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("text", ["<html>404</html>", "version https://git-lfs.github.com/spec/v1\nsize 12\n"])
+def test_a_download_that_went_wrong_is_not_called_an_attack_only(tmp_path: Path, text: str) -> None:
+    (tmp_path / "weights.pth").write_text(text)
+    with pytest.raises(InputError, match=r"weights\.pth .* is damaged or .*Download it again"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("name", ["zip.pth", "old.pth", "weights.safetensors"])
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.98])
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str, keep: float) -> None:
+    path, state = tmp_path / name, network().state_dict()
+    if path.suffix == ".pth":
+        torch.save(state, path, _use_new_zipfile_serialization=name == "zip.pth")
+    else:
+        save_file(state, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole))])
+    with pytest.raises(InputError, match=f"{path.name} cannot be read as weights .*Download or save it again"):
+        read_state_dict(path)
+
+
+def test_the_old_format_is_refused_wherever_it_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(
+            InputError, match=r"weights\.pth (cannot be read as weights|is not a plain file of weights)"
+        ):
+            read_state_dict(path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+def test_a_damaged_file_is_refused_or_read_and_never_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.ones(3), "b": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(150):
+        generator = torch.Generator().manual_seed(seed)
+        damaged = bytearray(whole)
+        for position in torch.randint(min(len(whole), 400), (3,), generator=generator).tolist():
+            damaged[position] = int(torch.randint(256, (1,), generator=generator))
+        path.write_bytes(damaged)
+        try:
+            read_state_dict(path)
+        except InputError:
+            refused += 1
+    assert refused > 50
+
+
+def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path) -> None:
+    state = network(outputs=5).state_dict()
+    state["head.weight"] = state.pop("1.weight")
+    torch.save(state, tmp_path / "weights.pth")
+    own = network()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    with pytest.raises(
+        InputError,
+        match=r"another network than Sequential .*1 tensors are missing \(1\.weight\), "
+        r"1 are unknown \(head\.weight\), 5 have another shape \(0\.weight is \(5, 3, 3, 3\), the network's is \(4, ",
+    ):
+        load_weights(own, tmp_path / "weights.pth")
+    assert_same(own.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"0.bias": None}, r"1 tensors are missing \(0\.bias\), 0 are unknown, 0 have another shape\."),
+        ({"2.bias": torch.zeros(4)}, r"0 tensors are missing, 1 are unknown \(2\.bias\), 0 have another shape\."),
+        ({"0.bias": torch.zeros(1)}, r"0 tensors are missing, 0 are unknown, 1 have another shape \(0\.bias is \(1,\)"),
+    ],
+)
+def test_any_difference_alone_is_refused(tmp_path: Path, change: dict[str, Tensor | None], sentence: str) -> None:
+    state = {name: value for name, value in (network().state_dict() | change).items() if value is not None}
+    torch.save(state, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=sentence):
+        load_weights(network(), tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"epoch": 3}, "holds no tensors"),
+        ({"state_dict": {}}, "holds no tensors"),
+        ([torch.zeros(2)], "holds a list, expected a state dictionary"),
+        (torch.zeros(2), "holds a Tensor, expected a state dictionary"),
+        ({0: torch.zeros(2)}, "holds no tensors"),
+    ],
+)
+def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, sentence: str) -> None:
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=sentence):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("name", ["nowhere.pth", "nowhere.safetensors", ""])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"There is no weights file {tmp_path / name}. Check the path"):
+        read_state_dict(tmp_path / name)
