@@ -6,12 +6,11 @@ Both run in one process, one after the other on every step, so that the ratio ho
 The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
 tiling, clipping, the loss with its cut-off, the sign step, the projection, logging. The limit is the forward pass and
 the gradient of the logits' mean to the normalised image, weights frozen, in the same memory layout. Peak memory is
-measured in a process of its own for each: on the CPU the growth of the largest resident size since before the first
-pass, on the GPU the allocator's peak.
+measured in a process of its own for each: on the CPU the growth of the resident size from before the first pass to its
+highest (Linux), on the GPU the allocator's peak.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -147,7 +146,8 @@ def peak_memory(part: str, device: str, size: tuple[int, int], batch: int) -> fl
     """Return the MiB that a few steps, or bare passes, take at most beyond what the process had before."""
     attack, data = new_attack(device, size), Data(size, batch, 3)
     bare = bare_pass(attack, device, size, batch)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    Path("/proc/self/clear_refs").write_text("5")  # the highest size so far is forgotten: imports need much
+    before = highest_resident_size()
     if part == "step":
         train(attack, data, device, [])
     else:
@@ -155,7 +155,13 @@ def peak_memory(part: str, device: str, size: tuple[int, int], batch: int) -> fl
             bare()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    return highest_resident_size() - before
+
+
+def highest_resident_size() -> float:
+    """Return the largest resident size of this process, in MiB."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def report(device: str, size: tuple[int, int], batch: int, steps: int) -> None:

@@ -100,8 +100,11 @@ def test_a_pixel_counts_nothing_where_the_target_wins_above_the_cut_off(
 
 
 def test_the_default_cut_off_is_the_paper_s() -> None:
-    logits, target = two_by_two()
-    assert CrossEntropy()(logits, target, HIDDEN).item() == pytest.approx((log(2) + log(4) + log(10)) / 4)
+    for loss in (CrossEntropy(), BalancedCrossEntropy()):
+        for share, reached in ((0.74, False), (0.76, True)):
+            logits = torch.tensor([share, 1 - share]).log().view(1, 2, 1, 1)
+            target = torch.zeros(1, 1, 1, dtype=torch.int64)
+            assert (loss(logits, target, target > 0).item() == 0) == reached
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,14 @@ def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter(momentum: float) -> None:
+def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter_and_the_next_step(momentum: float) -> None:
     proto, without = parameter(1.0, 2.0), parameter(3.0)
     optimizer = SignSGD([proto, without], momentum=momentum)
     take(optimizer, torch.zeros(2))
     assert proto.tolist() == [1.0, 2.0]
     assert without.tolist() == [3.0]
+    take(optimizer, torch.tensor([1.0, -1.0]))
+    assert proto.tolist() == [0.0, 3.0]
 
 
 def test_a_step_evaluates_its_closure_with_gradients() -> None:

@@ -81,8 +81,8 @@ def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path
     (tmp_path / "half.ckpt").write_bytes((tmp_path / "other.ckpt").read_bytes()[:100])
     for name, message in {
         "other": "holds no perturbation",
-        "half": "no whole checkpoint",
-        "none": "no checkpoint",
+        "half": "is damaged",
+        "none": "There is no file",
     }.items():
         with pytest.raises(InputError, match=message):
             main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / f"{name}.ckpt"))

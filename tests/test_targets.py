@@ -91,8 +91,8 @@ def test_several_hidden_classes_never_fill_each_other() -> None:
 
 
 def test_an_image_that_is_all_hidden_stays_as_it_is() -> None:
-    prediction = np.full((HEIGHT, WIDTH), 9, np.uint8)
-    filled, hidden = prepared(["pedestrian"]).make(prediction)
+    prediction = np.where(NUMBERED % 3 == 0, 9, 10).astype(np.uint8)
+    filled, hidden = prepared(["pedestrian", "bicyclist"]).make(prediction)
     assert np.array_equal(filled, prediction)
     assert hidden.all()
 

@@ -1,12 +1,10 @@
-"""Checkpoints: read as data, never as code, and refused where they do not fit."""
+"""Checkpoints, refused where they do not fit."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from uap.errors import InputError
+from uap.safe_load import safe_load
 
 IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
@@ -18,19 +16,7 @@ def check_readable(path: Path) -> None:
     Raises:
         InputError: it is missing, damaged, asks to run code, or holds no perturbation.
     """
-    if not path.is_file():
-        raise InputError(f"There is no checkpoint {path}. A run keeps its own in RUN/checkpoints/last.ckpt.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} asks to run code when it is loaded, and was not loaded. Checkpoints of this program hold only "
-            "tensors and numbers: do not trust this file."
-        ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} is no whole checkpoint ({error}). Resume from another one, such as best.ckpt."
-        ) from error
+    checkpoint = safe_load(path)
     if not isinstance(checkpoint, dict) or "perturbation.proto" not in checkpoint.get("state_dict", {}):
         raise InputError(f"{path} holds no perturbation. Expected a checkpoint that python -m uap.fit wrote.")
 

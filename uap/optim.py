@@ -59,7 +59,7 @@ class SignSGD(Optimizer):
 
 
 class CosineToEnd(LRScheduler):
-    """The step size falls by a half cosine from its start to `final` times it at the run's last step.
+    """The step size falls by a half cosine from its start to `final` times it when the run ends.
 
     The attack tells it how long the run is; every other scheduler of torch can be named in its place.
     """

@@ -84,9 +84,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool) -
         torch.save(content, path)
     else:
         path.write_bytes(pickle.dumps(Hostile(trap), protocol=2))
-    with pytest.raises(
-        InputError, match=r"weights\.pth is not a plain file of weights: .*asks to run code .* was not loaded"
-    ):
+    with pytest.raises(InputError, match=r"weights\.pth is damaged or asks to run code .* was not loaded"):
         read_state_dict(path)
     assert not trap.exists()
     if not zipped:
@@ -103,7 +101,7 @@ def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["<html>404</html>", "version https://git-lfs.github.com/spec/v1\nsize 12\n"])
 def test_a_download_that_went_wrong_is_not_called_an_attack_only(tmp_path: Path, text: str) -> None:
     (tmp_path / "weights.pth").write_text(text)
-    with pytest.raises(InputError, match=r"weights\.pth .* is damaged or .*Download it again"):
+    with pytest.raises(InputError, match=r"weights\.pth is damaged or .*Download or save it again"):
         read_state_dict(tmp_path / "weights.pth")
 
 
@@ -117,7 +115,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, keep: float) -> 
         save_file(state, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole))])
-    with pytest.raises(InputError, match=f"{path.name} cannot be read as weights .*Download or save it again"):
+    with pytest.raises(InputError, match=f"{path.name} cannot be read .*ownload or save it again"):
         read_state_dict(path)
 
 
@@ -127,9 +125,7 @@ def test_the_old_format_is_refused_wherever_it_is_cut_off(tmp_path: Path) -> Non
     whole = path.read_bytes()
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        with pytest.raises(
-            InputError, match=r"weights\.pth (cannot be read as weights|is not a plain file of weights)"
-        ):
+        with pytest.raises(InputError, match=r"weights\.pth (cannot be read|is damaged)"):
             read_state_dict(path)
 
 
@@ -200,5 +196,5 @@ def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, s
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "nowhere.safetensors", ""])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=f"There is no weights file {tmp_path / name}. Check the path"):
+    with pytest.raises(InputError, match=f"There is no file {tmp_path / name}. Check the path"):
         read_state_dict(tmp_path / name)

@@ -119,12 +119,14 @@ class SegmentationData(LightningDataModule, abc.ABC):
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
 
         Raises:
-            InputError: a size, limit or batch size that is not positive.
+            InputError: a size, limit or batch size that is not positive, or a number of workers or seed below 0.
         """
         super().__init__()
-        for name, value in {"size": min(size), "limit": limit, "batch_size": batch_size}.items():
-            if value is not None and value < 1:
-                raise InputError(f"data.{name} is {size if name == 'size' else value}, expected 1 or more.")
+        counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "num_workers": num_workers, "seed": seed}
+        for name, value in counts.items():
+            least = 0 if name in ("num_workers", "seed") else 1
+            if value is not None and value < least:
+                raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
         self.root = Path(root)
         self.size = size
         self.split: Split = split

@@ -155,12 +155,8 @@ def _draw_shops(canvas: Canvas, rng: np.random.Generator, front: Facade, style: 
             fascia, door = pick(rng, SHOPS), position + rng.uniform(0.2, 0.8) * (end - position - 1)
             glass = (214, 190, 140) if canvas.light.dusk else vary(rng, (84, 90, 94), 18)
             canvas.surfaces(front.band(0.1, 3.3, position, end), dim(fascia, 0.7), BUILDING)
-            canvas.surfaces(
-                front.band(0.5, 2.5, position + 0.25, end - 0.25), glass, BUILDING, canvas.light.dusk
-            )
+            canvas.surfaces(front.band(0.5, 2.5, position + 0.25, end - 0.25), glass, BUILDING, canvas.light.dusk)
             canvas.surfaces(front.band(0.0, 2.4, door, door + 1.0), dim(style.trim, 0.5), BUILDING)
             canvas.surfaces(front.band(2.6, 3.3, position, end), fascia, BUILDING)
-            canvas.surfaces(
-                front.band(2.8, 3.1, position + 0.6, end - 1.0), vary(rng, (210, 206, 196)), BUILDING
-            )
+            canvas.surfaces(front.band(2.8, 3.1, position + 0.6, end - 1.0), vary(rng, (210, 206, 196)), BUILDING)
         position = end + 0.4

@@ -72,9 +72,7 @@ class Canvas:
     def develop(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The picture (height, width, 3) and the trainIds (height, width), both uint8."""
         size = (self.camera.width, self.camera.height)
-        picture = cv2.cvtColor(
-            cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGBA2RGB
-        )
+        picture = cv2.cvtColor(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGBA2RGB)
         labels = self.pixels[1::SUPERSAMPLING, 1::SUPERSAMPLING, 3]
         return np.asarray(picture, np.uint8), np.ascontiguousarray(labels)
 
@@ -113,9 +111,7 @@ class Billboard:
         """Draws a straight stroke with round ends, never thinner than the eye of a network can see."""
         thickness = round(SUPERSAMPLING * max(width * self.scale, self.thinnest))
         tone = self.canvas.tone(colour, label)
-        cv2.line(
-            self.canvas.pixels, self.fixed(start), self.fixed(end), tone, max(1, thickness), cv2.LINE_8, SHIFT
-        )
+        cv2.line(self.canvas.pixels, self.fixed(start), self.fixed(end), tone, max(1, thickness), cv2.LINE_8, SHIFT)
 
     def ring(self, centre: Point, radius: float, width: float, colour: Colour, label: int) -> None:
         """Draws the rim of a wheel."""

@@ -84,9 +84,7 @@ def _ride_sideways(board: Billboard, rng: np.random.Generator, outfit: Outfit, c
     def leg(sign: float, shade: float) -> None:
         foot = (PEDALS[0] + sign * float(crank[0]), PEDALS[1] + sign * float(crank[1]) + 0.04)
         knee = ((hip[0] + foot[0]) / 2 + 0.24, (hip[1] + foot[1]) / 2 + 0.1)
-        board.line(
-            (foot[0] - 0.04, foot[1] - 0.02), (foot[0] + 0.13, foot[1] - 0.03), 0.09, outfit.shoes, RIDER
-        )
+        board.line((foot[0] - 0.04, foot[1] - 0.02), (foot[0] + 0.13, foot[1] - 0.03), 0.09, outfit.shoes, RIDER)
         calf = outfit.skin if outfit.cut in ("skirt", "shorts") else outfit.bottom
         board.limb(knee, foot, 0.13, dim(calf, shade), RIDER)
         board.limb(hip, knee, 0.19, dim(outfit.bottom, shade), RIDER)
@@ -110,9 +108,7 @@ def _ride_sideways(board: Billboard, rng: np.random.Generator, outfit: Outfit, c
     board.limb(shoulder, elbow, 0.12, dim(outfit.top, 0.9), RIDER)
 
 
-def _ride_along(
-    board: Billboard, rng: np.random.Generator, outfit: Outfit, colour: Colour, view: str
-) -> None:
+def _ride_along(board: Billboard, rng: np.random.Generator, outfit: Outfit, colour: Colour, view: str) -> None:
     lamp = (230, 40, 30) if view == "back" else (250, 246, 220)
     half = 0.2 * outfit.girth
     lift = rng.uniform(-0.14, 0.14)
@@ -120,16 +116,12 @@ def _ride_along(
     for side in (-1, 1):
         foot, knee = (side * 0.15, 0.32 + side * lift), (side * 0.18, 0.68 + side * lift / 2)
         calf = outfit.skin if outfit.cut in ("skirt", "shorts") else outfit.bottom
-        board.line(
-            (foot[0], foot[1] - 0.03), (foot[0] + side * 0.03, foot[1] - 0.03), 0.1, outfit.shoes, RIDER
-        )
+        board.line((foot[0], foot[1] - 0.03), (foot[0] + side * 0.03, foot[1] - 0.03), 0.1, outfit.shoes, RIDER)
         board.limb(knee, foot, 0.13, dim(calf, 0.9), RIDER)
         board.limb((side * 0.1, 0.98), knee, 0.19, outfit.bottom, RIDER)
         sleeve = outfit.top if outfit.sleeves else outfit.skin
         board.limb((side * (half + 0.06), 1.25), (side * 0.28, 1.08), 0.09, dim(sleeve, 0.9), RIDER)
-        board.limb(
-            (side * (half + 0.01), 1.45), (side * (half + 0.07), 1.25), 0.12, dim(outfit.top, 0.85), RIDER
-        )
+        board.limb((side * (half + 0.01), 1.45), (side * (half + 0.07), 1.25), 0.12, dim(outfit.top, 0.85), RIDER)
     draw_torso(board, (0, 0.93), (0, 1.56), (half * 0.95, half + 0.03), outfit.top, RIDER)
     if outfit.bag and view == "back":
         board.ellipse((0, 1.3), (0.16, 0.19), outfit.bag, RIDER)

@@ -60,9 +60,7 @@ def draw_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float,
 
 def draw_mast(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """A plain mast, as for trams or flags."""
-    Billboard(canvas, x, z).limb(
-        (0, 0), (0, rng.uniform(4.5, 7)), rng.uniform(0.2, 0.32), pick(rng, METAL), POLE
-    )
+    Billboard(canvas, x, z).limb((0, 0), (0, rng.uniform(4.5, 7)), rng.uniform(0.2, 0.32), pick(rng, METAL), POLE)
 
 
 def _draw_housing(board: Billboard, centre: Point, lit: int, casing: Colour, size: float) -> None:

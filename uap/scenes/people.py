@@ -119,9 +119,7 @@ def draw_person(canvas: Canvas, rng: np.random.Generator, x: float, z: float, si
         _draw_facing(board, rng, outfit, "front" if rng.random() < 0.5 else "back")
 
 
-def _leg(
-    board: Billboard, hip: Point, knee: Point, foot: Point, outfit: Outfit, shade: float, toe: float
-) -> None:
+def _leg(board: Billboard, hip: Point, knee: Point, foot: Point, outfit: Outfit, shade: float, toe: float) -> None:
     """A leg down to the shoe; bare below the hem of a skirt or shorts."""
     bare = outfit.cut in ("skirt", "shorts")
     cloth = dim(outfit.bottom, shade)
@@ -149,9 +147,7 @@ def _arm(board: Billboard, shoulder: Point, elbow: Point, hand: Point, outfit: O
 def _skirt(board: Billboard, outfit: Outfit, half: float) -> None:
     """Skirt or coat tails over the legs."""
     if outfit.cut == "skirt":
-        board.polygon(
-            [(-half, 0.98), (half, 0.98), (half * 1.35, 0.5), (-half * 1.35, 0.5)], outfit.bottom, PERSON
-        )
+        board.polygon([(-half, 0.98), (half, 0.98), (half * 1.35, 0.5), (-half * 1.35, 0.5)], outfit.bottom, PERSON)
     elif outfit.cut == "coat":
         colour = dim(outfit.top, 0.92)
         board.polygon([(-half, 1.0), (half, 1.0), (half * 1.15, 0.55), (-half * 1.15, 0.55)], colour, PERSON)

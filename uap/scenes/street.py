@@ -98,9 +98,7 @@ def _draw_slabs(canvas: Canvas, street: Street, paving: Colour, rng: np.random.G
         canvas.surfaces(
             ground_quads(start, start + width, depths[row], depths[row] + slab), dim(paving, 0.93), SIDEWALK
         )
-        canvas.surfaces(
-            ground_quads(min(inner, outer), max(inner, outer), depths, depths + 0.05), joint, SIDEWALK
-        )
+        canvas.surfaces(ground_quads(min(inner, outer), max(inner, outer), depths, depths + 0.05), joint, SIDEWALK)
         canvas.surfaces(ground_quads(columns - 0.02, columns + 0.02, 2.0, 30.0), joint, SIDEWALK)
 
 

@@ -137,9 +137,7 @@ def _hull(shape: Shape) -> list[Face]:
 def _wheels(shape: Shape, radius: float, positions: tuple[float, ...]) -> list[Face]:
     """Wheels on both sides, and the tyres seen under tail and nose."""
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    ring = np.stack([np.cos(angle) * radius / shape.length, np.sin(angle) * radius / shape.height], axis=1)[
-        ::-1
-    ]
+    ring = np.stack([np.cos(angle) * radius / shape.length, np.sin(angle) * radius / shape.height], axis=1)[::-1]
     faces = []
     for side in (-1, 1):
         for along in positions:

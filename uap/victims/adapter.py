@@ -111,8 +111,8 @@ class FrozenVictim(nn.Module):
         self.table = self.table.first(logits.shape[1])
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that a prediction depends on: weights, buffers, class and preprocessing."""
-        digest = hashlib.sha256(type(self.network).__qualname__.encode())
+        """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""
+        digest = hashlib.sha256(repr(self.network).encode())  # dilations, strides and the like have no tensor
         settings = [self.channel_order, self.mean.flatten().tolist(), self.std.flatten().tolist(), self.size_multiple]
         digest.update(json.dumps(settings).encode())
         for name, value in sorted(self.network.state_dict().items()):

@@ -1,13 +1,13 @@
 """Reading weights from files, as data and never as code."""
 
-import pickle
 from pathlib import Path
 
-import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from uap.errors import InputError
+from uap.safe_load import safe_load
 
 NESTS = ("state_dict", "model", "model_state_dict")
 """Keys under which published files hold the state dictionary."""
@@ -21,14 +21,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: no such file, or it holds no weights.
     """
-    if not path.is_file():
-        raise InputError(f"There is no weights file {path}. Check the path.")
-    try:
-        state: dict[str, object] = dict(load_file(path)) if path.suffix == ".safetensors" else _read_pickle(path)
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file makes the readers raise anything, struct.error and IndexError included
-        raise InputError(f"{path} cannot be read as weights ({error}). Download or save it again.") from error
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else safe_load(path)
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")
     for key in NESTS:
         nested = state.get(key)
         if isinstance(nested, dict):
@@ -43,18 +38,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_pickle(path: Path) -> dict[str, object]:
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check the path.")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} is not a plain file of weights: it is damaged or asks to run code when it is loaded, and was not "
-            "loaded. Download it again, or save its state dictionary with `torch.save(network.state_dict(), path)` "
-            "where you trust it, and use that."
-        ) from error
-    if not isinstance(state, dict):
-        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")
-    return state
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error}). It is damaged: download or save it again.") from error
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -1,0 +1,27 @@
+"""Files that torch saved, read as data and never as code."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from uap.errors import InputError
+
+
+def safe_load(path: Path) -> object:
+    """Read tensors, numbers, strings and containers of them onto the CPU; anything else in the file is not executed.
+
+    Raises:
+        InputError: no such file, or it is damaged, or it asks to run code.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file {path}. Check the path.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} is damaged or asks to run code when it is loaded, and was not loaded. Download or save it again, "
+            "as tensors and numbers alone: a network's as `torch.save(network.state_dict(), path)`, where you trust it."
+        ) from error
+    except Exception as error:  # a damaged file makes the reader raise anything, struct.error and IndexError included
+        raise InputError(f"{path} cannot be read ({error}). It is damaged: download or save it again.") from error
