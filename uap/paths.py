@@ -14,8 +14,8 @@ def shipped(name: str) -> Path:
 
 def find(name: str) -> Path:
     """Return a path as it stands where it exists, else the shipped file of that name."""
-    path = Path(name)
-    return path if path.exists() else shipped(name)
+    path, own = Path(name), shipped(name)
+    return own if own.exists() and not path.exists() else path
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,30 @@
+"""What is installed from a wheel works in an empty folder, without the repository."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_a_wheel_brings_its_configurations_and_networks(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("uap-*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    assert (installed / "uap" / "py.typed").exists()
+
+    program = (
+        "from uap import paths\n"
+        "from uap.victims.weights import read_state_dict\n"
+        "assert paths.PACKAGE.is_relative_to(__import__('sys').argv[1]), paths.PACKAGE\n"
+        "config = paths.shipped('configs/streetscenes_static.yaml')\n"
+        "assert config.is_relative_to(paths.PACKAGE) and 'StreetScenes' in config.read_text()\n"
+        "assert read_state_dict(paths.find('checkpoints/espnet_streetscenes.safetensors'))\n"
+    )
+    (tmp_path / "empty").mkdir()
+    run = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{program}", str(installed)]
+    subprocess.run(run, check=True, cwd=tmp_path / "empty")
