@@ -1,12 +1,12 @@
 """CamVid (Brostow et al., 2009) in the layout that SegNet's tutorial spread."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uap.data.base import Item, SegmentationData, Split
-from uap.data.transforms import Resampling
 from uap.errors import InputError
 from uap.labels import CAMVID, IGNORE
 
@@ -24,19 +24,9 @@ class CamVid(SegmentationData):
 
     table = CAMVID
 
-    def __init__(
-        self,
-        root: str = "data/camvid",
-        size: tuple[int, int] = (360, 480),
-        split: Split = "val",
-        limit: int | None = None,
-        batch_size: int = 4,
-        num_workers: int = 2,
-        seed: int = 0,
-        resampling: Resampling = "pil",
-    ) -> None:
-        """See `SegmentationData`."""
-        super().__init__(root, size, split, limit, batch_size, num_workers, seed, resampling)
+    def __init__(self, root: str = "data/camvid", size: tuple[int, int] = (360, 480), **settings: Any) -> None:
+        """Describe the data; `settings` are those of `SegmentationData`."""
+        super().__init__(root, size, **settings)
 
     def items(self, split: Split) -> list[Item]:
         """Return the images of a split, by name."""

@@ -1,12 +1,12 @@
 """Cityscapes (Cordts et al., CVPR 2016), the extracted tree."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uap.data.base import Item, SegmentationData, Split
-from uap.data.transforms import Resampling
 from uap.errors import InputError
 from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE
 
@@ -22,19 +22,9 @@ class Cityscapes(SegmentationData):
 
     table = CITYSCAPES
 
-    def __init__(
-        self,
-        root: str = "data/cityscapes",
-        size: tuple[int, int] = (512, 1024),
-        split: Split = "val",
-        limit: int | None = None,
-        batch_size: int = 4,
-        num_workers: int = 2,
-        seed: int = 0,
-        resampling: Resampling = "pil",
-    ) -> None:
-        """See `SegmentationData`."""
-        super().__init__(root, size, split, limit, batch_size, num_workers, seed, resampling)
+    def __init__(self, root: str = "data/cityscapes", size: tuple[int, int] = (512, 1024), **settings: Any) -> None:
+        """Describe the data; `settings` are those of `SegmentationData`."""
+        super().__init__(root, size, **settings)
 
     def items(self, split: Split) -> list[Item]:
         """Return the images of a split, by city and name."""

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,6 @@ from tqdm import tqdm
 from uap import scenes
 from uap.data.base import Item, Split
 from uap.data.cityscapes import IMAGE, LABELS, Cityscapes
-from uap.data.transforms import Resampling
 from uap.errors import InputError
 from uap.labels import CITYSCAPES_LABEL_IDS
 
@@ -34,35 +34,25 @@ class StreetScenes(Cityscapes):
         self,
         root: str = "data/streetscenes",
         size: tuple[int, int] = DRAWN_SIZE,
-        split: Split = "val",
         scenes: int = 192,
         scored_scenes: int = 48,
         scene_seed: int = 0,
-        limit: int | None = None,
-        batch_size: int = 4,
-        num_workers: int = 2,
-        seed: int = 0,
-        resampling: Resampling = "pil",
+        **settings: Any,
     ) -> None:
         """Describe the scenes; `prepare_data` draws those that are not on disk yet.
 
         Args:
             root: the folder that the scenes are written to.
             size: height and width that scenes are resized to.
-            split: the scenes that are scored.
             scenes: number of training scenes.
             scored_scenes: number of scenes that are scored.
             scene_seed: of the drawing.
-            limit: learn from this many of the training scenes.
-            batch_size: scenes per step and process.
-            num_workers: processes that read scenes.
-            seed: of the order of the scenes and of `limit`.
-            resampling: how scenes are resized.
+            settings: those of `SegmentationData`.
 
         Raises:
-            InputError: a number of scenes, size, limit or batch size that is not positive.
+            InputError: a number of scenes below 1, or what `SegmentationData` refuses.
         """
-        super().__init__(root, size, split, limit, batch_size, num_workers, seed, resampling)
+        super().__init__(root, size, **settings)
         for name, value in {"scenes": scenes, "scored_scenes": scored_scenes}.items():
             if value < 1:
                 raise InputError(f"data.{name} is {value}, expected 1 or more.")
