@@ -4,7 +4,8 @@
 
 Both run in one process, one after the other on every step, so that the ratio holds when the machine's speed drifts.
 The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
-tiling, clipping, the loss with its cut-off, the sign step, the projection, logging. The limit is the forward pass and
+tiling, clipping, the loss with its cut-off, the sign step, the projection, metrics.csv; not the reading of files, which
+workers do meanwhile, nor the progress bar and W&B, which a run can leave out. The limit is the forward pass and
 the gradient of the logits' mean to the normalised image, weights frozen, in the same memory layout. Peak memory is
 measured in a process of its own for each: on the CPU the growth of the resident size from before the first pass to its
 highest (Linux), on the GPU the allocator's peak.

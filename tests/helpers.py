@@ -133,7 +133,7 @@ class KeepSteps(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.steps.clear()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         self.steps.append(cast(UniversalAttack, pl_module).perturbation.proto.detach().clone())
 
 

@@ -61,3 +61,10 @@ def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[st
     assert printed.startswith("usage: python -m uap.")
     assert "--data" in printed
     assert "--trainer.default_root_dir" in printed
+
+
+@pytest.mark.parametrize("name", ["camvid_static", "camvid_dynamic", "cityscapes_static", "cityscapes_dynamic"])
+def test_an_experiment_s_victim_is_the_one_in_the_folder_of_victims(name: str) -> None:
+    victim = f"espnet_{name.split('_')[0]}.yaml"
+    blocks = [yaml.safe_load((CONFIGS / path).read_text()) for path in (f"{name}.yaml", f"victim/{victim}")]
+    assert blocks[0]["model"]["victim"] == blocks[1]["model"]["victim"]

@@ -35,6 +35,7 @@ def test_the_run_folder_holds_what_the_readme_says(
         "config.yaml",
         "metrics.csv",
         "metrics.json",
+        "per_image.csv",
         "perturbation.png",
         "perturbation.safetensors",
         "pictures/frame_000.png",
@@ -64,8 +65,9 @@ def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path
     assert metrics["images"] == {"train": 6, "scored": 4}
     with (tmp_path / "out" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["train/loss"] != "" for row in rows] == [True, True, True, False] * 2
-    assert float(rows[-1]["val/success_rate"]) == pytest.approx(success, abs=1e-6)
+    assert [row["train/loss"] != "" for row in rows] == [True, True, True, False] * 2 + [False]
+    assert float(rows[-1]["train/success_rate"]) == pytest.approx(metrics["train/success_rate"])
+    assert float(rows[-2]["val/success_rate"]) == pytest.approx(success, abs=1e-6)
     assert cli.trainer.global_step == 6
 
 
@@ -143,6 +145,41 @@ def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: P
     scored_figures = json.loads((tmp_path / "same" / "metrics.json").read_text())
     for name in ("val/success_rate", "val/miou_clean", "val/miou_adversarial"):
         assert scored_figures[name] == pytest.approx(learnt_figures[name], abs=1e-6)
+
+
+def test_evaluate_keeps_the_target_where_the_data_lacks_its_frame(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    elsewhere = make_camvid(tmp_path / "elsewhere")
+    (elsewhere / "train" / "frame_000.png").unlink()
+    arguments = {
+        "config": tmp_path / "out" / "config.yaml",
+        "perturbation": tmp_path / "out" / "perturbation.safetensors",
+        "data.root": elsewhere,
+        "trainer.default_root_dir": tmp_path / "scores",
+    }
+    evaluate.main([f"--{name}={value}" for name, value in arguments.items()])
+
+    figures = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "scores")]
+    assert figures[0]["val/success_rate"] == pytest.approx(figures[1]["val/success_rate"])
+
+
+def test_each_image_has_its_own_figures(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+
+    with (tmp_path / "out" / "per_image.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"frame_{i:03d}" for i in range(4)]
+    hits = sum(int(row["success_rate_hits"]) for row in rows)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert hits / (4 * SIZE[0] * SIZE[1]) == pytest.approx(metrics["val/success_rate"])
+
+
+def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        fit.main(attack_args(root, tmp_path / name))
+    checkpoint = tmp_path / "b" / "checkpoints" / "last.ckpt"
+    with pytest.raises(InputError, match="already holds a run"):
+        fit.main(attack_args(root, tmp_path / "a", ckpt_path=checkpoint, **{"trainer.max_epochs": 3}))
 
 
 def test_evaluate_refuses_a_perturbation_of_another_size(root: Path, tmp_path: Path) -> None:

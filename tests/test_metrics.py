@@ -71,7 +71,7 @@ def test_a_rate_divides_sums_and_not_the_images_own_rates() -> None:
     rate.update(torch.tensor([[1, 1], [0, 3]]), torch.tensor([7, 5]))
     rate.update(torch.tensor([[2, 6]]), torch.tensor([9]))
     assert rate.compute().item() == pytest.approx(3 / 10)
-    assert rate.per_image().tolist() == [[7, 1, 1], [5, 0, 3], [9, 2, 6]]
+    assert rate.per_image().tolist() == [[5, 0, 3], [7, 1, 1], [9, 2, 6]]
 
 
 def test_a_reset_rate_starts_anew() -> None:

@@ -11,9 +11,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @pytest.mark.real
-def test_a_few_steps_on_camvid_already_draw_the_target(shared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "floors"),
+    [("camvid_static.yaml", {"success_rate": 0.5}), ("camvid_dynamic.yaml", {"hidden": 0.5, "preserved": 0.7})],
+)
+def test_a_few_steps_on_camvid_already_work(
+    config: str, floors: dict[str, float], shared: Path, tmp_path: Path
+) -> None:
     changes = {
-        "config": CONFIGS / "camvid_static.yaml",
+        "config": CONFIGS / config,
         "data.root": shared / "camvid",
         "model.victim.weights": shared / "victims" / "espnet_camvid_p2_q8.pth",
         "data.limit": 24,
@@ -26,5 +32,6 @@ def test_a_few_steps_on_camvid_already_draw_the_target(shared: Path, tmp_path: P
     fit.main([f"--{name}={value}" for name, value in changes.items()])
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["train/success_rate"] > 0.5  # a prototype reached about 0.6 after 180 evaluations, over all images
-    assert metrics["gradient_evaluations"] == 72
+    for name, floor in floors.items():
+        assert metrics[f"train/{name}"] > floor
+    assert metrics["gradient_evaluations"] <= 72

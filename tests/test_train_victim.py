@@ -1,12 +1,18 @@
 """`python -m uap.train_victim` end to end, on drawn scenes."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+from tests.helpers import make_camvid
 from uap import train_victim
 from uap.data import StreetScenes
+from uap.errors import InputError
+from uap.training import VictimTraining
 from uap.victims import ESPNet, FrozenVictim
 
 
@@ -50,7 +56,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     data.prepare_data()
     data.setup("fit")
     batch = next(iter(data.loader("train", shuffle=True)))
-    training = train_victim.VictimTraining(ESPNet(19, q=1))
+    training = VictimTraining(ESPNet(19, q=1))
     training.class_weights = torch.ones(19)
     training.log = lambda *args, **kwargs: None  # type: ignore[method-assign]  # outside of a loop
     optimizer = torch.optim.AdamW(training.network.parameters(), training.learning_rate)
@@ -62,3 +68,34 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.network.classes": 7}, r"gives \(1, 7, 16, 32\) .* Set model.network's number of classes"),
+        ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
+        ({"data": "uap.data.CamVid", "data.root": "camvid"}, "No training image has a labelled pixel"),
+    ],
+)
+def test_bad_input_is_a_sentence(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    root = make_camvid(Path("camvid"))
+    for folder in ("trainannot", "valannot"):
+        shutil.rmtree(root / folder)
+    small = {
+        "data.root": tmp_path / "scenes",
+        "data.size": [32, 64],
+        "data.num_workers": 0,
+        "model.crop": [16, 32],
+        "model.network": "uap.victims.ESPNet",
+        "model.network.classes": 19,
+        "model.network.q": 1,
+        "trainer.default_root_dir": tmp_path / "out",
+        "trainer.logger": "false",
+    }
+    drawn = {} if "data" in changes else {"data.scenes": 1, "data.scored_scenes": 1}
+    ordered = (
+        {"data": "uap.data.StreetScenes"} | changes | {k: v for k, v in (small | drawn).items() if k not in changes}
+    )
+    with pytest.raises(InputError, match=message):
+        train_victim.main([f"--{name}={value}" for name, value in ordered.items()])

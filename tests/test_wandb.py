@@ -11,6 +11,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 
 from tests.helpers import attack_args, make_camvid
+from uap.callbacks.dashboard import wandb_logger
 from uap.fit import main
 
 
@@ -71,9 +72,19 @@ def test_an_offline_run_holds_curves_pictures_artifact_and_configuration(
     artifacts += [r.request.log_artifact.artifact for r in found if r.WhichOneof("record_type") == "request"]
     perturbations = [artifact for artifact in artifacts if artifact.type == "perturbation"]
     assert perturbations
-    assert json.loads(perturbations[0].metadata)["epsilon"] == 60
+    metadata = json.loads(perturbations[0].metadata)
+    assert metadata["epsilon"] == "60.0"
+    assert "val/success_rate" in metadata
     configs = [record.config for record in found if record.WhichOneof("record_type") == "config"]
     assert any(item.key == "model" for config in configs for item in config.update)
+
+
+def test_with_a_login_the_run_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(wandb, "login", lambda prompt: True)
+    logger = wandb_logger(tmp_path, "name", resume=False)
+    assert logger._wandb_init["mode"] == "online"
+    assert logger.version == (tmp_path / "wandb_id.txt").read_text().strip()
 
 
 def test_without_a_login_the_run_is_offline_and_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from uap.data.base import Batch, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
 from uap.losses import CrossEntropy, TargetLoss
+from uap.metrics import success_counts
 from uap.optim import CosineToEnd, SignSGD
 from uap.perturbation import Perturbation
 from uap.targets import Target
@@ -78,8 +79,7 @@ class UniversalAttack(LightningModule):
         """Predict the clean images once and make the targets."""
         self.victim.to(self.trainer.strategy.root_device)
         self.victim.check(self.size)
-        data = data_of(self.trainer)
-        attach_targets(data, self.victim, self.target, self.trainer)
+        attach_targets(data_of(self.trainer), self.victim, self.target, self.trainer)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the victim's logits `(N, C, H, W)` on the adversarial images of `(N, 3, H, W)`."""
@@ -90,17 +90,12 @@ class UniversalAttack(LightningModule):
         """Return the mean loss of a batch; a short last batch counts by its images, so that steps add up exactly."""
         target, weight = batch["target"].long(), batch["weight"]
         logits = self(batch["image"])
-        loss = (self.loss(logits, target, batch["hidden"]) * weight).sum() / self.batch_size
+        loss = (self.loss(logits, target, batch["hidden"]) * weight).sum()
         with torch.no_grad():
-            success = (logits.argmax(1) == target).float().mean()
-        self.log_dict({"train/loss": loss, "train/success": success}, prog_bar=True, batch_size=self.batch_size)
-        return loss
-
-    @property
-    def batch_size(self) -> int:
-        """The nominal number of images of a batch on one rank."""
-        data = data_of(self.trainer)
-        return data.batch_size
+            counts = success_counts(logits.argmax(1), target) * weight[:, None]
+            success = counts[:, 0].sum() / counts[:, 1].sum()
+        self.log_dict({"train/loss": loss.detach() / weight.sum(), "train/success": success}, prog_bar=True)
+        return loss / data_of(self.trainer).batch_size
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the prediction `(N, H, W)` uint8 on the adversarial images as they can be saved, with 8 bits."""

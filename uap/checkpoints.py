@@ -10,15 +10,16 @@ IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
 
 
-def check_readable(path: Path) -> None:
-    """Check that a file is a checkpoint of a perturbation.
+def check_readable(path: Path, learnt: str) -> None:
+    """Check that a file is a checkpoint with a parameter whose name begins with `learnt`.
 
     Raises:
-        InputError: it is missing, damaged, asks to run code, or holds no perturbation.
+        InputError: it is missing, damaged, asks to run code, or holds no such parameter.
     """
     checkpoint = safe_load(path)
-    if not isinstance(checkpoint, dict) or "perturbation.proto" not in checkpoint.get("state_dict", {}):
-        raise InputError(f"{path} holds no perturbation. Expected a checkpoint that python -m uap.fit wrote.")
+    state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not any(str(name).startswith(learnt) for name in state):
+        raise InputError(f"{path} holds no {learnt}. Expected a checkpoint that this command wrote.")
 
 
 def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:

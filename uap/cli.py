@@ -17,11 +17,13 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from uap.callbacks.metrics_file import MetricsFile
+from uap.checkpoints import check_readable
 from uap.data import SegmentationData
 from uap.errors import InputError
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
+    "devices": 1,  # more change the global batch, and with it the result
     "num_sanity_val_steps": 0,
     "log_every_n_steps": 1,
     "enable_model_summary": False,
@@ -57,6 +59,7 @@ class RunCLI(LightningCLI):
         program: str,
         default_config: Path,
         monitor: str,
+        learnt: str,
         add_arguments: Callable[[LightningArgumentParser], None],
         trainer_settings: dict[str, Any] | None = None,
         args: ArgsType = None,
@@ -69,6 +72,7 @@ class RunCLI(LightningCLI):
             program: how the door is called, for `--help`.
             default_config: used when no `--config` is given.
             monitor: the figure whose highest value `best.ckpt` keeps.
+            learnt: the name of a parameter that a checkpoint to resume must hold.
             add_arguments: adds the door's own arguments and links.
             trainer_settings: what no configuration may change.
             args: instead of the command line.
@@ -78,6 +82,7 @@ class RunCLI(LightningCLI):
         """
         self.own_callbacks = callbacks
         self.monitor = monitor
+        self.learnt = learnt
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
         given = sys.argv[1:] if args is None else args
@@ -114,22 +119,31 @@ class RunCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
         self.resumed = self.config.get("ckpt_path")
+        if self.resumed:
+            check_readable(Path(self.resumed), self.learnt)
         self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())
         self.config.trainer.default_root_dir = str(self.folder)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the trainer with the run's callbacks and loggers."""
-        given = _as_list(self.config_init.trainer.callbacks)
-        own_callbacks = [*self.own_callbacks, checkpointing(self.folder, self.monitor)]
+        """Build the trainer with the run's callbacks and loggers.
+
+        Own callbacks come first and in their order; one of the same type that is given takes the place of the own.
+        """
+        given = {type(callback): callback for callback in _as_list(self.config_init.trainer.callbacks)}
+        own = list(self.own_callbacks)
         if self.config_init.trainer.enable_progress_bar is not False:
-            own_callbacks.append(TQDMProgressBar())
-        missing = [own for own in own_callbacks if not any(type(own) is type(other) for other in given)]
+            own.append(TQDMProgressBar())
+        callbacks = [given.pop(type(callback), callback) for callback in own] + list(given.values())
         settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
-        return super().instantiate_trainer(callbacks=given + missing, logger=self._loggers(), **settings)
+        settings |= {"callbacks": callbacks + checkpointing(self.folder, self.monitor), "logger": self._loggers()}
+        try:
+            return super().instantiate_trainer(**settings)
+        except ValueError as error:
+            raise InputError(f"The trainer cannot be built: {error}") from error
 
     def _loggers(self) -> list[Logger]:
         given = self.config_init.trainer.logger
-        if given is None:
+        if given is None or given is True:
             from uap.callbacks.dashboard import wandb_logger  # wandb takes a second to import
 
             given = wandb_logger(self.folder, self.folder.name, bool(self.resumed))
@@ -145,6 +159,11 @@ def _as_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list) else [given] if given else []
 
 
+def _is_first() -> bool:
+    """Return whether this process is the one that starts others, or stands for its node."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     """Return the folder of a run, made and writable.
 
@@ -153,7 +172,6 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     Raises:
         InputError: the folder cannot be written, or holds another run that would be lost.
     """
-    is_child = "LOCAL_RANK" in os.environ
     parents = Path(resumed).absolute().parents if resumed else []
     if given is not None:
         folder = Path(given)
@@ -161,10 +179,11 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
         folder = parents[1]
     else:
         folder = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-        if is_child:
+        if not _is_first():
             folder = Path(os.environ.get(RUN_FOLDER, folder))
     os.environ[RUN_FOLDER] = str(folder)
-    if resumed is None and not is_child and (folder / "checkpoints" / "last.ckpt").exists():
+    own = folder.absolute() / "checkpoints"
+    if _is_first() and (own / "last.ckpt").exists() and own not in parents:
         raise InputError(
             f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or "
             "set another --trainer.default_root_dir."
@@ -180,16 +199,15 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     return folder
 
 
-def checkpointing(folder: Path, monitor: str) -> ModelCheckpoint:
-    """Return the callback that keeps `checkpoints/last.ckpt` and `checkpoints/best.ckpt`, the highest `monitor`."""
-    return ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor=monitor,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
+def checkpointing(folder: Path, monitor: str) -> list[Callback]:
+    """Return what keeps `checkpoints/last.ckpt` after every epoch and `best.ckpt` of the highest `monitor`."""
+    best = ModelCheckpoint(
+        folder / "checkpoints", "best", monitor=monitor, mode="max", enable_version_counter=False, save_last=False
     )
+    last = ModelCheckpoint(
+        folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False, save_last=False
+    )
+    return [best, last]
 
 
 def door(main: Callable[[], object]) -> None:
@@ -201,5 +219,6 @@ def door(main: Callable[[], object]) -> None:
         main()
     except (InputError, MisconfigurationException) as error:
         # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
-        print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
+        if _is_first():
+            print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -11,7 +11,8 @@ from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI, door
 from uap.errors import InputError
 from uap.fit import DEFAULT_CONFIG, attack_arguments
-from uap.perturbation import load_perturbation
+from uap.perturbation import load_perturbation, load_scene
+from uap.targets import StaticTarget
 
 
 def _arguments(parser: LightningArgumentParser) -> None:
@@ -20,7 +21,7 @@ def _arguments(parser: LightningArgumentParser) -> None:
 
 
 def load_into(attack: UniversalAttack, path: Path) -> None:
-    """Put a perturbation from a file in the place of the attack's own.
+    """Put a perturbation from a file, and the static target it was learnt for, in the place of the attack's own.
 
     Raises:
         InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
@@ -34,6 +35,9 @@ def load_into(attack: UniversalAttack, path: Path) -> None:
             "with --model.tile."
         )
     attack.perturbation = perturbation
+    scene = load_scene(path)
+    if isinstance(attack.target, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
+        attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
 
 
 def main(args: ArgsType = None) -> RunCLI:
@@ -44,6 +48,7 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.evaluate",
         default_config=DEFAULT_CONFIG,
         monitor="score",
+        learnt="perturbation",
         add_arguments=_arguments,
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
         args=args,

@@ -1,7 +1,5 @@
 """python -m uap.fit: learn a universal perturbation."""
 
-from pathlib import Path
-
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap import paths
@@ -10,7 +8,6 @@ from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
-from uap.checkpoints import check_readable
 from uap.cli import RunCLI, door
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
@@ -34,11 +31,10 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.fit",
         default_config=DEFAULT_CONFIG,
         monitor="score",
+        learnt="perturbation",
         add_arguments=_arguments,
         args=args,
     )
-    if cli.resumed:
-        check_readable(Path(cli.resumed))
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
     return cli
 

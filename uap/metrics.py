@@ -76,7 +76,7 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     """Return (C,) float64 intersection over union by class; NaN where neither labels nor predictions have the class."""
     hits = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - hits
-    return hits.double() / union  # 0 / 0 is NaN
+    return hits.cpu().double() / union.cpu()  # 0 / 0 is NaN; not every device has float64
 
 
 class PixelRate(Metric):
@@ -102,11 +102,14 @@ class PixelRate(Metric):
 
     def compute(self) -> Tensor:
         """Return the rate, 0 to 1; NaN without pixels."""
-        return self.hits.double() / self.pixels
+        return self.hits.cpu().double() / self.pixels.cpu()
 
     def per_image(self) -> Tensor:
-        """Return (images, 3) int64 of this rank: index, hits, pixels."""
-        return torch.cat(self.images) if self.images else torch.zeros(0, 3, dtype=torch.int64)
+        """Return (images, 3) int64 of all ranks, by index: index, hits, pixels. Every rank must call it."""
+        with self.sync_context():
+            images = self.images if isinstance(self.images, list) else [self.images]
+            rows = torch.cat([torch.zeros(0, 3, dtype=torch.int64), *(counts.cpu() for counts in images)])
+        return rows[rows[:, 0].argsort()]
 
 
 class ClassIoU(Metric):
@@ -128,4 +131,4 @@ class ClassIoU(Metric):
     def compute(self) -> Tensor:
         """Return (C,) IoU by class, NaN for a class that has no labelled pixel."""
         iou = iou_per_class(self.confusion)
-        return iou.masked_fill(self.confusion.sum(1) == 0, torch.nan)
+        return iou.masked_fill(self.confusion.sum(1).cpu() == 0, torch.nan)

@@ -69,17 +69,21 @@ class Perturbation(nn.Module):
         self.proto.clamp_(-self.epsilon, self.epsilon)
 
 
-def save_perturbation(perturbation: Perturbation, path: Path, metadata: dict[str, str]) -> None:
+def save_perturbation(
+    perturbation: Perturbation, path: Path, metadata: dict[str, str], scene: Tensor | None = None
+) -> None:
     """Write the proto-tile as float32 safetensors with its metadata.
 
     Args:
         perturbation: within its epsilon.
         path: the file; replaced whole or not at all.
         metadata: what is to be known of it; `epsilon` is added.
+        scene: (H, W) uint8, the static target that it was learnt for, if it was.
     """
     proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
     temporary = path.with_suffix(".tmp")
-    save_file({"proto": proto}, temporary, metadata | {"epsilon": str(perturbation.epsilon)})
+    tensors = {"proto": proto} | ({"scene": scene.contiguous()} if scene is not None else {})
+    save_file(tensors, temporary, metadata | {"epsilon": str(perturbation.epsilon)})
     temporary.replace(path)
 
 
@@ -113,3 +117,10 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
             )
         perturbation.proto.copy_(proto)
     return perturbation, metadata
+
+
+def load_scene(path: Path) -> Tensor | None:
+    """Return the static target (H, W) uint8, if any, of a file that `load_perturbation` reads."""
+    with safe_open(path, "pt") as file:
+        scene: Tensor | None = file.get_tensor("scene") if "scene" in file.keys() else None  # noqa: SIM118
+    return scene

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from uap.errors import InputError
-from uap.labels import LabelTable
+from uap.labels import IGNORE, LabelTable
 
 Mask = NDArray[np.uint8]
 ReadTarget = Callable[[Path, bool], Mask]
@@ -84,14 +84,19 @@ class StaticTarget(Target):
             raise InputError(f"A static target got image={image} and labels={labels}, expected one of the two.")
         self.path = Path(image or labels or "")
         self.is_image = image is not None
-        self.scene: Mask
+        self.scene: Mask | None = None
 
     def prepare(self, table: LabelTable, read: ReadTarget) -> None:
-        """Read the scene."""
-        self.scene = read(self.path, self.is_image)
+        """Read the scene, unless it is there already: that of a perturbation that was learnt before."""
+        if self.scene is None:
+            self.scene = read(self.path, self.is_image)
+        if (self.scene == IGNORE).all():
+            raise InputError(f"{self.path} labels no pixel with a class of the network: {', '.join(table.names)}.")
 
     def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
         """Return the scene, and no hidden pixels."""
+        if self.scene is None:
+            raise RuntimeError("StaticTarget.make was called before prepare")
         return self.scene, np.zeros(self.scene.shape, np.bool_)
 
     def usable(self, predictions: Mask) -> NDArray[np.bool_]:

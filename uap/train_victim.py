@@ -20,6 +20,7 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.train_victim",
         default_config=paths.shipped("configs/train_espnet_streetscenes.yaml"),
         monitor="val/miou",
+        learnt="network",
         add_arguments=_arguments,
         args=args,
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from uap.data.base import Batch, data_of
 from uap.data.transforms import Augmentation
+from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 from uap.metrics import ClassIoU
 
@@ -53,7 +54,11 @@ class VictimTraining(LightningModule):
         self.class_weights: Tensor
 
     def setup(self, stage: str) -> None:
-        """Count the classes of the training labels and switch the augmentation on."""
+        """Count the classes of the training labels and switch the augmentation on.
+
+        Raises:
+            InputError: nothing is labelled, or the network has not one output per class.
+        """
         data = data_of(self.trainer)
         self.table = data.table
         self.iou = ClassIoU(len(self.table))
@@ -61,8 +66,24 @@ class VictimTraining(LightningModule):
         for item in data.datasets["train"].items[:200]:
             if item.labels is not None:
                 pixels += torch.bincount(torch.from_numpy(data.read_labels(item.labels)).flatten(), minlength=256)
+        self._check(pixels)
         self.class_weights = class_weights(pixels[: len(self.table)])
         data.datasets["train"].augment = Augmentation(self.crop)
+
+    @torch.no_grad()
+    def _check(self, pixels: Tensor) -> None:
+        if pixels[: len(self.table)].sum() == 0:
+            raise InputError(
+                "No training image has a labelled pixel. A network learns from labels: add them to the data."
+            )
+        self.network.eval()  # BatchNorm does not learn from grey
+        shape = self(torch.full((1, 3, *self.crop), 128, dtype=torch.uint8)).shape
+        self.network.train()
+        if shape != (1, len(self.table), *self.crop):
+            raise InputError(
+                f"The network gives {tuple(shape)} for one image of {self.crop}, expected (1, {len(self.table)}, "
+                f"{self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes."
+            )
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits `(N, C, H, W)` for images `(N, 3, H, W)`, uint8 grey levels."""

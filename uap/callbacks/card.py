@@ -9,7 +9,9 @@ from typing import cast
 from pytorch_lightning import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 
+from uap.data import StreetScenes
 from uap.data.base import data_of
+from uap.scenes import VERSION
 from uap.training import VictimTraining
 
 
@@ -36,6 +38,7 @@ class VictimCard(Callback):
                 "size": list(data.size),
                 "seed": data.seed,
                 "images": {role: len(dataset) for role, dataset in data.datasets.items()},
+                **({"scene_seed": data.scene_seed, "version": VERSION} if isinstance(data, StreetScenes) else {}),
             },
             "mean": training.mean.flatten().tolist(),
             "std": training.std.flatten().tolist(),

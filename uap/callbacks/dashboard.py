@@ -15,6 +15,7 @@ from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, perturbation_picture
 from uap.data.base import data_of
 from uap.labels import IGNORE, LabelTable
+from uap.perturbation import load_perturbation
 
 RUN_ID = "wandb_id.txt"
 """The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
@@ -23,14 +24,20 @@ RUN_ID = "wandb_id.txt"
 def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
     """Return the logger of a run: online where there is a login, else offline and without a question."""
     kept = folder / RUN_ID
-    run_id = kept.read_text().strip() if resume and kept.exists() else uuid.uuid4().hex[:8]
-    kept.write_text(run_id + "\n")
+    if os.environ.get("LOCAL_RANK", "0") == "0" and not (
+        resume and kept.exists()
+    ):  # the other ranks are started after this
+        kept.write_text(uuid.uuid4().hex[:8] + "\n")
+    run_id = kept.read_text().strip() if kept.exists() else None
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline")
     return WandbLogger(project="uap", name=name, save_dir=str(folder), id=run_id, mode=mode)
 
 
 def _has_login() -> bool:
-    return bool(os.environ.get("WANDB_API_KEY") or wandb.setup().settings.api_key)
+    try:
+        return bool(wandb.login(prompt=False))
+    except wandb.Error:  # there is a key, but no way to W&B: the run can be synced later
+        return False
 
 
 class Dashboard(Callback):
@@ -54,9 +61,8 @@ class Dashboard(Callback):
         for logger in _loggers(trainer):
             self._log_pictures(logger, attack, trainer)
             path = Path(trainer.default_root_dir) / "perturbation.safetensors"
-            artifact = wandb.Artifact(
-                f"perturbation-{logger.experiment.id}", "perturbation", metadata=attack.identity()
-            )
+            metadata = load_perturbation(path)[1]
+            artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)
             artifact.add_file(str(path))
             logger.experiment.log_artifact(artifact, aliases=["latest"])
 

@@ -15,11 +15,8 @@ class MetricsFile(Logger):
         """Continue `path` where it exists."""
         super().__init__()
         self.path = path
-        self.rows: list[dict[str, Any]] = []
         self.resumed = path.exists()
-        if self.resumed:
-            with path.open(newline="") as file:
-                self.rows = list(csv.DictReader(file))
+        self.columns: list[str] = []
 
     @property
     def name(self) -> str:
@@ -37,25 +34,28 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Keep a row."""
+        """Append a row; a column that is new is added to all."""
+        row = {"step": step or 0, **metrics}
         if self.resumed:
-            self.rows = [row for row in self.rows if int(row["step"]) < (step or 0)]
+            self.columns = list((self._rows() or [{}])[0])
+            self._rewrite([kept for kept in self._rows() if int(kept["step"]) < row["step"]])
             self.resumed = False
-        self.rows.append({"step": step, **metrics})
+        new = [name for name in row if name not in self.columns]
+        if new:
+            rows = self._rows() if self.columns else []
+            self.columns += new
+            self._rewrite(rows)
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
 
-    @rank_zero_only
-    def save(self) -> None:
-        """Write all rows, under another name first."""
-        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+    def _rows(self) -> list[dict[str, str]]:
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
         temporary.replace(self.path)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Write what is left."""
-        if self.rows:
-            self.save()

@@ -8,6 +8,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 class ProjectToEpsilon(Callback):
     """Clips the perturbation to epsilon after every step, before any other callback and any checkpoint sees it."""
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Go before all other callbacks; Lightning appends what a module brings."""
+        others = [callback for callback in trainer.callbacks if callback is not self]  # type: ignore[attr-defined]
+        trainer.callbacks = [self, *others]  # type: ignore[attr-defined]
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -1,5 +1,6 @@
 """What a run leaves behind: the perturbation's files, the final figures, and the table on the screen."""
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -14,26 +15,27 @@ from tqdm import tqdm
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
-from uap.callbacks.success import Scores
+from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
 from uap.perturbation import save_perturbation
+from uap.targets import StaticTarget
 
 Figures = dict[str, Any]
 
 
 @torch.no_grad()
-def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> dict[str, float]:
-    """Return the figures of the 8-bit adversarial images of one set, on all ranks together."""
+def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> Scores:
+    """Score the 8-bit adversarial images of one set; every rank its share."""
     scores = Scores(attack, data)
     bar = tqdm(data.loader(role, shuffle=False), f"Scoring {prefix}", unit="batch", leave=False, disable=None)
     for index, batch in enumerate(bar):
         batch = attack.transfer_batch_to_device(batch, attack.device, 0)
         scores.update(batch, attack.validation_step(batch, index))
-    return scores.compute(prefix)
+    return scores
 
 
 class Results(Callback):
-    """Counts what the run cost, and at its end writes `perturbation.safetensors`, its PNG and `metrics.json`."""
+    """Counts what the run cost, and at its end writes the perturbation with its PNG, and the figures."""
 
     def __init__(self) -> None:
         """Start at no cost."""
@@ -64,7 +66,9 @@ class Results(Callback):
         """Score training and validation images on the last perturbation and write everything."""
         seconds = self._elapsed()
         attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
-        figures: Figures = score(attack, data, "train", "train") | score(attack, data, "scored", data.split)
+        learnt_from, scored = score(attack, data, "train", "training"), score(attack, data, "scored", data.split)
+        figures: Figures = learnt_from.compute("train") | scored.compute(data.split)
+        rows = scored.per_image(data)
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
@@ -72,11 +76,15 @@ class Results(Callback):
         }
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
-            figures = _write(figures, attack, data, folder)
+            figures = _write(figures, rows, attack, data, folder)
             metadata = {key: str(value) for key, value in figures.items()}
-            save_perturbation(attack.perturbation, folder / "perturbation.safetensors", metadata)
+            scene = torch.from_numpy(attack.target.scene) if isinstance(attack.target, StaticTarget) else None
+            save_perturbation(attack.perturbation, folder / "perturbation.safetensors", metadata, scene)
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
             Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(folder / "perturbation.png")
+            for logger in trainer.loggers:
+                final = {key: value for key, value in figures.items() if key.startswith("train/")}
+                logger.log_metrics(final, trainer.global_step)
             _print_table(figures, data.split, folder)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,14 +93,18 @@ class Results(Callback):
             return
         data = data_of(trainer)
         figures = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
-        folder = Path(trainer.default_root_dir)
-        _print_table(_write(figures, cast(UniversalAttack, pl_module), data, folder), data.split, folder)
+        folder, attack = Path(trainer.default_root_dir), cast(UniversalAttack, pl_module)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        success = next(callback for callback in callbacks if isinstance(callback, SuccessMetrics))
+        _print_table(_write(figures, success.scores.per_image(data), attack, data, folder), data.split, folder)
 
     def _elapsed(self) -> float:
         return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)
 
 
-def _write(figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> Figures:
+def _write(
+    figures: Figures, rows: list[dict[str, Any]], attack: UniversalAttack, data: SegmentationData, folder: Path
+) -> Figures:
     proto = attack.perturbation.proto
     figures = figures | {
         "epsilon": attack.perturbation.epsilon,
@@ -106,6 +118,10 @@ def _write(figures: Figures, attack: UniversalAttack, data: SegmentationData, fo
         "data_seed": data.seed,
         "images": {role: len(dataset) for role, dataset in data.datasets.items()},
     }
+    with (folder / "per_image.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 

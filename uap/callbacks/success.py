@@ -42,6 +42,16 @@ class Scores:
         figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
         return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
 
+    def per_image(self, data: SegmentationData) -> list[dict[str, Any]]:
+        """Return a row for each scored image: its name, and the hits, pixels and share of each rate. On all ranks."""
+        items = data.datasets["scored"].items
+        rows: dict[int, dict[str, Any]] = {}
+        for name, rate in self.rates.items():
+            for index, hits, pixels in rate.per_image().tolist():
+                row = rows.setdefault(index, {"image": items[index].name})
+                row |= {f"{name}_hits": hits, f"{name}_pixels": pixels, name: round(hits / pixels, 6) if pixels else ""}
+        return list(rows.values())
+
 
 class SuccessMetrics(Callback):
     """Scores the 8-bit adversarial images of the validation and logs the figures."""

@@ -17,10 +17,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from uap import paths
-from uap.data.base import Batch, SegmentationData, SegmentationDataset
+from uap.data.base import Batch, Role, SegmentationData, SegmentationDataset
 from uap.errors import InputError
 from uap.targets import Mask, Target
 from uap.victims import FrozenVictim
+
+NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
 
 def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target, trainer: Trainer) -> None:
@@ -41,23 +43,24 @@ def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target,
     target.prepare(victim.table, read)
     for role, dataset in data.datasets.items():
         path = clean_predictions(dataset, victim, trainer)
+        usable = target.usable(np.load(path, mmap_mode="r"))
+        _check_usable(usable, role, target, victim)
         rows = np.arange(len(dataset))
         if role == "train":
-            usable = target.usable(np.load(path, mmap_mode="r"))
-            _check_usable(usable, target, victim)
             rows = rows[usable]
             dataset.items = [dataset.items[row] for row in rows]
         dataset.prepare = PreparedTargets(path, rows, target)
 
 
-def _check_usable(usable: NDArray[np.bool_], target: Target, victim: FrozenVictim) -> None:
+def _check_usable(usable: NDArray[np.bool_], role: Role, target: Target, victim: FrozenVictim) -> None:
     if not usable.any():
         hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
         raise InputError(
-            f"The network predicts {hidden} on none of the {len(usable)} training images, so there is nothing to hide. "
+            f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there is "
+            "nothing to hide. "
             "Choose another class, other images, or check the network's preprocessing."
         )
-    if not usable.all():
+    if role == "train" and not usable.all():
         rank_zero_info(
             f"Learning from {usable.sum()} of {len(usable)} images; the others have nothing to hide or nothing else."
         )
@@ -90,9 +93,16 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
     resampling, and each file's path, length and time of change.
     """
     path = paths.cache_folder() / "predictions" / f"{_key(dataset, victim)}.npy"
+    error = ""
     if not path.exists() and trainer.local_rank == 0:
-        _predict_all(dataset, victim, path)
+        try:
+            _predict_all(dataset, victim, path)
+        except InputError as found:
+            error = str(found)
     trainer.strategy.barrier("clean predictions")
+    error = trainer.strategy.broadcast(error)  # so that every rank ends with the sentence, and none waits
+    if error:
+        raise InputError(error)
     return path
 
 

@@ -102,7 +102,7 @@ class StreetScenes(Cityscapes):
 
     def _path(self, suffix: str, split: Split, index: int) -> Path:
         folder = "leftImg8bit" if suffix == IMAGE else "gtFine"
-        return self.root / folder / split / "streetscenes" / f"streetscenes_{self.scene_seed:06d}_{index:06d}{suffix}"
+        return self.root / folder / split / "streetscenes" / f"streetscenes_000000_{index:06d}{suffix}"
 
     def _is_drawn(self, split: Split, index: int) -> bool:
         return all(self._path(suffix, split, index).exists() for suffix in (IMAGE, LABELS))
