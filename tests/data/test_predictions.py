@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -40,8 +41,9 @@ def victim_of(network: Counting | None = None, **settings: Any) -> FrozenVictim:
     return FrozenVictim(network or Counting(), classes=["dark", "bright"], **settings)
 
 
-def trainer(local_rank: int = 0) -> Trainer:
-    return cast(Trainer, SimpleNamespace(local_rank=local_rank, strategy=SimpleNamespace(barrier=lambda name: None)))
+def trainer(local_rank: int = 0, barrier: Callable[[str], None] = lambda name: None) -> Trainer:
+    strategy = SimpleNamespace(barrier=barrier, broadcast=lambda error: error)
+    return cast(Trainer, SimpleNamespace(local_rank=local_rank, strategy=strategy))
 
 
 def cached(tmp_path: Path) -> list[Path]:
@@ -89,8 +91,7 @@ def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
 def test_only_the_first_process_of_a_node_predicts_and_all_of_them_wait(root: Path) -> None:
     dataset, network = data_in(root).datasets["train"], Counting()
     waited: list[str] = []
-    second = cast(Trainer, SimpleNamespace(local_rank=1, strategy=SimpleNamespace(barrier=waited.append)))
-    path = clean_predictions(dataset, victim_of(network), second)
+    path = clean_predictions(dataset, victim_of(network), trainer(local_rank=1, barrier=waited.append))
     assert len(waited) == 1
     assert network.seen == 0
     assert not path.exists()
@@ -236,7 +237,9 @@ def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Pa
 
 def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
     victim = victim_of(Counting(threshold=250.0))
-    with pytest.raises(InputError, match=r"predicts bright on none of the 6 training images.*Choose another class"):
+    with pytest.raises(
+        InputError, match=r"predicts bright on none of the 6 images that are learnt from.*Choose another class"
+    ):
         attach_targets(data_in(root), victim, DynamicTarget(["bright"]), trainer())
 
 
