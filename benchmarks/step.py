@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from uap.attack import UniversalAttack
 from uap.callbacks.metrics_file import MetricsFile
+from uap.memory import keep_freed_memory
 from uap.targets import DynamicTarget
 from uap.victims import ESPNet, FrozenVictim
 
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps that count (default: %(default)s)")
     parser.add_argument("--memory", choices=["step", "bare"], help="print the peak memory of one part alone, in MiB")
     given = parser.parse_args()
+    keep_freed_memory()  # as the doors do
     size = (given.size[0], given.size[1])
     if given.memory:
         print(peak_memory(given.memory, given.device, size, given.batch))

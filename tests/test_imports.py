@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "uap"
 
 LAYERS = [
-    {"errors", "paths", "labels", "safe_load", "scenes"},
+    {"errors", "memory", "paths", "labels", "safe_load", "scenes"},
     {"perturbation", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
     {"data"},
     {"attack", "training", "callbacks"},

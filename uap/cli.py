@@ -20,6 +20,7 @@ from uap.callbacks.metrics_file import MetricsFile
 from uap.checkpoints import check_readable
 from uap.data import SegmentationData
 from uap.errors import InputError
+from uap.memory import keep_freed_memory
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -212,6 +213,7 @@ def checkpointing(folder: Path, monitor: str) -> list[Callback]:
 
 def door(main: Callable[[], object]) -> None:
     """Run a door: bad input becomes a sentence and exit code 2."""
+    keep_freed_memory()
     torch.set_float32_matmul_precision("high")
     # Lightning's use of torch's tree utilities; it says nothing to a user.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
