@@ -2,6 +2,7 @@
 
 import abc
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,31 @@ from torch import Tensor
 
 from uap.errors import InputError
 from uap.labels import IGNORE
+
+
+class PixelCrossEntropy(torch.autograd.Function):
+    """Cross entropy of each pixel that keeps one copy of the logits for the backward pass, and makes one more in it.
+
+    The logits of a segmentation network are the largest tensors of a step; torch's own function has three at a time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        """Return (N, H, W) for logits (N, C, H, W) and targets (N, H, W) int64, 0 where the target is 255."""
+        ignored = target == IGNORE
+        index = target.masked_fill(ignored, 0)[:, None]
+        log_probability = F.log_softmax(logits, 1)
+        ctx.save_for_backward(log_probability, index, ignored)
+        return -log_probability.gather(1, index)[:, 0].masked_fill(ignored, 0.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return (softmax - one-hot target) * gradient."""
+        log_probability, index, ignored = ctx.saved_tensors
+        gradient = gradient.masked_fill(ignored, 0.0)[:, None]
+        result = log_probability.exp()
+        result.mul_(gradient).scatter_add_(1, index, -gradient.to(result.dtype))
+        return result, None
 
 
 def target_cross_entropy(logits: Tensor, target: Tensor, confidence: float | None) -> Tensor:
@@ -25,7 +51,7 @@ def target_cross_entropy(logits: Tensor, target: Tensor, confidence: float | Non
     Returns:
         (N, H, W), 0 on ignored pixels.
     """
-    loss = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    loss: Tensor = PixelCrossEntropy.apply(logits, target)
     if confidence is None:
         return loss
     with torch.no_grad():
