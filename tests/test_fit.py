@@ -43,7 +43,15 @@ def test_the_run_folder_holds_what_the_readme_says(
         "pictures/perturbation.png",
     }
     table = capsys.readouterr().out
-    for words in ("success rate", "training", "validation", "epsilon", "gradient evaluations", "seconds", str(out)):
+    for words in (
+        "success rate",
+        "training",
+        "validation",
+        "epsilon",
+        "gradient evaluations",
+        "seconds",
+        f"{out}/pictures",
+    ):
         assert words in table
     noise = np.asarray(Image.open(out / "perturbation.png")).astype(float) - 128
     assert np.abs(noise - 127 / 60 * learnt(out).permute(1, 2, 0).numpy()).max() <= 1

@@ -58,6 +58,12 @@ def test_the_cost_of_a_resumed_run_is_that_of_both_parts(root: Path, tmp_path: P
     assert '"gradient_evaluations": 24' in (tmp_path / "out" / "metrics.json").read_text()
 
 
+def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(attack_args(root, tmp_path / "out"))
+    resume(tmp_path / "out")
+    assert "has finished its 2 epochs already" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -71,8 +77,10 @@ def test_a_checkpoint_of_another_attack_is_refused(
     root: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     main(attack_args(root, tmp_path / "out"))
+    config = (tmp_path / "out" / "config.yaml").read_text()
     with pytest.raises(InputError, match=message):
         resume(tmp_path / "out", **change)
+    assert (tmp_path / "out" / "config.yaml").read_text() == config
     assert learnt(tmp_path / "out").abs().max() > 0
 
 

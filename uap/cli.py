@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.callbacks.metrics_file import MetricsFile
 from uap.checkpoints import check_readable
@@ -35,10 +36,26 @@ RUN_FOLDER = "UAP_RUN_FOLDER"
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes `config.yaml` into the run folder, without what belongs to this one start, and into the W&B run."""
+    """Writes `config.yaml` into the run folder, without what belongs to this one start, and into the W&B run.
+
+    Not before the run begins: a start that is refused must not change the configuration of the run it was to resume.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write nothing yet."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the configuration of a run that begins."""
+        if trainer.is_global_zero:
+            self.save_config(trainer, pl_module, "fit")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the configuration of an evaluation."""
+        if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING:
+            self.save_config(trainer, pl_module, "validate")
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write it; Lightning calls this on rank 0 only."""
+        """Write it, on rank 0 only."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         for passing in ("ckpt_path", "perturbation", "config"):
             config.pop(passing, None)
@@ -47,6 +64,14 @@ class SaveConfig(SaveConfigCallback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar without the run's id."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Return what stands behind the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class RunCLI(LightningCLI):
@@ -133,7 +158,7 @@ class RunCLI(LightningCLI):
         given = {type(callback): callback for callback in _as_list(self.config_init.trainer.callbacks)}
         own = list(self.own_callbacks)
         if self.config_init.trainer.enable_progress_bar is not False:
-            own.append(TQDMProgressBar())
+            own.insert(0, ProgressBar())  # it ends before the table is printed
         callbacks = [given.pop(type(callback), callback) for callback in own] + list(given.values())
         settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
         settings |= {"callbacks": callbacks + checkpointing(self.folder, self.monitor), "logger": self._loggers()}

@@ -44,7 +44,7 @@ def main(args: ArgsType = None) -> RunCLI:
     """Score a perturbation as configured; on one device, so that no image counts twice."""
     cli = RunCLI(
         UniversalAttack,
-        [SuccessMetrics(), Results(), Pictures()],
+        [SuccessMetrics(), Pictures(), Results()],
         program="python -m uap.evaluate",
         default_config=DEFAULT_CONFIG,
         monitor="score",

@@ -25,9 +25,10 @@ def _arguments(parser: LightningArgumentParser) -> None:
 
 def main(args: ArgsType = None) -> RunCLI:
     """Learn a perturbation as configured; returns the command line with model, data and trainer."""
+    results = Results()
     cli = RunCLI(
         UniversalAttack,
-        [SuccessMetrics(), Results(), Pictures(), Dashboard()],
+        [SuccessMetrics(), Pictures(), results, Dashboard()],
         program="python -m uap.fit",
         default_config=DEFAULT_CONFIG,
         monitor="score",
@@ -36,6 +37,10 @@ def main(args: ArgsType = None) -> RunCLI:
         args=args,
     )
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
+    if not results.clock:
+        print(
+            f"{cli.folder} has finished its {cli.trainer.max_epochs} epochs already; --trainer.max_epochs is the total."
+        )
     return cli
 
 

@@ -134,13 +134,16 @@ def _print_table(figures: Figures, split: str, folder: Path) -> None:
     for name in names:
         values = (figures.get(f"{column}/{name}", np.nan) for column in columns)
         lines.append(f"{name.replace('_', ' '):<18}" + "".join(f"{100 * v:>10.1f} %" for v in values))
+    images = (figures["images"]["train" if column == "train" else "scored"] for column in columns)
+    lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
     if "seconds" in figures:
         lines += [
             f"{'gradient evaluations':<22}{figures['gradient_evaluations']:>8}",
-            f"{'seconds':<18}{figures['seconds']:>12g}   ({figures['images_per_second']:g} images per second)",
+            f"{'seconds':<18}{figures['seconds']:>12g}   "
+            f"({figures['images_per_second']:g} images per second, validation included)",
         ]
     lines.append("")
-    written = ["pictures", "perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json"]
+    written = ["pictures", "perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]
     lines += [f"{Path(name).stem:<14}{folder / name}" for name in written if (folder / name).exists()]
     print("\n".join(lines), flush=True)
