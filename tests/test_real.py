@@ -10,6 +10,18 @@ from uap import fit
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
+def few_images(shared: Path, root: Path) -> Path:
+    """A CamVid of 16 training images, t0 among them, and 3 validation images: links to the real ones."""
+    for split, count in {"train": 16, "val": 3}.items():
+        names = sorted(path.name for path in (shared / "camvid" / split).glob("*.png"))
+        names = names[:: len(names) // count][:count]
+        for name in [*names[1:], "0016E5_00390.png" if split == "train" else names[0]]:
+            for folder in (split, f"{split}annot"):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                (root / folder / name).symlink_to(shared / "camvid" / folder / name)
+    return root
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("config", "floors"),
@@ -20,12 +32,11 @@ def test_a_few_steps_on_camvid_already_work(
 ) -> None:
     changes = {
         "config": CONFIGS / config,
-        "data.root": shared / "camvid",
+        "data.root": few_images(shared, tmp_path / "camvid"),
         "model.victim.weights": shared / "victims" / "espnet_camvid_p2_q8.pth",
-        "data.limit": 24,
         "data.num_workers": 0,
         "trainer.max_epochs": 3,
-        "trainer.limit_val_batches": 1,
+        "trainer.check_val_every_n_epoch": 3,
         "trainer.logger": "false",
         "trainer.default_root_dir": tmp_path / "out",
     }
@@ -34,4 +45,4 @@ def test_a_few_steps_on_camvid_already_work(
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     for name, floor in floors.items():
         assert metrics[f"train/{name}"] > floor
-    assert metrics["gradient_evaluations"] <= 72
+    assert metrics["gradient_evaluations"] <= 48
