@@ -180,6 +180,11 @@ class RunCLI(LightningCLI):
         return Path(str(configs[-1])).stem if configs else "default"
 
 
+def resume_argument(parser: LightningArgumentParser) -> None:
+    """Add what every door to a run that can be resumed has."""
+    parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
+
+
 def _as_list(given: Any) -> list[Any]:
     """Return what a configuration gives as one, as several, or not at all (null or false)."""
     return list(given) if isinstance(given, list) else [given] if given else []

@@ -8,7 +8,7 @@ from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
-from uap.cli import RunCLI, door
+from uap.cli import RunCLI, door, resume_argument
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 
@@ -20,7 +20,7 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
 
 def _arguments(parser: LightningArgumentParser) -> None:
     attack_arguments(parser)
-    parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
+    resume_argument(parser)
 
 
 def main(args: ArgsType = None) -> RunCLI:

@@ -24,9 +24,8 @@ RUN_ID = "wandb_id.txt"
 def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
     """Return the logger of a run: online where there is a login, else offline and without a question."""
     kept = folder / RUN_ID
-    if os.environ.get("LOCAL_RANK", "0") == "0" and not (
-        resume and kept.exists()
-    ):  # the other ranks are started after this
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other ranks are started after it
+    if is_first and not (resume and kept.exists()):
         kept.write_text(uuid.uuid4().hex[:8] + "\n")
     run_id = kept.read_text().strip() if kept.exists() else None
     mode = os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline")

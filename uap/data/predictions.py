@@ -57,8 +57,7 @@ def _check_usable(usable: NDArray[np.bool_], role: Role, target: Target, victim:
         hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
         raise InputError(
             f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there is "
-            "nothing to hide. "
-            "Choose another class, other images, or check the network's preprocessing."
+            "nothing to hide. Choose another class, other images, or check the network's preprocessing."
         )
     if role == "train" and not usable.all():
         rank_zero_info(
