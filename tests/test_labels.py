@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from uap.errors import InputError
-from uap.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, TABLES, LabelTable
+from uap.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, TABLES, UNLABELLED, VOC, LabelTable
+from uap.metrics import ClassIoU
 
 SMALL = LabelTable(("sky", "road"), ((1, 2, 3), (4, 5, 6)))
 
@@ -16,9 +18,19 @@ def test_every_class_has_a_name_and_a_colour_of_its_own(table: LabelTable) -> No
 
 
 def test_the_tables_have_the_published_number_of_classes() -> None:
-    assert (len(CITYSCAPES), len(CAMVID)) == (19, 11)
+    assert (len(CITYSCAPES), len(CAMVID), len(VOC)) == (19, 11, 21)
+    assert TABLES["bdd100k"] is CITYSCAPES
     assert len(set(CITYSCAPES_LABEL_IDS)) == 19
     assert CITYSCAPES_LABEL_IDS[CITYSCAPES.names.index("person")] == 24
+
+
+def test_voc_s_colours_are_those_of_its_palette() -> None:
+    def colour(index: int) -> tuple[int, ...]:
+        """Bits 0, 3, 6 of the id are the highest bits of red, 1, 4, 7 of green, 2, 5 of blue (VOClabelcolormap.m)."""
+        return tuple(sum((index >> (3 * i + c) & 1) << (7 - i) for i in range(3)) for c in range(3))
+
+    assert VOC.colours == tuple(colour(index) for index in range(21))
+    assert VOC.names[15] == "person"
 
 
 def test_ids_come_in_the_order_of_the_names_asked_for() -> None:
@@ -50,15 +62,65 @@ def test_a_mask_is_painted_in_its_colours_and_ignored_pixels_white(dtype: type[n
     assert picture.tolist() == [[[1, 2, 3], [4, 5, 6]], [[255] * 3, [255] * 3]]
 
 
-def test_classes_translate_by_name_and_the_others_are_ignored() -> None:
-    same = {"sky": 10, "building": 2, "pole": 5, "road": 0, "fence": 4, "car": 13}
-    forth, back = CAMVID.translation(CITYSCAPES), CITYSCAPES.translation(CAMVID)
+SAME = {
+    "sky": "sky", "building": "building", "pole": "pole", "road": "road", "pavement": "sidewalk", "tree": "vegetation",
+    "sign": "traffic sign", "fence": "fence", "car": "car", "pedestrian": "person", "bicyclist": "rider",
+}  # fmt: skip
+"""CamVid's classes in Cityscapes."""
 
-    assert forth.dtype == np.uint8
-    assert forth.shape == back.shape == (256,)
-    assert forth[:11].tolist() == [same.get(name, IGNORE) for name in CAMVID.names]
-    assert {int(back[other]): other for other in same.values()} == {
-        CAMVID.names.index(name): other for name, other in same.items()
-    }
-    assert (forth != IGNORE).sum() == (back != IGNORE).sum() == len(same)
-    assert CITYSCAPES.translation(CITYSCAPES)[:19].tolist() == list(range(19))
+
+def by_name(own: LabelTable, other: LabelTable) -> dict[str, str]:
+    ids = own.translation(other)
+    assert ids.dtype == np.uint8
+    assert ids.shape == (256,)
+    assert (ids[len(own) :] == IGNORE).all()
+    return {name: other.names[i] for name, i in zip(own.names, ids, strict=False) if i != IGNORE}
+
+
+def test_camvid_and_cityscapes_translate_into_each_other_by_names_and_synonyms() -> None:
+    assert by_name(CAMVID, CITYSCAPES) == SAME
+    assert by_name(CITYSCAPES, CAMVID) == {theirs: ours for ours, theirs in SAME.items()}
+    assert CAMVID.unmapped(CITYSCAPES) == (
+        [],
+        ["wall", "traffic light", "terrain", "truck", "bus", "train", "motorcycle", "bicycle"],
+    )
+
+
+def test_voc_and_cityscapes_share_people_and_vehicles() -> None:
+    same = {name: name for name in ("person", "car", "bus", "train", "bicycle")}
+    assert by_name(VOC, CITYSCAPES) == same | {"motorbike": "motorcycle"}
+    assert by_name(CITYSCAPES, VOC) == same | {"motorcycle": "motorbike"}
+    assert by_name(VOC, CAMVID) == {"car": "car", "person": "pedestrian"}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_table_translates_into_itself_id_by_id(table: LabelTable) -> None:
+    assert table.translation(table)[: len(table)].tolist() == list(range(len(table)))
+    assert table.unmapped(table) == ([], [])
+
+
+def test_the_same_name_goes_before_a_synonym_whatever_its_case_and_spaces() -> None:
+    other = LabelTable(("Vegetation", "tree", "Traffic_Light", "__background__"), ((0, 0, 0),) * 4)
+    own = LabelTable(("tree", "vegetation", "traffic light", "background", "sky"), ((0, 0, 0),) * 5)
+    assert own.translation(other)[:5].tolist() == [1, 0, 2, 3, IGNORE]
+
+
+def test_outputs_without_a_meaning_are_not_named_as_unmapped() -> None:
+    assert CAMVID.unmapped(CAMVID.first(13)) == ([], [])
+
+
+def test_nothing_translates_from_or_to_no_classes() -> None:
+    assert (UNLABELLED.translation(CAMVID) == IGNORE).all()
+    assert (CAMVID.translation(UNLABELLED) == IGNORE).all()
+
+
+def test_a_class_that_only_one_side_has_is_left_out_of_the_iou_and_wrong_where_it_is_predicted() -> None:
+    network = LabelTable(("road", "person", "terrain"), ((0, 0, 0),) * 3)
+    labels = LabelTable(("void", "road", "pedestrian", "lane"), ((0, 0, 0),) * 4)
+    labelled = torch.tensor([[[1, 1, 1, 1, 2, 2, 3, 0]]])
+    predicted = torch.tensor([[[0, 0, 0, 2, 1, 0, 2, 2]]])  # one road pixel is seen as terrain, one person as road
+
+    iou = ClassIoU(len(network))
+    iou.update(predicted, torch.from_numpy(labels.translation(network))[labelled])
+    assert iou.compute().nan_to_num(-1).tolist() == [3 / 5, 1 / 2, -1]
+    assert float(iou.compute().nanmean()) == pytest.approx((3 / 5 + 1 / 2) / 2)

@@ -55,13 +55,52 @@ class LabelTable:
         return picture
 
     def translation(self, other: "LabelTable") -> NDArray[np.uint8]:
-        """Return uint8 (256,): for each id of this table the id of the class of that name in `other`, else 255."""
+        """Return uint8 (256,): for each id of this table the id of the same class in `other`, else 255.
+
+        Classes are the same by name, whatever its case and with `_` or `-` for a space, else by `SYNONYMS`.
+        """
+        theirs = [_plain(name) for name in other.names]
         table = np.full(256, IGNORE, dtype=np.uint8)
-        for own, name in enumerate(self.names):
-            if name in other.names:
-                table[own] = other.names.index(name)
+        for own, name in enumerate(map(_plain, self.names)):
+            found = [same for same in (name, *_synonyms(name)) if same in theirs]
+            if found:
+                table[own] = theirs.index(found[0])
         return table
 
+    def unmapped(self, other: "LabelTable") -> tuple[list[str], list[str]]:
+        """Return the names of this table that have no class in `other`, and those of `other` that have none here.
+
+        Outputs without a meaning (`void`) are not named. Labels of an unmapped class are ignored, and a class without
+        labels has no IoU; where a network predicts such a class, the pixel is wrong for the class of its label.
+        """
+        return _missing(self, other), _missing(other, self)
+
+
+def _missing(table: LabelTable, other: LabelTable) -> list[str]:
+    ids = table.translation(other)
+    return [name for i, name in enumerate(table.names) if ids[i] == IGNORE and not name.startswith("void")]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _synonyms(name: str) -> list[str]:
+    return [same for names in SYNONYMS if name in names for same in names]
+
+
+SYNONYMS = (
+    ("sidewalk", "pavement"),
+    ("vegetation", "tree"),  # CamVid's 11 classes count VegetationMisc as tree
+    ("person", "pedestrian"),  # VOC's person may also ride, which in Cityscapes is a rider
+    ("traffic sign", "sign"),  # CamVid's sign holds traffic lights too, for which Cityscapes has a class of its own
+    # CamVid draws a rider and the bicycle as one; of the two, the rider is what makes it another class than bicycle.
+    # A network of Cityscapes' classes is scored as wrong on the bicycle below.
+    ("rider", "bicyclist"),
+    ("motorcycle", "motorbike"),
+)
+"""Names of one class in different data sets, by their definitions. None for a class that is a part of another's:
+Cityscapes' wall belongs to CamVid's building, its truck and bus to CamVid's car, all the rest to VOC's background."""
 
 CITYSCAPES = LabelTable(
     names=(
@@ -90,5 +129,21 @@ CAMVID = LabelTable(
 )  # fmt: skip
 """The 11 classes of CamVid as SegNet numbers them (Badrinarayanan et al., TPAMI 2017)."""
 
-TABLES = {"cityscapes": CITYSCAPES, "camvid": CAMVID}
-"""The tables that a configuration can name."""
+VOC = LabelTable(
+    names=(
+        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+        "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    ),
+    colours=(
+        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128), (128, 128, 128),
+        (64, 0, 0), (192, 0, 0), (64, 128, 0), (192, 128, 0), (64, 0, 128), (192, 0, 128), (64, 128, 128),
+        (192, 128, 128), (0, 64, 0), (128, 64, 0), (0, 192, 0), (128, 192, 0), (0, 64, 128),
+    ),
+)  # fmt: skip
+"""The 20 classes of Pascal VOC and their background, with the colours of its palette (VOC2012 development kit)."""
+
+UNLABELLED = LabelTable((), ())
+"""Of images without labels: the network's own table names the classes."""
+
+TABLES = {"cityscapes": CITYSCAPES, "camvid": CAMVID, "voc": VOC, "bdd100k": CITYSCAPES}
+"""The tables that a configuration can name; BDD100K has Cityscapes' 19 classes."""

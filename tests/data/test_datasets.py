@@ -12,7 +12,7 @@ from PIL import Image
 from pytorch_lightning import Trainer
 
 from tests.helpers import SIZE, make_camvid, make_cityscapes, save
-from uap.data import CamVid, Cityscapes, SegmentationData
+from uap.data import CamVid, Cityscapes, ImageFolder, SegmentationData
 from uap.data.base import Batch
 from uap.data.transforms import Augmentation
 from uap.errors import InputError
@@ -57,10 +57,11 @@ def test_items_are_the_images_of_the_split_with_their_labels(tmp_path: Path, kin
     assert len({item.name for item in items}) == count
     assert [item.name for item in items] == sorted(item.name for item in items)
     for item in items:
+        assert isinstance(item.image, Path)
         assert split in item.image.parts
         assert item.image.exists()
         assert item.image.name.startswith(item.name)
-        assert item.labels is not None
+        assert isinstance(item.labels, Path)
         assert item.labels.exists()
         assert item.labels.name.startswith(item.name)
 
@@ -97,7 +98,9 @@ def test_an_item_is_the_resized_image_and_its_labels(tmp_path: Path, kind: str) 
         "weight": ((), torch.float32),
     }
     assert (int(item["index"]), float(item["weight"])) == (3, 1.0)
-    with Image.open(dataset.items[3].image) as picture:
+    path = dataset.items[3].image
+    assert isinstance(path, Path)
+    with Image.open(path) as picture:
         expected = np.asarray(picture.resize((16, 12), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(item["image"].permute(1, 2, 0), expected)
     assert set(item["labels"].flatten().tolist()) == {0, 1}
@@ -135,7 +138,7 @@ def test_void_of_camvid_is_ignored(tmp_path: Path) -> None:
 def test_ids_outside_the_table_are_refused_with_the_file(tmp_path: Path, kind: str, wrong: int, sentence: str) -> None:
     data = set_up(make(kind, tmp_path))
     labels = data.datasets["train"].items[2].labels
-    assert labels is not None
+    assert isinstance(labels, Path)
     mask = np.zeros(SIZE, np.uint8)
     mask[5, 5] = wrong
     save(labels, mask)
@@ -156,9 +159,9 @@ def test_missing_data_is_refused_with_the_expected_tree(tmp_path: Path, kind: st
 def test_half_extracted_labels_are_refused_with_the_first_that_is_missing(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path)
     for item in data.items("val")[1:3]:
-        assert item.labels is not None
+        assert isinstance(item.labels, Path)
         item.labels.unlink()
-    with pytest.raises(InputError, match=r"^2 of 4 images .* have no labels in .*001\S* first(.|\n)*Expected:"):
+    with pytest.raises(InputError, match=r"^2 of 4 images .* have no labels in .*001\S* first(.|\n)*Expected"):
         data.setup("validate")
 
 
@@ -175,6 +178,56 @@ def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) ->
     for subset in subsets:
         assert len(subset) == 3
         assert list(subset) == [name for name in everything if name in subset]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_names_chooses_the_training_images(tmp_path: Path, kind: str) -> None:
+    data = make(kind, tmp_path / "data")
+    items = data.items("train")
+    assert isinstance(items[4].image, Path)
+    relative = items[4].image.relative_to(tmp_path / "data")
+    lines = ["", relative.as_posix(), items[1].name, items[3].image.name, items[1].name]
+    (tmp_path / "names.txt").write_text("\n".join(lines))
+    chosen_data = make(kind, tmp_path / "data", files=str(tmp_path / "names.txt"))
+    assert chosen(chosen_data) == tuple(items[i].name for i in (1, 3, 4))
+    assert len(chosen_data.datasets["scored"]) == 4
+    limited = make(kind, tmp_path / "data", files=str(tmp_path / "names.txt"), limit=2)
+    assert len(chosen(limited)) == 2
+    assert set(chosen(limited)) < set(chosen(chosen_data))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("frame_001\nA\nB\nC\nD", r"^4 of the 5 names in names\.txt are none of the 6 training images.* A, B, C first"),
+        ("\n \n", r"names\.txt is empty, expected the name of a training image on each line"),
+        (None, r"names\.txt cannot be read .*No such file"),
+        (b"\xff\xfe", r"names\.txt cannot be read .*one name per line"),
+    ],
+)
+def test_a_file_of_names_that_cannot_be_used_is_refused(
+    tmp_path: Path, content: str | bytes | None, sentence: str
+) -> None:
+    if content is not None:
+        Path("names.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=sentence):
+        set_up(make("camvid", tmp_path, files="names.txt"))
+
+
+def test_a_name_of_several_images_is_refused(tmp_path: Path) -> None:
+    make_camvid(tmp_path / "one")
+    make_camvid(tmp_path / "two")
+    Path("names.txt").write_text("one/train/frame_001.png\nframe_002.png")
+    with pytest.raises(InputError, match=r"frame_002\.png in names\.txt is the name of \d+ images\. Give their paths"):
+        set_up(ImageFolder(str(tmp_path), files="names.txt", scored_share=0))
+    Path("names.txt").write_text("one/train/frame_001.png")
+    assert chosen(ImageFolder(str(tmp_path), files="names.txt", scored_share=0)) == ("one_train_frame_001",)
+
+
+@pytest.mark.parametrize("split", ["trainval", "train_extra"])
+def test_a_training_split_that_the_data_do_not_have_is_refused(tmp_path: Path, split: str) -> None:
+    with pytest.raises(InputError, match=rf"data\.train_split is {split}, but CamVid has train to learn from"):
+        make("camvid", tmp_path, train_split=split)
 
 
 def test_a_limit_leaves_the_scored_images_alone(tmp_path: Path) -> None:
@@ -235,7 +288,9 @@ def test_the_loaders_of_two_ranks_share_the_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_bad_input_keeps_its_sentence_in_a_worker(tmp_path: Path, workers: int) -> None:
     data = set_up(make("camvid", tmp_path, num_workers=workers))
-    data.datasets["scored"].items[3].image.write_bytes(b"no picture")
+    path = data.datasets["scored"].items[3].image
+    assert isinstance(path, Path)
+    path.write_bytes(b"no picture")
     batches: Any = iter(data.val_dataloader())
     with pytest.raises(InputError, match=r"val/frame_003\.png cannot be read as a picture .*download it again\."):
         list(batches)

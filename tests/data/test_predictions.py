@@ -1,4 +1,6 @@
 import os
+import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +13,12 @@ from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from tests.data.zips import make_zips
 from tests.helpers import SIZE, Brightness, make_camvid, save
-from uap.data import CamVid
+from uap.data import CamVid, Cityscapes, ImageFolder
 from uap.data.predictions import attach_targets, clean_predictions
 from uap.errors import InputError
-from uap.targets import DynamicTarget, StaticTarget, fill_hidden
+from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden
 from uap.victims import FrozenVictim
 
 DARK = (1, 4)
@@ -128,6 +131,14 @@ def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: P
         assert np.load(after)[1].all()
 
 
+def test_images_that_are_turned_upright_have_predictions_of_their_own(root: Path) -> None:
+    stored, turned = data_in(root), ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
+    turned.setup("fit")
+    datasets = [data.datasets["train"] for data in (stored, turned)]
+    assert [item.image for item in datasets[0].items] == [item.image for item in datasets[1].items]
+    assert len({clean_predictions(dataset, victim_of(), trainer()) for dataset in datasets}) == 2
+
+
 @pytest.mark.parametrize("changed", [{"batch_size": 1}, {"seed": 3}, {"num_workers": 1}])
 def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
     before = clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
@@ -145,7 +156,7 @@ def test_nothing_half_written_stays_when_the_network_fails(root: Path, tmp_path:
 
 def test_a_picture_that_cannot_be_read_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
     dataset = data_in(root).datasets["train"]
-    dataset.items[5].image.write_bytes(b"no picture")
+    (root / "train" / "frame_005.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"frame_005\.png cannot be read"):
         clean_predictions(dataset, victim_of(), trainer())
     assert cached(tmp_path) == []
@@ -160,7 +171,7 @@ def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch:
 
 def test_a_file_that_vanishes_is_named(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
-    dataset.items[2].image.unlink()
+    (root / "train" / "frame_002.png").unlink()
     with pytest.raises(InputError, match=r"frame_002\.png does not exist"):
         clean_predictions(dataset, victim_of(), trainer())
 
@@ -175,8 +186,103 @@ def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert len(data.datasets["scored"]) == 4
     assert not data.datasets["scored"][1]["hidden"].any()
-    assert len(said) == 1
-    assert said[0].startswith("Learning from 4 of 6 images")
+    assert said[1:] == ["Learning from 4 of 6 images; 4 have something to hide and something else."]
+
+
+def learnt_from(data: CamVid, target: Target, network: Counting | None = None) -> tuple[str, ...]:
+    attach_targets(data, victim_of(network), target, trainer())
+    return tuple(item.name for item in data.datasets["train"].items)
+
+
+def test_a_limit_draws_from_the_images_in_which_the_network_sees_the_class(root: Path) -> None:
+    drawn = {learnt_from(data_in(root, limit=3, seed=seed), DynamicTarget(["bright"])) for seed in range(8)}
+    usable = [f"frame_{i:03d}" for i in range(6) if i not in DARK]
+    assert len(drawn) > 1
+    for names in drawn:
+        assert len(names) == 3
+        assert list(names) == [name for name in usable if name in names]
+    again = [learnt_from(data_in(root, limit=3, seed=0), DynamicTarget(["bright"])) for _ in range(2)]
+    assert again[0] == again[1]
+    assert learnt_from(data_in(root, limit=4), DynamicTarget(["bright"])) == tuple(usable)
+
+
+def test_each_drawn_image_keeps_its_own_prediction(root: Path) -> None:
+    data, victim = data_in(root, limit=2, seed=3), victim_of()
+    attach_targets(data, victim, DynamicTarget(["bright"]), trainer())
+    dataset = data.datasets["train"]
+    assert len(dataset) == 2
+    for i in range(2):
+        assert torch.equal(dataset[i]["prediction"], victim.predict(dataset[i]["image"][None])[0])
+
+
+def test_a_limit_above_the_number_of_usable_images_is_refused_with_both(root: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"data\.limit is 5, but the network predicts bright on 4 of 6 training images\. Set it to 4 or",
+    ):
+        learnt_from(data_in(root, limit=5), DynamicTarget(["bright"]))
+
+
+def test_a_static_target_is_predicted_on_the_drawn_images_alone(root: Path) -> None:
+    network = Counting()
+    assert len(learnt_from(data_in(root, limit=2), StaticTarget(image="train/frame_003.png"), network)) == 2
+    assert network.seen == 1 + 2 + 4  # the scene, the drawn images, the scored ones
+
+
+def test_a_scene_that_is_not_there_is_named_with_one_that_is(root: Path) -> None:
+    with pytest.raises(
+        InputError,
+        match=r"camvid/none\.png does not exist, which the static target .*model\.target\.image .* val/frame_000\.png",
+    ):
+        learnt_from(data_in(root), StaticTarget(image="none.png"))
+
+
+def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
+    victim = FrozenVictim(Counting(), classes=["Sky", "unicorn"])
+    attach_targets(data_in(root), victim, StaticTarget(image="train/frame_003.png"), trainer())
+    others = "building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
+    assert said == [
+        f"Classes that only one side has are left out of the IoU: {others} of the labels, unicorn of the network."
+    ]
+    said.clear()
+    shutil.rmtree(root / "trainannot")
+    shutil.rmtree(root / "valannot")
+    attach_targets(data_in(root), victim, StaticTarget(image="train/frame_003.png"), trainer())
+    assert said == []
+
+
+def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
+    data = ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
+    data.setup("fit")
+    attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+    assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
+    assert data.datasets["train"][1]["hidden"].any()
+    assert (data.datasets["train"][1]["labels"] == 255).all()
+
+
+@pytest.mark.parametrize("changed", ["the picture", "another picture"])
+def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_changes(
+    tmp_path: Path, changed: str
+) -> None:
+    def predict(network: Counting) -> Path:
+        data = Cityscapes(str(tmp_path / "zips"), size=SIZE, num_workers=0)
+        data.setup("fit")
+        return clean_predictions(data.datasets["train"], victim_of(network), trainer())
+
+    archive = make_zips(tmp_path / "zips") / "leftImg8bit_trainvaltest.zip"
+    first, again, after = Counting(), Counting(), Counting()
+    path = predict(first)
+    assert predict(again) == path
+    archive.rename("old.zip")
+    split = "train" if changed == "the picture" else "val"
+    with zipfile.ZipFile("old.zip") as old, zipfile.ZipFile(archive, "w") as new:
+        for name in old.namelist():
+            replaced = name == f"leftImg8bit/{split}/aachen/aachen_000001_000019_leftImg8bit.png"
+            new.writestr(name, old.read(name.replace("000001", "000000") if replaced else name))
+    assert (predict(after) == path) == (split == "val")
+    assert (first.seen, again.seen, after.seen) == (6, 0, 6 if split == "train" else 0)
 
 
 @pytest.mark.parametrize("role", ["train", "scored"])

@@ -107,6 +107,22 @@ def test_a_picture_of_16_bits_is_refused(tmp_path: Path) -> None:
         transforms.read_image(tmp_path / "deep.png")
 
 
+def test_a_picture_of_too_many_pixels_is_refused(
+    tmp_path: Path, noise: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"large\.png cannot be read as a picture .*exceeds limit"):
+        transforms.read_image(save(tmp_path / "large.png", noise))
+
+
+def test_pixels_stay_as_they_are_stored_unless_upright_is_asked_for(tmp_path: Path, noise: Picture) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(transforms.read_image(tmp_path / "turned.png"), noise)
+    np.testing.assert_array_equal(transforms.read_image(tmp_path / "turned.png", upright=True), np.rot90(noise, 3))
+
+
 def test_a_mask_of_16_bits_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 7001, np.uint16)).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match=r"mask\.png has mode I;16, expected an 8-bit PNG of one channel"):

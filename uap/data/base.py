@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -12,22 +12,18 @@ from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from uap.data import transforms
+from uap.data import subset, transforms
 from uap.data.sampler import Draw, EpochSampler
+from uap.data.sources import Item, Source
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 
 Split = Literal["train", "val", "test"]
+TrainSplit = Literal["train", "trainval", "train_extra"]
+"""What can be learnt from; beside `train`, a data set has those that it names in `train_splits`."""
+
 Role = Literal["train", "scored"]
 """What the images are for: the training split is learnt from, the chosen split is scored."""
-
-
-class Item(NamedTuple):
-    """One image on disk and, where there are any, its labels."""
-
-    name: str
-    image: Path
-    labels: Path | None
 
 
 class Batch(TypedDict):
@@ -79,7 +75,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]]):
             image, labels = self.augment(image, labels, int(seed))
         result = {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "labels": torch.from_numpy(np.ascontiguousarray(labels)),
+            "labels": torch.from_numpy(np.array(labels)),  # a copy: what PIL gives cannot be written to
             "index": torch.tensor(index),
             "weight": torch.tensor(weight),
         }
@@ -94,6 +90,11 @@ class SegmentationData(LightningDataModule, abc.ABC):
     """
 
     table: LabelTable
+    train_splits: tuple[TrainSplit, ...] = ("train",)
+    """What `train_split` may be."""
+
+    upright = False
+    """Whether images are turned as their EXIF data say; labels are drawn on the pixels as they are stored."""
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
         num_workers: int = 2,
         seed: int = 0,
         resampling: transforms.Resampling = "pil",
+        train_split: TrainSplit = "train",
+        files: str | None = None,
     ) -> None:
         """Describe the data; nothing is read yet.
 
@@ -112,14 +115,18 @@ class SegmentationData(LightningDataModule, abc.ABC):
             root: the folder of the data set.
             size: height and width that images and labels are resized to.
             split: the images that are scored.
-            limit: learn from this many of the training images, drawn by the seed; all by default.
+            limit: learn from this many of the training images, drawn by the seed; all by default. Where the target
+                hides a class, they are drawn from the images in which the network sees it.
             batch_size: images per step and process.
             num_workers: processes that read images.
             seed: of the order of the images and of `limit`.
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
+            train_split: the images that are learnt from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
+            files: learn from the training images that this text file lists, one name or path to a line.
 
         Raises:
-            InputError: a size, limit or batch size that is not positive, or a number of workers or seed below 0.
+            InputError: a size, limit or batch size that is not positive, a number of workers or seed below 0, or a
+                split that the data set does not have.
         """
         super().__init__()
         counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "num_workers": num_workers, "seed": seed}
@@ -127,6 +134,11 @@ class SegmentationData(LightningDataModule, abc.ABC):
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
                 raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
+        if train_split not in self.train_splits:
+            raise InputError(
+                f"data.train_split is {train_split}, but {type(self).__name__} has {', '.join(self.train_splits)} to "
+                "learn from. Choose from these."
+            )
         self.root = Path(root)
         self.size = size
         self.split: Split = split
@@ -135,10 +147,12 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.resampling: transforms.Resampling = resampling
+        self.train_split: TrainSplit = train_split
+        self.files = files
         self.datasets: dict[Role, SegmentationDataset] = {}
 
     @abc.abstractmethod
-    def items(self, split: Split) -> list[Item]:
+    def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the images of a split in a fixed order.
 
         Raises:
@@ -146,7 +160,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         """
 
     @abc.abstractmethod
-    def label_ids(self, ids: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids of `table`, 255 = ignored, for the ids (H, W) of a label file.
 
         Raises:
@@ -156,34 +170,49 @@ class SegmentationData(LightningDataModule, abc.ABC):
     def setup(self, stage: str) -> None:
         """Find the files of the splits in use."""
         if stage == "fit":
-            self.datasets["train"] = SegmentationDataset(self.limited(self.items("train")), self)
+            items = self.training_items()
+            rows = self.drawn(len(items), f"{self.root} has {len(items)} training images")
+            self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self)
         self.datasets["scored"] = SegmentationDataset(self.items(self.split), self)
 
-    def limited(self, items: list[Item]) -> list[Item]:
-        """Return `limit` of the items, drawn by the seed, in their own order.
+    def training_items(self) -> list[Item]:
+        """Return the images that may be learnt from, before `limit`.
 
         Raises:
-            InputError: there are not so many.
+            InputError: what `items` refuses, or `files` names an image that is not there.
         """
-        if self.limit is None:
-            return items
-        if self.limit > len(items):
-            raise InputError(f"data.limit is {self.limit}, but {self.root} has {len(items)} training images.")
-        chosen = np.random.default_rng(self.seed).choice(len(items), self.limit, replace=False)
-        return [items[i] for i in sorted(chosen)]
+        items = self.items(self.train_split)
+        return items if self.files is None else subset.listed(items, Path(self.files), self.root)
 
-    def read_image(self, path: Path) -> NDArray[np.uint8]:
-        """Return an image uint8 (H, W, 3) RGB at the data's size; `path` may be relative to the data's root."""
-        return transforms.resize_image(transforms.read_image(self.find(path)), self.size, self.resampling)
+    def drawn(self, count: int, found: str) -> NDArray[np.int64]:
+        """Return which `limit` of `count` images are learnt from, drawn by the seed; all of them without a limit.
 
-    def read_labels(self, path: Path) -> NDArray[np.uint8]:
-        """Return class ids of `table` uint8 (H, W) at the data's size; `path` may be relative to the data's root."""
-        path = self.find(path)
-        return self.label_ids(transforms.resize_mask(transforms.read_mask(path), self.size), path)
+        Raises:
+            InputError: there are not so many; `found` says what there is.
+        """
+        if self.limit is not None and self.limit > count:
+            raise InputError(f"data.limit is {self.limit}, but {found}. Set it to {count} or less.")
+        return subset.drawn(count, self.limit or count, self.seed)
 
-    def find(self, path: Path) -> Path:
+    def read_image(self, place: Path | Source) -> NDArray[np.uint8]:
+        """Return an image uint8 (H, W, 3) RGB at the data's size; a path may be relative to the data's root."""
+        image = transforms.read_image(self.find(place), upright=self.upright)
+        return transforms.resize_image(image, self.size, self.resampling)
+
+    def read_labels(self, place: Path | Source) -> NDArray[np.uint8]:
+        """Return class ids of `table` uint8 (H, W) at the data's size; a path may be relative to the data's root."""
+        place = self.find(place)
+        return self.label_ids(transforms.resize_mask(self.read_ids(place), self.size), place)
+
+    def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids (H, W) of a label file as they stand in it."""
+        return transforms.read_mask(place)
+
+    def find(self, place: Path | Source) -> Path | Source:
         """Return a path as it stands where it exists, else under the data's root."""
-        return path if path.is_absolute() or path.exists() else self.root / path
+        if isinstance(place, Source) or place.is_absolute() or place.exists():
+            return place
+        return self.root / place
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the trainer behind when a worker that is not forked gets a copy."""

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.base import Item, SegmentationData, Split
+from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.sources import Item, Source, check_labelled
 from uap.errors import InputError
 from uap.labels import CAMVID, IGNORE
 
@@ -28,23 +29,19 @@ class CamVid(SegmentationData):
         """Describe the data; `settings` are those of `SegmentationData`."""
         super().__init__(root, size, **settings)
 
-    def items(self, split: Split) -> list[Item]:
+    def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the images of a split, by name."""
         images = sorted((self.root / split).glob("*.png"))
         if not images:
             raise InputError(f"No images in {self.root / split}. Set --data.root to CamVid's folder. {TREE}")
         folder = self.root / f"{split}annot"
-        labelled = folder.is_dir()
-        missing = [image.name for image in images if labelled and not (folder / image.name).exists()]
-        if missing:
-            raise InputError(
-                f"{len(missing)} of {len(images)} images in {self.root / split} have no labels in {folder}, "
-                f"{missing[0]} first. Extract the data set again, or remove {folder} to go without labels. {TREE}"
-            )
-        return [Item(i.stem, i, folder / i.name if labelled else None) for i in images]
+        if not folder.is_dir():
+            return [Item(image.stem, image, None) for image in images]
+        labels = {path.name: path for path in folder.glob("*.png")}
+        return check_labelled([Item(i.stem, i, labels.get(i.name)) for i in images], folder, TREE)
 
-    def label_ids(self, ids: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids with void ignored."""
         if ids.max(initial=0) > VOID:
-            raise InputError(f"{path} holds the id {ids.max()}, expected 0 to {VOID}. Is it CamVid with 11 classes?")
+            raise InputError(f"{place} holds the id {ids.max()}, expected 0 to {VOID}. Is it CamVid with 11 classes?")
         return np.where(ids == VOID, np.uint8(IGNORE), ids)

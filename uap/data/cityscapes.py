@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al., CVPR 2016), the extracted tree."""
+"""Cityscapes (Cordts et al., CVPR 2016), as the extracted tree or as the zip files that it comes in."""
 
 from pathlib import Path
 from typing import Any
@@ -6,55 +6,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.base import Item, SegmentationData, Split
+from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.sources import Item, Source, ZipMember, check_labelled, members
 from uap.errors import InputError
 from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE
 
 IMAGE, LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
-TREE = f"""Expected:
-  ROOT/leftImg8bit/{{train,val,test}}/CITY/*{IMAGE}     (leftImg8bit_trainvaltest.zip)
-  ROOT/gtFine/{{train,val,test}}/CITY/*{LABELS}         (gtFine_trainvaltest.zip; an attack does without)"""
+TREE = f"""Expected, each as a folder or as the official zip file:
+  ROOT/leftImg8bit/{{train,val,test}}/CITY/*{IMAGE}    or ROOT/leftImg8bit_trainvaltest.zip
+  ROOT/leftImg8bit/train_extra/CITY/*{IMAGE}         or ROOT/leftImg8bit_trainextra.zip  (to learn from train_extra)
+  ROOT/gtFine/{{train,val,test}}/CITY/*{LABELS}     or ROOT/gtFine_trainvaltest.zip     (an attack does without)"""
 
 
 class Cityscapes(SegmentationData):
-    """Street scenes of 50 cities with 19 classes, 2048 x 1024; labels optional."""
+    """Street scenes of 50 cities with 19 classes, 2048 x 1024; labels optional.
+
+    Read from the extracted tree or straight from the zip files; a folder is read where there are both. The split
+    `train_extra` has 19,998 more training images, without fine labels.
+    """
 
     table = CITYSCAPES
+    train_splits: tuple[TrainSplit, ...] = ("train", "train_extra")
 
     def __init__(self, root: str = "data/cityscapes", size: tuple[int, int] = (512, 1024), **settings: Any) -> None:
         """Describe the data; `settings` are those of `SegmentationData`."""
         super().__init__(root, size, **settings)
 
-    def items(self, split: Split) -> list[Item]:
+    def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the images of a split, by city and name."""
-        images = sorted((self.root / "leftImg8bit" / split).glob(f"*/*{IMAGE}"))
+        where, images = self._files("leftImg8bit", split, IMAGE)
         if not images:
-            raise InputError(
-                f"No images in {self.root / 'leftImg8bit' / split}. Set --data.root to the extracted Cityscapes. {TREE}"
-            )
-        folder = self.root / "gtFine" / split
-        if not folder.is_dir():
-            return [Item(i.name.removesuffix(IMAGE), i, None) for i in images]
-        items = [
-            Item(name, i, folder / i.parent.name / (name + LABELS))
-            for i in images
-            for name in [i.name.removesuffix(IMAGE)]
-        ]
-        missing = [item.name for item in items if item.labels and not item.labels.exists()]
-        if missing:
-            raise InputError(
-                f"{len(missing)} of {len(items)} images of the split {split} have no labels in {folder}, {missing[0]} "
-                f"first. Extract gtFine_trainvaltest.zip again, or remove {folder} to go without labels. {TREE}"
-            )
-        return items
+            raise InputError(f"No images in {where}. Set --data.root to Cityscapes' folder. {TREE}")
+        where, labels = self._files("gtFine", split, LABELS)
+        items = [Item(name.split("/")[1], images[name], labels.get(name)) for name in sorted(images)]
+        return check_labelled(items, where, TREE) if labels or where.is_dir() else items
 
-    def label_ids(self, ids: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    def find(self, place: Path | Source) -> Path | Source:
+        """Return a path as it stands where it exists, else under the data's root, else in one of its zip files."""
+        found = super().find(place)
+        if isinstance(place, Path) and isinstance(found, Path) and not found.exists():
+            for archive in sorted(self.root.glob("*_train*.zip")):
+                if place.as_posix() in members(archive):
+                    return ZipMember(archive, place.as_posix())
+        return found
+
+    def _files(self, kind: str, split: str, ending: str) -> tuple[Path, dict[str, Path | Source]]:
+        """Return where the files of a split are, and each by CITY/NAME without the ending."""
+        folder = self.root / kind / split
+        archive = self.root / f"{kind}_{'trainextra' if split == 'train_extra' else 'trainvaltest'}.zip"
+        if folder.is_dir() or not archive.exists():
+            paths = folder.glob(f"*/*{ending}")
+            return folder, {f"{p.parent.name}/{p.name.removesuffix(ending)}": p for p in paths}
+        top = f"{kind}/{split}/"
+        names = [m for m in members(archive) if m.startswith(top) and m.endswith(ending) and m.count("/") == 3]
+        return archive, {m.removeprefix(top).removesuffix(ending): ZipMember(archive, m) for m in names}
+
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
         """Return train ids for the label ids of `*_labelIds.png`."""
         wrong = ids[(ids > max(CITYSCAPES_LABEL_IDS)) & (ids != IGNORE)]
         if wrong.size:
             raise InputError(
-                f"{path} holds the id {wrong[0]}, expected Cityscapes' label ids 0 to {max(CITYSCAPES_LABEL_IDS)}, or "
+                f"{place} holds the id {wrong[0]}, expected Cityscapes' label ids 0 to {max(CITYSCAPES_LABEL_IDS)}, or "
                 "255. Are these labels of another data set?"
             )
         train_ids = np.full(256, IGNORE, np.uint8)

@@ -14,11 +14,13 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from uap import paths
+from uap.data import subset
 from uap.data.base import Batch, Role, SegmentationData, SegmentationDataset
+from uap.data.sources import stamp
 from uap.errors import InputError
+from uap.progress import progress
 from uap.targets import Mask, Target
 from uap.victims import FrozenVictim
 
@@ -35,33 +37,56 @@ def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target,
     """
 
     def read(path: Path, is_image: bool) -> Mask:
-        if is_image:
-            image = torch.from_numpy(data.read_image(path).transpose(2, 0, 1).copy())
-            return cast(Mask, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
-        return data.table.translation(victim.table)[data.read_labels(path)]
+        place = data.find(path)
+        if isinstance(place, Path) and not place.exists():
+            example = subset.path_below(data.datasets["scored"].items[0], data.root)
+            raise InputError(
+                f"{place} does not exist, which the static target is made from. Set --model.target.image to a picture, "
+                f"such as {example} of these data."
+            )
+        if not is_image:
+            return data.table.translation(victim.table)[data.read_labels(place)]
+        image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
+        return cast(Mask, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
 
+    _say_unmapped(data, victim)
     target.prepare(victim.table, read)
+    hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
     for role, dataset in data.datasets.items():
+        if role == "train" and hidden:
+            dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
         path = clean_predictions(dataset, victim, trainer)
         usable = target.usable(np.load(path, mmap_mode="r"))
-        _check_usable(usable, role, target, victim)
+        if not usable.any():
+            raise InputError(
+                f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there "
+                "is nothing to hide. Choose another class, other images, or check the network's preprocessing."
+            )
         rows = np.arange(len(dataset))
         if role == "train":
-            rows = rows[usable]
+            rows = _learnable(usable, data, hidden)
             dataset.items = [dataset.items[row] for row in rows]
         dataset.prepare = PreparedTargets(path, rows, target)
 
 
-def _check_usable(usable: NDArray[np.bool_], role: Role, target: Target, victim: FrozenVictim) -> None:
-    if not usable.any():
-        hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
-        raise InputError(
-            f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there is "
-            "nothing to hide. Choose another class, other images, or check the network's preprocessing."
-        )
-    if role == "train" and not usable.all():
+def _learnable(usable: NDArray[np.bool_], data: SegmentationData, hidden: str) -> NDArray[np.int64]:
+    rows = np.flatnonzero(usable)
+    rows = rows[data.drawn(len(rows), f"the network predicts {hidden} on {len(rows)} of {len(usable)} training images")]
+    if not usable.all():
         rank_zero_info(
-            f"Learning from {usable.sum()} of {len(usable)} images; the others have nothing to hide or nothing else."
+            f"Learning from {len(rows)} of {len(usable)} images; {usable.sum()} have something to hide and something "
+            "else."
+        )
+    return rows
+
+
+def _say_unmapped(data: SegmentationData, victim: FrozenVictim) -> None:
+    labels, network = data.table.unmapped(victim.table)
+    labelled = any(item.labels is not None for dataset in data.datasets.values() for item in dataset.items)
+    if labelled and (labels or network):
+        rank_zero_info(
+            f"Classes that only one side has are left out of the IoU: {', '.join(labels) or 'none'} of the labels, "
+            f"{', '.join(network) or 'none'} of the network."
         )
 
 
@@ -89,7 +114,7 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
     """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set.
 
     They are computed by one process of a node and kept under a key of everything that they depend on: victim, size,
-    resampling, and each file's path, length and time of change.
+    resampling, and each image's stamp.
     """
     path = paths.cache_folder() / "predictions" / f"{_key(dataset, victim)}.npy"
     error = ""
@@ -107,11 +132,11 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
 
 def _key(dataset: SegmentationDataset, victim: FrozenVictim) -> str:
     try:
-        stats = [(str(item.image.absolute()), item.image.stat()) for item in dataset.items]
+        files = [stamp(item.image) for item in dataset.items]
     except OSError as error:
         raise InputError(f"{error.filename} does not exist ({error.strerror}). Extract the data set again.") from error
-    files = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    settings = [victim.fingerprint(), dataset.data.size, dataset.data.resampling, files]
+    data = dataset.data
+    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, files]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
 
 
@@ -127,7 +152,7 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
         path.parent.mkdir(parents=True, exist_ok=True)
         predictions = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(dataset), *data.size))
         done = 0
-        for batch in tqdm(loader, "Predicting clean images", unit="batch", leave=False, disable=None):
+        for batch in progress(loader, "Predicting clean images", "batch"):
             predicted = victim.predict(batch["image"].to(victim.mean.device))
             predictions[done : done + len(predicted)] = predicted.cpu().numpy()
             done += len(predicted)

@@ -10,13 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from uap import scenes
-from uap.data.base import Item, Split
+from uap.data.base import Split, TrainSplit
 from uap.data.cityscapes import IMAGE, LABELS, Cityscapes
+from uap.data.sources import Item
 from uap.errors import InputError
 from uap.labels import CITYSCAPES_LABEL_IDS
+from uap.progress import progress
 
 DRAWN_SIZE = (256, 512)
 """Height and width that scenes are drawn at; `size` resizes them like any other image."""
@@ -29,6 +30,8 @@ MANIFEST = "streetscenes.json"
 
 class StreetScenes(Cityscapes):
     """Drawn street scenes with 13 of Cityscapes' classes, 512 x 256, as many as are asked for."""
+
+    train_splits: tuple[TrainSplit, ...] = ("train",)
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class StreetScenes(Cityscapes):
         self.scored_scenes = scored_scenes
         self.scene_seed = scene_seed
 
-    def count(self, split: Split) -> int:
+    def count(self, split: Split | TrainSplit) -> int:
         """Return the number of scenes of a split."""
         return self.scenes if split == "train" else self.scored_scenes
 
@@ -76,9 +79,9 @@ class StreetScenes(Cityscapes):
             if missing:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and OpenCV let go of the interpreter's lock
                     drawn = pool.map(partial(self._draw, split), missing)
-                    list(tqdm(drawn, f"Drawing {split} scenes", len(missing), unit="scene", leave=False, disable=None))
+                    list(progress(drawn, f"Drawing {split} scenes", "scene", len(missing)))
 
-    def items(self, split: Split) -> list[Item]:
+    def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the first `count` scenes of a split."""
         return super().items(split)[: self.count(split)]
 

@@ -10,51 +10,61 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
+from uap.data.sources import Source
 from uap.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
 """How images are resized: `pil` averages over dropped pixels (PIL's BILINEAR), `opencv` does not (INTER_LINEAR)."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(place: Path | Source, *, upright: bool = False) -> NDArray[np.uint8]:
     """Read a picture as RGB, uint8 (H, W, 3), 0 to 255.
+
+    Args:
+        place: where it is.
+        upright: turn it as its EXIF data say, as viewers show it; else the pixels stay as they are stored.
 
     Raises:
         InputError: the file is missing, truncated, no picture, or has more than 8 bits per channel.
     """
-    picture = _open(path)
+    return np.asarray(open_image(place, upright=upright).convert("RGB"))
+
+
+def open_image(place: Path | Source, *, upright: bool = False) -> Image.Image:
+    """Return a picture of 8 bits per channel, with its EXIF data; arguments and errors are those of `read_image`."""
+    picture = _open(place)
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has mode {picture.mode}, expected 8 bits per channel. Convert it first.")
-    return np.asarray(picture.convert("RGB"))
+        raise InputError(f"{place} has mode {picture.mode}, expected 8 bits per channel. Convert it first.")
+    return ImageOps.exif_transpose(picture) if upright else picture
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_mask(place: Path | Source) -> NDArray[np.uint8]:
     """Read a one-channel PNG of ids, uint8 (H, W).
 
     Raises:
         InputError: the file is missing, truncated, or not an 8-bit PNG of one channel.
     """
-    picture = _open(path)
+    picture = _open(place)
     if picture.mode not in ("L", "P"):
         raise InputError(
-            f"{path} has mode {picture.mode}, expected an 8-bit PNG of one channel that holds a class id per pixel. "
+            f"{place} has mode {picture.mode}, expected an 8-bit PNG of one channel that holds a class id per pixel. "
             "Colour-coded labels must be converted to ids first."
         )
     return np.asarray(picture)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(place: Path | Source) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        with place.open() if isinstance(place, Source) else Image.open(place) as picture:
             picture.load()
-            return picture.copy()
+            return picture
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist. Check the path, or extract the data set again.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{place} does not exist. Check the path, or extract the data set again.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{path} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it "
+            f"{place} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it "
             "again."
         ) from error
 

@@ -1,0 +1,42 @@
+"""Every configuration of a data set goes with any experiment."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from uap import data, fit
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+EXPERIMENTS = ("streetscenes_static.yaml", "cityscapes_dynamic.yaml", "camvid_static.yaml")
+
+
+def combined(experiment: str, name: str, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, object]:
+    files = [f"--config={CONFIGS / experiment}", f"--config={CONFIGS / 'data' / name}"]
+    with pytest.raises(SystemExit) as ended:
+        fit.main([*files, *options, "--print_config"])
+    assert ended.value.code == 0
+    settings: dict[str, object] = yaml.safe_load(capsys.readouterr().out)
+    return settings
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CONFIGS / "data").glob("*.yaml")))
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_data_set_goes_with_any_experiment(name: str, experiment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = combined(experiment, name, capsys)
+    own = yaml.safe_load((CONFIGS / "data" / name).read_text())["data"]
+    assert found["data"]["class_path"] == own["class_path"]  # type: ignore[index]
+    assert own["init_args"].items() <= found["data"]["init_args"].items()  # type: ignore[index]
+    target = yaml.safe_load((CONFIGS / experiment).read_text())["model"]["target"]
+    assert target["init_args"].items() <= found["model"]["target"]["init_args"].items()  # type: ignore[index]
+
+
+def test_every_data_set_has_a_configuration() -> None:
+    named = {yaml.safe_load(path.read_text())["data"]["class_path"] for path in (CONFIGS / "data").glob("*.yaml")}
+    assert named == {f"uap.data.{name}" for name in data.__all__ if name != "SegmentationData"}
+
+
+def test_settings_of_the_new_data_sets_reach_them(capsys: pytest.CaptureFixture[str]) -> None:
+    found = combined("camvid_static.yaml", "voc.yaml", capsys, "--data.sbd=SBD", "--data.train_split=trainval")
+    arguments = found["data"]["init_args"]  # type: ignore[index]
+    assert (arguments["sbd"], arguments["train_split"]) == ("SBD", "trainval")

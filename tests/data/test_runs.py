@@ -1,0 +1,61 @@
+"""Whole runs on what is no tree of files: zip files, one's own images, a video."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.data.test_video import draw
+from tests.data.zips import make_zips
+from tests.helpers import attack_args, make_cityscapes, save, scene
+from uap import fit
+
+
+def run(root: Path, out: Path, data: str, **changes: Any) -> dict[str, Any]:
+    settings = {"data": f"uap.data.{data}", "data.size": [24, 32], "data.batch_size": 2, **changes}
+    fit.main(attack_args(root, out, **settings))
+    figures: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return figures
+
+
+def scored(out: Path) -> list[str]:
+    with (out / "per_image.csv").open() as file:
+        return [row["image"] for row in csv.DictReader(file)]
+
+
+def test_a_run_on_zip_files_is_that_on_the_extracted_tree(tmp_path: Path) -> None:
+    settings = {
+        "model.target.image": "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png",
+        "model.victim.classes": ["road", "sidewalk"],
+        "data.num_workers": 1,
+    }
+    zips = run(make_zips(tmp_path / "zips"), tmp_path / "out", "Cityscapes", **settings)
+    extracted = run(make_cityscapes(tmp_path / "tree"), tmp_path / "again", "Cityscapes", **settings)
+    assert zips["val/miou_clean"] == 1
+    for figure in ("train/success_rate", "val/success_rate", "val/miou_adversarial"):
+        assert zips[figure] == extracted[figure]
+
+
+def test_a_run_on_one_s_own_images_hides_a_class_and_has_no_iou(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(10):
+        save(tmp_path / "own" / ("", "more")[i % 2] / f"{i}.png", scene(rng, (30 + i, 50 - i))[0])
+    target = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+    figures = run(tmp_path / "own", tmp_path / "out", "ImageFolder", **target, **{"data.limit": 5})
+    assert figures["images"] == {"train": 5, "scored": 2}
+    assert figures["val/hidden"] > 0
+    assert not [name for name in figures if "miou" in name]
+    names = scored(tmp_path / "out")
+    assert len(names) == 2
+    assert (tmp_path / "out" / "pictures" / f"{names[0]}.png").exists()
+
+
+def test_a_run_on_a_video_turns_its_last_frames_into_one_of_its_own(tmp_path: Path) -> None:
+    video = draw(tmp_path / "drive.mp4", frames=20, size=(48, 64))
+    changes = {"model.target.image": "drive_000010", "data.every": 2, "data.num_workers": 1}
+    figures = run(video, tmp_path / "out", "VideoFrames", **changes)
+    assert figures["images"] == {"train": 8, "scored": 2}
+    assert scored(tmp_path / "out") == ["drive_000016", "drive_000018"]
+    assert figures["val/success_rate"] > 0.5

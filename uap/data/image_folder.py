@@ -1,0 +1,122 @@
+"""A folder of one's own images, without labels."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.sources import Item, Source
+from uap.errors import InputError
+from uap.labels import UNLABELLED
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class ImageFolder(SegmentationData):
+    """Images of any sizes in a folder and the folders in it; the network's own table names the classes.
+
+    With folders `train`, `val` or `test` in the root, these are the splits. Else a share of the images, drawn by the
+    seed, is scored (as `val` and as `test`), and the others are learnt from: so the figures are of images that the
+    perturbation has not seen. With a share of 0 all images are learnt from and scored.
+
+    Every image is turned upright by its EXIF data and resized to `size`, whatever its proportions.
+    """
+
+    table = UNLABELLED
+    upright = True
+    kind = "images"
+    endings: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+    def __init__(
+        self,
+        root: str = "data/images",
+        size: tuple[int, int] = (256, 512),
+        scored_share: float = 0.2,
+        **settings: Any,
+    ) -> None:
+        """Describe the images.
+
+        Args:
+            root: their folder.
+            size: height and width that images are resized to.
+            scored_share: of the images, where the root has no folders `train`, `val` or `test`.
+            settings: those of `SegmentationData`.
+
+        Raises:
+            InputError: a share that is not from 0 to below 1, or what `SegmentationData` refuses.
+        """
+        super().__init__(root, size, **settings)
+        if not 0 <= scored_share < 1:
+            raise InputError(f"data.scored_share is {scored_share}, expected 0 or more, and less than 1.")
+        self.scored_share = scored_share
+
+    def items(self, split: Split | TrainSplit) -> list[Item]:
+        """Return the images of a split, by name."""
+        folder = self.folder(split)
+        items = self.read_items(folder)
+        if not items:
+            raise InputError(f"No {self.kind} in {folder}. {self._tree()}")
+        if folder != self.root or self.scored_share == 0:
+            return items
+        scored = self.is_scored(items)
+        if scored.all() or not scored.any():
+            raise InputError(
+                f"{folder} gives {len(items)} images, too few to score some and learn from others. Add images, or set "
+                "--data.scored_share 0 to do both with all."
+            )
+        return [item for item, held in zip(items, scored, strict=True) if held != (split == "train")]
+
+    def folder(self, split: Split | TrainSplit) -> Path:
+        """Return the folder of a split: the root, unless it has folders for splits."""
+        return self.root / split if any((self.root / name).is_dir() for name in SPLITS) else self.root
+
+    def find_files(self, folder: Path) -> list[Path]:
+        """Return the files in a folder and the folders in it that end in `endings`, sorted; hidden ones are left out.
+
+        Raises:
+            InputError: the folder is a file.
+        """
+        if folder.is_file():
+            raise InputError(f"{folder} is a file, expected a folder. {self._tree()}")
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in self.endings)
+        return [path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
+
+    def read_items(self, folder: Path) -> list[Item]:
+        """Return what is in a folder, in a fixed order."""
+        paths = self.find_files(folder)
+        return [Item(name, path, None) for name, path in zip(names_of(paths, folder), paths, strict=True)]
+
+    def is_scored(self, items: list[Item]) -> NDArray[np.bool_]:
+        """Return (N,), True for the images that are scored when there are no folders for splits."""
+        scored = np.zeros(len(items), np.bool_)
+        count = max(1, round(self.scored_share * len(items)))
+        scored[np.random.default_rng(self.seed).permutation(len(items))[:count]] = True
+        return scored
+
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NoReturn:
+        """Refuse labels.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{place} cannot be read as labels: {type(self).__name__} has no classes. Set model.target.image to a "
+            "picture, and the target is what the network sees in it."
+        )
+
+    def _tree(self) -> str:
+        return (
+            f"Set --data.root. Expected, at any depth:\n  ROOT/*{{{','.join(self.endings)}}}\n"
+            "or, to choose what is scored:\n  ROOT/train/...     ROOT/val/...     ROOT/test/..."
+        )
+
+
+def names_of(paths: list[Path], folder: Path) -> list[str]:
+    """Return a name for each file below a folder, fit for a file's name; files that differ in their ending keep it."""
+    parts = [path.relative_to(folder).parts for path in paths]
+    stems = ["_".join((*p[:-1], path.stem)) for p, path in zip(parts, paths, strict=True)]
+    counts = Counter(stems)
+    return ["_".join(p) if counts[stem] > 1 else stem for p, stem in zip(parts, stems, strict=True)]

@@ -1,0 +1,63 @@
+"""Which of the images are learnt from: a number drawn by the seed, or those that a file lists."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uap.data.sources import Item, ZipMember
+from uap.errors import InputError
+
+
+def drawn(count: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Return `limit` of the numbers below `count`, drawn by the seed and sorted."""
+    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+
+
+def path_below(item: Item, root: Path) -> str:
+    """Return the path of an item's image below `root` or in a zip file there; a frame of a video has its name alone."""
+    place = item.image
+    if isinstance(place, Path):
+        return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+    return place.member if isinstance(place, ZipMember) else item.name
+
+
+def listed(items: list[Item], path: Path, root: Path) -> list[Item]:
+    """Return the items that a text file lists, one to a line, in the order of the items.
+
+    A line is an item's name, the name of its image file, or the path of that file below `root` or in a zip file there.
+
+    Raises:
+        InputError: the file cannot be read or is empty, or a line names no image, or more than one.
+    """
+    wanted = _lines(path)
+    rows: dict[str, set[int]] = {}
+    for row, item in enumerate(items):
+        for name in (item.name, item.image.name, path_below(item, root)):
+            rows.setdefault(name, set()).add(row)
+    unknown = [name for name in wanted if name not in rows]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of the {len(wanted)} names in {path} are none of the {len(items)} training images in "
+            f"{root}, {', '.join(unknown[:3])} first. Expected names such as {items[0].name}."
+        )
+    several = [name for name in wanted if len(rows[name]) > 1]
+    if several:
+        raise InputError(
+            f"{several[0]} in {path} is the name of {len(rows[several[0]])} images. Give their paths below {root}."
+        )
+    chosen = set().union(*(rows[name] for name in wanted))
+    return [items[row] for row in sorted(chosen)]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"data.files {path} cannot be read ({error}). Give a text file of one name per line."
+        ) from error
+    wanted = [line for line in lines if line]
+    if not wanted:
+        raise InputError(f"data.files {path} is empty, expected the name of a training image on each line.")
+    return wanted

@@ -1,0 +1,105 @@
+"""Pascal VOC 2012 (Everingham et al., IJCV 2015), with the labels of SBD (Hariharan et al., ICCV 2011) if wished."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.sources import Item, Source, check_labelled
+from uap.errors import InputError
+from uap.labels import IGNORE, VOC
+
+TREE = """Expected:
+  ROOT/JPEGImages/*.jpg
+  ROOT/SegmentationClass/*.png                             (palette PNGs; an attack does without)
+  ROOT/ImageSets/Segmentation/{train,val,trainval}.txt     (1,464, 1,449 and 2,913 names)"""
+
+SBD_TREE = """Expected:
+  SBD/img/*.jpg     SBD/cls/*.mat     SBD/train.txt     SBD/val.txt     (benchmark_RELEASE/dataset)"""
+
+
+class PascalVOC(SegmentationData):
+    """Photographs of 20 kinds of objects before a background, of many sizes; labels optional.
+
+    Every image is resized to `size`, whatever its proportions.
+    """
+
+    table = VOC
+    train_splits: tuple[TrainSplit, ...] = ("train", "trainval")
+
+    def __init__(
+        self,
+        root: str = "data/VOCdevkit/VOC2012",
+        size: tuple[int, int] = (384, 512),
+        sbd: str | None = None,
+        **settings: Any,
+    ) -> None:
+        """Describe the data.
+
+        Args:
+            root: the folder of the year, which holds `JPEGImages`.
+            size: height and width that images and labels are resized to.
+            sbd: the folder of SBD, to learn from its images too, without those that VOC validates on: 10,582 in all.
+            settings: those of `SegmentationData`.
+
+        Raises:
+            InputError: what `SegmentationData` refuses.
+        """
+        super().__init__(root, size, **settings)
+        self.sbd = Path(sbd) if sbd is not None else None
+
+    def items(self, split: Split | TrainSplit) -> list[Item]:
+        """Return the images of a split in the order of its list, then those of SBD."""
+        names = _names(self.root / "ImageSets" / "Segmentation" / f"{split}.txt", "root", TREE)
+        items = self._items(names, self.root / "JPEGImages", self.root / "SegmentationClass", ".png", TREE)
+        if self.sbd is None or split not in ("train", "trainval"):
+            return items
+        ours = {*names, *_names(self.root / "ImageSets" / "Segmentation" / "val.txt", "root", TREE)}
+        lists = [_names(self.sbd / name, "sbd", SBD_TREE) for name in ("train.txt", "val.txt")]
+        added = sorted({name for names in lists for name in names} - ours)
+        return items + self._items(added, self.sbd / "img", self.sbd / "cls", ".mat", SBD_TREE)
+
+    def _items(self, names: list[str], images: Path, labels: Path, ending: str, tree: str) -> list[Item]:
+        missing = [name for name in names if not (images / f"{name}.jpg").exists()]
+        if missing:
+            raise InputError(f"{len(missing)} of {len(names)} images are not in {images}, {missing[0]} first. {tree}")
+        items = []
+        for name in names:
+            path = labels / (name + ending)
+            items.append(Item(name, images / f"{name}.jpg", path if path.exists() else None))
+        return check_labelled(items, labels, tree) if labels.is_dir() else items
+
+    def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids (H, W) of a PNG of VOC or of a `.mat` file of SBD."""
+        if not isinstance(place, Path) or place.suffix != ".mat":
+            return super().read_ids(place)
+        try:
+            ids: NDArray[np.uint8] = loadmat(place)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
+        except Exception as error:  # SciPy lets out whatever a damaged file leads to
+            raise InputError(
+                f"{place} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again."
+            ) from error
+        return ids
+
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids as they are: VOC's are those of its table, 255 is the border of objects."""
+        wrong = ids[(ids >= len(VOC)) & (ids != IGNORE)]
+        if wrong.size:
+            raise InputError(
+                f"{place} holds the id {wrong[0]}, expected 0 to {len(VOC) - 1}, or 255. Are these the palette PNGs of "
+                "SegmentationClass?"
+            )
+        return ids
+
+
+def _names(path: Path, setting: str, tree: str) -> list[str]:
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"No list of images {path} ({error}). Set --data.{setting} to its folder. {tree}") from error
+    if not names:
+        raise InputError(f"{path} lists no image. {tree}")
+    return names
