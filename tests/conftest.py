@@ -18,7 +18,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["uap"])  # LightningCLI warns of arguments beside those of a test
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    for name in ("UAP_RUN_FOLDER", "LOCAL_RANK"):
+    for name in ("UAP_RUN_FOLDER", "UAP_QUIET", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -36,6 +36,28 @@ def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixt
         assert found["class_path"] == value["class_path"] if key == "network" else found == value
 
 
+def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    network = {"class_path": "uap.victims.CGNet", "init_args": {"classes": 11}}
+    victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": network, "classes": "camvid"}}
+    Path("other.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
+    Path("more.yaml").write_text("model: {victim: {init_args: {weights: cgnet.pth}}, epsilon: 4}")
+    files = [CONFIGS / "camvid_static.yaml", "other.yaml", "more.yaml"]
+    printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))["model"]
+    found = printed["victim"]["init_args"]
+    assert found["network"]["class_path"] == "uap.victims.CGNet"
+    assert (found["channel_order"], found["mean"], found["size_multiple"]) == ("rgb", [0, 0, 0], 1)  # not the ESPNet's
+    assert found["weights"] == "cgnet.pth"  # a file that names no class only changes values
+    assert printed["target"]["init_args"]["image"] == "train/0016E5_00390.png"
+    assert printed["epsilon"] == 4
+
+
+def test_a_configuration_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fit.main(["--config", "none.yaml"])
+    assert ended.value.code == 2
+    assert "none.yaml" in capsys.readouterr().err
+
+
 def test_the_paper_s_optimiser_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     files = [CONFIGS / "camvid_static.yaml", CONFIGS / "full_batch.yaml"]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))

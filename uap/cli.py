@@ -12,16 +12,19 @@ import torch
 import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.callbacks.metrics_file import MetricsFile
+from uap.callbacks.progress import progress_callbacks
 from uap.checkpoints import check_readable
+from uap.config_files import Parser
 from uap.data import SegmentationData
-from uap.errors import InputError
+from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
+from uap.progress import be_quiet, drop_chatter
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -57,21 +60,13 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write it, on rank 0 only."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        for passing in ("ckpt_path", "perturbation", "config"):
+        for passing in ("ckpt_path", "perturbation", "config", "quiet"):
             config.pop(passing, None)
         config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
         (Path(trainer.default_root_dir) / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
-
-
-class ProgressBar(TQDMProgressBar):
-    """Lightning's bar without the run's id."""
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return what stands behind the bar."""
-        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class RunCLI(LightningCLI):
@@ -120,6 +115,7 @@ class RunCLI(LightningCLI):
             save_config_kwargs={"overwrite": True, "save_to_log_dir": False},
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
+            parser_class=Parser,
             parser_kwargs={"prog": program, "default_config_files": [] if named else [str(default_config)]},
             subclass_mode_data=True,
             load_from_checkpoint_support=False,
@@ -131,19 +127,19 @@ class RunCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the door's own arguments."""
         self.add_arguments(parser)
+        parser.add_argument("--quiet", action="store_true", help="Print no progress, only results and what is wrong.")
 
     def instantiate_classes(self) -> None:
         """Build everything; an input error comes out of jsonargparse's own as it was raised."""
         try:
             super().instantiate_classes()
         except ValueError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, InputError):
-                cause = cause.__cause__ or cause.__context__
-            raise (cause or error) from None
+            raise (input_error_in(error) or error) from None
 
     def before_instantiate_classes(self) -> None:
         """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
+        if self.config.quiet:
+            be_quiet()
         self.resumed = self.config.get("ckpt_path")
         if self.resumed:
             check_readable(Path(self.resumed), self.learnt)
@@ -158,10 +154,11 @@ class RunCLI(LightningCLI):
         given = {type(callback): callback for callback in _as_list(self.config_init.trainer.callbacks)}
         own = list(self.own_callbacks)
         if self.config_init.trainer.enable_progress_bar is not False:
-            own.insert(0, ProgressBar())  # it ends before the table is printed
+            own = [*progress_callbacks(), *own]  # a bar ends before the table is printed
         callbacks = [given.pop(type(callback), callback) for callback in own] + list(given.values())
         settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
         settings |= {"callbacks": callbacks + checkpointing(self.folder, self.monitor), "logger": self._loggers()}
+        settings["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)
         try:
             return super().instantiate_trainer(**settings)
         except ValueError as error:
@@ -244,6 +241,7 @@ def checkpointing(folder: Path, monitor: str) -> list[Callback]:
 def door(main: Callable[[], object]) -> None:
     """Run a door: bad input becomes a sentence and exit code 2."""
     keep_freed_memory()
+    drop_chatter()
     torch.set_float32_matmul_precision("high")
     # Lightning's use of torch's tree utilities; it says nothing to a user.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")

@@ -2,10 +2,21 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from uap.errors import InputError
+
+_scalar = np.float64(0).__reduce__()[0]
+NUMPY_NUMBER: list[Any] = [
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    type(np.dtype(np.float64)),
+]
+"""What NumPy's float is made of in a pickle: many publish it beside the weights, as the score that they reached."""
 
 
 def safe_load(path: Path) -> object:
@@ -17,7 +28,8 @@ def safe_load(path: Path) -> object:
     if not path.is_file():
         raise InputError(f"There is no file {path}. Check the path.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(NUMPY_NUMBER):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} is damaged or asks to run code when it is loaded, and was not loaded. Download or save it again, "
