@@ -1,18 +1,24 @@
 """`python -m uap.train_victim` end to end, on drawn scenes."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import torch
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from tests.helpers import make_camvid
-from uap import train_victim
+from tests.helpers import attack_args, make_camvid
+from uap import fit, train_victim
 from uap.data import StreetScenes
 from uap.errors import InputError
-from uap.training import VictimTraining
+from uap.training import VictimTraining, class_weights
 from uap.victims import ESPNet, FrozenVictim
 
 
@@ -48,6 +54,91 @@ def test_training_leaves_weights_that_a_victim_loads_and_a_card(tmp_path: Path) 
     cli.model.eval()
     assert torch.allclose(victim(image.float()), cli.model(image), atol=1e-4)
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").exists()
+    written = yaml.safe_load((tmp_path / "out" / "victim.yaml").read_text())["model"]["victim"]["init_args"]
+    assert written["network"] == {"class_path": "uap.victims.ESPNet", "init_args": ANY}
+    assert written["classes"] == "cityscapes"
+    assert Path(written["weights"]) == tmp_path / "out" / "victim.safetensors"
+
+
+class TwoHeads(nn.Module):
+    """Rough, as published: a tuple of outputs at half the size, and only even sizes; one output more than classes."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(3, outputs, 2, stride=2)
+        self.auxiliary = nn.Conv2d(3, outputs, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.shape[-1] % 2:
+            raise ValueError("odd")
+        return self.score(x), self.auxiliary(x)
+
+
+def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
+    """Arguments that train a rough network on a few images of 24 x 32."""
+    settings = {
+        "data": "uap.data.CamVid",
+        "data.root": make_camvid(tmp_path / "camvid"),
+        "data.size": [24, 31],
+        "data.num_workers": 0,
+        "model.network": "tests.test_train_victim.TwoHeads",
+        "model.network.outputs": 12,
+        "model.size_multiple": 2,
+        "model.crop": [16, 16],
+        "model.learning_rate": 0.05,
+        "trainer.max_epochs": 6,
+        "trainer.logger": "false",
+        "trainer.enable_progress_bar": "false",
+        "trainer.default_root_dir": tmp_path / "out",
+        **changes,
+    }
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def test_a_rough_network_is_trained_and_then_attacked(tmp_path: Path) -> None:
+    train_victim.main(small_camvid(tmp_path, **{"model.class_weights": "none", "trainer.precision": "bf16-mixed"}))
+    card = json.loads((tmp_path / "out" / "victim.json").read_text())
+    assert set(card["val/iou"]) == {"sky", "building"}
+    assert card["val/miou"] > 0.8
+
+    attack = attack_args(tmp_path / "camvid", tmp_path / "attack", **{"data.size": [24, 31]})
+    fit.main([*attack[:1], f"--config={tmp_path / 'out' / 'victim.yaml'}", *attack[1:]])
+    metrics = json.loads((tmp_path / "attack" / "metrics.json").read_text())
+    assert metrics["val/miou_clean"] == pytest.approx(card["val/miou"], abs=0.02)
+
+
+def test_the_weights_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:
+    changes = {"trainer.callbacks": "tests.test_train_victim.WorseAfterTwo", "trainer.max_epochs": 4}
+    train_victim.main(small_camvid(tmp_path, **changes))
+    assert json.loads((tmp_path / "out" / "victim.json").read_text())["epochs"] <= 2
+    assert (load_file(tmp_path / "out" / "victim.safetensors")["score.weight"] != 0).any()
+
+
+class WorseAfterTwo(Callback):
+    """Destroys the network before every validation after the second."""
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch >= 2:
+            for parameter in pl_module.parameters():
+                nn.init.zeros_(parameter)
+
+
+def test_training_can_stop_early(tmp_path: Path) -> None:
+    changes = {
+        "trainer.callbacks": "EarlyStopping",
+        "trainer.callbacks.monitor": "val/miou",
+        "trainer.callbacks.mode": "max",
+        "trainer.callbacks.patience": 1,
+        "model.learning_rate": 1e-12,
+        "trainer.max_epochs": 9,
+    }
+    cli = train_victim.main(small_camvid(tmp_path, **changes))
+    assert cli.trainer.current_epoch == 2
+
+
+def test_class_weights_by_hand() -> None:
+    weights = class_weights(torch.tensor([900, 100, 0]))
+    assert weights.tolist() == pytest.approx([1 / math.log(2.0), 1 / math.log(1.2), 1 / math.log(1.1)])
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -74,6 +165,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"model.network.classes": 7}, r"gives \(1, 7, 16, 32\) .* Set model.network's number of classes"),
+        ({"model.class_weights": [1, 2]}, "model.class_weights are 2 numbers, expected 19, one for each of road, "),
         ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
         ({"data": "uap.data.CamVid", "data.root": "camvid"}, "No training image has a labelled pixel"),
     ],

@@ -1,6 +1,6 @@
 """Training a victim on labelled scenes: the recipe of the networks that ship in `checkpoints/`."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,10 @@ from uap.data.transforms import Augmentation
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 from uap.metrics import ClassIoU
+from uap.victims.outputs import padded_logits
+
+CARD = "card"
+"""The key under which a checkpoint keeps what the network's card will state of it."""
 
 
 class VictimTraining(LightningModule):
@@ -26,23 +30,34 @@ class VictimTraining(LightningModule):
         network: nn.Module,
         mean: tuple[float, float, float] = (128.0, 128.0, 128.0),
         std: tuple[float, float, float] = (64.0, 64.0, 64.0),
+        size_multiple: int = 1,
         crop: tuple[int, int] = (192, 384),
+        zoom: tuple[float, float] = (0.9, 1.25),
+        class_weights: Literal["log", "none"] | list[float] = "log",
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-4,
     ) -> None:
         """Describe the training.
 
         Args:
-            network: normalised images `(N, 3, H, W)` to logits of that size, one channel per class of the data.
+            network: normalised images `(N, 3, H, W)` to logits, one channel per class of the data or more; of several
+                outputs the first is trained.
             mean: in grey levels.
             std: in grey levels.
+            size_multiple: the network takes heights and widths that are multiples of it.
             crop: height and width of the augmented training crops.
+            zoom: smallest and largest factor by which images are enlarged before they are cropped.
+            class_weights: weights of the classes in the loss: `log` for 1 / ln(1.1 + share of the class), `none`, or
+                one number per class.
             learning_rate: at the start; it falls to 0 by a power of 0.9.
             weight_decay: of AdamW.
         """
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
+        self.size_multiple = size_multiple
+        self.augmentation = Augmentation(crop, zoom)
         self.crop = crop
+        self.weighting = class_weights
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -66,12 +81,13 @@ class VictimTraining(LightningModule):
         for item in data.datasets["train"].items[:200]:
             if item.labels is not None:
                 pixels += torch.bincount(torch.from_numpy(data.read_labels(item.labels)).flatten(), minlength=256)
-        self._check(pixels)
-        self.class_weights = class_weights(pixels[: len(self.table)])
-        data.datasets["train"].augment = Augmentation(self.crop)
+        outputs = self._outputs(pixels)
+        self.class_weights = torch.ones(outputs)  # outputs beyond the table are never a label
+        self.class_weights[: len(self.table)] = self._weights(pixels[: len(self.table)])
+        data.datasets["train"].augment = self.augmentation
 
     @torch.no_grad()
-    def _check(self, pixels: Tensor) -> None:
+    def _outputs(self, pixels: Tensor) -> int:
         if pixels[: len(self.table)].sum() == 0:
             raise InputError(
                 "No training image has a labelled pixel. A network learns from labels: add them to the data."
@@ -79,17 +95,27 @@ class VictimTraining(LightningModule):
         self.network.eval()  # BatchNorm does not learn from grey
         shape = self(torch.full((1, 3, *self.crop), 128, dtype=torch.uint8)).shape
         self.network.train()
-        if shape != (1, len(self.table), *self.crop):
+        if len(shape) != 4 or shape[1] < len(self.table):
             raise InputError(
-                f"The network gives {tuple(shape)} for one image of {self.crop}, expected (1, {len(self.table)}, "
-                f"{self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes."
+                f"The network gives {tuple(shape)} for one image of {self.crop}, expected (1, {len(self.table)} or "
+                f"more, {self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes."
             )
+        return int(shape[1])
+
+    def _weights(self, pixels: Tensor) -> Tensor:
+        if self.weighting == "log":
+            return class_weights(pixels)
+        weights = torch.ones(len(pixels)) if self.weighting == "none" else torch.tensor(self.weighting)
+        if weights.shape != pixels.shape:
+            raise InputError(
+                f"model.class_weights are {len(weights)} numbers, expected {len(pixels)}, one for each of "
+                f"{', '.join(self.table.names)}."
+            )
+        return weights
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return logits `(N, C, H, W)` for images `(N, 3, H, W)`, uint8 grey levels."""
-        x = (image.float() - self.mean) / self.std
-        logits: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
-        return logits
+        """Return logits `(N, C, H, W)` float32 for images `(N, 3, H, W)`, uint8 grey levels."""
+        return padded_logits(self.network, (image.float() - self.mean) / self.std, self.size_multiple).float()
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the weighted cross entropy of a batch."""
@@ -101,11 +127,13 @@ class VictimTraining(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Count a batch."""
-        self.iou.update(self(batch["image"]).argmax(1), batch["labels"])
+        self.iou.update(self(batch["image"])[:, : len(self.table)].argmax(1), batch["labels"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean IoU over the classes that the validation labels have."""
-        self.log("val/miou", self.iou.compute().nanmean(), prog_bar=True)
+        """Log the IoU of each class that the validation labels have, and their mean."""
+        iou = self.iou.compute()
+        self.log_dict({f"iou/{name}": v for name, v in zip(self.table.names, iou, strict=True) if not v.isnan()})
+        self.log("val/miou", iou.nanmean(), prog_bar=True)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting anew; the counts of the last validation stay readable until then."""
@@ -118,11 +146,16 @@ class VictimTraining(LightningModule):
         schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, power=0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep with the weights what was measured of them."""
+        checkpoint[CARD] = self.card()
+
     def card(self) -> dict[str, Any]:
-        """Return the IoU by class of the last validation, as the network's card states it."""
+        """Return the epochs so far and the IoU by class of the last validation, as the network's card states them."""
         iou = self.iou.compute()
         present = {name: round(v, 4) for name, v in zip(self.table.names, iou.tolist(), strict=True) if v == v}
-        return {"val/miou": round(float(iou.nanmean()), 4), "val/iou": present}
+        epochs = self.trainer.current_epoch + 1
+        return {"epochs": epochs, "val/miou": round(float(iou.nanmean()), 4), "val/iou": present}
 
 
 def class_weights(pixels: Tensor) -> Tensor:

@@ -4,32 +4,41 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 
 from uap.data import StreetScenes
 from uap.data.base import data_of
+from uap.labels import TABLES
+from uap.safe_load import safe_load
 from uap.scenes import VERSION
-from uap.training import VictimTraining
+from uap.training import CARD, VictimTraining
 
 
 class VictimCard(Callback):
-    """Writes `victim.safetensors` and `victim.json`: network, data, seeds, command, IoU by class."""
+    """Writes what a trained network is attacked with, and its card.
+
+    `victim.safetensors`, the weights of the best validation; `victim.yaml`, the configuration of the victim, for
+    `python -m uap.fit --config`; and `victim.json`: network, data, seeds, command, IoU by class.
+    """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self.start = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write both; the weights are those after the last epoch."""
+        """Write all three."""
         if not trainer.is_global_zero:
             return
         training, data = cast(VictimTraining, pl_module), data_of(trainer)
         folder = Path(trainer.default_root_dir)
-        weights = {name: value.contiguous().cpu() for name, value in training.network.state_dict().items()}
-        save_file(weights, folder / "victim.safetensors")
+        best = cast(dict[str, Any], safe_load(folder / "checkpoints" / "best.ckpt"))
+        prefix = "network."
+        state = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
+        save_file({name: value.contiguous() for name, value in state.items()}, folder / "victim.safetensors")
         card = {
             "network": type(training.network).__name__,
             "parameters": sum(p.numel() for p in training.network.parameters()),
@@ -40,15 +49,34 @@ class VictimCard(Callback):
                 "images": {role: len(dataset) for role, dataset in data.datasets.items()},
                 **({"scene_seed": data.scene_seed, "version": VERSION} if isinstance(data, StreetScenes) else {}),
             },
+            "size_multiple": training.size_multiple,
             "mean": training.mean.flatten().tolist(),
             "std": training.std.flatten().tolist(),
-            "epochs": trainer.current_epoch,
             "command": " ".join(["python -m uap.train_victim", *sys.argv[1:]]),
             "hours": round((time.monotonic() - self.start) / 3600, 2),
-            **training.card(),
+            **best[CARD],
         }
         (folder / "victim.json").write_text(json.dumps(card, indent=2) + "\n")
+        (folder / "victim.yaml").write_text(yaml.safe_dump(_victim(training, folder), sort_keys=False))
         print(
-            f"\nmean IoU {card['val/miou']}\nweights   {folder / 'victim.safetensors'}\n"
-            f"card      {folder / 'victim.json'}"
+            f"\n{_table(card['val/iou'])}\nmean IoU {100 * card['val/miou']:.1f} %, best of {trainer.current_epoch} "
+            f"epochs\n\nweights   {folder / 'victim.safetensors'}\ncard      {folder / 'victim.json'}\n"
+            f"attack    python -m uap.fit --config EXPERIMENT.yaml --config {folder / 'victim.yaml'}"
         )
+
+
+def _victim(training: VictimTraining, folder: Path) -> dict[str, Any]:
+    named = [name for name, table in TABLES.items() if table == training.table]
+    settings = {
+        "network": yaml.safe_load((folder / "config.yaml").read_text())["model"]["network"],
+        "weights": str((folder / "victim.safetensors").absolute()),
+        "classes": named[0] if named else list(training.table.names),
+        "mean": training.mean.flatten().tolist(),
+        "std": training.std.flatten().tolist(),
+        "size_multiple": training.size_multiple,
+    }
+    return {"model": {"victim": {"class_path": "uap.victims.FrozenVictim", "init_args": settings}}}
+
+
+def _table(iou: dict[str, float]) -> str:
+    return "\n".join(f"{name:<18}{100 * value:>6.1f} %" for name, value in iou.items())
