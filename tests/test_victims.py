@@ -1,0 +1,116 @@
+"""`python -m uap.victims`: the list, and what one network sees."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.helpers import make_camvid, save
+from uap.errors import InputError
+from uap.labels import CAMVID
+from uap.victims import FrozenVictim
+from uap.victims.__main__ import doubts, main
+from uap.victims.building import build_victim, find_victim, shipped_victims
+
+BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
+
+
+def test_the_list_names_every_network_adapter_and_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    printed = capsys.readouterr().out
+    for name in ("ESPNet", "CGNet", "FCN8s", "FastSCNN", "FrozenVictim", "espnet_streetscenes", "fcn8s_streetscenes"):
+        assert f"  {name} " in printed
+    assert "  ESPNet                  ESPNet, a small segmentation network (Mehta et al., ECCV 2018).\n" in printed
+
+
+@pytest.mark.parametrize("path", shipped_victims(), ids=lambda path: path.stem)
+def test_every_shipped_configuration_says_what_it_is(path: Path) -> None:
+    assert path.read_text().startswith("# ")
+
+
+def test_a_prediction_is_shown_with_its_shares_and_its_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    arguments = ["--image", root / "val" / "frame_000.png", "--labels", root / "valannot" / "frame_000.png"]
+    main([str(BRIGHTNESS), *map(str, arguments), "--labels_of", "camvid", "--out", "seen/picture.png"])
+    printed = capsys.readouterr().out
+    share = np.asarray(Image.open(root / "valannot" / "frame_000.png")).mean()
+    assert f"sky                 {100 * (1 - share):>6.1f} %\nbuilding            {100 * share:>6.1f} %\n" in printed
+    assert "mean confidence 1.00\nmean IoU 1.00\n" in printed
+    assert "warning" not in printed
+    with Image.open("seen/picture.png") as picture:
+        assert picture.size[0] > 500
+
+
+def test_a_network_that_guesses_and_is_wrong_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    config = yaml.safe_load(BRIGHTNESS.read_text())
+    config["model"]["victim"]["init_args"] |= {"std": [1e6, 1e6, 1e6], "mean": [-1.28e8, -1.28e8, -1.28e8]}
+    Path("flat.yaml").write_text(yaml.safe_dump({"model": {"victim": config["model"]["victim"]}}))
+    arguments = ["--image", root / "val" / "frame_000.png", "--labels", root / "trainannot" / "frame_001.png"]
+    main(["flat.yaml", *map(str, arguments), "--labels_of", "camvid"])
+    assert "warning: The mean confidence is 0.50, near the 0.50 of a network that guesses." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("confidence", "outputs", "miou", "count"),
+    [
+        (0.9, 19, 0.7, 0),
+        (0.9, 19, None, 0),
+        (0.14, 19, None, 1),
+        (0.16, 19, None, 0),
+        (0.9, 19, 0.19, 1),
+        (0.5, 2, 0.1, 2),
+    ],
+)
+def test_doubts_by_hand(confidence: float, outputs: int, miou: float | None, count: int) -> None:
+    assert len(doubts(confidence, outputs, miou)) == count
+
+
+def test_a_picture_can_be_resized_and_weights_exchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "grey.png", np.full((20, 30, 3), 90, np.uint8))
+    with pytest.raises(InputError, match=r"There is no file none.pth"):
+        main([str(BRIGHTNESS), "--image", "grey.png", "--weights", "none.pth"])
+    main([str(BRIGHTNESS), "--image", "grey.png", "--size", "10", "12"])
+    assert "sky                  100.0 %" in capsys.readouterr().out
+
+
+def test_the_shipped_networks_are_found_by_name_and_see_the_drawn_classes() -> None:
+    victim = build_victim(find_victim("espnet_streetscenes"))
+    assert isinstance(victim, FrozenVictim)
+    assert "person" in victim.table.names
+    assert find_victim(str(find_victim("espnet_streetscenes"))) == find_victim("espnet_streetscenes")
+
+
+def test_a_whole_experiment_is_a_victim_too() -> None:
+    assert build_victim(BRIGHTNESS).table.names == CAMVID.names[:2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1", r"bad.yaml describes no victim \('model'\). Expected model: victim: with class_path"),
+        ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml describes no victim"),
+        (
+            "model: {victim: {class_path: uap.victims.FrozenVictim, init_args: {nets: 3}}}",
+            "bad.yaml describes no victim",
+        ),
+        ("model: [", "bad.yaml describes no victim"),
+    ],
+)
+def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> None:
+    Path("bad.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        build_victim(find_victim("bad.yaml"))
+
+
+def test_what_is_missing_is_a_sentence() -> None:
+    with pytest.raises(
+        InputError, match=r"There is no victim nothing: no such file, and the shipped ones are .*espnet_"
+    ):
+        main(["nothing", "--image", "x.png"])
+    with pytest.raises(InputError, match="Give both, the name of a victim and --image, or neither"):
+        main(["espnet_camvid"])
+    with pytest.raises(InputError, match=r"x\.png does not exist"):
+        main([str(BRIGHTNESS), "--image", "x.png"])

@@ -1,0 +1,227 @@
+"""python -m uap.apply: write the adversarial images, or the adversarial video, that a perturbation makes."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from uap.cli import door
+from uap.data import ImageFolder, VideoFrames
+from uap.data.transforms import open_image, resize_image
+from uap.data.video import read_frames, video_facts
+from uap.data.video_file import VideoFile
+from uap.errors import InputError
+from uap.perturbation import Perturbation, load_perturbation
+from uap.progress import progress
+from uap.victims import FrozenVictim
+from uap.victims.building import build_victim, find_victim
+
+Fit = Literal["refuse", "tile", "crop"]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An image and its adversarial image, uint8 (H, W, 3) RGB; with a victim, both predictions painted.
+
+    `changed` is the share of the pixels, 0 to 1, whose class the victim changed.
+    """
+
+    image: Picture
+    adversarial: Picture
+    predictions: tuple[Picture, Picture] | None = None
+    changed: float = 0.0
+
+    def panel(self) -> Picture:
+        """Return clean and adversarial side by side, the predictions below."""
+        rows = [(self.image, self.adversarial), *([self.predictions] if self.predictions else [])]
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def check_fit(perturbation: Perturbation, learnt: str, size: tuple[int, int], fit: Fit) -> None:
+    """Check that a perturbation may be put on an image.
+
+    Args:
+        perturbation: with its proto-tile.
+        learnt: the size of the images that it was learnt on, as its file states it; the tile's where it does not.
+        size: height and width of the image.
+        fit: `tile` repeats it over any image, `crop` cuts it to smaller ones, `refuse` asks for the size as learnt.
+            A periodic perturbation fits any image.
+
+    Raises:
+        InputError: it does not fit in that way.
+    """
+    tile = (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
+    is_periodic = learnt != str(list(tile))
+    if is_periodic or tile == size or fit == "tile":
+        return
+    if fit == "refuse":
+        raise InputError(
+            f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it was learnt "
+            f"without a period. Give --size {tile[0]} {tile[1]} to resize images to it, or --fit tile or crop."
+        )
+    if size[0] > tile[0] or size[1] > tile[1]:
+        raise InputError(
+            f"The image has {size[0]} x {size[1]} pixels, more than the {tile[0]} x {tile[1]} of the perturbation, "
+            "which can be cropped to smaller images alone. Give --fit tile, or --size to resize the images."
+        )
+
+
+class Applier:
+    """Puts a perturbation on images and, with a victim, predicts both."""
+
+    def __init__(self, file: Path, fit: Fit, size: tuple[int, int] | None, victim: FrozenVictim | None) -> None:
+        """Read the perturbation; images are resized to `size` (height, width) first, if it is given."""
+        self.perturbation, metadata = load_perturbation(file)
+        self.learnt = metadata.get("size", str(list(self.perturbation.proto.shape[-2:])))
+        self.fit: Fit = fit
+        self.size = size
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.perturbation.to(self.device)
+        self.victim = victim.to(self.device) if victim else None
+        self.checked: set[tuple[int, int]] = set()
+
+    def __call__(self, pixels: Picture) -> Applied:
+        """Return the adversarial image of an image uint8 (H, W, 3) RGB."""
+        pixels = resize_image(pixels, self.size, "pil") if self.size else pixels
+        size = (pixels.shape[0], pixels.shape[1])
+        if size not in self.checked:
+            check_fit(self.perturbation, self.learnt, size, self.fit)
+            if self.victim:
+                self.victim.check(size)
+            self.checked.add(size)
+        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(self.device)
+        adversarial = self.perturbation.eight_bit(image)
+        shown = adversarial[0].permute(1, 2, 0).cpu().numpy()
+        if self.victim is None:
+            return Applied(pixels, shown)
+        before, after = (self.victim.predict(x)[0].cpu().numpy() for x in (image, adversarial))
+        painted = (self.victim.table.paint(before), self.victim.table.paint(after))
+        return Applied(pixels, shown, painted, float((before != after).mean()))
+
+
+def find_inputs(places: list[Path]) -> list[tuple[Path, Path]]:
+    """Return the images and videos among files and in folders: each path, and its name below the folder that was given.
+
+    Raises:
+        InputError: something is not there, of no known kind, or there is nothing at all.
+    """
+    endings, found = ImageFolder.endings + VideoFrames.endings, []
+    for place in places:
+        if not place.exists():
+            raise InputError(f"There is no {place}. Give images, videos, or folders of them.")
+        if place.is_file() and place.suffix.lower() not in endings:
+            raise InputError(f"{place} is neither an image nor a video: known are {', '.join(endings)}. Convert it.")
+        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        base = place.parent if place.is_file() else place
+        found += [(path, path.relative_to(base)) for path in files if path.suffix.lower() in endings]
+    if not found:
+        raise InputError(f"No images or videos in {', '.join(map(str, places))}: known are {', '.join(endings)}.")
+    return found
+
+
+def written_names(names: list[Path]) -> list[Path]:
+    """Return the names without their endings; files that differ in nothing else keep them."""
+    bare = [name.with_suffix("") for name in names]
+    return [name if bare.count(short) > 1 else short for name, short in zip(names, bare, strict=True)]
+
+
+def check_originals(originals: set[Path], stems: list[Path]) -> None:
+    """Check that no original would be written over.
+
+    Raises:
+        InputError: one would.
+    """
+    for stem in stems:
+        for ending in (".png", ".mkv"):
+            if stem.with_name(stem.name + ending).resolve() in originals:
+                raise InputError(f"{stem}{ending} is an original and would be written over. Set another --out.")
+
+
+def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
+    """Write STEM.png and, with a victim, both predictions beside it; return the share of pixels whose class changed."""
+    picture = open_image(path, upright=True)
+    applied = applier(np.asarray(picture.convert("RGB")))
+    _save(applied.adversarial, stem, ".png", picture)
+    for pixels, ending in zip(applied.predictions or (), ("_prediction_clean.png", "_prediction.png"), strict=False):
+        _save(pixels, stem, ending)
+    return applied.changed
+
+
+def _save(pixels: Picture, stem: Path, ending: str, original: Image.Image | None = None) -> None:
+    """Write a PNG, with the EXIF data and the colour profile of the original."""
+    kept: dict[str, Any] = {}
+    if original:
+        kept = {"exif": original.getexif(), "icc_profile": original.info.get("icc_profile")}
+    Image.fromarray(pixels).save(stem.with_name(stem.name + ending), **kept)
+
+
+def apply_to_video(applier: Applier, path: Path, stem: Path) -> float:
+    """Write STEM.mkv, the adversarial video without loss, and STEM_side_by_side.mp4; return the mean share changed."""
+    facts, changed = video_facts(path), []
+    with (
+        VideoFile(stem.with_name(stem.name + ".mkv"), facts.frames_per_second, lossless=True) as adversarial,
+        VideoFile(stem.with_name(stem.name + "_side_by_side.mp4"), facts.frames_per_second) as panel,
+    ):
+        frames = progress(read_frames(path), path.name, "frame", max(facts.frames, 0))
+        for _, frame in frames:
+            applied = applier(frame)
+            adversarial.write(applied.adversarial)
+            panel.write(applied.panel())
+            changed.append(applied.changed)
+    return float(np.mean(changed))
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m uap.apply",
+        description="Write adversarial images: 8-bit PNGs with the names and EXIF data of the originals. Of a video: "
+        "the adversarial video without loss (FFV1), and one that shows clean and adversarial side by side.",
+    )
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGES_OR_VIDEO", help="files or folders")
+    parser.add_argument("--perturbation", type=Path, required=True, help="perturbation.safetensors of a run")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    parser.add_argument("--victim", help="a configuration of configs/victim/, or any YAML file with model.victim, such "
+                        "as a run's config.yaml: its predictions are written beside the images")  # fmt: skip
+    parser.add_argument("--weights", help="a weight file in the place of the victim's own")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="resize images to it first")
+    parser.add_argument(
+        "--fit", choices=("refuse", "tile", "crop"), default="refuse",
+        help="what to do with an image of another size than the perturbation's, where that has no period "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    return parser.parse_args(args)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Write everything and say where it lies."""
+    given = parse(args)
+    victim = build_victim(find_victim(given.victim), given.weights) if given.victim else None
+    applier = Applier(given.perturbation, given.fit, tuple(given.size) if given.size else None, victim)
+    inputs = find_inputs(given.inputs)
+    stems = [given.out / name for name in written_names([name for _, name in inputs])]
+    check_originals({path.resolve() for path, _ in inputs}, stems)
+    changed = []
+    bar = progress(inputs, "Applying", "file")
+    for (path, _), stem in zip(bar, stems, strict=True):
+        write = apply_to_video if path.suffix.lower() in VideoFrames.endings else apply_to_image
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            changed.append(write(applier, path, stem))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except OSError as error:
+            raise InputError(f"{stem} cannot be written ({error}). Set another --out.") from error
+    print(f"{len(inputs)} {'file' if len(inputs) == 1 else 'files'} read, results in {given.out}")
+    if victim:
+        print(f"the network changed its class on {100 * float(np.mean(changed)):.1f} % of the pixels")
+
+
+if __name__ == "__main__":
+    door(main)

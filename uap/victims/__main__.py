@@ -1,0 +1,155 @@
+"""python -m uap.victims: what can be attacked, and whether a network was wired rightly."""
+
+import argparse
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from uap import victims
+from uap.callbacks.figures import panels
+from uap.cli import door
+from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
+from uap.data.transforms import read_image, resize_image
+from uap.errors import InputError
+from uap.metrics import ClassIoU
+from uap.victims import FrozenVictim
+from uap.victims.building import build_victim, find_victim, shipped_victims
+
+DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
+    "bdd100k": BDD100K,
+    "camvid": CamVid,
+    "cityscapes": Cityscapes,
+    "voc": PascalVOC,
+}
+"""The data sets whose label files can be read alone."""
+
+NEAR_CHANCE = 0.1
+"""A prediction is a guess where its confidence is no further than this from 1 / classes on the way to 1."""
+
+LOW_IOU = 0.2
+"""Below it a network has been wired wrongly rather than trained badly."""
+
+
+def listing() -> str:
+    """Return what there is: networks, adapters and configurations, with the first sentence of each."""
+    classes = [getattr(victims, name) for name in victims.__all__]
+    groups = {
+        "Networks (class_path: uap.victims.NAME, inside FrozenVictim)": [
+            (kind.__name__, inspect.getmodule(kind).__doc__) for kind in classes if not issubclass(kind, FrozenVictim)
+        ],
+        "Adapters (class_path: uap.victims.NAME, as model.victim)": [
+            (kind.__name__, kind.__doc__) for kind in classes if issubclass(kind, FrozenVictim)
+        ],
+        "Configurations (python -m uap.victims NAME --image FILE; or behind an experiment: uap.fit --config)": [
+            (path.stem, " ".join(_comment(path))) for path in shipped_victims()
+        ],
+    }
+    lines = []
+    for title, entries in groups.items():
+        lines += [title, *(f"  {name:<24}{_first_sentence(text or '')}" for name, text in sorted(entries)), ""]
+    return "\n".join([*lines, "The arguments of one: python -m uap.fit --model.victim.help uap.victims.FrozenVictim"])
+
+
+def _comment(path: Path) -> list[str]:
+    return [line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#")]
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).split(". ")[0].removesuffix(".") + "."
+
+
+@torch.no_grad()
+def predict(victim: FrozenVictim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Return the prediction (H, W) on an image (H, W, 3) and the mean probability of the predicted class."""
+    image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].float()
+    logits = victim(image)
+    return logits[0].argmax(0).to(torch.uint8).numpy(), float(logits.softmax(1).amax(1).mean())
+
+
+def read_labels(path: Path, labels_of: str, size: tuple[int, int], victim: FrozenVictim) -> NDArray[np.uint8]:
+    """Return the labels (H, W) of a file of the data set `labels_of` in the victim's classes."""
+    data = DATA[labels_of](".", size)
+    return data.table.translation(victim.table)[data.read_labels(path)]
+
+
+def doubts(confidence: float, outputs: int, miou: float | None) -> list[str]:
+    """Return warnings of a network that was wired wrongly.
+
+    Args:
+        confidence: mean probability of the predicted class, 0 to 1.
+        outputs: number of classes.
+        miou: mean IoU with the labels, if there are any.
+    """
+    causes = "Check channel_order, mean and std (in grey levels, 0 to 255), and that the weights were given."
+    found = []
+    if (confidence - 1 / outputs) < NEAR_CHANCE * (1 - 1 / outputs):
+        found.append(
+            f"The mean confidence is {confidence:.2f}, near the {1 / outputs:.2f} of a network that guesses. {causes}"
+        )
+    if miou is not None and miou < LOW_IOU:
+        found.append(
+            f"The mean IoU with the labels is {miou:.2f}, below {LOW_IOU}. {causes} Check the order of victim.classes."
+        )
+    return found
+
+
+def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
+    """Predict an image, write the picture, and say what the network saw."""
+    pixels = read_image(args.image)
+    pixels = resize_image(pixels, tuple(args.size) if args.size else pixels.shape[:2], "pil")
+    size = (pixels.shape[0], pixels.shape[1])
+    victim.check(size)
+    prediction, confidence = predict(victim, pixels)
+    pictures = {f"{args.image.name}, {size[0]} x {size[1]}": pixels, "prediction": victim.table.paint(prediction)}
+    miou = None
+    if args.labels:
+        labels = read_labels(args.labels, args.labels_of, size, victim)
+        iou = ClassIoU(len(victim.table))
+        iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
+        miou = float(iou.compute().nanmean())
+        pictures |= {"labels": victim.table.paint(labels)}
+    seen, counts = np.unique(prediction, return_counts=True)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    panels(pictures, columns=len(pictures), legend=victim.table, classes=seen).savefig(args.out)
+    shares = sorted(zip((counts / prediction.size).tolist(), seen.tolist(), strict=True), reverse=True)
+    lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
+    lines += ["", f"mean confidence {confidence:.2f}", *([f"mean IoU {miou:.2f}"] if miou is not None else [])]
+    lines += [f"picture {args.out}", *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou))]
+    return "\n".join(lines)
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m uap.victims", description="List what can be attacked, or show what one network sees on an image."
+    )
+    parser.add_argument(
+        "name", nargs="?", help="a configuration of configs/victim/, or any YAML file with model.victim"
+    )
+    parser.add_argument("--image", type=Path, help="the picture to predict")
+    parser.add_argument("--weights", help="a weight file in the place of the configuration's")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="resize the picture to it")
+    parser.add_argument("--labels", type=Path, help="its label file, for the IoU")
+    parser.add_argument("--labels_of", choices=DATA, default="cityscapes", help="the data set whose labels these are")
+    parser.add_argument("--out", type=Path, default=Path("prediction.png"), help="the picture to write")
+    given = parser.parse_args(args)
+    if (given.name is None) != (given.image is None):
+        raise InputError("Give both, the name of a victim and --image, or neither for the list of victims.")
+    return given
+
+
+def main(args: list[str] | None = None) -> None:
+    """List the victims, or show what one sees."""
+    given = parse(args)
+    if given.name is None:
+        print(listing())
+    else:
+        print(show(build_victim(find_victim(given.name), given.weights), given))
+
+
+if __name__ == "__main__":
+    door(main)
