@@ -1,0 +1,59 @@
+"""python -m uap.report: one self-contained HTML page on one or several runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from uap.errors import InputError
+from uap.report.page import page
+from uap.report.run import read_runs
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Parse `given`, the command line by default."""
+    parser = argparse.ArgumentParser(
+        prog="python -m uap.report",
+        description="Writes one HTML page on one or several runs: figures, curves, pictures with a slider between "
+        "clean and adversarial, tables by class, object size and image, and the configuration. The page needs no "
+        "network and no other file, so it can be mailed. Parts that a run does not have (it is older, unfinished, or "
+        "an evaluation) are left out.",
+        epilog="example: python -m uap.report runs/* --out comparison.html",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", type=Path, nargs="+", help="folder of python -m uap.fit or uap.evaluate; several compare"
+    )
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page (default: %(default)s)")
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> Path:
+    """Write the page and return where it lies.
+
+    Raises:
+        InputError: a folder is no run, a file of it cannot be read, or the page cannot be written.
+    """
+    settings = arguments(given)
+    out: Path = settings.out
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"The page was to be written to {out}, expected a name that ends in .html. Set another --out.")
+    text = page(read_runs(settings.runs))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"The page {out} cannot be written ({error}). Set another --out.") from error
+    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
+    return out
+
+
+def door() -> None:
+    """Bad input becomes a sentence and exit code 2; `uap.cli.door` would import Lightning, which takes seconds."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    door()

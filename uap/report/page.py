@@ -1,0 +1,86 @@
+"""The page: its parts in order, with style and script inside."""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+from uap import __version__
+from uap.report.curves import curves, distributions
+from uap.report.facts import card
+from uap.report.markup import Markup, tag
+from uap.report.pictures import gallery, legend, perturbations, run_title
+from uap.report.run import Run
+from uap.report.tables import by_class, by_size, comparison, differences, per_image
+
+
+def page(runs: list[Run]) -> str:
+    """Return the whole page."""
+    style, script = _shipped("style.css"), _shipped("script.js")
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{title}: universal perturbation"),
+        tag("style", Markup(style)),
+    )
+    made = f"Made by python -m uap.report (uap {__version__}). Photographs are compressed again for this page."
+    footer, code = tag("footer", made), tag("script", Markup(script))
+    body = tag("body", _header(runs, title), tag("main", *_sections(runs)), footer, code)
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def policy(script: str) -> str:
+    """Return the rules that keep a browser from loading anything, and from running any script but this one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+def _shipped(name: str) -> str:
+    return files("uap.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _header(runs: list[Run], title: str) -> Markup:
+    several = len(runs) > 1
+    cards = [card(run, run_title(run, i) if several else None) for i, run in enumerate(runs)]
+    eyebrow = tag("p", "Universal adversarial perturbation", class_="eyebrow")
+    return tag("header", eyebrow, tag("h1", title), tag("div", *cards, class_="cards"))
+
+
+def _sections(runs: list[Run]) -> list[Markup]:
+    hint = "Drag over a picture, or move the slider with the mouse or the arrow keys."
+    worst = (
+        "The bars count the scored images. The worst tenth of them is that with the lowest rates; its mean is marked."
+    )
+    classes = "A pixel's class is that of the target scene, or of the clean prediction where classes are hidden."
+    sizes = "Connected regions of hidden classes: medium from 32 x 32 pixels on, large from 96 x 96."
+    differ = differences(runs)
+    parts = [
+        _section("Pictures", hint if any(run.examples for run in runs) else None, gallery(runs), legend(runs)),
+        _section("Curves", "Long runs: each point is the mean of neighbouring steps.", curves(runs)),
+        _section("Figures", None, comparison(runs)),
+        _section("Success by image", worst, distributions(runs)),
+        _section("By class", classes, by_class(runs)),
+        _section("By object size", sizes, by_size(runs)),
+        _section("Image by image", "A click on a column's title sorts by it.", per_image(runs)),
+        _section("Perturbation", None, perturbations(runs)),
+        _section(
+            "Configuration", "Settings that differ come first." if differ else None, differ, _configurations(runs)
+        ),
+    ]
+    return [part for part in parts if part is not None]
+
+
+def _section(title: str, note: str | None, *content: Markup | None) -> Markup | None:
+    if all(part is None for part in content):
+        return None
+    return tag("section", tag("h2", title), tag("p", note, class_="note") if note else None, *content)
+
+
+def _configurations(runs: list[Run]) -> Markup | None:
+    texts = {run.name: run.config_text for run in runs if run.config_text}
+    folded = [
+        tag("details", tag("summary", f"config.yaml of {name}"), tag("pre", text)) for name, text in texts.items()
+    ]
+    return tag("div", *folded) if folded else None

@@ -1,0 +1,168 @@
+"""What a run folder says, read into plain values; what a run does not have is empty."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from uap.errors import InputError
+
+Points = list[tuple[float, float]]
+Row = dict[str, Any]
+
+RATES = {"success_rate": "success", "hidden": "hidden", "preserved": "preserved"}
+"""The rates of an attack, 0 to 1, as the files and as the page call them."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        name: the folder's, with as many parents as tell several runs apart.
+        folder: where it lies.
+        figures: metrics.json.
+        config: config.yaml, and as text in `config_text`.
+        curves: (step, value) of each column of metrics.csv.
+        images: the rows of per_image.csv; numbers where they are numbers, None where a cell is empty.
+        legend: the colour (0 to 255) of each class in the pictures.
+        examples: the pictures of each example by name of the example and of the picture.
+    """
+
+    name: str
+    folder: Path
+    figures: dict[str, Any]
+    config: dict[str, Any]
+    config_text: str
+    curves: dict[str, Points]
+    images: list[Row]
+    legend: dict[str, list[int]]
+    examples: dict[str, dict[str, Path]]
+
+    @property
+    def rates(self) -> list[str]:
+        """The rates that the run has: success, or hidden and preserved."""
+        known = {key.split("/")[-1] for key in [*self.figures, *self.curves]}
+        return [rate for rate in RATES if rate in known]
+
+    def part(self, key: str, kind: type) -> Any:
+        """Return a list or dictionary of metrics.json, empty where there is none.
+
+        Raises:
+            InputError: it is something else.
+        """
+        value = self.figures.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise InputError(
+                f"{self.folder / 'metrics.json'} has {key!r} of type {type(value).__name__}, expected "
+                f"{kind.__name__}. Run again what wrote it."
+            )
+        return value or kind()
+
+    def setting(self, path: str) -> Any:
+        """Return a value of the configuration by its dotted name, None where there is none."""
+        value: Any = self.config
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+def read_runs(folders: list[Path]) -> list[Run]:
+    """Read several runs.
+
+    Raises:
+        InputError: a folder is no run, is given twice, or has a file that cannot be read.
+    """
+    return [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+
+
+def _names(folders: list[Path]) -> list[str]:
+    parts = [folder.resolve().parts for folder in folders]
+    twice = next((folder for i, folder in enumerate(folders) if parts[i] in parts[:i]), None)
+    if twice is not None:
+        raise InputError(f"The run {twice} was given twice, expected different folders. Name each run once.")
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read(folder: Path, name: str) -> Run:
+    files = {file: folder / file for file in ("config.yaml", "metrics.json", "metrics.csv", "per_image.csv")}
+    if not any(files[file].is_file() for file in ("config.yaml", "metrics.json", "metrics.csv")):
+        what = "has none of config.yaml, metrics.json and metrics.csv" if folder.is_dir() else "is no folder"
+        raise InputError(f"{folder} {what}, so it is no run. Give the folder of a run of python -m uap.fit.")
+    pictures = folder / "pictures"
+    return Run(
+        name=name,
+        folder=folder,
+        figures=_parsed(files["metrics.json"], json.loads),
+        config=_parsed(files["config.yaml"], yaml.safe_load),
+        config_text=_text(files["config.yaml"]),
+        curves=_curves(_rows(files["metrics.csv"])),
+        images=_rows(files["per_image.csv"]),
+        legend=_parsed(pictures / "legend.json", json.loads),
+        examples=_examples(pictures / "panels"),
+    )
+
+
+def _text(path: Path) -> str:
+    """Return a file's text, empty where there is no file."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Restore it or remove it.") from error
+
+
+def _parsed(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    text = _text(path)
+    try:
+        value = parse(text) if text.strip() else {}
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read ({reason}). Run again what wrote it, or remove it.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds a {type(value).__name__}, expected names with values. Restore it or remove it.")
+    return value
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))
+    except csv.Error as error:
+        raise InputError(f"{path} cannot be read ({error}). Run again what wrote it, or remove it.") from error
+    return [{key: _cell(key, cell) for key, cell in row.items() if key} for row in rows]
+
+
+def _cell(column: str, text: str | None) -> float | str | None:
+    """Return a number where it is one; a run that was killed may have written half a row."""
+    if column == "image":
+        return text  # names can look like numbers: 0016E5_07959
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+def _curves(rows: list[Row]) -> dict[str, Points]:
+    curves: dict[str, Points] = {}
+    for row in rows:
+        step = row.pop("step", None)
+        for name, value in row.items():
+            if isinstance(step, float) and isinstance(value, float) and math.isfinite(value):
+                curves.setdefault(name, []).append((step, value))
+    return curves
+
+
+def _examples(panels: Path) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(panels.rglob("*.png")):
+        found.setdefault(path.parent.relative_to(panels).as_posix(), {})[path.stem] = path
+    return found
