@@ -21,6 +21,8 @@ DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["b
 def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid")
 
+PANELS = ("image", "adversarial_image", "prediction", "adversarial_prediction", "target", "labels")
+
 
 def test_the_run_folder_holds_what_the_readme_says(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -40,7 +42,9 @@ def test_the_run_folder_holds_what_the_readme_says(
         "perturbation.safetensors",
         "pictures/frame_000.png",
         "pictures/frame_000_predictions.png",
+        "pictures/legend.json",
         "pictures/perturbation.png",
+        *(f"pictures/panels/frame_000/{panel}.png" for panel in PANELS),
     }
     table = capsys.readouterr().out
     for words in (

@@ -9,11 +9,15 @@ from torch import Tensor
 from uap.labels import IGNORE
 from uap.metrics import (
     ClassIoU,
+    CountTable,
     PixelRate,
+    class_counts,
     confusion_counts,
+    distribution,
     hidden_counts,
     iou_per_class,
     preserved_counts,
+    size_counts,
     success_counts,
 )
 
@@ -141,3 +145,87 @@ def test_an_empty_batch_and_one_of_ignored_pixels_count_nothing() -> None:
     for labels in (empty, ignored):
         assert not confusion_counts(torch.zeros_like(labels), labels, CLASSES).any()
         assert success_counts(torch.zeros_like(labels), labels).tolist() == [[0, 0]] * len(labels)
+
+
+def test_class_counts_are_hits_and_pixels_of_each_class() -> None:
+    ids = one_image([[0, 0, 2], [2, 2, IGNORE]])
+    hits = torch.tensor([[[True, False, True], [True, False, True]]])
+    assert class_counts(ids, hits, 4).tolist() == [[1, 2], [0, 0], [2, 3], [0, 0]]
+
+
+def test_class_counts_agree_with_numpy() -> None:
+    predicted, labels = random_maps()
+    p, t = predicted.numpy(), labels.numpy()
+    expected = [[int((p[t == c] == c).sum()), int((t == c).sum())] for c in range(CLASSES)]
+    assert class_counts(labels, predicted == labels, CLASSES).tolist() == expected
+
+
+def block(height: int, width: int, size: tuple[int, int] = (120, 130)) -> Tensor:
+    """An image (1, H, W) with one object in a corner."""
+    mask = torch.zeros(1, *size, dtype=torch.bool)
+    mask[0, :height, :width] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "row"), [(31, 33, 0), (32, 32, 1), (95, 97, 1), (96, 96, 2), (1, 1, 0), (120, 130, 2)]
+)
+def test_the_size_of_an_object_is_coco_s(height: int, width: int, row: int) -> None:
+    hidden = block(height, width)
+    predicted = torch.where(hidden, 1, 0).to(torch.uint8)
+    predicted[0, 0, 0] = 7
+    expected = [[0, 0, 0]] * 3
+    expected[row] = [1, height * width, 1]
+    assert size_counts(predicted, hidden, (1,)).tolist() == expected
+
+
+def test_objects_are_components_that_hold_together_at_corners_too() -> None:
+    hidden = torch.zeros(2, 60, 60, dtype=torch.bool)
+    hidden[0, 0:2, 0:2] = hidden[0, 2:4, 2:4] = True  # one object, across a corner
+    hidden[0, 10:50, 10:50] = True  # medium
+    hidden[0, 55, 55:58] = True
+    hidden[1, 5, 5] = True  # another image: an object of its own
+    predicted = torch.full((2, 60, 60), 3, dtype=torch.uint8)
+    predicted[0, 0:2, 0:2] = predicted[0, 10:20, 10:50] = 1  # still hidden classes: not hidden from view
+    predicted[0, 20, 10:50] = 2
+    assert size_counts(predicted, hidden, (1, 2)).tolist() == [[3, 12, 8], [1, 1600, 1160], [0, 0, 0]]
+
+
+def test_sizes_share_out_what_hidden_counts() -> None:
+    predicted, _ = random_maps()
+    hidden = torch.from_numpy(np.random.default_rng(1).random(predicted.shape) < 0.4)
+    hits, pixels = hidden_counts(predicted, hidden, (0, 4)).sum(0).tolist()
+    assert size_counts(predicted, hidden, (0, 4)).sum(0).tolist()[1:] == [pixels, hits]
+
+
+def test_the_worst_decile_is_the_mean_of_a_tenth_of_the_images() -> None:
+    shares = [90, 10, 30, 40, 50, 60, 70, 80, 20, 100, 0, 95, 85, 75, 65, 55, 45, 35, 25, 15]
+    found = distribution(torch.tensor([[share, 100] for share in shares]))
+    assert found["worst_decile"] == 0.05  # of 0 and 10 %
+    assert found["deciles"] == pytest.approx(np.percentile(shares, range(0, 101, 10)) / 100)
+
+
+def test_the_worst_decile_of_a_few_images_is_the_worst_image() -> None:
+    found = distribution(torch.tensor([[1, 2], [0, 0], [3, 4], [0, 0]]))  # without pixels there is no share
+    assert found["worst_decile"] == 0.5
+    assert found["deciles"] == pytest.approx([0.5 + 0.025 * i for i in range(11)])
+
+
+def test_no_image_has_no_distribution() -> None:
+    assert distribution(torch.zeros(0, 2, dtype=torch.int64)) == {}
+    assert distribution(torch.zeros(3, 2, dtype=torch.int64)) == {}
+
+
+def test_a_table_of_counts_is_summed_over_batches_and_ranks() -> None:
+    table = CountTable(2, 3)
+    for factor in (1, 2):
+        table.update(factor * torch.arange(6).view(2, 3))
+    assert table.compute().tolist() == [[0, 3, 6], [9, 12, 15]]
+    table.sync(dist_sync_fn=lambda counts, group: [counts, 10 * counts], distributed_available=lambda: True)
+    assert table.table.tolist() == [[0, 33, 66], [99, 132, 165]]
+
+
+def test_class_iou_knows_how_many_pixels_are_labelled() -> None:
+    metric = ClassIoU(3)
+    metric.update(one_image([[0, 1, 1, 1]]), one_image([[0, 0, 1, IGNORE]]))
+    assert metric.labelled().tolist() == [2, 1, 0]

@@ -1,22 +1,36 @@
-"""The W&B run of a fit, read back from its offline file."""
+"""The W&B runs of a fit and of an evaluation, read back from their offline files; and the sweep."""
 
+import csv
+import itertools
 import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 import wandb
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from wandb.proto import wandb_internal_pb2
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from tests.helpers import attack_args, make_camvid
+from tests.helpers import attack_args, learnt, make_camvid
+from uap import evaluate
+from uap.attack import UniversalAttack
 from uap.callbacks.dashboard import wandb_logger
 from uap.fit import main
+from uap.perturbation import Perturbation, load_perturbation, save_perturbation
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def records(folder: Path) -> list[Any]:
-    """All records of all offline runs of a run folder."""
+    """All records of all offline runs of a run folder; the last ones are written when W&B's process ends."""
+    wandb.finish()
+    wandb.teardown()
     found = []
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
         for data in log_entries(path.read_bytes()):
@@ -43,10 +57,48 @@ def log_entries(content: bytes) -> Iterator[bytes]:
             entry = b""
 
 
-def test_an_offline_run_holds_curves_pictures_artifact_and_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs are written to disk, artifacts below the test's folder."""
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    yield
+    wandb.finish()
+
+
+def history(found: list[Any]) -> dict[str, Any]:
+    """The last value of all that was logged, by key; what pictures and tables are is a dictionary."""
+    logged: dict[str, Any] = {}
+    for record in found:
+        for item in record.history.item:
+            key, *parts = [item.key] if item.key else item.nested_key
+            value = json.loads(item.value_json)
+            logged[key] = {**logged.get(key, {}), parts[0]: value} if parts else value
+    return logged
+
+
+def table(folder: Path, logged: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The rows of a logged table."""
+    path = next(folder.glob(f"wandb/offline-run-*/files/{logged[f'tables/{name}']['path']}"))
+    content = json.loads(path.read_text())
+    return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+
+
+def artifacts(found: list[Any]) -> list[Any]:
+    """The perturbations that were logged."""
+    logged = [r.artifact for r in found if r.WhichOneof("record_type") == "artifact"]
+    logged += [r.request.log_artifact.artifact for r in found if r.WhichOneof("record_type") == "request"]
+    return [artifact for artifact in logged if artifact.type == "perturbation"]
+
+
+def proto(artifact: Any) -> Tensor:
+    """The perturbation in an artifact."""
+    (entry,) = artifact.manifest.contents
+    assert entry.path == "perturbation.safetensors"
+    return load_perturbation(Path(entry.local_path))[0].proto.detach()
+
+
+def test_an_offline_run_holds_curves_pictures_tables_artifact_and_configuration(tmp_path: Path, offline: None) -> None:
     out = tmp_path / "out"
     main(attack_args(make_camvid(tmp_path / "camvid"), out, **{"trainer.logger": "null"}))
     wandb.finish()
@@ -57,26 +109,135 @@ def test_an_offline_run_holds_curves_pictures_artifact_and_configuration(
             "--trainer.max_epochs=3",
         ]
     )
-    wandb.finish()
 
     found = records(out)
-    history: set[str] = set()
-    for record in found:
-        if record.WhichOneof("record_type") == "history":
-            history |= {item.key or item.nested_key[0] for item in record.history.item}
-    assert {"train/loss", "val/success_rate", "val/miou_adversarial", "perturbation"} <= history
-    assert {"examples/clean", "examples/adversarial"} <= history
+    logged = history(found)
+    curves = {"train/loss", "train/success", "val/success_rate", "val/miou_clean", "val/miou_adversarial", "score"}
+    curves |= {f"perturbation/{name}" for name in ("linf", "saturation", "sign_flips")}
+    assert curves | {"perturbation/amplified", "examples/clean", "examples/adversarial"} <= set(logged)
     runs = {record.run.run_id for record in found if record.WhichOneof("record_type") == "run"}
     assert runs == {(out / "wandb_id.txt").read_text().strip()}  # resuming continues the same run
-    artifacts = [r.artifact for r in found if r.WhichOneof("record_type") == "artifact"]
-    artifacts += [r.request.log_artifact.artifact for r in found if r.WhichOneof("record_type") == "request"]
-    perturbations = [artifact for artifact in artifacts if artifact.type == "perturbation"]
-    assert perturbations
-    metadata = json.loads(perturbations[0].metadata)
-    assert metadata["epsilon"] == "60.0"
-    assert "val/success_rate" in metadata
     configs = [record.config for record in found if record.WhichOneof("record_type") == "config"]
     assert any(item.key == "model" for config in configs for item in config.update)
+    ends = {r.metric.name: r.metric.summary for r in found if r.WhichOneof("record_type") == "metric"}
+    assert ends["val/success_rate"].max
+    assert ends["val/miou_adversarial"].min
+
+    for key in ("examples/clean", "examples/adversarial"):
+        assert logged[key]["captions"] == [f"frame_{i:03d}" for i in range(4)]
+        layers = {"prediction", "adversarial_prediction", "target", "labels"}
+        assert [set(masks) for masks in logged[key]["all_masks"]] == [layers] * 4
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert table(out, logged, "by_class") == metrics["by_class"]
+    assert "tables/hidden_by_size" not in logged
+    images = table(out, logged, "per_image")
+    assert [row["image"] for row in images] == [f"frame_{i:03d}" for i in range(4)]
+    worst = metrics["per_image"]["success_rate"]["worst_decile"]
+    assert min(row["success_rate"] for row in images) == worst == logged["val/success_rate_worst_decile"]
+
+    first, last = artifacts(found)[0], artifacts(found)[-1]
+    assert set(first.aliases) == {"latest", "best"}  # its last epoch was its best
+    metadata = json.loads(last.metadata)
+    assert metadata["epsilon"] == 60
+    assert metadata["val/success_rate"] == metrics["val/success_rate"]
+    assert torch.equal(proto(last), learnt(out))
+
+
+class Forget(Callback):
+    """Loses in the second epoch what the first one learnt."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if trainer.current_epoch == 1:
+            cast(UniversalAttack, pl_module).perturbation.proto.data.zero_()
+
+
+def test_where_the_last_epoch_is_not_the_best_the_artifact_has_two_versions(tmp_path: Path, offline: None) -> None:
+    out = tmp_path / "out"
+    changes = {"trainer.logger": "null", "trainer.callbacks+": "tests.test_wandb.Forget", "model.step_size": 60}
+    main(attack_args(make_camvid(tmp_path / "camvid"), out, **changes))
+
+    best, last = artifacts(records(out))
+    assert best.name == last.name
+    assert "best" in best.aliases
+    assert list(last.aliases) == ["latest"]  # which moves from one to the next as they are logged
+    checkpoint = torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)
+    assert torch.equal(proto(best), checkpoint["state_dict"]["perturbation.proto"])
+    assert proto(best).abs().max() > 0
+    assert not proto(last).any()
+    known = json.loads(best.metadata)
+    assert (known["epsilon"], known["epoch"], known["global_step"]) == (60, 0, 3)
+    with (out / "metrics.csv").open() as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file) if row["score"]]
+    assert scores[1] < scores[0] == pytest.approx(known["score"])
+    assert "val/success_rate" not in known  # that is the figure of the last
+
+
+def test_an_evaluation_logs_its_figures_and_tables_and_no_artifact(tmp_path: Path, offline: None) -> None:
+    root, path, out = make_camvid(tmp_path / "camvid"), tmp_path / "p.safetensors", tmp_path / "out"
+    perturbation = Perturbation((1, 1), 52)  # the bright blocks are about 52 above the threshold
+    perturbation.proto.data.fill_(-52)
+    save_perturbation(perturbation, path, {})
+    hide = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+    evaluate.main(attack_args(root, out, perturbation=path, **hide, **{"trainer.logger": "null"}))
+
+    found = records(out)
+    logged, metrics = history(found), json.loads((out / "metrics.json").read_text())
+    for name in ("val/hidden", "val/preserved", "val/miou_adversarial"):
+        assert logged[name] == pytest.approx(metrics[name])
+    sizes = [{"size": size, **counts} for size, counts in metrics["hidden_by_size"].items()]
+    assert table(out, logged, "hidden_by_size") == sizes
+    classes = [{name: row.get(name) for name in ("class", "preserved", "hidden")} for row in metrics["by_class"]]
+    shown = [{name: row[name] for name in ("class", "preserved", "hidden")} for row in table(out, logged, "by_class")]
+    assert shown == classes
+    assert len(table(out, logged, "per_image")) == 4
+    assert {"examples/clean", "examples/adversarial", "perturbation/amplified"} <= set(logged)
+    assert not artifacts(found)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment that the agent of a sweep starts a run in; W&B reads it once in a process."""
+    wandb.teardown()
+    for name, value in {"WANDB_SWEEP_ID": "sweep1", "WANDB_RUN_ID": "chosen1", "WANDB_PROJECT": "swept"}.items():
+        monkeypatch.setenv(name, value)
+    yield
+    wandb.finish()
+    wandb.teardown()
+
+
+def test_a_run_of_a_sweep_is_the_one_that_its_agent_chose(tmp_path: Path, agent: None) -> None:
+    run = wandb_logger(tmp_path, "name", resume=False).experiment
+    assert (run.id, run.sweep_id, run.group, run.project) == ("chosen1", "sweep1", "sweep1", "swept")
+    assert (tmp_path / "wandb_id.txt").read_text() == "chosen1\n"  # resumed without an agent, it is continued
+
+
+def test_a_group_that_is_named_is_that_of_the_run(tmp_path: Path, agent: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RUN_GROUP", "tries")
+    assert wandb_logger(tmp_path, "name", resume=False).experiment.group == "tries"
+
+
+def test_without_a_sweep_there_is_no_group_and_the_project_is_uap(tmp_path: Path) -> None:
+    settings = wandb_logger(tmp_path, "name", resume=False)._wandb_init
+    assert (settings["project"], settings["group"]) == ("uap", None)
+
+
+def test_the_sweep_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(CONFIGS.parent)
+    sweep = yaml.safe_load((CONFIGS / "sweeps" / "epsilon.yaml").read_text())
+    values = {name: parameter["values"] for name, parameter in sweep["parameters"].items()}
+    for point in itertools.product(*values.values()):
+        args = {name: {"value": value} for name, value in zip(values, point, strict=True)}
+        # as `wandb agent` makes a command line of it: wandb/wandb_agent.py, Agent._command_run
+        macros = create_sweep_command_args({"args": args}) | {"env": ["/usr/bin/env"]}
+        command = [
+            word for part in create_sweep_command(list(sweep["command"])) for word in macros.get(part[2:-1], [part])
+        ]
+        assert command[:4] == ["/usr/bin/env", "python", "-m", "uap.fit"]
+        with pytest.raises(SystemExit) as ended:
+            main([*command[4:], "--print_config"])
+        assert ended.value.code == 0
+        printed = yaml.safe_load(capsys.readouterr().out)
+        assert (printed["model"]["epsilon"], printed["data"]["init_args"]["seed"]) == point
 
 
 def test_with_a_login_the_run_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap.attack import UniversalAttack
+from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
@@ -44,7 +45,7 @@ def main(args: ArgsType = None) -> RunCLI:
     """Score a perturbation as configured; on one device, so that no image counts twice."""
     cli = RunCLI(
         UniversalAttack,
-        [SuccessMetrics(), Pictures(), Results()],
+        [SuccessMetrics(), Pictures(), Results(), Dashboard()],
         program="python -m uap.evaluate",
         default_config=DEFAULT_CONFIG,
         monitor="score",

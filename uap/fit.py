@@ -4,6 +4,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap import paths
 from uap.attack import UniversalAttack
+from uap.callbacks.curves import PerturbationCurves
 from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
@@ -28,7 +29,7 @@ def main(args: ArgsType = None) -> RunCLI:
     results = Results()
     cli = RunCLI(
         UniversalAttack,
-        [SuccessMetrics(), Pictures(), results, Dashboard()],
+        [PerturbationCurves(), SuccessMetrics(), Pictures(), results, Dashboard()],
         program="python -m uap.fit",
         default_config=DEFAULT_CONFIG,
         monitor="score",

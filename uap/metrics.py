@@ -3,11 +3,19 @@
 Every rate is a quotient of counts summed over the data set; the counts of each image are kept beside it.
 """
 
+import numpy as np
 import torch
+from scipy.ndimage import label
 from torch import Tensor
 from torchmetrics import Metric
 
 from uap.labels import IGNORE
+
+SIZES = ("small", "medium", "large")
+"""The sizes of objects, by their area."""
+
+SIZE_BOUNDS = (32**2, 96**2)
+"""The pixels from which on an object is medium and large, as COCO has them (pycocotools, cocoeval.py, `areaRng`)."""
 
 
 def success_counts(predicted: Tensor, target: Tensor) -> Tensor:
@@ -34,8 +42,7 @@ def hidden_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -
     Returns:
         (N, 2) int64: pixels of other classes, pixels that count.
     """
-    still = torch.isin(predicted, torch.tensor(classes, dtype=predicted.dtype, device=predicted.device))
-    return _counts(~still, hidden)
+    return _counts(left_classes(predicted, classes), hidden)
 
 
 def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
@@ -50,6 +57,71 @@ def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tenso
         (N, 2) int64: pixels that kept their class, pixels that count.
     """
     return _counts(predicted == target, ~hidden & (target != IGNORE))
+
+
+def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """Return bool (N, H, W), True where class ids (N, H, W) are none of `classes`."""
+    return ~torch.isin(predicted, torch.tensor(classes, dtype=predicted.dtype, device=predicted.device))
+
+
+def class_counts(ids: Tensor, hits: Tensor, classes: int) -> Tensor:
+    """Count pixels and hits by class.
+
+    Args:
+        ids: (N, H, W) class ids; those that are not below `classes` count nowhere.
+        hits: (N, H, W) bool.
+        classes: number of classes.
+
+    Returns:
+        (classes, 2) int64: hits, pixels.
+    """
+    pairs = torch.bincount((2 * ids.long() + hits).flatten(), minlength=2 * classes)[: 2 * classes].view(classes, 2)
+    return torch.stack([pairs[:, 1], pairs.sum(1)], dim=1)
+
+
+def size_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """Count hidden objects and their pixels by the objects' size.
+
+    An object is a connected component of the hidden pixels, corners included.
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        hidden: (N, H, W) bool, as in `hidden_counts`.
+        classes: the hidden class ids.
+
+    Returns:
+        (3, 3) int64 on the CPU, a row for each of `SIZES`: objects, pixels, pixels of other classes.
+    """
+    counts = np.zeros((len(SIZES), 3), np.int64)
+    left = left_classes(predicted, classes).cpu().numpy()
+    for image, mask in enumerate(hidden.cpu().numpy()):
+        components, found = label(mask, np.ones((3, 3)))
+        areas = np.bincount(components.ravel(), minlength=found + 1)[1:]
+        hits = np.bincount(components[left[image]], minlength=found + 1)[1:]
+        np.add.at(counts, np.digitize(areas, SIZE_BOUNDS), np.stack([np.ones_like(areas), areas, hits], axis=1))
+    return torch.from_numpy(counts)
+
+
+def distribution(counts: Tensor) -> dict[str, float | list[float]]:
+    """Summarise a rate over images; an image without counted pixels is left out.
+
+    Args:
+        counts: (images, 2) int64: hits, pixels.
+
+    Returns:
+        `worst_decile`, the mean share of the tenth of the images (rounded down, at least one) on which the attack
+        succeeds least, and `deciles`, the 11 shares from the lowest over each 10 % to the highest. Nothing where there
+        is no image.
+    """
+    counts = counts[counts[:, 1] > 0].double()
+    if not len(counts):
+        return {}
+    shares = (counts[:, 0] / counts[:, 1]).sort().values
+    deciles = shares.quantile(torch.linspace(0, 1, 11, dtype=torch.float64))
+    return {
+        "worst_decile": round(float(shares[: max(1, len(shares) // 10)].mean()), 6),
+        "deciles": [round(share, 6) for share in deciles.tolist()],
+    }
 
 
 def _counts(hits: Tensor, counted: Tensor) -> Tensor:
@@ -112,6 +184,26 @@ class PixelRate(Metric):
         return rows[rows[:, 0].argsort()]
 
 
+class CountTable(Metric):
+    """A table of counts, summed over a data set."""
+
+    full_state_update = False
+    table: Tensor
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Start at zero."""
+        super().__init__()
+        self.add_state("table", torch.zeros(rows, columns, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, counts: Tensor) -> None:
+        """Add counts (rows, columns)."""
+        self.table += counts.to(self.table.device)
+
+    def compute(self) -> Tensor:
+        """Return the sums (rows, columns) int64, on the CPU."""
+        return self.table.cpu()
+
+
 class ClassIoU(Metric):
     """Intersection over union with the labels of a data set, by class."""
 
@@ -132,3 +224,8 @@ class ClassIoU(Metric):
         """Return (C,) IoU by class, NaN for a class that has no labelled pixel."""
         iou = iou_per_class(self.confusion)
         return iou.masked_fill(self.confusion.sum(1).cpu() == 0, torch.nan)
+
+    def labelled(self) -> Tensor:
+        """Return (C,) int64, the labelled pixels of each class on all ranks. Every rank must call it."""
+        with self.sync_context():
+            return self.confusion.sum(1).cpu()

@@ -1,35 +1,52 @@
-"""Weights & Biases: the logger, and the pictures and the artifact of a run. The only file that imports wandb."""
+"""Weights & Biases: the logger, and what a run shows there at its end. The only file that imports wandb."""
 
+import copy
 import os
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
+import torch
 import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, perturbation_picture
+from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
 from uap.data.base import data_of
 from uap.labels import IGNORE, LabelTable
-from uap.perturbation import load_perturbation
+from uap.perturbation import Perturbation
+from uap.safe_load import safe_load
 
 RUN_ID = "wandb_id.txt"
 """The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
 
 
 def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
-    """Return the logger of a run: online where there is a login, else offline and without a question."""
-    kept = folder / RUN_ID
+    """Return the logger of a run: online where there is a login, else offline and without a question.
+
+    The agent of a sweep chooses the run's id and project by environment variables, and W&B then takes no others. The
+    runs of a sweep are one group, unless `WANDB_RUN_GROUP` names another.
+    """
+    kept, sweep = folder / RUN_ID, os.environ.get("WANDB_SWEEP_ID")
     is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other ranks are started after it
     if is_first and not (resume and kept.exists()):
-        kept.write_text(uuid.uuid4().hex[:8] + "\n")
-    run_id = kept.read_text().strip() if kept.exists() else None
-    mode = os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline")
-    return WandbLogger(project="uap", name=name, save_dir=str(folder), id=run_id, mode=mode)
+        kept.write_text((os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8]) + "\n")
+    run_id = kept.read_text().strip() if kept.exists() and not sweep else None
+    return WandbLogger(
+        project=os.environ.get("WANDB_PROJECT", "uap"),
+        name=name,
+        save_dir=str(folder),
+        id=run_id,
+        mode=os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline"),
+        group=os.environ.get("WANDB_RUN_GROUP") or sweep,
+    )
 
 
 def _has_login() -> bool:
@@ -40,7 +57,11 @@ def _has_login() -> bool:
 
 
 class Dashboard(Callback):
-    """Logs to W&B at the end of a run: examples with masks as layers, the perturbation, and its file as an artifact."""
+    """Logs to W&B at the end of a run or of an evaluation: examples with masks as layers, the perturbation, and tables.
+
+    A run also leaves its perturbation as an artifact, `latest`. Its version `best` is that of the best checkpoint: the
+    same version where the last epoch was the best one.
+    """
 
     def __init__(self, images: int = 4) -> None:
         """Log `images` examples."""
@@ -58,24 +79,36 @@ class Dashboard(Callback):
         """Log what was learnt."""
         attack = cast(UniversalAttack, pl_module)
         for logger in _loggers(trainer):
-            self._log_pictures(logger, attack, trainer)
-            path = Path(trainer.default_root_dir) / "perturbation.safetensors"
-            metadata = load_perturbation(path)[1]
-            artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)
-            artifact.add_file(str(path))
-            logger.experiment.log_artifact(artifact, aliases=["latest"])
+            self._log(logger, attack, trainer)
+            _log_artifacts(logger, attack, trainer)
 
-    def _log_pictures(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
-        found = examples(attack, data_of(trainer), self.images)
-        table, step = attack.victim.table, trainer.global_step
-        logger.log_image(
-            "examples/clean", [e.image for e in found], step, masks=[_clean_masks(e, table) for e in found]
-        )
-        adversarial = [e.adversarial_image for e in found]
-        masks = [_adversarial_masks(e, table) for e in found]
-        logger.log_image("examples/adversarial", adversarial, step, masks=masks, caption=[e.name for e in found])
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what was evaluated; validations within a fit wait for its end."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            for logger in _loggers(trainer):
+                self._log(logger, cast(UniversalAttack, pl_module), trainer)
+
+    def _log(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
+        found, step = examples(attack, data_of(trainer), self.images), trainer.global_step
+        layers = [_layers(example, attack.victim.table) for example in found]
+        names = [example.name for example in found]
+        for key, pictures in {
+            "examples/clean": [example.image for example in found],
+            "examples/adversarial": [example.adversarial_image for example in found],
+        }.items():
+            logger.log_image(key, pictures, step, masks=layers, caption=names)
         noise = amplified(perturbation_picture(attack), 127 / attack.perturbation.epsilon)
-        logger.log_image("perturbation", [noise], step)
+        logger.log_image("perturbation/amplified", [noise], step)
+        results = callback_of(trainer, Results)
+        for name, rows in _tables(results).items():
+            columns = list(dict.fromkeys(column for row in rows for column in row))
+            data = [[row.get(column) for column in columns] for row in rows]
+            logger.log_table(f"tables/{name}", columns, data, step=step)
+        worst = {
+            f"{data_of(trainer).split}/{rate}_worst_decile": images["worst_decile"]
+            for rate, images in results.details["per_image"].items()
+        }
+        logger.log_metrics(worst, step)
 
 
 def _loggers(trainer: Trainer) -> list[WandbLogger]:
@@ -84,15 +117,48 @@ def _loggers(trainer: Trainer) -> list[WandbLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
 
 
-def _clean_masks(example: Example, table: LabelTable) -> dict[str, Any]:
-    masks = _layers({"prediction": example.clean}, table)
-    return masks | (_layers({"labels": example.labels}, table) if (example.labels != IGNORE).any() else {})
-
-
-def _adversarial_masks(example: Example, table: LabelTable) -> dict[str, Any]:
-    return _layers({"prediction": example.adversarial, "target": example.target}, table)
-
-
-def _layers(masks: dict[str, np.ndarray[Any, Any]], table: LabelTable) -> dict[str, Any]:
+def _layers(example: Example, table: LabelTable) -> dict[str, Any]:
     names = dict(enumerate(table.names)) | {IGNORE: "ignored"}
-    return {name: {"mask_data": mask.astype(int), "class_labels": names} for name, mask in masks.items()}
+    return {name: {"mask_data": mask.astype(int), "class_labels": names} for name, mask in example.masks().items()}
+
+
+def _tables(results: Results) -> dict[str, list[dict[str, Any]]]:
+    sizes = results.details.get("hidden_by_size", {})
+    tables = {
+        "by_class": results.details["by_class"],
+        "hidden_by_size": [{"size": size, **counts} for size, counts in sizes.items()],
+        "per_image": results.images,
+    }
+    return {name: rows for name, rows in tables.items() if rows}
+
+
+def _log_artifacts(logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
+    folder, figures = Path(trainer.default_root_dir), callback_of(trainer, Results).figures
+    kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.filename == "best"]
+    aliases = ["latest"]
+    if kept and kept[0].best_model_path:
+        best, known = _best(kept[0], attack, figures)
+        if torch.equal(best.proto, attack.perturbation.proto.cpu()):
+            aliases += ["best"]
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
+                path = Path(temporary) / "perturbation.safetensors"
+                write_perturbation(best, attack.target, known, path)
+                _log_artifact(logger, path, known, ["best"])
+    _log_artifact(logger, folder / "perturbation.safetensors", figures, aliases)
+
+
+def _best(kept: ModelCheckpoint, attack: UniversalAttack, figures: Figures) -> tuple[Perturbation, Figures]:
+    """Return the best perturbation and what is known of it: the run's figures are those of its last one."""
+    checkpoint = cast(dict[str, Any], safe_load(Path(kept.best_model_path)))
+    best = copy.deepcopy(attack.perturbation).cpu()
+    best.load_state_dict({"proto": checkpoint["state_dict"]["perturbation.proto"]})
+    known = {name: value for name, value in figures.items() if "/" not in name and name != "largest_entry"}
+    score = float(cast(Tensor, kept.best_model_score))
+    return best, known | {"score": score, "epoch": checkpoint["epoch"], "global_step": checkpoint["global_step"]}
+
+
+def _log_artifact(logger: WandbLogger, path: Path, metadata: Figures, aliases: list[str]) -> None:
+    artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)
+    artifact.add_file(str(path))
+    logger.experiment.log_artifact(artifact, aliases=aliases)

@@ -1,5 +1,6 @@
 """Pictures of the attack on a few fixed images, at the end of a run or of an evaluation."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -7,6 +8,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from torch.utils.data import default_collate
@@ -15,6 +17,7 @@ from uap.attack import UniversalAttack
 from uap.callbacks.figures import attack_figure, perturbation_figure, prediction_figure
 from uap.data.base import SegmentationData, data_of
 from uap.errors import InputError
+from uap.labels import IGNORE, LabelTable
 from uap.perturbation import tile
 
 
@@ -29,6 +32,11 @@ class Example:
     adversarial: NDArray[np.uint8]
     target: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+
+    def masks(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the masks by name; `labels` only where there are any."""
+        masks = {"prediction": self.clean, "adversarial_prediction": self.adversarial, "target": self.target}
+        return masks | ({"labels": self.labels} if (self.labels != IGNORE).any() else {})
 
 
 @torch.no_grad()
@@ -66,11 +74,35 @@ def prediction_on_noise(attack: UniversalAttack) -> NDArray[np.uint8]:
     return cast(NDArray[np.uint8], attack.victim.predict(attack.perturbation.eight_bit(grey))[0].cpu().numpy())
 
 
-class Pictures(Callback):
-    """Writes `pictures/*.png` into the run folder.
+def write_panels(found: list[Example], table: LabelTable, folder: Path) -> None:
+    """Write pictures of the data's size, without titles, for others to arrange.
 
-    For every example: all six panels of the paper's figures 3 and 5, and a second picture without photographs; and once
-    the perturbation with the prediction on it alone (figure 4).
+    Args:
+        found: the examples; each gets `panels/<name>/`: `image`, `adversarial_image` and its masks, painted.
+        table: the victim's classes.
+        folder: gets `panels/` and `legend.json`, the colours of the classes that are to be seen.
+    """
+    seen: set[int] = set()
+    for example in found:
+        panels = {"image": example.image, "adversarial_image": example.adversarial_image}
+        for name, mask in example.masks().items():
+            panels[name] = table.paint(mask)
+            seen |= set(np.unique(mask).tolist())
+        own = folder / "panels" / example.name
+        own.mkdir(parents=True, exist_ok=True)
+        for name, picture in panels.items():
+            Image.fromarray(picture).save(own / f"{name}.png")
+    legend = {
+        name: colour for c, (name, colour) in enumerate(zip(table.names, table.colours, strict=True)) if c in seen
+    }
+    (folder / "legend.json").write_text(json.dumps(legend) + "\n")
+
+
+class Pictures(Callback):
+    """Writes `pictures/` into the run folder.
+
+    For every example: all six panels of the paper's figures 3 and 5, a second picture without photographs, and the
+    panels one by one; and once the perturbation with the prediction on it alone (figure 4).
     """
 
     def __init__(self, images: int = 4, amplify: float = 4.0) -> None:
@@ -100,7 +132,9 @@ class Pictures(Callback):
         folder = Path(trainer.default_root_dir) / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
         table, noise = attack.victim.table, perturbation_picture(attack)
-        for e in examples(attack, data_of(trainer), self.images):
+        found = examples(attack, data_of(trainer), self.images)
+        write_panels(found, table, folder)
+        for e in found:
             full = attack_figure(
                 e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify
             )

@@ -4,30 +4,31 @@ import csv
 import json
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
-from tqdm import tqdm
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
-from uap.perturbation import save_perturbation
-from uap.targets import StaticTarget
+from uap.perturbation import Perturbation, save_perturbation
+from uap.progress import progress
+from uap.targets import StaticTarget, Target
 
 Figures = dict[str, Any]
+AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 
 @torch.no_grad()
 def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> Scores:
     """Score the 8-bit adversarial images of one set; every rank its share."""
-    scores = Scores(attack, data)
-    bar = tqdm(data.loader(role, shuffle=False), f"Scoring {prefix}", unit="batch", leave=False, disable=None)
+    scores = Scores(attack, data, final=role == "scored")
+    bar = progress(data.loader(role, shuffle=False), f"Scoring {prefix}", "batch")
     for index, batch in enumerate(bar):
         batch = attack.transfer_batch_to_device(batch, attack.device, 0)
         scores.update(batch, attack.validation_step(batch, index))
@@ -35,13 +36,22 @@ def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: s
 
 
 class Results(Callback):
-    """Counts what the run cost, and at its end writes the perturbation with its PNG, and the figures."""
+    """Counts what the run cost, and at its end writes the perturbation with its PNG, and the figures.
+
+    Attributes:
+        figures: the final figures and what they are of, as `metrics.json` has them; on rank 0.
+        details: the rest of `metrics.json`: success by image, by class and by size.
+        images: the rows of `per_image.csv`.
+    """
 
     def __init__(self) -> None:
         """Start at no cost."""
         self.gradient_evaluations = 0
         self.seconds = 0.0
         self.clock = 0.0
+        self.figures: Figures = {}
+        self.details: Figures = {}
+        self.images: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return the cost so far, which a resumed run continues."""
@@ -68,7 +78,7 @@ class Results(Callback):
         attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
         learnt_from, scored = score(attack, data, "train", "training"), score(attack, data, "scored", data.split)
         figures: Figures = learnt_from.compute("train") | scored.compute(data.split)
-        rows = scored.per_image(data)
+        self.images, self.details = scored.per_image(data), scored.details()
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
@@ -76,16 +86,14 @@ class Results(Callback):
         }
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
-            figures = _write(figures, rows, attack, data, folder)
-            metadata = {key: str(value) for key, value in figures.items()}
-            scene = torch.from_numpy(attack.target.scene) if isinstance(attack.target, StaticTarget) else None
-            save_perturbation(attack.perturbation, folder / "perturbation.safetensors", metadata, scene)
+            self._write(figures, attack, data, folder)
+            write_perturbation(attack.perturbation, attack.target, self.figures, folder / "perturbation.safetensors")
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
             Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(folder / "perturbation.png")
             for logger in trainer.loggers:
                 final = {key: value for key, value in figures.items() if key.startswith("train/")}
                 logger.log_metrics(final, trainer.global_step)
-            _print_table(figures, data.split, folder)
+            _print_table(self.figures, self.details["per_image"], data.split, folder)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the figures of an evaluation; validations within a fit wait for its end."""
@@ -94,39 +102,49 @@ class Results(Callback):
         data = data_of(trainer)
         figures = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
         folder, attack = Path(trainer.default_root_dir), cast(UniversalAttack, pl_module)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        success = next(callback for callback in callbacks if isinstance(callback, SuccessMetrics))
-        _print_table(_write(figures, success.scores.per_image(data), attack, data, folder), data.split, folder)
+        scores = callback_of(trainer, SuccessMetrics).scores
+        self.images, self.details = scores.per_image(data), scores.details()
+        self._write(figures, attack, data, folder)
+        _print_table(self.figures, self.details["per_image"], data.split, folder)
+
+    def _write(self, figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
+        proto = attack.perturbation.proto
+        self.figures = figures | {
+            "epsilon": attack.perturbation.epsilon,
+            "largest_entry": round(float(proto.detach().abs().max()), 4),
+            "size": list(attack.size),
+            "tile": list(proto.shape[-2:]),
+            "target": type(attack.target).__name__,
+            "victim": type(attack.victim.network).__name__,
+            "victim_fingerprint": attack.victim.fingerprint(),
+            "data": type(data).__name__,
+            "data_seed": data.seed,
+            "images": {role: len(dataset) for role, dataset in data.datasets.items()},
+        }
+        with (folder / "per_image.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(self.images[0]))
+            writer.writeheader()
+            writer.writerows(self.images)
+        (folder / "metrics.json").write_text(json.dumps(self.figures | self.details, indent=2) + "\n")
 
     def _elapsed(self) -> float:
         return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)
 
 
-def _write(
-    figures: Figures, rows: list[dict[str, Any]], attack: UniversalAttack, data: SegmentationData, folder: Path
-) -> Figures:
-    proto = attack.perturbation.proto
-    figures = figures | {
-        "epsilon": attack.perturbation.epsilon,
-        "largest_entry": round(float(proto.detach().abs().max()), 4),
-        "size": list(attack.size),
-        "tile": list(proto.shape[-2:]),
-        "target": type(attack.target).__name__,
-        "victim": type(attack.victim.network).__name__,
-        "victim_fingerprint": attack.victim.fingerprint(),
-        "data": type(data).__name__,
-        "data_seed": data.seed,
-        "images": {role: len(dataset) for role, dataset in data.datasets.items()},
-    }
-    with (folder / "per_image.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
-    return figures
+def write_perturbation(perturbation: Perturbation, target: Target, figures: Figures, path: Path) -> None:
+    """Write a perturbation with its figures as metadata, and with the static target that it was learnt for."""
+    metadata = {key: str(value) for key, value in figures.items()}
+    scene = torch.from_numpy(target.scene) if isinstance(target, StaticTarget) else None
+    save_perturbation(perturbation, path, metadata, scene)
 
 
-def _print_table(figures: Figures, split: str, folder: Path) -> None:
+def callback_of(trainer: Trainer, kind: type[AnyCallback]) -> AnyCallback:
+    """Return the trainer's callback of a type."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next(callback for callback in callbacks if isinstance(callback, kind))
+
+
+def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path) -> None:
     columns = [prefix for prefix in dict.fromkeys(["train", split]) if any(k.startswith(f"{prefix}/") for k in figures)]
     names = dict.fromkeys(key.split("/")[1] for key in figures if "/" in key)
     titles = {"train": "training", "val": "validation", "test": "test"}
@@ -134,6 +152,9 @@ def _print_table(figures: Figures, split: str, folder: Path) -> None:
     for name in names:
         values = (figures.get(f"{column}/{name}", np.nan) for column in columns)
         lines.append(f"{name.replace('_', ' '):<18}" + "".join(f"{100 * v:>10.1f} %" for v in values))
+        if name == next(iter(per_image), None):  # of the scored images, which stand in the last column
+            worst = f"{100 * per_image[name]['worst_decile']:>10.1f} %"
+            lines.append(f"{'  worst decile':<18}{worst:>{12 * len(columns)}}")
     images = (figures["images"]["train" if column == "train" else "scored"] for column in columns)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]

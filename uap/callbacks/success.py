@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.callbacks.breakdown import Breakdown
 from uap.data.base import Batch, SegmentationData, data_of
 from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, success_counts
 
@@ -15,13 +17,20 @@ from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, su
 class Scores:
     """The figures of one set of images: success rate or hidden and preserved, and IoU where there are labels."""
 
-    def __init__(self, attack: UniversalAttack, data: SegmentationData) -> None:
-        """Count for the attack's target on its device, with the data's labels in the victim's classes."""
+    def __init__(self, attack: UniversalAttack, data: SegmentationData, *, final: bool) -> None:
+        """Count for the attack's target on its device, with the data's labels in the victim's classes.
+
+        Args:
+            attack: what is scored.
+            data: what it is scored on.
+            final: whether to count by class and by size too, which the validations within a fit do without.
+        """
         device, classes = attack.device, len(attack.victim.table)
         self.hidden_classes = attack.target.hidden_classes
         names = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
         self.rates = {name: PixelRate().to(device) for name in names}
         self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
+        self.breakdown = Breakdown(attack) if final else None
         self.translation = torch.from_numpy(data.table.translation(attack.victim.table)).to(device)
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
@@ -35,12 +44,20 @@ class Scores:
         labels = self.translation[batch["labels"].long()]
         self.iou["miou_clean"].update(batch["prediction"], labels)
         self.iou["miou_adversarial"].update(predicted, labels)
+        if self.breakdown is not None:
+            self.breakdown.update(batch, predicted)
 
     def compute(self, prefix: str) -> dict[str, float]:
         """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. What has no pixel has no figure."""
         figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
         figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
         return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
+
+    def details(self) -> dict[str, Any]:
+        """Return the final figures by image, by class and by size, as in `metrics.json`; on all ranks together."""
+        if self.breakdown is None:
+            raise RuntimeError("Scores.details was called on scores that are not final")
+        return self.breakdown.compute(self.rates, self.iou)
 
     def per_image(self, data: SegmentationData) -> list[dict[str, Any]]:
         """Return a row for each scored image: its name, and the hits, pixels and share of each rate. On all ranks."""
@@ -49,7 +66,8 @@ class Scores:
         for name, rate in self.rates.items():
             for index, hits, pixels in rate.per_image().tolist():
                 row = rows.setdefault(index, {"image": items[index].name})
-                row |= {f"{name}_hits": hits, f"{name}_pixels": pixels, name: round(hits / pixels, 6) if pixels else ""}
+                share = round(hits / pixels, 6) if pixels else None
+                row |= {f"{name}_hits": hits, f"{name}_pixels": pixels, name: share}
         return list(rows.values())
 
 
@@ -62,7 +80,8 @@ class SuccessMetrics(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count anew."""
-        self.scores = Scores(cast(UniversalAttack, pl_module), data_of(trainer))
+        final = trainer.state.fn != TrainerFn.FITTING
+        self.scores = Scores(cast(UniversalAttack, pl_module), data_of(trainer), final=final)
 
     def on_validation_batch_end(
         self,
