@@ -1,5 +1,6 @@
 """Two processes learn what one learns with the same global batch."""
 
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +37,9 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
     assert same > 0.999
     metrics = [(tmp_path / name / "metrics.json").read_text().splitlines()[1:3] for name in ("one", "two")]
     assert metrics[0] == metrics[1]  # success on training and validation images: no image is counted twice
+    one_process, two_ranks = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    for details in ("per_image", "by_class"):
+        assert one_process[details] == two_ranks[details]
     (offline,) = (tmp_path / "two" / "wandb").glob("offline-run-*")
     assert offline.name.endswith((tmp_path / "two" / "wandb_id.txt").read_text().strip())  # resuming finds this run
     checkpoint = torch.load(tmp_path / "two" / "checkpoints" / "last.ckpt", weights_only=True)

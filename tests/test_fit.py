@@ -21,6 +21,7 @@ DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["b
 def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid")
 
+
 PANELS = ("image", "adversarial_image", "prediction", "adversarial_prediction", "target", "labels")
 
 

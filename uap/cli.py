@@ -1,8 +1,6 @@
 """One command line for every door: LightningCLI, the run folder, and errors as sentences."""
 
-import os
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +23,7 @@ from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
+from uap.run_folder import is_first, run_folder
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -33,9 +32,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "log_every_n_steps": 1,
     "enable_model_summary": False,
 }
-
-RUN_FOLDER = "UAP_RUN_FOLDER"
-"""The environment variable by which the process that starts others for DDP tells them the run folder."""
 
 
 class SaveConfig(SaveConfigCallback):
@@ -174,7 +170,7 @@ class RunCLI(LightningCLI):
 
     def _name(self) -> str:
         configs = self.config.get("config") or []
-        return Path(str(configs[-1])).stem if configs else "default"
+        return "-".join(Path(str(config)).stem for config in configs) or "default"
 
 
 def resume_argument(parser: LightningArgumentParser) -> None:
@@ -185,46 +181,6 @@ def resume_argument(parser: LightningArgumentParser) -> None:
 def _as_list(given: Any) -> list[Any]:
     """Return what a configuration gives as one, as several, or not at all (null or false)."""
     return list(given) if isinstance(given, list) else [given] if given else []
-
-
-def _is_first() -> bool:
-    """Return whether this process is the one that starts others, or stands for its node."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
-    """Return the folder of a run, made and writable.
-
-    The one that is given; else that of the checkpoint that is resumed; else a new `runs/<time>-<name>`.
-
-    Raises:
-        InputError: the folder cannot be written, or holds another run that would be lost.
-    """
-    parents = Path(resumed).absolute().parents if resumed else []
-    if given is not None:
-        folder = Path(given)
-    elif resumed and parents[0].name == "checkpoints":
-        folder = parents[1]
-    else:
-        folder = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
-        if not _is_first():
-            folder = Path(os.environ.get(RUN_FOLDER, folder))
-    os.environ[RUN_FOLDER] = str(folder)
-    own = folder.absolute() / "checkpoints"
-    if _is_first() and (own / "last.ckpt").exists() and own not in parents:
-        raise InputError(
-            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or "
-            "set another --trainer.default_root_dir."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir."
-        ) from error
-    return folder
 
 
 def checkpointing(folder: Path, monitor: str) -> list[Callback]:
@@ -249,6 +205,6 @@ def door(main: Callable[[], object]) -> None:
         main()
     except (InputError, MisconfigurationException) as error:
         # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
-        if _is_first():
+        if is_first():
             print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # it is in their documentation
 from pytorch_lightning.cli import LightningArgumentParser
 
 
@@ -19,7 +19,7 @@ class ConfigFile(ActionConfigFile):
         """Read a file into the configuration so far."""
         for key in parts(values):
             cfg.pop(key, None)
-        super().__call__(parser, cfg, values, option_string)
+        super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 
 def parts(file: str) -> list[str]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as tv
 
 from tests.helpers import Brightness
 from uap.errors import InputError
@@ -143,10 +144,27 @@ def test_the_fingerprint_changes_with_any_weight(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"mean": (0.0, 0.0, 0.5)}, {"std": (1.0, 1.0, 2.0)}, {"channel_order": "bgr"}, {"size_multiple": 2}]
+    "settings",
+    [
+        {"mean": (0.0, 0.0, 0.5)},
+        {"std": (1.0, 1.0, 2.0)},
+        {"channel_order": "bgr"},
+        {"size_multiple": 2},
+        {"input_size": (6, 8)},
+        {"output": 0},
+    ],
 )
 def test_the_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
+
+
+def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:
+    def scaled(scale: float) -> nn.Module:
+        network = batch_norm_network()
+        network.register_buffer("scale", torch.tensor(scale), persistent=False)
+        return network
+
+    assert fingerprint(scaled(1.0)) != fingerprint(scaled(2.0))
 
 
 def test_the_fingerprint_stays_with_names_use_and_memory_layout() -> None:
@@ -175,10 +193,37 @@ def test_a_network_that_fails_is_refused_with_its_own_words() -> None:
         victim.check((6, 8))
 
 
-@pytest.mark.parametrize("answer", [lambda x: {"out": x}, lambda x: (x, x), lambda x: x.mean((2, 3))])
-def test_a_network_that_gives_no_maps_is_refused(answer: Any) -> None:
-    with pytest.raises(InputError, match="The network Fixed fails on images of 6 x 8"):
-        FrozenVictim(Fixed(answer), classes=["a"]).check((6, 8))
+def test_images_are_resized_to_the_input_size_and_logits_back() -> None:
+    network = Recorder()
+    x = images(20, 28)
+    logits = FrozenVictim(network, classes=list("abc"), mean=MEAN, std=STD, input_size=(7, 10))(x)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    smooth = tv.resize(x, [7, 10], antialias=True)  # averages over the pixels that it drops
+    torch.testing.assert_close(network.seen, (smooth - mean) / std, rtol=1e-4, atol=1e-4)
+    assert network.seen.shape == (2, 3, 7, 10)
+    torch.testing.assert_close(logits, F.interpolate(network.seen, (20, 28), mode="bilinear", align_corners=False))
+
+
+def test_resizing_and_padding_go_together() -> None:
+    network = Recorder()
+    x = images(20, 28)
+    logits = FrozenVictim(network, classes=list("abc"), input_size=(7, 10), size_multiple=4)(x)
+    assert network.seen.shape == (2, 3, 8, 12)
+    cropped = network.seen[..., :7, :10]
+    torch.testing.assert_close(logits, F.interpolate(cropped, (20, 28), mode="bilinear", align_corners=False))
+
+
+@pytest.mark.parametrize("answer", [lambda x: {"out": x, "aux": -x}, lambda x: (x, -x), lambda x: [[x], -x]])
+def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
+    victim = FrozenVictim(Fixed(answer), classes=list("abc"))
+    victim.check((6, 8))
+    torch.testing.assert_close(victim(images()), images())
+
+
+@pytest.mark.parametrize(("answer", "output"), [(lambda x: {"out": -x, "aux": x}, "aux"), (lambda x: (-x, x), 1)])
+def test_another_output_is_taken_where_it_is_chosen(answer: Any, output: Any) -> None:
+    victim = FrozenVictim(Fixed(answer), classes=list("abc"), output=output)
+    torch.testing.assert_close(victim(images()), images())
 
 
 def test_a_network_that_gives_another_shape_is_refused() -> None:
@@ -215,7 +260,14 @@ def test_classes_can_be_listed() -> None:
     assert victim.table == FrozenVictim(nn.Identity(), classes=["grass", "rock", "sky"]).table
 
 
-@pytest.mark.parametrize("settings", [{"std": (1.0, 0.0, 1.0)}, {"std": (-1.0, 1.0, 1.0)}, {"size_multiple": 0}])
+def test_names_of_a_known_table_have_its_colours() -> None:
+    assert FrozenVictim(nn.Identity(), classes=list(CAMVID.names)).table == CAMVID
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"std": (1.0, 0.0, 1.0)}, {"std": (-1.0, 1.0, 1.0)}, {"size_multiple": 0}, {"input_size": (0, 4)}],
+)
 def test_a_preprocessing_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
         FrozenVictim(nn.Identity(), classes=["a"], **settings)

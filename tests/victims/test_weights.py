@@ -33,6 +33,10 @@ def assert_same(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
+def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
 WAYS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "plain": lambda state: state,
     "parallel": lambda state: {f"module.{name}": value for name, value in state.items()},
@@ -40,6 +44,11 @@ WAYS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "state_dict": lambda state: {"state_dict": state, "model": "resnet", "best": 0.6},
     "model_state_dict": lambda state: {"model_state_dict": state, "optimizer": {0: torch.zeros(1)}},
     "both": lambda state: {"state_dict": {f"module.{name}": value for name, value in state.items()}},
+    "network": lambda state: {"network": state},
+    "net": lambda state: {"net": {"state_dict": state}},
+    "compiled": lambda state: prefixed(state, "_orig_mod."),
+    "compiled and parallel": lambda state: prefixed(state, "module._orig_mod."),
+    "compiled in part": lambda state: {name.replace("0.", "0._orig_mod."): value for name, value in state.items()},
 }
 
 
@@ -51,6 +60,69 @@ def test_published_layouts_are_read(tmp_path: Path, way: str) -> None:
     other = network(seed=1)
     load_weights(other, tmp_path / "weights.pth")
     assert_same(other.state_dict(), expected)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "segmenter.backbone.", "module.model."])
+def test_the_network_within_a_lightning_module_is_read(tmp_path: Path, prefix: str) -> None:
+    expected = network().state_dict()
+    checkpoint = {
+        "state_dict": prefixed(dict(expected), prefix)
+        | {"criterion.weight": torch.ones(4), "metric.count": torch.ones(1)},
+        "epoch": 3,
+        "pytorch-lightning_version": "2.6.0",
+        "optimizer_states": [{"state": {0: torch.zeros(1)}}],
+        "hyper_parameters": {"learning_rate": 0.1, "size": (512, 1024)},
+    }
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    other = network(seed=1)
+    load_weights(other, tmp_path / "last.ckpt")
+    assert_same(other.state_dict(), expected)
+
+
+def test_two_such_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -> None:
+    state = dict(network().state_dict())
+    torch.save(prefixed(state, "student.") | prefixed(state, "teacher."), tmp_path / "weights.pth")
+    with pytest.raises(
+        InputError, match=r"holds 2 such networks: their names begin with student\., teacher\.\. Save the"
+    ):
+        load_weights(network(), tmp_path / "weights.pth")
+
+
+def test_what_differs_below_a_prefix_is_named_without_it(tmp_path: Path) -> None:
+    state = prefixed(dict(network(outputs=5).state_dict()), "model.")
+    del state["model.0.bias"]
+    torch.save(state | {"loss.weight": torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"1 tensors are missing \(0\.bias\), 0 are unknown, 5 .* \(0\.weight is \(5,"):
+        load_weights(network(), tmp_path / "weights.pth")
+
+
+def test_what_only_training_needed_is_left_out(tmp_path: Path) -> None:
+    expected = network().state_dict()
+    torch.save(dict(expected) | {"aux.0.weight": torch.ones(2), "aux.bias": torch.ones(2)}, tmp_path / "weights.pth")
+    other = network(seed=1)
+    with pytest.raises(InputError, match=r"2 are unknown \(aux\.0\.weight\)"):
+        load_weights(other, tmp_path / "weights.pth")
+    other.unused_weights = ("aux.",)  # type: ignore[assignment]
+    load_weights(other, tmp_path / "weights.pth")
+    assert_same(other.state_dict(), expected)
+
+
+def test_weights_that_were_saved_on_a_gpu_are_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = network().state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(expected, tmp_path / "weights.pth")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(tmp_path / "weights.pth")
+    assert_same(read_state_dict(tmp_path / "weights.pth"), expected)
+
+
+def test_weights_in_half_precision_are_read(tmp_path: Path) -> None:
+    torch.save(network().half().state_dict(), tmp_path / "weights.pth")
+    other = network(seed=1)
+    load_weights(other, tmp_path / "weights.pth")
+    torch.testing.assert_close(other.state_dict(), network().state_dict(), rtol=1e-3, atol=1e-3)
 
 
 def test_the_old_format_of_torch_is_read(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from uap.data.base import Role, SegmentationData, data_of
 from uap.perturbation import Perturbation, save_perturbation
 from uap.progress import progress
 from uap.targets import StaticTarget, Target
+from uap.victims.doubts import doubts
 
 Figures = dict[str, Any]
 AnyCallback = TypeVar("AnyCallback", bound=Callback)
@@ -93,7 +94,7 @@ class Results(Callback):
             for logger in trainer.loggers:
                 final = {key: value for key, value in figures.items() if key.startswith("train/")}
                 logger.log_metrics(final, trainer.global_step)
-            _print_table(self.figures, self.details["per_image"], data.split, folder)
+            self._print(attack, data, folder)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the figures of an evaluation; validations within a fit wait for its end."""
@@ -105,7 +106,12 @@ class Results(Callback):
         scores = callback_of(trainer, SuccessMetrics).scores
         self.images, self.details = scores.per_image(data), scores.details()
         self._write(figures, attack, data, folder)
+        self._print(attack, data, folder)
+
+    def _print(self, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
         _print_table(self.figures, self.details["per_image"], data.split, folder)
+        for doubt in doubts(None, len(attack.victim.table), self.figures.get(f"{data.split}/miou_clean")):
+            print(f"warning: {doubt}")
 
     def _write(self, figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
         proto = attack.perturbation.proto

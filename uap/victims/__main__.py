@@ -18,6 +18,7 @@ from uap.errors import InputError
 from uap.metrics import ClassIoU
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim, shipped_victims
+from uap.victims.doubts import doubts
 
 DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "bdd100k": BDD100K,
@@ -26,12 +27,6 @@ DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "voc": PascalVOC,
 }
 """The data sets whose label files can be read alone."""
-
-NEAR_CHANCE = 0.1
-"""A prediction is a guess where its confidence is no further than this from 1 / classes on the way to 1."""
-
-LOW_IOU = 0.2
-"""Below it a network has been wired wrongly rather than trained badly."""
 
 
 def listing() -> str:
@@ -74,27 +69,6 @@ def read_labels(path: Path, labels_of: str, size: tuple[int, int], victim: Froze
     """Return the labels (H, W) of a file of the data set `labels_of` in the victim's classes."""
     data = DATA[labels_of](".", size)
     return data.table.translation(victim.table)[data.read_labels(path)]
-
-
-def doubts(confidence: float, outputs: int, miou: float | None) -> list[str]:
-    """Return warnings of a network that was wired wrongly.
-
-    Args:
-        confidence: mean probability of the predicted class, 0 to 1.
-        outputs: number of classes.
-        miou: mean IoU with the labels, if there are any.
-    """
-    causes = "Check channel_order, mean and std (in grey levels, 0 to 255), and that the weights were given."
-    found = []
-    if (confidence - 1 / outputs) < NEAR_CHANCE * (1 - 1 / outputs):
-        found.append(
-            f"The mean confidence is {confidence:.2f}, near the {1 / outputs:.2f} of a network that guesses. {causes}"
-        )
-    if miou is not None and miou < LOW_IOU:
-        found.append(
-            f"The mean IoU with the labels is {miou:.2f}, below {LOW_IOU}. {causes} Check the order of victim.classes."
-        )
-    return found
 
 
 def show(victim: FrozenVictim, args: argparse.Namespace) -> str:

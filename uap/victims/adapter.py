@@ -2,67 +2,93 @@
 
 import hashlib
 import json
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uap import paths
 from uap.errors import InputError
 from uap.labels import TABLES, LabelTable
+from uap.victims.outputs import padded_logits, resize
+from uap.victims.probe import probe
 from uap.victims.weights import load_weights
+
+Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
+"""A class table by name, or the names of the outputs in their order."""
 
 
 class FrozenVictim(nn.Module):
     """A segmentation network, frozen and in eval mode for good.
 
     Takes RGB images `(N, 3, H, W)` float32 in grey levels 0 to 255 and gives logits `(N, C, H, W)`. It owns all that
-    differs from network to network: channel order, mean and std, the multiple that sizes must have (images are padded
-    at the bottom and the right by their last row and column, logits are cropped), upsampling of smaller outputs, and
-    the classes. No weight ever has a gradient and no BatchNorm statistic ever moves.
+    differs from network to network: channel order, mean and std, the size that images are resized to or whose multiple
+    they are padded to (at the bottom and the right, by their last row and column; logits are cropped), which of several
+    outputs holds the logits, upsampling of smaller ones, and the classes. No weight ever has a gradient, no BatchNorm
+    statistic ever moves, and no activation is changed in place, which the backward pass to the image would not bear.
     """
 
     def __init__(
         self,
         network: nn.Module,
         weights: str | None = None,
-        classes: Literal["cityscapes", "camvid"] | list[str] = "cityscapes",
+        classes: Classes = "cityscapes",
         channel_order: Literal["rgb", "bgr"] = "rgb",
         mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
         std: tuple[float, float, float] = (1.0, 1.0, 1.0),
         size_multiple: int = 1,
+        input_size: tuple[int, int] | None = None,
+        output: str | int | None = None,
     ) -> None:
         """Load the weights and freeze the network.
 
         Args:
-            network: takes normalised images, gives logits; any size of output is upsampled to the input's.
+            network: takes normalised images, gives logits, or a tuple or dictionary with them; any size of output is
+                resized to the input's.
             weights: a `.safetensors` or `.pth` file; the network stays as it is built without one.
             classes: a class table by name, or the names of the network's outputs in their order.
             channel_order: of the network's input.
             mean: in grey levels, in the network's channel order.
             std: in grey levels, likewise.
             size_multiple: the network takes heights and widths that are multiples of it.
+            input_size: height and width that images are resized to for the network, for one that takes no other;
+                the attack's gradient goes through the resizing.
+            output: the key or the place of the logits among several outputs, if they are not the first.
 
         Raises:
             InputError: the weights cannot be read or are another network's.
         """
         super().__init__()
-        if min(std) <= 0 or size_multiple < 1:
-            raise InputError(f"victim.std is {std}, size_multiple {size_multiple}; expected all above 0.")
+        if min(std) <= 0 or size_multiple < 1 or min(input_size or (1,)) < 1:
+            raise InputError(
+                f"victim.std is {std}, size_multiple {size_multiple}, input_size {input_size}; expected all above 0."
+            )
         if weights is not None:
             load_weights(network, paths.find(weights))
         self.network = network
-        self.table = _table(classes)
+        self.table = table_of(classes)
         self.channel_order = channel_order
         self.size_multiple = size_multiple
+        self.input_size = input_size
+        self.output = output
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(False)
         self.train(False)
-        self.to(memory_format=torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
+        self.to(torch.float32)  # as the images are
+        self._lay_out(torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
+        for (
+            _,
+            module,
+        ) in self.named_modules():  # `modules()` may be hidden: some publish networks with such an attribute
+            if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
+                module.inplace = False
+
+    def _lay_out(self, layout: torch.memory_format) -> None:
+        self.layout = layout
+        self.to(memory_format=layout)
 
     def train(self, mode: bool = True) -> Self:
         """Stay in eval mode, whatever is asked: BatchNorm may not move."""
@@ -70,16 +96,10 @@ class FrozenVictim(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255."""
-        height, width = images.shape[-2:]
+        size = (images.shape[-2], images.shape[-1])
         x = images.flip(1) if self.channel_order == "bgr" else images
-        x = (x - self.mean) / self.std
-        bottom, right = -height % self.size_multiple, -width % self.size_multiple
-        if bottom or right:
-            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        logits: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
-        if logits.shape[-2:] != x.shape[-2:]:
-            logits = F.interpolate(logits, x.shape[-2:], mode="bilinear", align_corners=False)
-        return logits[..., :height, :width]
+        x = resize((x - self.mean) / self.std, self.input_size or size, antialias=True)
+        return resize(padded_logits(self.network, x, self.size_multiple, self.output, self.layout), size)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -87,42 +107,40 @@ class FrozenVictim(nn.Module):
         logits: Tensor = self(images.float())
         return logits.argmax(1).to(torch.uint8)
 
-    @torch.no_grad()
     def check(self, size: tuple[int, int]) -> None:
-        """Try the network once at a size and complete the class table with outputs that it does not name.
+        """Try the network once at a size, forward and backward, and name the outputs that the class table does not.
 
         Raises:
-            InputError: the network fails at that size, or gives something else than logits of its classes.
+            InputError: the network fails at that size, gives something else than logits of its classes, or no gradient.
         """
-        height, width = size
         try:
-            logits = self(torch.full((1, 3, height, width), 128.0, device=self.mean.device))
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise InputError(
-                f"The network {type(self.network).__name__} fails on images of {height} x {width} ({error}). "
-                "Set --data.size to a size that it takes, or victim.size_multiple to what its sizes must divide by."
-            ) from error
-        if logits.ndim != 4 or logits.shape[1] < len(self.table):
-            raise InputError(
-                f"The network {type(self.network).__name__} gives {tuple(logits.shape)} for one image of {height} x "
-                f"{width}, expected logits (1, {len(self.table)} or more, {height}, {width}) for its classes "
-                f"({', '.join(self.table.names)}). Set victim.classes to what its outputs are."
-            )
-        self.table = self.table.first(logits.shape[1])
+            outputs = probe(self, size, self.table)
+        except InputError:
+            self._lay_out(torch.contiguous_format)  # what some networks' `view` needs
+            outputs = probe(self, size, self.table)
+        self.table = self.table.first(outputs)
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""
         digest = hashlib.sha256(repr(self.network).encode())  # dilations, strides and the like have no tensor
-        settings = [self.channel_order, self.mean.flatten().tolist(), self.std.flatten().tolist(), self.size_multiple]
+        settings: list[Any] = [self.channel_order, self.mean.flatten().tolist(), self.std.flatten().tolist()]
+        settings += [self.size_multiple, self.input_size, self.output]
         digest.update(json.dumps(settings).encode())
-        for name, value in sorted(self.network.state_dict().items()):
+        tensors = self.network.state_dict() | dict(
+            self.network.named_buffers()
+        )  # buffers may be kept out of the former
+        for name, value in sorted(tensors.items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
-def _table(classes: str | list[str]) -> LabelTable:
+def table_of(classes: Classes) -> LabelTable:
+    """Return the class table of a name, or of names: the known one that has them, or with colours of its own."""
     if isinstance(classes, str):
         return TABLES[classes]
+    known = [table for table in TABLES.values() if table.names == tuple(classes)]
+    if known:
+        return known[0]
     colours = torch.randint(40, 256, (len(classes), 3), generator=torch.Generator().manual_seed(0)).tolist()
     return LabelTable(tuple(classes), tuple((r, g, b) for r, g, b in colours))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from uap.errors import InputError
 from uap.safe_load import safe_load
 
-NESTS = ("state_dict", "model", "model_state_dict")
+NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
 """Keys under which published files hold the state dictionary."""
 
 
@@ -24,12 +24,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     state = _read_safetensors(path) if path.suffix == ".safetensors" else safe_load(path)
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")
-    for key in NESTS:
+    for key in NESTS * 2:  # one may stand within another
         nested = state.get(key)
         if isinstance(nested, dict):
             state = nested
     tensors = {
-        name.removeprefix("module."): value
+        name.removeprefix("module.").replace("_orig_mod.", ""): value  # of DataParallel, and of torch.compile
         for name, value in state.items()
         if isinstance(name, str) and isinstance(value, Tensor)
     }
@@ -50,12 +50,17 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a file's weights into a network, strictly.
 
+    A prefix of the names (Lightning's `model.` or `net.`) is left out, and so is what the file holds beside the network
+    of that prefix. A network may say in `published_names` how its layers are called in files that others published, and
+    in `unused_weights` how the names begin that only its training needed.
+
     Raises:
         InputError: the weights are another network's; the message names what differs.
     """
-    state = read_state_dict(path)
     own = network.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    needed = [name for name in own if not name.endswith("num_batches_tracked")]
+    state = _below_prefix(_in_own_names(read_state_dict(path), network), needed, path)
+    missing = [name for name in needed if name not in state]
     extra = [name for name in state if name not in own]
     shapes = [
         f"{name} is {tuple(state[name].shape)}, the network's is {tuple(own[name].shape)}"
@@ -69,6 +74,34 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args."
         )
     network.load_state_dict(state, strict=False)
+
+
+def _in_own_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    unused = getattr(network, "unused_weights", ())
+    state = {name: value for name, value in state.items() if not name.startswith(unused)}
+    published_names = getattr(network, "published_names", dict)
+    names: dict[str, str] = published_names()
+    layers = ((name.rpartition("."), value) for name, value in state.items())
+    return {f"{names.get(layer, layer)}{dot}{kind}": value for (layer, dot, kind), value in layers}
+
+
+def _below_prefix(state: dict[str, Tensor], needed: list[str], path: Path) -> dict[str, Tensor]:
+    """Return the entries of the prefix under which most of the needed names stand, without it.
+
+    Raises:
+        InputError: under two prefixes stand all of them.
+    """
+    ends = tuple(f".{name}" for name in needed[:1] + needed[-1:])
+    prefixes = {name.removesuffix(end[1:]) for name in state for end in ends if name.endswith(end)}
+    found = {prefix: sum(prefix + name in state for name in needed) for prefix in ["", *sorted(prefixes)]}
+    complete = [prefix for prefix, count in found.items() if count == len(needed)]
+    if len(complete) > 1 and "" not in complete:
+        raise InputError(
+            f"{path} holds {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the one "
+            "that is meant in a file of its own."
+        )
+    best = max(found, key=lambda prefix: found[prefix])
+    return {name.removeprefix(best): value for name, value in state.items() if name.startswith(best)}
 
 
 def _first(names: list[str]) -> str:

@@ -1,0 +1,42 @@
+"""The gradient of a victim with respect to the image, against finite differences."""
+
+import torch
+from torch import Tensor, nn
+
+from uap.victims import FrozenVictim
+
+STEP = 1e-6
+"""Of the finite differences, in grey levels: small, so that hardly a ReLU of a large network changes its side."""
+
+
+def settle(network: nn.Module) -> None:
+    """Give the BatchNorms the statistics of noise, so that a signal passes through random weights."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.train()
+    network(torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
+    network.eval()
+
+
+def assert_gradient_is_right(victim: FrozenVictim, height: int, width: int, count: int = 1) -> None:
+    """In double precision, along random directions, of a random weighting of all logits."""
+    victim.double()
+    noise = torch.Generator().manual_seed(0)
+    images = 20 + 215 * torch.rand(count, 3, height, width, generator=noise, dtype=torch.float64)
+    images.requires_grad_()
+    logits = victim(images)
+    assert logits.shape[-2:] == (height, width)
+    weighting = torch.randn(logits.shape, generator=noise, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((logits * weighting).sum(), images)
+    for _ in range(3):
+        direction = torch.randn(images.shape, generator=noise, dtype=torch.float64)
+        slope = _difference(victim, images.detach(), direction, weighting)
+        torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-4, atol=1e-6 * float(gradient.norm()))
+
+
+@torch.no_grad()
+def _difference(victim: FrozenVictim, images: Tensor, direction: Tensor, weighting: Tensor) -> Tensor:
+    ahead, behind = (victim(images + sign * STEP * direction) for sign in (1, -1))
+    slope: Tensor = ((ahead - behind) * weighting).sum() / (2 * STEP)
+    return slope

@@ -1,0 +1,313 @@
+"""Networks as people publish them: each is met by the adapter, or by a sentence that names the cure."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.victims.gradients import assert_gradient_is_right
+from uap.errors import InputError
+from uap.victims import FrozenVictim
+
+SIZE = (12, 16)
+CLASSES = ["a", "b", "c", "d"]
+
+
+class Rough(nn.Module):
+    """Two convolutions, between which a subclass does what some published network does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.last = nn.Conv2d(6, 4, 1)
+
+    def between(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+    def after(self, x: Tensor) -> Any:
+        return x
+
+    def forward(self, x: Tensor) -> Any:
+        return self.after(self.last(self.between(self.first(x))))
+
+
+def victim_of(network: nn.Module, **settings: Any) -> FrozenVictim:
+    preprocessing = {"mean": (128.0, 128.0, 128.0), "std": (64.0, 64.0, 64.0)}
+    return FrozenVictim(network, **{"classes": CLASSES, **preprocessing, **settings})
+
+
+def refused(network: nn.Module, sentence: str, **settings: Any) -> None:
+    with pytest.raises(InputError, match=sentence):
+        victim_of(network, **settings).check(SIZE)
+
+
+class OneEighth(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(F.relu(x), 8, ceil_mode=True)
+
+
+class MultipleOf32(Rough):
+    """Stops where a U-Net's `torch.cat` would: at a size that 32 does not divide."""
+
+    def between(self, x: Tensor) -> Tensor:
+        deep = F.interpolate(F.max_pool2d(x, 32), scale_factor=32.0)
+        return torch.cat([x[:, :3], deep[:, :3]], 1)
+
+
+class AuxiliaryHead(Rough):
+    def after(self, x: Tensor) -> Any:
+        return {"aux": x.mean(1, keepdim=True), "out": [x, x[..., ::2, ::2]]}
+
+
+class InPlaceFirst(Rough):
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.ReLU(inplace=True)
+        self.squash = nn.Sequential(nn.Sigmoid(), nn.ReLU6(inplace=True), nn.Hardtanh(0, 1, inplace=True))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(self.start(x))
+
+    def between(self, x: Tensor) -> Tensor:
+        squashed: Tensor = self.squash(x)
+        return squashed
+
+
+class HidesModules(Rough):
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules = [self.first, nn.ReLU(inplace=True), self.last]  # type: ignore[assignment]  # as ESPNet's authors do
+        self.layers = nn.ModuleList(self.modules)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Any:
+        for layer in self.modules:  # type: ignore[attr-defined]
+            x = layer(x)
+        return x
+
+
+class MergesBatchAndChannels(Rough):
+    """Its `view` takes a batch of one image in any memory layout, and of more in the plain one only."""
+
+    def between(self, x: Tensor) -> Tensor:
+        count, channels, height, width = x.shape
+        return F.relu(x.view(count * channels, 1, height, width).view(count, channels, height, width))
+
+
+def test_the_memory_layout_is_the_faster_one_unless_the_network_does_not_bear_it() -> None:
+    victim, other = victim_of(Rough()), victim_of(MergesBatchAndChannels())
+    victim.check(SIZE)
+    other.check(SIZE)
+    assert victim.layout is torch.channels_last
+    assert other.layout is torch.contiguous_format
+
+
+class HalfPrecision(Rough):
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        (Rough, {}),
+        (OneEighth, {}),
+        (MultipleOf32, {"size_multiple": 32}),
+        (MultipleOf32, {"input_size": (32, 64)}),
+        (AuxiliaryHead, {}),
+        (InPlaceFirst, {}),
+        (HidesModules, {}),
+        (MergesBatchAndChannels, {}),
+        (HalfPrecision, {}),
+        (Rough, {"classes": CLASSES[:3]}),
+        (Rough, {"channel_order": "bgr", "mean": (104.0, 117.0, 123.0), "std": (1.0, 1.0, 1.0)}),
+        (Rough, {"mean": (0.0, 0.0, 0.0), "std": (127.5, 127.5, 127.5)}),
+        (OneEighth, {"size_multiple": 5, "input_size": (9, 23), "channel_order": "bgr"}),
+    ],
+)
+def test_a_rough_network_is_met_and_its_gradient_is_right(network: type[nn.Module], settings: dict[str, Any]) -> None:
+    victim = victim_of(network(), **settings)
+    victim.check(SIZE)
+    assert len(victim.table) == 4
+    assert victim.table.names[:3] == ("a", "b", "c")
+    assert victim.table.names[3] == ("d" if "classes" not in settings else "void")
+    assert victim.predict(torch.zeros(3, 3, *SIZE)).shape == (3, *SIZE)
+    assert not any(parameter.requires_grad for parameter in victim.network.parameters())
+    assert_gradient_is_right(victim, *SIZE)
+
+
+def test_a_size_that_does_not_divide_is_named_with_its_cures() -> None:
+    refused(
+        MultipleOf32(), r"MultipleOf32 fails on images of 12 x 16 \(.*\)\. Set --data\.size or victim\.input_size .*"
+    )
+    refused(MultipleOf32(), r"or victim\.size_multiple to what its sizes must divide by", input_size=(31, 32))
+
+
+class Asserts(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        assert x.shape[-1] % 32 == 0
+        return x
+
+
+def test_a_network_that_asserts_its_size_is_named() -> None:
+    refused(Asserts(), r"Asserts fails on images of 12 x 16 \(.+\)\. Set")
+    victim_of(Asserts(), size_multiple=32).check(SIZE)
+
+
+class AddsInPlace(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(x)
+        x += 1
+        return x
+
+
+class ReluInPlace(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        return F.relu(torch.tanh(x), inplace=True)
+
+
+@pytest.mark.parametrize("network", [AddsInPlace, ReluInPlace])
+def test_activations_that_the_forward_itself_changes_are_named(network: type[nn.Module]) -> None:
+    refused(network(), r"cannot be run backwards to the image .*inplace operation.*replace them by `x = x \+ y`")
+
+
+class PlainList(Rough):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = [nn.Conv2d(6, 6, 1)]
+
+    def between(self, x: Tensor) -> Tensor:
+        features: Tensor = self.hidden[0](x)
+        return features
+
+
+def test_layers_in_a_plain_list_are_named() -> None:
+    refused(PlainList(), r"PlainList has weights that its parameters\(\) do not list.*into nn\.ModuleList")
+
+
+class Softmax(Rough):
+    def after(self, x: Tensor) -> Any:
+        return F.softmax(F.avg_pool2d(x, 2), 1)
+
+
+class SoftmaxBesideLogits(Rough):
+    def after(self, x: Tensor) -> Any:
+        return F.softmax(x, 1), x
+
+
+def test_probabilities_are_named() -> None:
+    refused(Softmax(), r"gives probabilities, expected logits\. Leave out its softmax, or set victim\.output")
+    refused(SoftmaxBesideLogits(), "gives probabilities")
+    victim_of(SoftmaxBesideLogits(), output=1).check(SIZE)
+
+
+class LogSoftmax(Rough):
+    def after(self, x: Tensor) -> Any:
+        return F.log_softmax(x, 1)
+
+
+def test_log_probabilities_are_logits() -> None:
+    victim_of(LogSoftmax()).check(SIZE)
+
+
+class ArgMax(Rough):
+    def after(self, x: Tensor) -> Any:
+        return x.argmax(1)
+
+
+class ArgMaxWithChannel(Rough):
+    def after(self, x: Tensor) -> Any:
+        return x[..., ::2, ::2].argmax(1, keepdim=True)
+
+
+@pytest.mark.parametrize("network", [ArgMax, ArgMaxWithChannel])
+def test_class_ids_are_named(network: type[nn.Module]) -> None:
+    refused(network(), r"gives torch\.int64, expected logits\. Leave out the arg max at its end")
+
+
+class NoGrad(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return F.relu(x)
+
+
+class OneHot(Rough):
+    def after(self, x: Tensor) -> Any:
+        return F.one_hot(x.argmax(1), 4).permute(0, 3, 1, 2).float() * 5
+
+
+class Inference(Rough):
+    @torch.inference_mode()
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("network", [NoGrad, OneHot, Inference])
+def test_a_cut_gradient_is_named(network: type[nn.Module]) -> None:
+    refused(network(), r"gives no gradient with respect to the image\. Leave out what cuts it: torch\.no_grad, detach")
+
+
+class Rounds(Rough):
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x.round())
+
+
+def test_a_gradient_of_nothing_is_named() -> None:
+    refused(Rounds(), "gradient of the network Rounds with respect to the image is 0 everywhere.*rounds or clips")
+
+
+class ActiveDropout(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        return F.dropout(x, 0.2)
+
+
+class BatchStatistics(Rough):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(6, track_running_stats=False)
+
+    def between(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.norm(x)
+        return normalised
+
+
+@pytest.mark.parametrize("network", [ActiveDropout, BatchStatistics])
+def test_a_result_that_depends_on_chance_or_on_other_images_is_named(network: type[nn.Module]) -> None:
+    refused(network(), r"gives an image another result .*F\.dropout without training=self\.training, BatchNorm on")
+
+
+class OneOutput(Rough):
+    def after(self, x: Tensor) -> Any:
+        return x[:, :1]
+
+
+def test_a_single_score_is_named() -> None:
+    refused(
+        OneOutput(),
+        r"gives one output, expected one for each of two classes or more\..*torch\.zeros_like",
+        classes=["a"],
+    )
+
+
+class ChannelsLast(Rough):
+    def after(self, x: Tensor) -> Any:
+        return x.permute(0, 2, 3, 1)
+
+
+def test_outputs_that_are_too_few_or_no_maps_are_named() -> None:
+    refused(Rough(), r"gives \(1, 4, 12, 16\) .*expected logits \(1, 5 or more, 12, 16\)", classes=list("abcde"))
+    refused(Rough(), r"gives \(1, 4, 12, 16\) .*victim\.output to another of its outputs", classes="camvid")
+    refused(nn.Sequential(Rough(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), r"gives \(1, 4\) for one image of 12 x 16")
+
+
+def test_a_network_without_logits_is_named_by_what_it_gives() -> None:
+    class Masks(Rough):
+        def after(self, x: Tensor) -> Any:
+            return {"masks": x, "scores": x.mean((2, 3))}
+
+    refused(Masks(), r"a dictionary of masks \(1, 4, 12, 16\), scores \(1, 4\)\. Set victim\.output")
+    victim_of(Masks(), output="masks").check(SIZE)
+    refused(Masks(), r"victim\.output is 'mask', but", output="mask")

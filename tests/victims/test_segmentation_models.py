@@ -1,0 +1,119 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from tests.victims.gradients import assert_gradient_is_right, settle
+from uap.errors import InputError
+from uap.victims import SegmentationModels
+
+IMAGENET: dict[str, Any] = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+
+
+def build(architecture: str, encoder: str, outputs: int) -> nn.Module:
+    torch.manual_seed(0)
+    network: nn.Module = smp.create_model(architecture, encoder, encoder_weights=None, classes=outputs)
+    return network.eval()
+
+
+def preprocessing(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[tuple[str, str]]:
+    """Let smp answer without the hub; the list fills with what it is asked for."""
+    asked = []
+    found = {"input_space": "RGB", "input_range": [0, 1], "mean": [0.1, 0.2, 0.3], "std": [0.2, 0.4, 0.5], **changes}
+
+    def answer(encoder: str, weights: str) -> dict[str, Any]:
+        asked.append((encoder, weights))
+        return found
+
+    monkeypatch.setattr(smp.encoders, "get_preprocessing_params", answer)
+    return asked
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def test_weights_from_a_file_give_the_library_s_own_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocessing(monkeypatch)
+    network = build("FPN", "resnet18", 3)
+    torch.save(network.state_dict(), tmp_path / "fpn.pth")
+    victim = SegmentationModels("FPN", "resnet18", str(tmp_path / "fpn.pth"), list("abc"))
+    image = torch.randint(0, 256, (1, 3, 64, 96)).float()
+    seen = (image / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.4, 0.5]).view(3, 1, 1)
+    torch.testing.assert_close(victim(image), network(seen), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("span", [[0, 1], [0, 255]])
+@pytest.mark.parametrize("space", ["RGB", "BGR"])
+def test_the_encoder_s_odd_preprocessing_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, span: list[int], space: str
+) -> None:
+    asked = preprocessing(monkeypatch, input_range=span, input_space=space)
+    victim = SegmentationModels("Unet", "resnet18", classes=list("ab"))
+    victim.network = nn.Identity()
+    image = torch.randint(2, 256, (1, 3, 4, 6)).float()
+    params = smp.encoders.get_preprocessing_params("resnet18", "imagenet")
+    expected = smp.encoders._preprocessing.preprocess_input(image[0].permute(1, 2, 0).numpy(), **params)
+    torch.testing.assert_close(victim(image)[0].permute(1, 2, 0), torch.from_numpy(expected).float())
+    assert asked[0] == ("resnet18", "imagenet")
+
+
+def test_the_preprocessing_can_be_given_and_then_nothing_is_looked_up(offline: None) -> None:
+    assert SegmentationModels("Unet", "resnet18", classes=list("ab"), **IMAGENET).channel_order == "rgb"
+    victim = SegmentationModels("Unet", "resnet18", classes=list("ab"), channel_order="bgr", **IMAGENET)
+    assert victim.channel_order == "bgr"
+    assert victim.mean.flatten().tolist() == pytest.approx(IMAGENET["mean"])
+
+
+def test_a_timm_encoder_knows_its_preprocessing_without_the_hub(offline: None) -> None:
+    victim = SegmentationModels("Unet", "tu-resnet10t", classes=list("ab"))
+    assert victim.mean.flatten().tolist() == pytest.approx(IMAGENET["mean"])
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("Unet", (37, 50)), ("FPN", (37, 50)), ("DeepLabV3Plus", (37, 50))])
+def test_the_gradient_is_right_at_sizes_that_the_encoder_does_not_divide(
+    architecture: str, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    victim = SegmentationModels(architecture, "resnet18", classes=list("abc"), **IMAGENET)
+    settle(victim.network)
+    victim.check(size)
+    assert_gradient_is_right(victim, *size)
+
+
+def test_a_saved_folder_knows_its_network_and_weights(tmp_path: Path) -> None:
+    network = build("FPN", "resnet18", 3)
+    network.save_pretrained(tmp_path / "fpn")  # type: ignore[operator]
+    victim = SegmentationModels(str(tmp_path / "fpn"), classes=list("abc"), **IMAGENET)
+    state = network.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in victim.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("Unett", "resnet18"), r"smp cannot build Unett on resnet18: .*Wrong architecture type `Unett`.*'unet'"),
+        (("Unet", "resnet"), r"smp cannot build Unet on resnet: .*Wrong encoder name `resnet`, supported encoders:"),
+        (("someone/unet",), r"smp cannot build someone/unet on resnet34: .*Hub"),
+        (("Unet", "resnet18", None, ["a", "b"], "imagenet"), r"smp cannot build Unet on resnet18: .*Hub"),
+        (
+            ("Unet", "resnet18", None, ["a", "b"]),
+            r"preprocessing of the encoder resnet18 cannot be .* Set victim\.mean",
+        ),
+    ],
+)
+def test_what_there_is_not_or_not_offline_is_named(offline: None, arguments: tuple[Any, ...], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        SegmentationModels(*arguments)
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    with pytest.raises(InputError, match=r"needs segmentation_models_pytorch .*pip install 'uap\[smp\]'"):
+        SegmentationModels()

@@ -1,0 +1,57 @@
+"""The folder of a run: found, made, and never that of another run."""
+
+import os
+import time
+from itertools import count
+from pathlib import Path
+
+from uap.errors import InputError
+
+RUN_FOLDER = "UAP_RUN_FOLDER"
+"""The environment variable by which the process that starts others for DDP tells them the run folder."""
+
+
+def is_first() -> bool:
+    """Return whether this process is the one that starts others, or stands for its node."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
+    """Return the folder of a run, made and writable.
+
+    The one that is given; else that of the checkpoint that is resumed; else a new `runs/<time>-<name>`.
+
+    Raises:
+        InputError: the folder cannot be written, or holds another run that would be lost.
+    """
+    parents = Path(resumed).absolute().parents if resumed else []
+    if given is not None:
+        folder = Path(given)
+    elif resumed and parents[0].name == "checkpoints":
+        folder = parents[1]
+    else:
+        folder = _new_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
+    os.environ[RUN_FOLDER] = str(folder)
+    own = folder.absolute() / "checkpoints"
+    if is_first() and (own / "last.ckpt").exists() and own not in parents:
+        raise InputError(
+            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or "
+            "set another --trainer.default_root_dir."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir."
+        ) from error
+    return folder
+
+
+def _new_folder(name: str) -> Path:
+    """Return `runs/NAME`, with a number behind it where another run began in the same second."""
+    if not is_first():
+        return Path(os.environ.get(RUN_FOLDER, Path("runs") / name))
+    names = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in count(1))
+    return next(folder for folder in names if not folder.exists())

@@ -1,0 +1,28 @@
+"""Signs that a network was wired wrongly: another channel order, mean or order of classes than it was trained with."""
+
+NEAR_CHANCE = 0.1
+"""A prediction is a guess where its confidence is no further than this from 1 / classes on the way to 1."""
+
+LOW_IOU = 0.2
+"""Below it a network has been wired wrongly rather than trained badly."""
+
+
+def doubts(confidence: float | None, outputs: int, miou: float | None) -> list[str]:
+    """Return warnings of a network that was wired wrongly.
+
+    Args:
+        confidence: mean probability of the predicted class, 0 to 1, if it is known.
+        outputs: number of classes.
+        miou: mean IoU with the labels, if there are any.
+    """
+    causes = "Check channel_order, mean and std (in grey levels, 0 to 255), and that the weights were given."
+    found = []
+    if confidence is not None and (confidence - 1 / outputs) < NEAR_CHANCE * (1 - 1 / outputs):
+        found.append(
+            f"The mean confidence is {confidence:.2f}, near the {1 / outputs:.2f} of a network that guesses. {causes}"
+        )
+    if miou is not None and miou < LOW_IOU:
+        found.append(
+            f"The mean IoU with the labels is {miou:.2f}, below {LOW_IOU}. {causes} Check the order of victim.classes."
+        )
+    return found
