@@ -107,7 +107,7 @@ def test_the_encoder_starts_from_imagenet_where_that_is_asked(monkeypatch: pytes
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in FCN8s(2).features.state_dict(prefix="features.").items()}
     known = {name: torch.full(shape, 0.5) for name, shape in shapes.items()} | {"classifier.0.weight": torch.ones(1)}
-    monkeypatch.setattr(VGG16_Weights, "get_state_dict", lambda self, progress: known)
+    monkeypatch.setattr(VGG16_Weights, "get_state_dict", lambda self, **how: known if how["weights_only"] else None)
     network = FCN8s(2, head_channels=2, imagenet=True)
     assert (network.features[28].weight == 0.5).all()
     assert not (network.fc6.weight == 0.5).any()
@@ -117,7 +117,7 @@ def test_imagenet_needs_vgg16_and_a_network(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(InputError, match=r"channels=\(4, 4, 6, 6, 6\) and imagenet=True, expected \(64, 128, 256, 512"):
         FCN8s(2, SLIM, 5, imagenet=True)
 
-    def fail(self: object, progress: bool) -> None:
+    def fail(self: object, **how: bool) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(VGG16_Weights, "get_state_dict", fail)

@@ -102,15 +102,22 @@ def test_a_saved_folder_knows_its_network_and_weights(tmp_path: Path) -> None:
         (("Unet", "resnet"), r"smp cannot build Unet on resnet: .*Wrong encoder name `resnet`, supported encoders:"),
         (("someone/unet",), r"smp cannot build someone/unet on resnet34: .*Hub"),
         (("Unet", "resnet18", None, ["a", "b"], "imagenet"), r"smp cannot build Unet on resnet18: .*Hub"),
-        (
-            ("Unet", "resnet18", None, ["a", "b"]),
-            r"preprocessing of the encoder resnet18 cannot be .* Set victim\.mean",
-        ),
     ],
 )
 def test_what_there_is_not_or_not_offline_is_named(offline: None, arguments: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         SegmentationModels(*arguments)
+
+
+def test_a_preprocessing_that_cannot_be_looked_up_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(encoder: str, weights: str) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(smp.encoders, "get_preprocessing_params", unreachable)
+    with pytest.raises(
+        InputError, match=r"encoder resnet18 cannot be looked up \(no route to host\)\. Set victim\.mean"
+    ):
+        SegmentationModels("Unet", "resnet18", classes=list("ab"))
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,8 +90,8 @@ class FCN8s(nn.Module):
 
         weights = VGG16_BN_Weights.IMAGENET1K_V1 if batch_norm else VGG16_Weights.IMAGENET1K_V1
         try:
-            known = weights.get_state_dict(progress=True)
-        except OSError as error:
+            known = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        except (OSError, RuntimeError) as error:  # no network, or another file than was published
             raise InputError(
                 f"ImageNet's weights could not be downloaded ({error}). Set imagenet: false, or put the file of "
                 f"{weights.url} into {torch.hub.get_dir()}/checkpoints."
