@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.helpers import save
-from uap.apply import check_fit, main
+from uap.apply import check_fit, check_written, main
 from uap.data.video_file import VideoFile
 from uap.errors import InputError
 from uap.perturbation import Perturbation, save_perturbation
@@ -195,9 +195,51 @@ def test_no_original_is_written_over() -> None:
     perturbation()
     image = picture()
     save(Path("out/photo.png"), image)
-    with pytest.raises(InputError, match=r"out.photo.png is an original and would be written over. Set another --out"):
+    with pytest.raises(InputError, match=r"--out out is the folder of the originals, which would be mixed up"):
         run("out")
+    save(Path("a/out/photo.png"), image)
+    with pytest.raises(InputError, match=r"photo.png is an original and would be written over. Set another --out"):
+        check_written([Path("a/out/photo.png")], [Path("a/out/photo.png")])
     assert np.array_equal(read("out/photo.png"), image)
+
+
+def test_nothing_is_written_twice() -> None:
+    perturbation()
+    for name in ("a/x.jpg", "b/x.jpg", "c/x.png", "c/x_prediction.png"):
+        save(Path(name), picture())
+    with pytest.raises(InputError, match=r"Two of the inputs would be written to out/x.jpg.png"):
+        run("a", "b")
+    with pytest.raises(InputError, match=r"Two of the inputs would be written to out/x_prediction.png"):
+        run("c", "--victim", BRIGHTNESS)
+    run("c")
+    assert not Path("out/x.jpg.png").exists()
+
+
+def test_a_folder_of_results_inside_the_inputs_is_no_input(capsys: pytest.CaptureFixture[str]) -> None:
+    perturbation()
+    save(Path("photos/x.png"), picture())
+    for _ in range(2):
+        main(["photos", "--perturbation", "p.safetensors", "--out", "photos/adversarial"])
+        assert "1 file read" in capsys.readouterr().out
+
+
+def test_a_profile_of_other_colours_is_not_kept() -> None:
+    perturbation()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(picture()).save("rgb.png", icc_profile=profile)
+    Image.fromarray(picture()).convert("CMYK").save("cmyk.tif", icc_profile=profile)
+    for name, kept in (("rgb.png", profile), ("cmyk.tif", None)):
+        run(name)
+        with Image.open(Path("out") / Path(name).with_suffix(".png")) as written:
+            assert written.info.get("icc_profile") == kept
+
+
+@pytest.mark.parametrize("size", ["0", "-4", "a"])
+def test_a_size_is_positive(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["x", "--perturbation", "p", "--out", "o", "--size", size, "8"])
+    assert ended.value.code == 2
+    assert "--size" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fit", ["refuse", "tile", "crop"])

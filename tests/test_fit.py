@@ -152,6 +152,9 @@ def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: P
     same = arguments | {"data.split": "val", "trainer.default_root_dir": tmp_path / "same"}
     evaluate.main([f"--{name}={value}" for name, value in same.items()])
 
+    learnt_from = arguments | {"data.split": "train", "trainer.default_root_dir": tmp_path / "learnt_from"}
+    evaluate.main([f"--{name}={value}" for name, value in learnt_from.items()])
+
     assert 0 < json.loads((tmp_path / "scores" / "metrics.json").read_text())["test/success_rate"] <= 1
     assert (tmp_path / "scores" / "pictures" / "perturbation.png").exists()
     learnt_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())

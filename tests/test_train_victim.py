@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit, train_victim
+from uap.callbacks.card import victim_block
 from uap.data import StreetScenes
 from uap.errors import InputError
+from uap.labels import CAMVID
 from uap.training import VictimTraining, class_weights
 from uap.victims import ESPNet, FrozenVictim
 
@@ -105,6 +107,23 @@ def test_a_rough_network_is_trained_and_then_attacked(tmp_path: Path) -> None:
     fit.main([*attack[:1], f"--config={tmp_path / 'out' / 'victim.yaml'}", *attack[1:]])
     metrics = json.loads((tmp_path / "attack" / "metrics.json").read_text())
     assert metrics["val/miou_clean"] == pytest.approx(card["val/miou"], abs=0.02)
+
+
+def test_what_training_started_from_is_not_asked_for_in_an_attack(tmp_path: Path) -> None:
+    class Training:
+        network = mean = std = torch.zeros(3)
+        table, size_multiple = CAMVID, 8
+
+    network = {"class_path": "uap.victims.FCN8s", "init_args": {"classes": 11, "imagenet": True}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"network": network}}))
+    victim = victim_block(Training(), tmp_path)["model"]["victim"]  # type: ignore[arg-type]
+    assert victim["init_args"]["network"]["init_args"] == {"classes": 11, "imagenet": False}
+    assert victim["init_args"]["classes"] == "camvid"
+
+
+def test_a_training_without_a_validation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="A training of 6 epochs that validates every 7 epochs"):
+        train_victim.main(small_camvid(tmp_path, **{"trainer.check_val_every_n_epoch": 7}))
 
 
 def test_the_weights_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from uap.cli import door
+from uap.cli import door, positive
 from uap.data import ImageFolder, VideoFrames
 from uap.data.transforms import open_image, resize_image
 from uap.data.video import read_frames, video_facts
 from uap.data.video_file import VideoFile
 from uap.errors import InputError
 from uap.perturbation import Perturbation, load_perturbation
-from uap.progress import progress
+from uap.progress import be_quiet, progress
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim
 
@@ -105,8 +105,15 @@ class Applier:
         return Applied(pixels, shown, painted, float((before != after).mean()))
 
 
-def find_inputs(places: list[Path]) -> list[tuple[Path, Path]]:
+IMAGE_ENDINGS = (".png", "_prediction_clean.png", "_prediction.png")
+VIDEO_ENDINGS = (".mkv", "_side_by_side.mp4")
+"""What is written of an image and of a video, after the name of its file."""
+
+
+def find_inputs(places: list[Path], out: Path) -> list[tuple[Path, Path]]:
     """Return the images and videos among files and in folders: each path, and its name below the folder that was given.
+
+    What lies in the folder `out` is left out where that is inside a folder of inputs: results of a run before.
 
     Raises:
         InputError: something is not there, of no known kind, or there is nothing at all.
@@ -119,6 +126,9 @@ def find_inputs(places: list[Path]) -> list[tuple[Path, Path]]:
             raise InputError(f"{place} is neither an image nor a video: known are {', '.join(endings)}. Convert it.")
         files = [place] if place.is_file() else sorted(place.rglob("*"))
         base = place.parent if place.is_file() else place
+        if out.resolve() == base.resolve():
+            raise InputError(f"--out {out} is the folder of the originals, which would be mixed up. Set another --out.")
+        files = [path for path in files if path.is_file() and not path.resolve().is_relative_to(out.resolve())]
         found += [(path, path.relative_to(base)) for path in files if path.suffix.lower() in endings]
     if not found:
         raise InputError(f"No images or videos in {', '.join(map(str, places))}: known are {', '.join(endings)}.")
@@ -131,16 +141,31 @@ def written_names(names: list[Path]) -> list[Path]:
     return [name if bare.count(short) > 1 else short for name, short in zip(names, bare, strict=True)]
 
 
-def check_originals(originals: set[Path], stems: list[Path]) -> None:
-    """Check that no original would be written over.
+def is_video(path: Path) -> bool:
+    """Return whether a file is a video, by its ending."""
+    return path.suffix.lower() in VideoFrames.endings
+
+
+def written_paths(stem: Path, *, is_video: bool, predicted: bool) -> list[Path]:
+    """Return every file that is written of one input."""
+    endings = VIDEO_ENDINGS if is_video else IMAGE_ENDINGS[: 3 if predicted else 1]
+    return [stem.with_name(stem.name + ending) for ending in endings]
+
+
+def check_written(originals: list[Path], written: list[Path]) -> None:
+    """Check that no original would be written over, and nothing twice.
 
     Raises:
-        InputError: one would.
+        InputError: something would.
     """
-    for stem in stems:
-        for ending in (".png", ".mkv"):
-            if stem.with_name(stem.name + ending).resolve() in originals:
-                raise InputError(f"{stem}{ending} is an original and would be written over. Set another --out.")
+    resolved = [path.resolve() for path in written]
+    for path, place in zip(written, resolved, strict=True):
+        if place in {original.resolve() for original in originals}:
+            raise InputError(f"{path} is an original and would be written over. Set another --out.")
+        if resolved.count(place) > 1:
+            raise InputError(
+                f"Two of the inputs would be written to {path}. Give the folder that holds them, or one at a time."
+            )
 
 
 def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
@@ -148,7 +173,7 @@ def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
     picture = open_image(path, upright=True)
     applied = applier(np.asarray(picture.convert("RGB")))
     _save(applied.adversarial, stem, ".png", picture)
-    for pixels, ending in zip(applied.predictions or (), ("_prediction_clean.png", "_prediction.png"), strict=False):
+    for pixels, ending in zip(applied.predictions or (), IMAGE_ENDINGS[1:], strict=False):
         _save(pixels, stem, ending)
     return applied.changed
 
@@ -157,7 +182,9 @@ def _save(pixels: Picture, stem: Path, ending: str, original: Image.Image | None
     """Write a PNG, with the EXIF data and the colour profile of the original."""
     kept: dict[str, Any] = {}
     if original:
-        kept = {"exif": original.getexif(), "icc_profile": original.info.get("icc_profile")}
+        kept = {"exif": original.getexif()}
+        if original.mode in ("RGB", "RGBA", "P"):  # a profile of other colours would spoil these
+            kept["icc_profile"] = original.info.get("icc_profile")
     Image.fromarray(pixels).save(stem.with_name(stem.name + ending), **kept)
 
 
@@ -190,27 +217,35 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--victim", help="a configuration of configs/victim/, or any YAML file with model.victim, such "
                         "as a run's config.yaml: its predictions are written beside the images")  # fmt: skip
     parser.add_argument("--weights", help="a weight file in the place of the victim's own")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="resize images to it first")
+    parser.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="resize images to it first")
     parser.add_argument(
         "--fit", choices=("refuse", "tile", "crop"), default="refuse",
         help="what to do with an image of another size than the perturbation's, where that has no period "
         "(default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="print no progress")
     return parser.parse_args(args)
 
 
 def main(args: list[str] | None = None) -> None:
     """Write everything and say where it lies."""
     given = parse(args)
+    if given.quiet:
+        be_quiet()
     victim = build_victim(find_victim(given.victim), given.weights) if given.victim else None
     applier = Applier(given.perturbation, given.fit, tuple(given.size) if given.size else None, victim)
-    inputs = find_inputs(given.inputs)
+    inputs = find_inputs(given.inputs, given.out)
     stems = [given.out / name for name in written_names([name for _, name in inputs])]
-    check_originals({path.resolve() for path, _ in inputs}, stems)
+    paths = [path for path, _ in inputs]
+    files = [
+        written_paths(stem, is_video=is_video(path), predicted=victim is not None)
+        for path, stem in zip(paths, stems, strict=True)
+    ]
+    check_written(paths, [file for each in files for file in each])
     changed = []
     bar = progress(inputs, "Applying", "file")
     for (path, _), stem in zip(bar, stems, strict=True):
-        write = apply_to_video if path.suffix.lower() in VideoFrames.endings else apply_to_image
+        write = apply_to_video if is_video(path) else apply_to_image
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
             changed.append(write(applier, path, stem))

@@ -1,5 +1,6 @@
 """One command line for every door: LightningCLI, the run folder, and errors as sentences."""
 
+import argparse
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
-from uap.run_folder import is_first, run_folder
+from uap.run_folder import discard_empty, is_first, run_folder
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -194,6 +195,17 @@ def checkpointing(folder: Path, monitor: str) -> list[Callback]:
     return [best, last]
 
 
+def positive(text: str) -> int:
+    """Return an argument of a command that is to be a whole number above 0.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
+
+
 def door(main: Callable[[], object]) -> None:
     """Run a door: bad input becomes a sentence and exit code 2."""
     keep_freed_memory()
@@ -206,5 +218,6 @@ def door(main: Callable[[], object]) -> None:
     except (InputError, MisconfigurationException) as error:
         # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
         if is_first():
+            discard_empty()
             print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
         raise SystemExit(2) from None

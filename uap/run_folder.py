@@ -1,5 +1,6 @@
 """The folder of a run: found, made, and never that of another run."""
 
+import contextlib
 import os
 import time
 from itertools import count
@@ -55,3 +56,10 @@ def _new_folder(name: str) -> Path:
         return Path(os.environ.get(RUN_FOLDER, Path("runs") / name))
     names = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in count(1))
     return next(folder for folder in names if not folder.exists())
+
+
+def discard_empty() -> None:
+    """Remove the folder of a run that could not begin, if nothing is in it."""
+    if RUN_FOLDER in os.environ:
+        with contextlib.suppress(OSError):
+            Path(os.environ[RUN_FOLDER]).rmdir()

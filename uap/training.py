@@ -15,6 +15,9 @@ from uap.labels import IGNORE, LabelTable
 from uap.metrics import ClassIoU
 from uap.victims.outputs import padded_logits
 
+COUNTED_IMAGES = 200
+"""About so many of the training images, spread evenly, tell how frequent the classes are."""
+
 CARD = "card"
 """The key under which a checkpoint keeps what the network's card will state of it."""
 
@@ -78,7 +81,8 @@ class VictimTraining(LightningModule):
         self.table = data.table
         self.iou = ClassIoU(len(self.table))
         pixels = torch.zeros(256, dtype=torch.int64)
-        for item in data.datasets["train"].items[:200]:
+        items = data.datasets["train"].items
+        for item in items[:: max(1, len(items) // COUNTED_IMAGES)]:
             if item.labels is not None:
                 pixels += torch.bincount(torch.from_numpy(data.read_labels(item.labels)).flatten(), minlength=256)
         outputs = self._outputs(pixels)

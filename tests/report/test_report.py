@@ -222,6 +222,17 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         main(["nowhere"])
 
 
+def test_folders_without_a_run_are_left_out_where_there_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    page = main([str(tmp_path / "empty"), str(run)]).read_text()
+    assert "warning: " in (printed := capsys.readouterr().err)
+    assert "empty has none of config.yaml" in printed
+    assert "side by side" not in page
+
+
 def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(InputError, match="was given twice"):

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 from tests.helpers import Brightness
 from uap.errors import InputError
 from uap.labels import CAMVID
-from uap.victims import FrozenVictim
+from uap.victims import FastSCNN, FrozenVictim
 
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 
@@ -156,6 +156,12 @@ def test_the_fingerprint_changes_with_any_weight(name: str) -> None:
 )
 def test_the_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
+
+
+def test_the_fingerprint_changes_with_a_setting_that_has_no_tensor() -> None:
+    networks = [FastSCNN(3, enlarge) for enlarge in (1, 2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    assert len({FrozenVictim(network, classes=list("abc")).fingerprint() for network in networks}) == 2
 
 
 def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:

@@ -13,7 +13,7 @@ def test_an_installed_library_is_imported() -> None:
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
-    with pytest.raises(InputError, match=r"needs uap_none \(No module .*\)\. Install it: pip install 'uap\[smp\]'\."):
+    with pytest.raises(InputError, match=r"needs uap_none \(No module .*\)\. Install it: pip install -e '.\[smp\]'\."):
         library("uap_none", "smp")
 
 

@@ -121,7 +121,7 @@ def test_imagenet_needs_vgg16_and_a_network(monkeypatch: pytest.MonkeyPatch) -> 
         raise OSError("no route to host")
 
     monkeypatch.setattr(VGG16_Weights, "get_state_dict", fail)
-    with pytest.raises(InputError, match=r"ImageNet's weights could not be downloaded \(no route to host\)"):
+    with pytest.raises(InputError, match=r"IMAGENET1K_V1 could not be downloaded \(no route to host\)"):
         FCN8s(2, head_channels=2, imagenet=True)
 
 

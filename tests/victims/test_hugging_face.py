@@ -252,7 +252,7 @@ def test_a_network_of_the_hub_that_cannot_be_reached_is_named(offline: None) -> 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(InputError, match=r"needs transformers .*pip install 'uap\[transformers\]'"):
+    with pytest.raises(InputError, match=r"needs transformers .*pip install -e '.\[transformers\]'"):
         HuggingFace("nvidia/segformer-b0-finetuned-ade-512-512")
 
 

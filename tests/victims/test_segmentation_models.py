@@ -122,5 +122,5 @@ def test_a_preprocessing_that_cannot_be_looked_up_is_asked_for(monkeypatch: pyte
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(InputError, match=r"needs segmentation_models_pytorch .*pip install 'uap\[smp\]'"):
+    with pytest.raises(InputError, match=r"needs segmentation_models_pytorch .*pip install -e '.\[smp\]'"):
         SegmentationModels()

@@ -270,3 +270,27 @@ def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, s
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"There is no file {tmp_path / name}. Check the path"):
         read_state_dict(tmp_path / name)
+
+
+class Renamed(nn.Module):
+    """A network whose layers have other names in published files, with a head that only training needed."""
+
+    unused_weights = ("auxiliary.",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.score = nn.Conv2d(4, 2, 1)
+
+    def published_names(self) -> dict[str, str]:
+        return {"conv1_1": "stem"}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "model.net."])
+def test_prefixes_go_with_published_names_and_unused_heads(prefix: str, tmp_path: Path) -> None:
+    expected = Renamed().state_dict()
+    published = {f"{prefix}{name.replace('stem', 'conv1_1')}": value for name, value in expected.items()}
+    torch.save(published | {f"{prefix}auxiliary.weight": torch.ones(1)}, tmp_path / "weights.pth")
+    other = Renamed()
+    load_weights(other, tmp_path / "weights.pth")
+    assert_same(other.state_dict(), expected)

@@ -12,10 +12,14 @@ from safetensors.torch import save_file
 
 from uap.data import StreetScenes
 from uap.data.base import data_of
+from uap.errors import InputError
 from uap.labels import TABLES
 from uap.safe_load import safe_load
 from uap.scenes import VERSION
 from uap.training import CARD, VictimTraining
+
+STARTS = ("imagenet", "encoder_weights", "weights", "weights_backbone")
+"""What networks call the weights that their training started from; they are not to be downloaded for an attack."""
 
 
 class VictimCard(Callback):
@@ -26,7 +30,17 @@ class VictimCard(Callback):
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock.
+
+        Raises:
+            InputError: the run would end without a validation, which chooses the weights that are kept.
+        """
+        every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or 0
+        if 0 < epochs < every or trainer.limit_val_batches == 0:
+            raise InputError(
+                f"A training of {epochs} epochs that validates every {every} epochs, on {trainer.limit_val_batches} of "
+                "the batches, validates never. Set --trainer.check_val_every_n_epoch 1."
+            )
         self.start = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -57,7 +71,7 @@ class VictimCard(Callback):
             **best[CARD],
         }
         (folder / "victim.json").write_text(json.dumps(card, indent=2) + "\n")
-        (folder / "victim.yaml").write_text(yaml.safe_dump(_victim(training, folder), sort_keys=False))
+        (folder / "victim.yaml").write_text(yaml.safe_dump(victim_block(training, folder), sort_keys=False))
         print(
             f"\n{_table(card['val/iou'])}\nmean IoU {100 * card['val/miou']:.1f} %, best of {trainer.current_epoch} "
             f"epochs\n\nweights   {folder / 'victim.safetensors'}\ncard      {folder / 'victim.json'}\n"
@@ -65,10 +79,14 @@ class VictimCard(Callback):
         )
 
 
-def _victim(training: VictimTraining, folder: Path) -> dict[str, Any]:
+def victim_block(training: VictimTraining, folder: Path) -> dict[str, Any]:
+    """Return the configuration that attacks the network of a run folder."""
     named = [name for name, table in TABLES.items() if table == training.table]
+    network = yaml.safe_load((folder / "config.yaml").read_text())["model"]["network"]
+    built = network.get("init_args") or {}
+    built |= {name: False if built[name] is True else None for name in STARTS if built.get(name)}
     settings = {
-        "network": yaml.safe_load((folder / "config.yaml").read_text())["model"]["network"],
+        "network": network,
         "weights": str((folder / "victim.safetensors").absolute()),
         "classes": named[0] if named else list(training.table.names),
         "mean": training.mean.flatten().tolist(),

@@ -161,7 +161,8 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
         if name == next(iter(per_image), None):  # of the scored images, which stand in the last column
             worst = f"{100 * per_image[name]['worst_decile']:>10.1f} %"
             lines.append(f"{'  worst decile':<18}{worst:>{12 * len(columns)}}")
-    images = (figures["images"]["train" if column == "train" else "scored"] for column in columns)
+    counts = figures["images"]  # an evaluation of the training split has scored images alone
+    images = (counts["train" if column == "train" and "train" in counts else "scored"] for column in columns)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
     if "seconds" in figures:

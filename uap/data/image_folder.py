@@ -119,4 +119,9 @@ def names_of(paths: list[Path], folder: Path) -> list[str]:
     parts = [path.relative_to(folder).parts for path in paths]
     stems = ["_".join((*p[:-1], path.stem)) for p, path in zip(parts, paths, strict=True)]
     counts = Counter(stems)
-    return ["_".join(p) if counts[stem] > 1 else stem for p, stem in zip(parts, stems, strict=True)]
+    names = ["_".join(p) if counts[stem] > 1 else stem for p, stem in zip(parts, stems, strict=True)]
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+    return names

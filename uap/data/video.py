@@ -63,7 +63,11 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
         while video.grab():
             index += 1
             if index % every == 0:
-                frame = video.retrieve()[1]
+                decoded, frame = video.retrieve()
+                if not decoded:
+                    raise InputError(
+                        f"Frame {index} of {path} cannot be decoded. Copy it again, or convert it to H.264."
+                    )
                 yield index, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
     if index < 0:
         raise InputError(f"{path} has no frame that can be read. It is damaged: copy or download it again.")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +75,26 @@ class Run:
 
 
 def read_runs(folders: list[Path]) -> list[Run]:
-    """Read several runs.
+    """Read several runs; where many are given, a folder that holds none is left out, with a warning.
 
     Raises:
-        InputError: a folder is no run, is given twice, or has a file that cannot be read.
+        InputError: there is no run, one is given twice, or has a file that cannot be read.
     """
-    return [_read(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    reasons = {folder: _no_run(folder) for folder in folders}
+    found = [folder for folder in folders if not reasons[folder]]
+    for folder, reason in reasons.items():
+        if reason and not found:
+            raise InputError(f"{folder} {reason}, so it is no run. Give the folder of a run of python -m uap.fit.")
+        if reason:
+            print(f"warning: {folder} {reason}, so it is no run, and is left out.", file=sys.stderr)
+    return [_read(folder, name) for folder, name in zip(found, _names(found), strict=True)]
+
+
+def _no_run(folder: Path) -> str:
+    """Return why a folder holds no run; nothing where it does."""
+    if any((folder / file).is_file() for file in ("config.yaml", "metrics.json", "metrics.csv")):
+        return ""
+    return "has none of config.yaml, metrics.json and metrics.csv" if folder.is_dir() else "is no folder"
 
 
 def _names(folders: list[Path]) -> list[str]:
@@ -96,9 +111,6 @@ def _names(folders: list[Path]) -> list[str]:
 
 def _read(folder: Path, name: str) -> Run:
     files = {file: folder / file for file in ("config.yaml", "metrics.json", "metrics.csv", "per_image.csv")}
-    if not any(files[file].is_file() for file in ("config.yaml", "metrics.json", "metrics.csv")):
-        what = "has none of config.yaml, metrics.json and metrics.csv" if folder.is_dir() else "is no folder"
-        raise InputError(f"{folder} {what}, so it is no run. Give the folder of a run of python -m uap.fit.")
     pictures = folder / "pictures"
     return Run(
         name=name,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uap import victims
 from uap.callbacks.figures import panels
-from uap.cli import door
+from uap.cli import door, positive
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
 from uap.errors import InputError
@@ -87,8 +87,14 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
         miou = float(iou.compute().nanmean())
         pictures |= {"labels": victim.table.paint(labels)}
     seen, counts = np.unique(prediction, return_counts=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    panels(pictures, columns=len(pictures), legend=victim.table, classes=seen).savefig(args.out)
+    figure = panels(pictures, columns=len(pictures), legend=victim.table, classes=seen)
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(args.out)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{args.out} cannot be written ({error}). Set another --out, such as prediction.png."
+        ) from error
     shares = sorted(zip((counts / prediction.size).tolist(), seen.tolist(), strict=True), reverse=True)
     lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
     lines += ["", f"mean confidence {confidence:.2f}", *([f"mean IoU {miou:.2f}"] if miou is not None else [])]
@@ -106,7 +112,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--image", type=Path, help="the picture to predict")
     parser.add_argument("--weights", help="a weight file in the place of the configuration's")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="resize the picture to it")
+    parser.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="resize the picture to it")
     parser.add_argument("--labels", type=Path, help="its label file, for the IoU")
     parser.add_argument("--labels_of", choices=DATA, default="cityscapes", help="the data set whose labels these are")
     parser.add_argument("--out", type=Path, default=Path("prediction.png"), help="the picture to write")

@@ -18,6 +18,10 @@ Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
 """A class table by name, or the names of the outputs in their order."""
 
 
+NO_STRUCTURE = ("training", "name_or_path")
+"""Plain settings of modules that no prediction depends on: the mode, and where Hugging Face found a network."""
+
+
 class FrozenVictim(nn.Module):
     """A segmentation network, frozen and in eval mode for good.
 
@@ -79,12 +83,11 @@ class FrozenVictim(nn.Module):
         self.train(False)
         self.to(torch.float32)  # as the images are
         self._lay_out(torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
-        for (
-            _,
-            module,
-        ) in self.named_modules():  # `modules()` may be hidden: some publish networks with such an attribute
+        # not `modules()`: some publish networks with an attribute of that name
+        for _, module in self.named_modules():
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
+        self.structure = _structure(network)
 
     def _lay_out(self, layout: torch.memory_format) -> None:
         self.layout = layout
@@ -122,17 +125,32 @@ class FrozenVictim(nn.Module):
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""
-        digest = hashlib.sha256(repr(self.network).encode())  # dilations, strides and the like have no tensor
+        digest = hashlib.sha256(self.structure.encode())
         settings: list[Any] = [self.channel_order, self.mean.flatten().tolist(), self.std.flatten().tolist()]
         settings += [self.size_multiple, self.input_size, self.output]
         digest.update(json.dumps(settings).encode())
-        tensors = self.network.state_dict() | dict(
-            self.network.named_buffers()
-        )  # buffers may be kept out of the former
+        # some buffers are kept out of the state dictionary
+        tensors = self.network.state_dict() | dict(self.network.named_buffers())
         for name, value in sorted(tensors.items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def _structure(network: nn.Module) -> str:
+    """Return what makes a network beside its tensors: layers, dilations, and the plain settings of each module.
+
+    Taken when the network is built: what a module remembers of its last image is not part of it.
+    """
+    plain = (bool, int, float, str, tuple, type(None))
+    settings = [
+        (name, type(module).__qualname__, key, value)
+        for name, module in network.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+        for key, value in sorted(vars(module).items())
+        if isinstance(value, plain) and key not in NO_STRUCTURE and not key.startswith("_")
+    ]
+    return f"{network!r}{settings!r}"
 
 
 def table_of(classes: Classes) -> LabelTable:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uap.errors import InputError
+from uap.victims.weights import download
 
 VGG16_CHANNELS = (64, 128, 256, 512, 512)
 """Channels of the five stages of VGG16 (Simonyan and Zisserman, ICLR 2015, table 1, column D)."""
@@ -89,14 +90,7 @@ class FCN8s(nn.Module):
         from torchvision.models import VGG16_BN_Weights, VGG16_Weights
 
         weights = VGG16_BN_Weights.IMAGENET1K_V1 if batch_norm else VGG16_Weights.IMAGENET1K_V1
-        try:
-            known = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        except (OSError, RuntimeError) as error:  # no network, or another file than was published
-            raise InputError(
-                f"ImageNet's weights could not be downloaded ({error}). Set imagenet: false, or put the file of "
-                f"{weights.url} into {torch.hub.get_dir()}/checkpoints."
-            ) from error
-        state = {name: value for name, value in known.items() if name.startswith("features.")}
+        state = {name: value for name, value in download(weights).items() if name.startswith("features.")}
         self.load_state_dict(state, strict=False)
 
     def published_names(self) -> dict[str, str]:

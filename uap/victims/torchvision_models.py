@@ -1,14 +1,11 @@
 """Torchvision's segmentation networks: FCN, DeepLabV3 and LR-ASPP."""
 
-import pickle
 from typing import Any
-
-from torch import nn
 
 from uap import paths
 from uap.errors import InputError
 from uap.victims.adapter import Classes, FrozenVictim, table_of
-from uap.victims.probe import short
+from uap.victims.weights import download
 
 
 class Torchvision(FrozenVictim):
@@ -59,7 +56,8 @@ class Torchvision(FrozenVictim):
         network = models.get_model(name, weights=None, weights_backbone=None, num_classes=outputs)
         network.unused_weights = ("aux_classifier.",)
         if published:
-            _load_published(network, published)
+            state = {n: v for n, v in download(published).items() if not n.startswith("aux_classifier.")}
+            network.load_state_dict(state)
         preset = (published or kinds["DEFAULT"]).transforms()
         super().__init__(
             network,
@@ -70,14 +68,3 @@ class Torchvision(FrozenVictim):
             std=tuple(255 * value for value in preset.std),
             **settings,
         )
-
-
-def _load_published(network: nn.Module, weights: Any) -> None:
-    try:
-        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{weights} cannot be downloaded ({short(error)}). Fetch {weights.url} elsewhere and give "
-            "the file as victim.weights, with victim.classes: voc."
-        ) from error
-    network.load_state_dict({name: value for name, value in state.items() if not name.startswith("aux_classifier.")})

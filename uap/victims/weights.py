@@ -1,13 +1,17 @@
 """Reading weights from files, as data and never as code."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from uap.errors import InputError
 from uap.safe_load import safe_load
+from uap.victims.probe import short
 
 NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
 """Keys under which published files hold the state dictionary."""
@@ -59,7 +63,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     own = network.state_dict()
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
-    state = _below_prefix(_in_own_names(read_state_dict(path), network), needed, path)
+    state = _of_network(read_state_dict(path), network, needed, path)
     missing = [name for name in needed if name not in state]
     extra = [name for name in state if name not in own]
     shapes = [
@@ -79,29 +83,57 @@ def load_weights(network: nn.Module, path: Path) -> None:
 def _in_own_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     unused = getattr(network, "unused_weights", ())
     state = {name: value for name, value in state.items() if not name.startswith(unused)}
-    published_names = getattr(network, "published_names", dict)
-    names: dict[str, str] = published_names()
+    names = _published_names(network)
     layers = ((name.rpartition("."), value) for name, value in state.items())
     return {f"{names.get(layer, layer)}{dot}{kind}": value for (layer, dot, kind), value in layers}
 
 
-def _below_prefix(state: dict[str, Tensor], needed: list[str], path: Path) -> dict[str, Tensor]:
-    """Return the entries of the prefix under which most of the needed names stand, without it.
+def _published_names(network: nn.Module) -> dict[str, str]:
+    names: dict[str, str] = getattr(network, "published_names", dict)()
+    return names
+
+
+def _of_network(state: dict[str, Tensor], network: nn.Module, needed: list[str], path: Path) -> dict[str, Tensor]:
+    """Return the entries of the prefix under which most of the needed names stand, in the network's own names.
 
     Raises:
         InputError: under two prefixes stand all of them.
     """
-    ends = tuple(f".{name}" for name in needed[:1] + needed[-1:])
+    published = {own: theirs for theirs, own in _published_names(network).items()}
+    parts = [name.rpartition(".") for name in needed[:1] + needed[-1:]]
+    ends = {f".{called}{dot}{kind}" for layer, dot, kind in parts for called in (layer, published.get(layer, layer))}
     prefixes = {name.removesuffix(end[1:]) for name in state for end in ends if name.endswith(end)}
-    found = {prefix: sum(prefix + name in state for name in needed) for prefix in ["", *sorted(prefixes)]}
+    states = {
+        prefix: _in_own_names({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, network)
+        for prefix in ["", *sorted(prefixes)]
+    }
+    found = {prefix: sum(name in named for name in needed) for prefix, named in states.items()}
     complete = [prefix for prefix, count in found.items() if count == len(needed)]
     if len(complete) > 1 and "" not in complete:
         raise InputError(
             f"{path} holds {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the one "
             "that is meant in a file of its own."
         )
-    best = max(found, key=lambda prefix: found[prefix])
-    return {name.removeprefix(best): value for name, value in state.items() if name.startswith(best)}
+    return states[max(found, key=lambda prefix: found[prefix])]
+
+
+def download(weights: Any) -> dict[str, Tensor]:
+    """Return the state dictionary of torchvision's published weights, downloaded at their first use.
+
+    Args:
+        weights: a member of one of torchvision's enums of weights.
+
+    Raises:
+        InputError: they cannot be had, or are not the file that was published.
+    """
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{weights} could not be downloaded ({short(error)}). Fetch {weights.url} elsewhere, and put the file "
+            f"into {torch.hub.get_dir()}/checkpoints."
+        ) from error
+    return state
 
 
 def _first(names: list[str]) -> str:
