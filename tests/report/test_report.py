@@ -230,7 +230,7 @@ def test_folders_without_a_run_are_left_out_where_there_is_one(
     page = main([str(tmp_path / "empty"), str(run)]).read_text()
     assert "warning: " in (printed := capsys.readouterr().err)
     assert "empty has none of config.yaml" in printed
-    assert "side by side" not in page
+    assert "2 runs" not in page
 
 
 def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
