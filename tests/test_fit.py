@@ -25,6 +25,14 @@ def root(tmp_path: Path) -> Path:
 PANELS = ("image", "adversarial_image", "prediction", "adversarial_prediction", "target", "labels")
 
 
+def test_success_before_is_the_share_that_the_clean_prediction_has_already(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    target = np.asarray(Image.open(root / "train" / "frame_000.png")).mean(2) > 128
+    scored = [np.asarray(Image.open(path)).mean(2) > 128 for path in sorted((root / "val").glob("*.png"))]
+    before = json.loads((tmp_path / "out" / "metrics.json").read_text())["val/success_before"]
+    assert before == pytest.approx(np.mean([prediction == target for prediction in scored]), abs=0.002)
+
+
 def test_the_run_folder_holds_what_the_readme_says(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +58,7 @@ def test_the_run_folder_holds_what_the_readme_says(
     table = capsys.readouterr().out
     for words in (
         "success rate",
+        "success before",
         "training",
         "validation",
         "epsilon",

@@ -29,6 +29,7 @@ class Scores:
         self.hidden_classes = attack.target.hidden_classes
         names = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
         self.rates = {name: PixelRate().to(device) for name in names}
+        self.before = PixelRate().to(device)  # without the perturbation: a scene may be the target's in part already
         self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
         self.breakdown = Breakdown(attack) if final else None
         self.translation = torch.from_numpy(data.table.translation(attack.victim.table)).to(device)
@@ -41,6 +42,7 @@ class Scores:
             self.rates["preserved"].update(preserved_counts(predicted, target, hidden), index)
         else:
             self.rates["success_rate"].update(success_counts(predicted, target), index)
+            self.before.update(success_counts(batch["prediction"], target), index)
         labels = self.translation[batch["labels"].long()]
         self.iou["miou_clean"].update(batch["prediction"], labels)
         self.iou["miou_adversarial"].update(predicted, labels)
@@ -50,6 +52,8 @@ class Scores:
     def compute(self, prefix: str) -> dict[str, float]:
         """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. What has no pixel has no figure."""
         figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
+        if not self.hidden_classes:
+            figures["success_before"] = float(self.before.compute())
         figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
         return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
 
@@ -100,6 +104,6 @@ class SuccessMetrics(Callback):
         prefix = data_of(trainer).split
         figures = self.scores.compute(prefix)
         for name, rate in figures.items():
-            pl_module.log(name, rate, prog_bar="miou" not in name)
+            pl_module.log(name, rate, prog_bar="miou" not in name and "before" not in name)
         rates = [figures[f"{prefix}/{name}"] for name in self.scores.rates if f"{prefix}/{name}" in figures]
         pl_module.log("score", sum(rates) / max(len(rates), 1))
