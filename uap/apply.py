@@ -1,6 +1,7 @@
 """python -m uap.apply: write the adversarial images, or the adversarial video, that a perturbation makes."""
 
 import argparse
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -138,7 +139,8 @@ def find_inputs(places: list[Path], out: Path) -> list[tuple[Path, Path]]:
 def written_names(names: list[Path]) -> list[Path]:
     """Return the names without their endings; files that differ in nothing else keep them."""
     bare = [name.with_suffix("") for name in names]
-    return [name if bare.count(short) > 1 else short for name, short in zip(names, bare, strict=True)]
+    counts = Counter(bare)
+    return [name if counts[short] > 1 else short for name, short in zip(names, bare, strict=True)]
 
 
 def is_video(path: Path) -> bool:
@@ -158,11 +160,13 @@ def check_written(originals: list[Path], written: list[Path]) -> None:
     Raises:
         InputError: something would.
     """
+    kept = {original.resolve() for original in originals}
     resolved = [path.resolve() for path in written]
+    counts = Counter(resolved)
     for path, place in zip(written, resolved, strict=True):
-        if place in {original.resolve() for original in originals}:
+        if place in kept:
             raise InputError(f"{path} is an original and would be written over. Set another --out.")
-        if resolved.count(place) > 1:
+        if counts[place] > 1:
             raise InputError(
                 f"Two of the inputs would be written to {path}. Give the folder that holds them, or one at a time."
             )
