@@ -20,7 +20,7 @@ CONTRAST: dict[str, Any] = {
     "model.loss": "uap.losses.CrossEntropy",
     "model.loss.confidence": "null",
     "model.epsilon": 7,
-    "model.step_size": 2,
+    "model.optimizer.lr": 2,
 }
 FULL_BATCH = "uap.callbacks.full_batch.FullBatchGradient"
 
@@ -42,7 +42,7 @@ def test_a_linear_network_gets_epsilon_times_the_sign_of_its_weights(root: Path,
 def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_size(root: Path, tmp_path: Path) -> None:
     protos = []
     for batch_size in (2, 5):
-        changes = {"data.batch_size": batch_size, "trainer.callbacks+": FULL_BATCH, "model.momentum": 0.5}
+        changes = {"data.batch_size": batch_size, "trainer.callbacks+": FULL_BATCH, "model.optimizer.momentum": 0.5}
         cli = main(attack_args(root, tmp_path / str(batch_size), **changes))
         assert cli.trainer.global_step == cli.trainer.max_epochs
         protos.append(cli.model.perturbation.proto.detach())
@@ -73,7 +73,7 @@ def prepared_attack(root: Path, out: Path, batch_size: int) -> UniversalAttack:
 
 
 def test_epsilon_holds_after_every_step_and_in_every_file(root: Path, tmp_path: Path) -> None:
-    changes = {"trainer.callbacks+": "tests.helpers.KeepSteps", "model.epsilon": 3, "model.step_size": 2}
+    changes = {"trainer.callbacks+": "tests.helpers.KeepSteps", "model.epsilon": 3, "model.optimizer.lr": 2}
     main(attack_args(root, tmp_path / "out", **changes))
 
     assert len(KeepSteps.steps) == 6
@@ -109,3 +109,58 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_perturbation
     changes = {"model.victim.network": "tests.helpers.NotFinite"}
     with pytest.raises(InputError, match=r"gradient is not finite at step 0: .* left as it was"):
         main(attack_args(root, tmp_path / "out", **changes))
+
+
+def test_a_larger_epsilon_at_the_start_falls_to_epsilon(root: Path, tmp_path: Path) -> None:
+    changes = {"model.start_epsilon": 20, "trainer.callbacks+": "tests.helpers.KeepSteps", "trainer.max_epochs": 4}
+    keeping = {"model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR", "model.lr_scheduler.factor": 1}
+    large = {"model.optimizer.lr": 50}
+    cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes | keeping | large)))
+
+    reached = [proto.abs().max().item() for proto in KeepSteps.steps]
+    total = cli.trainer.global_step
+    expected = [7 + 13 * max(0.0, 1 - (step + 1) / total / 0.6) for step in range(total)]
+    assert reached == pytest.approx(expected)
+    assert learnt(tmp_path / "out").abs().max() == 7
+
+
+def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path: Path) -> None:
+    changes = CONTRAST | {
+        "model.parametrisation": "tanh",
+        "model.optimizer": "torch.optim.Adam",
+        "model.optimizer.lr": 5,
+    }
+    whole = main(attack_args(root, tmp_path / "whole", **changes, **{"trainer.max_epochs": 4}))
+    weights = torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1)
+    assert (whole.model.perturbation.proto * weights > 3.5).all()
+    assert whole.model.perturbation.proto.abs().max() <= 7
+
+    checkpoint = str(tmp_path / "whole/checkpoints/last.ckpt")
+    main(attack_args(root, tmp_path / "whole", **changes, **{"trainer.max_epochs": 5, "ckpt_path": checkpoint}))
+    with pytest.raises(InputError, match="its parametrisation is tanh, here it is clip"):
+        main(attack_args(root, tmp_path / "whole", **CONTRAST, **{"trainer.max_epochs": 6, "ckpt_path": checkpoint}))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrisation": "tanh"}]
+)
+def test_a_start_epsilon_that_cannot_be_is_refused(root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"start_epsilon is .* expected more than epsilon and at most 255, and clip"):
+        main(attack_args(root, tmp_path / "out", **CONTRAST, **changes))
+
+
+def test_a_random_phase_depends_on_the_place_in_the_run_alone(root: Path, tmp_path: Path) -> None:
+    attack = prepared_attack(root, tmp_path / "out", 2)
+    assert attack._phase(0) == (0, 0)
+    attack.random_phase = True
+    phases = [attack._phase(index) for index in range(20)]
+    assert phases == [attack._phase(index) for index in range(20)]
+    assert len(set(phases)) > 10
+    assert max(down for down, _ in phases) < SIZE[0] <= max(right for _, right in phases) + 5
+
+
+def test_a_tile_learnt_in_every_phase_is_alike_all_over(root: Path, tmp_path: Path) -> None:
+    changes = {"model.random_phase": True, "model.tile": [4, 4]}
+    cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes), **{"trainer.max_epochs": 3}))
+    best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, 4, 4)
+    assert torch.equal(cli.model.perturbation.proto.detach(), best)

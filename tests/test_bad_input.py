@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "an unknown key": ({"model.epsilonn": 3}, "epsilonn"),
     "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels above 0"),
     "a word for a number": ({"model.epsilon": "much"}, "float"),
-    "a step of 0": ({"model.step_size": 0}, "step_size is 0"),
+    "a step of 0": ({"model.optimizer.lr": 0}, "optimizer.lr is 0"),
     "a class that does not exist": (
         {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["unicorn"]},
         "no class 'unicorn': the classes are sky, building",
@@ -88,8 +88,8 @@ CASES: dict[str, tuple[Any, str]] = {
     "no image in a batch": ({"data.batch_size": 0}, "data.batch_size is 0, expected 1 or more"),
     "an accelerator that does not exist": ({"trainer.accelerator": "foo"}, "trainer cannot be built"),
     "an omega above 1": (
-        {"model.loss": "uap.losses.CrossEntropy", "model.loss.omega": 2},
-        "loss.omega is 2.0, expected a weight from 0 to 1",
+        {"model.weights": "uap.losses.Omega", "model.weights.omega": 2},
+        "weights.omega is 2.0, expected a weight from 0 to 1",
     ),
 }
 

@@ -61,7 +61,7 @@ def test_a_configuration_that_is_not_there_is_a_sentence(capsys: pytest.CaptureF
 def test_the_paper_s_optimiser_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     files = [CONFIGS / "camvid_static.yaml", CONFIGS / "full_batch.yaml"]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
-    assert printed["model"]["momentum"] == 0
+    assert printed["model"]["optimizer"]["init_args"]["momentum"] == 0
     assert printed["trainer"]["callbacks"][0]["class_path"] == "uap.callbacks.full_batch.FullBatchGradient"
 
 

@@ -95,7 +95,7 @@ def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path
 
 def test_a_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path: Path) -> None:
     save(root / "train" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))  # nothing to hide: left out
-    changes = DYNAMIC | {"model.tile": [1, 1], "model.epsilon": 80, "model.step_size": 40}
+    changes = DYNAMIC | {"model.tile": [1, 1], "model.epsilon": 80, "model.optimizer.lr": 40}
     cli = fit.main(attack_args(root, tmp_path / "out", **changes))
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from uap.errors import InputError
-from uap.optim import CosineToEnd, SignSGD
+from uap.optim import CosineToEnd, GradientAggregation, SignSGD
 
 
 def parameter(*values: float) -> nn.Parameter:
     return nn.Parameter(torch.tensor(values))
 
 
-def take(optimizer: SignSGD, gradient: Tensor) -> None:
+def take(optimizer: Optimizer, gradient: Tensor) -> None:
     optimizer.param_groups[0]["params"][0].grad = gradient
     optimizer.step()
 
@@ -130,7 +131,7 @@ def test_momentum_survives_the_state_of_the_optimizer() -> None:
     ("lr", "momentum"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, 1.0), (1.0, -0.1), (1.0, float("nan"))]
 )
 def test_a_step_size_or_momentum_out_of_range_is_refused(lr: float, momentum: float) -> None:
-    with pytest.raises(InputError, match=r"step_size is .* and momentum .*, expected above 0 and within 0 and 1"):
+    with pytest.raises(InputError, match=r"optimizer.lr is .* and momentum .*, expected a step above 0 and a decay"):
         SignSGD([parameter(0.0)], lr, momentum)
 
 
@@ -153,3 +154,46 @@ def test_a_resumed_schedule_keeps_its_own_length() -> None:
     assert "total_steps" not in schedule.state_dict()
     assert longer.total_steps == 16
     assert rates(longer_optimizer, longer, 12) == pytest.approx([half_cosine(k, 16) for k in range(5, 17)])
+
+
+def test_aggregation_looks_ahead_and_then_steps_by_the_sign_of_the_sum() -> None:
+    proto = parameter(0.0, 0.0, 10.0)
+    optimizer = GradientAggregation([proto], lr=2.0, inner_steps=3)
+    seen = []
+    for gradient in ([1.0, 1.0, -1.0], [1.0, -0.5, -1.0], [-5.0, 0.1, -1.0], [1.0, 1.0, 1.0]):
+        take(optimizer, torch.tensor(gradient))
+        seen.append(proto.tolist())
+    # two steps ahead; from the start by the signs of (-3, 0.6, -3); ahead again
+    assert seen == [[-2.0, -2.0, 12.0], [-4.0, 0.0, 14.0], [2.0, -2.0, 12.0], [0.0, -4.0, 10.0]]
+
+
+def test_aggregation_over_one_gradient_is_a_sign_step() -> None:
+    proto, plain = parameter(1.0, 2.0), parameter(1.0, 2.0)
+    optimizers = [GradientAggregation([proto], 0.5, inner_steps=1), SignSGD([plain], 0.5, momentum=0)]
+    for gradient in (torch.tensor([3.0, -1.0]), torch.tensor([-2.0, 0.0])):
+        for optimizer in optimizers:
+            take(optimizer, gradient)
+    assert torch.equal(proto, plain)
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_aggregation_continues_from_its_state(taken: int) -> None:
+    gradients = torch.from_numpy(np.random.default_rng(0).normal(size=(8, 5))).float()
+    whole, cut = parameter(*[0.0] * 5), parameter(*[0.0] * 5)
+    optimizer = GradientAggregation([whole], 1.0, 3)
+    for gradient in gradients:
+        take(optimizer, gradient)
+    first = GradientAggregation([cut], 1.0, 3)
+    for gradient in gradients[:taken]:
+        take(first, gradient)
+    second = GradientAggregation([cut], 1.0, 3)
+    second.load_state_dict(first.state_dict())
+    for gradient in gradients[taken:]:
+        take(second, gradient)
+    assert torch.equal(whole, cut)
+
+
+@pytest.mark.parametrize(("lr", "inner_steps"), [(0.0, 4), (float("nan"), 4), (1.0, 0)])
+def test_aggregation_out_of_range_is_refused(lr: float, inner_steps: int) -> None:
+    with pytest.raises(InputError, match=r"optimizer.lr is .* and inner_steps .*, expected above 0, and 1 or more"):
+        GradientAggregation([parameter(0.0)], lr, inner_steps)

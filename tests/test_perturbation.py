@@ -75,7 +75,7 @@ def test_eight_bits_are_the_rounded_and_clipped_sum() -> None:
 def test_projection_clips_what_lies_beyond_epsilon_and_nothing_else() -> None:
     perturbation = Perturbation((1, 2), 2.5)
     perturbation.proto.data = torch.tensor([[[3.0, -3.0]], [[2.5, -2.5]], [[1.0, 0.0]]])
-    perturbation.project_()
+    perturbation.project_(perturbation.epsilon)
     assert perturbation.proto.tolist() == [[[2.5, -2.5]], [[2.5, -2.5]], [[1.0, 0.0]]]
     assert perturbation.proto.requires_grad
 
@@ -164,3 +164,45 @@ def test_one_entry_that_is_not_within_epsilon_is_refused(tmp_path: Path, entry: 
     save_file({"proto": proto}, tmp_path / "p.safetensors", {"epsilon": "10"})
     with pytest.raises(InputError, match=r"p.safetensors is no perturbation within its epsilon 10"):
         load_perturbation(tmp_path / "p.safetensors")
+
+
+def test_a_tanh_is_within_epsilon_and_starts_like_the_noise_itself() -> None:
+    perturbation = Perturbation((4, 6), 10.0, "tanh")
+    values = torch.tensor([1e-3, 5.0, -10.0, 1e4])
+    with torch.no_grad():
+        perturbation.learnt[0, 0, :4] = values
+    found = perturbation.proto.detach()[0, 0, :4]
+    np.testing.assert_allclose(found.numpy(), 10 * np.tanh(values.numpy() / 10), rtol=1e-6)
+    assert found.abs().max() <= 10
+    assert found[0].item() == pytest.approx(1e-3)
+
+
+def test_a_tanh_is_learnt_through_and_saved_as_any_other(tmp_path: Path) -> None:
+    perturbation = Perturbation((4, 6), 10.0, "tanh")
+    assert [tuple(parameter.shape) for parameter in perturbation.parameters()] == [(3, 4, 6)]
+    with torch.no_grad():
+        perturbation.learnt.fill_(7.0)
+    perturbation.proto.sum().backward()  # type: ignore[no-untyped-call]
+    slope = 1 - np.tanh(0.7) ** 2
+    assert perturbation.learnt.grad is not None
+    np.testing.assert_allclose(perturbation.learnt.grad.numpy(), slope, rtol=1e-5)
+    perturbation.project_(1.0)
+    save_perturbation(perturbation, tmp_path / "p.safetensors", {})
+    loaded, _ = load_perturbation(tmp_path / "p.safetensors")
+    torch.testing.assert_close(loaded.proto.detach(), torch.full((3, 4, 6), float(10 * np.tanh(0.7))))
+
+
+def test_a_phase_rolls_the_tile_down_and_to_the_right() -> None:
+    perturbation, images = random_perturbation(epsilon=5.0), torch.full((1, 3, 7, 11), 128.0)
+    noise = (perturbation(images, (1, 2)) - 128).detach().numpy()[0]
+    proto = perturbation.proto.detach().numpy()
+    expected = np.tile(np.roll(proto, (1, 2), (1, 2)), (1, 2, 2))[:, :7, :11]
+    np.testing.assert_allclose(noise, expected, atol=1e-4)
+
+
+def test_what_is_scored_is_within_epsilon_even_while_a_larger_one_is_allowed() -> None:
+    perturbation = random_perturbation(epsilon=10.0)
+    perturbation.proto.data *= 3
+    images = torch.full((1, 3, 4, 6), 100, dtype=torch.uint8)
+    assert (perturbation(images) - 100).abs().max() > 20
+    assert (perturbation.eight_bit(images).int() - 100).abs().max() == 10

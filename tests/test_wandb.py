@@ -153,7 +153,7 @@ class Forget(Callback):
 
 def test_where_the_last_epoch_is_not_the_best_the_artifact_has_two_versions(tmp_path: Path, offline: None) -> None:
     out = tmp_path / "out"
-    changes = {"trainer.logger": "null", "trainer.callbacks+": "tests.test_wandb.Forget", "model.step_size": 60}
+    changes = {"trainer.logger": "null", "trainer.callbacks+": "tests.test_wandb.Forget", "model.optimizer.lr": 60}
     main(attack_args(make_camvid(tmp_path / "camvid"), out, **changes))
 
     best, last = artifacts(records(out))

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -15,10 +17,10 @@ from uap.checkpoints import IDENTITY, check_identity
 from uap.data.base import Batch, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
-from uap.losses import CrossEntropy, TargetLoss
+from uap.losses import CrossEntropy, PixelLoss, PixelWeights, Uniform
 from uap.metrics import success_counts
 from uap.optim import CosineToEnd, SignSGD
-from uap.perturbation import Perturbation
+from uap.perturbation import Parametrisation, Perturbation
 from uap.targets import Target
 from uap.victims import FrozenVictim
 
@@ -37,9 +39,12 @@ class UniversalAttack(LightningModule):
         size: tuple[int, int],
         epsilon: float = 10.0,
         tile: tuple[int, int] | None = None,
-        loss: TargetLoss | None = None,
-        step_size: float = 1.0,
-        momentum: float = 0.9,
+        start_epsilon: float | None = None,
+        parametrisation: Parametrisation = "clip",
+        random_phase: bool = False,
+        loss: PixelLoss | None = None,
+        weights: PixelWeights | None = None,
+        optimizer: OptimizerCallable = SignSGD,
         lr_scheduler: Callable[[Optimizer], LRScheduler] = CosineToEnd,
     ) -> None:
         """Describe the attack.
@@ -50,20 +55,34 @@ class UniversalAttack(LightningModule):
             size: height and width of the images.
             epsilon: the largest change of a grey level (0 to 255).
             tile: height and width of the periodic proto-tile; the image's size for no period.
-            loss: what is minimised; J_ss with tau = 0.75 by default.
-            step_size: of a sign step, in grey levels.
-            momentum: decay of past gradients; 0 is the paper.
+            start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
+            parametrisation: `clip` to epsilon after each step, or `tanh`, which never leaves it.
+            random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
+            loss: what a pixel costs; the cross entropy with tau = 0.75 by default.
+            weights: how the pixels of an image add up; all alike by default.
+            optimizer: what moves the perturbation; sign steps with momentum by default.
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
+
+        Raises:
+            InputError: an epsilon out of range, or a start_epsilon that is not above it or goes with a tanh.
         """
         super().__init__()
+        if start_epsilon is not None and (parametrisation == "tanh" or not epsilon < start_epsilon <= 255):
+            raise InputError(
+                f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrisation {parametrisation}; "
+                "expected more than epsilon and at most 255, and clip."
+            )
         self._victim = [victim]  # in a list: no submodule, so not saved, not trained, not synced over ranks
         self.target = target
         self.size = size
-        self.perturbation = Perturbation(tile or size, epsilon)
+        self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
         self.loss = loss or CrossEntropy()
-        self.step_size = step_size
-        self.momentum = momentum
+        self.weights = weights or Uniform()
+        self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
+        self.start_epsilon = start_epsilon
+        self.random_phase = random_phase
+        self.total_steps = 1
 
     @property
     def victim(self) -> FrozenVictim:
@@ -81,21 +100,39 @@ class UniversalAttack(LightningModule):
         self.victim.check(self.size)
         attach_targets(data_of(self.trainer), self.victim, self.target, self.trainer)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the victim's logits `(N, C, H, W)` on the adversarial images of `(N, 3, H, W)`."""
-        logits: Tensor = self.victim(self.perturbation(images))
-        return logits
+    @property
+    def progress(self) -> float:
+        """The share of the run's steps that are done, 0 to 1."""
+        return min(self.trainer.global_step / self.total_steps, 1.0)
+
+    def bound(self) -> float:
+        """Return what the perturbation is clipped to now: epsilon, or more of it in the first 60 % of the run."""
+        epsilon = self.perturbation.epsilon
+        beyond = (self.start_epsilon or epsilon) - epsilon
+        return epsilon + beyond * max(0.0, 1 - self.progress / 0.6)
+
+    def image_losses(self, logits: Tensor, batch: Batch, progress: float) -> Tensor:
+        """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
+        return self.weights(self.loss(logits, batch["target"].long(), progress), batch["hidden"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the mean loss of a batch; a short last batch counts by its images, so that steps add up exactly."""
-        target, weight = batch["target"].long(), batch["weight"]
-        logits = self(batch["image"])
-        loss = (self.loss(logits, target, batch["hidden"]) * weight).sum()
+        weight = batch["weight"]
+        logits: Tensor = self.victim(self.perturbation(batch["image"], self._phase(batch_index)))
+        loss = (self.image_losses(logits, batch, self.progress) * weight).sum()
         with torch.no_grad():
-            counts = success_counts(logits.argmax(1), target) * weight[:, None]
+            counts = success_counts(logits.argmax(1), batch["target"]) * weight[:, None]
             success = counts[:, 0].sum() / counts[:, 1].sum()
         self.log_dict({"train/loss": loss.detach() / weight.sum(), "train/success": success}, prog_bar=True)
         return loss / data_of(self.trainer).batch_size
+
+    def _phase(self, batch_index: int) -> tuple[int, int]:
+        """Return the shift of this batch: drawn from its place in the run, so that a resumed run draws the same."""
+        if not self.random_phase:
+            return 0, 0
+        place = [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
+        down, right = np.random.default_rng(place).integers(self.perturbation.proto.shape[-2:])
+        return int(down), int(right)
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the prediction `(N, H, W)` uint8 on the adversarial images as they can be saved, with 8 bits."""
@@ -103,7 +140,7 @@ class UniversalAttack(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite destroys the perturbation."""
-        gradient = self.perturbation.proto.grad
+        gradient = self.perturbation.learnt.grad
         if gradient is not None and not gradient.isfinite().all():
             raise InputError(
                 f"The gradient is not finite at step {self.trainer.global_step}: {int((~gradient.isfinite()).sum())} "
@@ -112,11 +149,12 @@ class UniversalAttack(LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return sign steps on the proto-tile under the schedule."""
-        optimizer = SignSGD([self.perturbation.proto], self.step_size, self.momentum)
+        """Return what moves the perturbation, under the schedule."""
+        self.total_steps = int(self.trainer.estimated_stepping_batches)
+        optimizer = self.optimizer([self.perturbation.learnt])
         schedule = self.lr_scheduler(optimizer)
         if isinstance(schedule, CosineToEnd):
-            schedule.total_steps = int(self.trainer.estimated_stepping_batches)
+            schedule.total_steps = self.total_steps
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def identity(self) -> dict[str, Any]:
@@ -125,6 +163,7 @@ class UniversalAttack(LightningModule):
             "epsilon": self.perturbation.epsilon,
             "tile": list(self.perturbation.proto.shape[-2:]),
             "size": list(self.size),
+            "parametrisation": self.perturbation.parametrisation,
             "victim": self.victim.fingerprint(),
         }
 
@@ -139,3 +178,10 @@ class UniversalAttack(LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """Return the projection: no configuration can leave it out."""
         return [ProjectToEpsilon()]
+
+
+if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers
+    from uap.attack_images import main
+    from uap.cli import door
+
+    door(main)

@@ -1,5 +1,6 @@
 """Sign-gradient steps."""
 
+import abc
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,27 +14,8 @@ from torch.optim.optimizer import ParamsT
 from uap.errors import InputError
 
 
-class SignSGD(Optimizer):
-    """Steps of one size in the direction of the gradient's sign.
-
-    Without momentum it is the step of Metzen et al. (sec. 3.3). With momentum the sign is that of a decaying sum of
-    gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant that the sign drops).
-    """
-
-    def __init__(self, params: ParamsT, lr: float = 1.0, momentum: float = 0.0) -> None:
-        """Set the step.
-
-        Args:
-            params: what to optimise.
-            lr: the step size, in the parameters' unit.
-            momentum: decay of the sum of past gradients; 0 is the paper.
-
-        Raises:
-            InputError: a step size that is not positive, a momentum that is not within [0, 1).
-        """
-        if not lr > 0 or not 0 <= momentum < 1:
-            raise InputError(f"step_size is {lr} and momentum {momentum}, expected above 0 and within 0 and 1.")
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+class _ByTensor(Optimizer):
+    """An optimiser whose step treats each tensor by itself."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -45,17 +27,80 @@ class SignSGD(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    direction = self._direction(parameter, parameter.grad, group["momentum"])
-                    parameter.sub_(direction.sign_(), alpha=float(group["lr"]))
+                    self._move(parameter, parameter.grad, group)
         return loss
 
-    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
-        if momentum == 0:
-            return gradient.clone()
-        scaled = gradient / gradient.abs().mean().clamp(min=1e-30)
-        state = self.state[parameter]
-        state["momentum"] = scaled if "momentum" not in state else momentum * state["momentum"] + scaled
-        return torch.clone(state["momentum"])
+    @abc.abstractmethod
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None: ...
+
+
+class SignSGD(_ByTensor):
+    """Steps of one size in the direction of the gradient's sign.
+
+    Without momentum it is the step of Metzen et al. (sec. 3.3). With momentum the sign is that of a decaying sum of
+    gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant that the sign drops).
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 1.0, momentum: float = 0.9) -> None:
+        """Set the step.
+
+        Args:
+            params: what to optimise.
+            lr: the step size, in the parameters' unit.
+            momentum: decay of the sum of past gradients; 0 is the paper.
+
+        Raises:
+            InputError: a step size that is not positive, a momentum that is not within [0, 1).
+        """
+        if not lr > 0 or not 0 <= momentum < 1:
+            raise InputError(
+                f"optimizer.lr is {lr} and momentum {momentum}, expected a step above 0 and a decay from 0 to below 1."
+            )
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        direction = gradient
+        if group["momentum"]:
+            scaled = gradient / gradient.abs().mean().clamp(min=1e-30)
+            state = self.state[parameter]
+            state["momentum"] = group["momentum"] * state.get("momentum", 0) + scaled
+            direction = state["momentum"]
+        parameter.sub_(direction.sign(), alpha=float(group["lr"]))
+
+
+class GradientAggregation(_ByTensor):
+    """Stochastic gradient aggregation (Liu et al., ICCV 2023): sign steps that look ahead, then one from their start.
+
+    Each of `inner_steps` steps goes by the sign of its own gradient; the last one returns to the start of the round and
+    goes from there by the sign of the sum of the round's gradients, which is steadier than that of one small batch.
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 1.0, inner_steps: int = 4) -> None:
+        """Set the steps.
+
+        Args:
+            params: what to optimise.
+            lr: the size of the inner and of the outer steps, in the parameters' unit.
+            inner_steps: gradients to a round.
+
+        Raises:
+            InputError: a step size that is not positive, a number of steps below 1.
+        """
+        if not lr > 0 or inner_steps < 1:
+            raise InputError(f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.")
+        super().__init__(params, {"lr": lr, "inner_steps": inner_steps})
+
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state, lr = self.state[parameter], float(group["lr"])
+        if not state:
+            state |= {"start": parameter.clone(), "sum": torch.zeros_like(gradient), "taken": 0}
+        state["sum"] += gradient
+        state["taken"] += 1
+        if state["taken"] < group["inner_steps"]:
+            parameter.sub_(gradient.sign(), alpha=lr)
+        else:
+            parameter.copy_(state["start"] - lr * state["sum"].sign())
+            state.clear()
 
 
 class CosineToEnd(LRScheduler):

@@ -1,11 +1,13 @@
 """The perturbation: the only thing that is learnt, and its file."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from uap.errors import InputError
 
@@ -29,15 +31,35 @@ def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
     return proto[..., :height, :width]
 
 
+Parametrisation = Literal["clip", "tanh"]
+"""How a perturbation stays within epsilon: by clipping it after each step, or as epsilon * tanh of what is learnt."""
+
+
+class Tanh(nn.Module):
+    """epsilon * tanh(w / epsilon), with w in grey levels and near it where it is small (Kang et al., 2020, eq. 3)."""
+
+    def __init__(self, epsilon: float) -> None:
+        """Set the bound in grey levels."""
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, learnt: Tensor) -> Tensor:
+        """Return values within [-epsilon, epsilon]."""
+        return self.epsilon * torch.tanh(learnt / self.epsilon)
+
+
 class Perturbation(nn.Module):
     """A universal perturbation within [-epsilon, epsilon] grey levels, periodic with its proto-tile."""
 
-    def __init__(self, tile_size: tuple[int, int], epsilon: float) -> None:
+    proto: Tensor
+
+    def __init__(self, tile_size: tuple[int, int], epsilon: float, parametrisation: Parametrisation = "clip") -> None:
         """Start at zero.
 
         Args:
             tile_size: height and width of the proto-tile; the image's size for a perturbation that is not periodic.
             epsilon: the largest absolute value, in grey levels.
+            parametrisation: what is learnt, the proto-tile itself or what its tanh is taken of.
 
         Raises:
             InputError: epsilon is not within (0, 255], or the tile has no pixels.
@@ -50,23 +72,39 @@ class Perturbation(nn.Module):
         if min(tile_size) < 1:
             raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
         self.epsilon = epsilon
+        self.parametrisation = parametrisation
         self.proto = nn.Parameter(torch.zeros(3, *tile_size))
+        if parametrisation == "tanh":
+            register_parametrization(self, "proto", Tanh(epsilon))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the adversarial images `(N, 3, H, W)` float32 for images of any dtype, both in 0 to 255."""
+    @property
+    def learnt(self) -> nn.Parameter:
+        """The only trainable parameter: the proto-tile, or what its tanh is taken of."""
+        return next(self.parameters())
+
+    def forward(self, images: Tensor, phase: tuple[int, int] = (0, 0)) -> Tensor:
+        """Return the adversarial images `(N, 3, H, W)` float32 for images of any dtype, both in 0 to 255.
+
+        Args:
+            images: (N, 3, H, W).
+            phase: pixels by which the proto-tile is rolled down and to the right first.
+        """
         height, width = images.shape[-2:]
-        return (images.float() + tile(self.proto, (height, width))).clamp(0, 255)
+        proto = self.proto.roll(phase, (-2, -1)) if any(phase) else self.proto
+        return (images.float() + tile(proto, (height, width))).clamp(0, 255)
 
     @torch.no_grad()
     def eight_bit(self, images: Tensor) -> Tensor:
-        """Return the adversarial images as they can be saved: rounded and clipped, `(N, 3, H, W)` uint8."""
-        adversarial: Tensor = self(images)
-        return adversarial.round().to(torch.uint8)
+        """Return the adversarial images as they can be saved: within epsilon, rounded, clipped; uint8, as `images`."""
+        height, width = images.shape[-2:]
+        noise = tile(self.proto.clamp(-self.epsilon, self.epsilon), (height, width))
+        return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
 
     @torch.no_grad()
-    def project_(self) -> None:
-        """Clip every entry to [-epsilon, epsilon], in place."""
-        self.proto.clamp_(-self.epsilon, self.epsilon)
+    def project_(self, bound: float) -> None:
+        """Clip every entry to [-bound, bound] grey levels, in place; a tanh is within epsilon by itself."""
+        if self.parametrisation == "clip":
+            self.proto.clamp_(-bound, bound)
 
 
 def save_perturbation(

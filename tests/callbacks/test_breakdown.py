@@ -26,7 +26,7 @@ DYNAMIC = {
     "model.target.hide": ["building"],
     "model.tile": [1, 1],
     "model.epsilon": 52,  # the bright blocks are about 52 above the threshold: half of their pixels are hidden
-    "model.step_size": 40,
+    "model.optimizer.lr": 40,
 }
 
 

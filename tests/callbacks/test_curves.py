@@ -19,9 +19,9 @@ from uap.perturbation import Perturbation
 
 KEEP = {
     "trainer.callbacks+": "tests.helpers.KeepSteps",
-    "model.momentum": 0,
+    "model.optimizer.momentum": 0,
     "model.tile": [4, 4],  # many pixels pull at an entry,
-    "model.step_size": 40,  # and large steps overshoot
+    "model.optimizer.lr": 40,  # and large steps overshoot
 }
 CONSTANT = {"model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR", "model.lr_scheduler.factor": 1}
 
@@ -89,7 +89,7 @@ def test_an_epsilon_that_floats_cannot_hold_is_reached() -> None:
         curves.on_before_optimizer_step(trainer, cast(LightningModule, module), SGD([perturbation.proto]))
         with torch.no_grad():
             perturbation.proto.add_(signs)
-        perturbation.project_()
+        perturbation.project_(perturbation.epsilon)
         curves.on_train_batch_end(trainer, cast(LightningModule, module), None, None, 0)
         if signs == 1:
             assert logged["perturbation/saturation"] == 1

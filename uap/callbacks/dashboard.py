@@ -152,7 +152,7 @@ def _best(kept: ModelCheckpoint, attack: UniversalAttack, figures: Figures) -> t
     """Return the best perturbation and what is known of it: the run's figures are those of its last one."""
     checkpoint = cast(dict[str, Any], safe_load(Path(kept.best_model_path)))
     best = copy.deepcopy(attack.perturbation).cpu()
-    best.load_state_dict({"proto": checkpoint["state_dict"]["perturbation.proto"]})
+    best.load_state_dict({key.removeprefix("perturbation."): value for key, value in checkpoint["state_dict"].items()})
     known = {name: value for name, value in figures.items() if "/" not in name and name != "largest_entry"}
     score = float(cast(Tensor, kept.best_model_score))
     return best, known | {"score": score, "epoch": checkpoint["epoch"], "global_step": checkpoint["global_step"]}

@@ -14,6 +14,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch.utils.data import default_collate
 
 from uap.attack import UniversalAttack
+from uap.attacks import ImageAttack
 from uap.callbacks.figures import attack_figure, perturbation_figure, prediction_figure
 from uap.data.base import SegmentationData, data_of
 from uap.errors import InputError
@@ -33,6 +34,11 @@ class Example:
     target: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
+    @property
+    def change(self) -> NDArray[np.float32]:
+        """What the attack did to the image, (H, W, 3) in grey levels."""
+        return self.adversarial_image.astype(np.float32) - self.image
+
     def masks(self) -> dict[str, NDArray[np.uint8]]:
         """Return the masks by name; `labels` only where there are any."""
         masks = {"prediction": self.clean, "adversarial_prediction": self.adversarial, "target": self.target}
@@ -45,7 +51,10 @@ def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> lis
     dataset = data.datasets["scored"]
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).astype(int)).tolist()
     batch = default_collate([dataset[index] for index in chosen])
-    adversarial_images = attack.perturbation.eight_bit(batch["image"].to(attack.device))
+    if isinstance(attack, ImageAttack):
+        adversarial_images = attack.adversarial(attack.transfer_batch_to_device(batch, attack.device, 0))
+    else:
+        adversarial_images = attack.perturbation.eight_bit(batch["image"].to(attack.device))
     adversarial = attack.victim.predict(adversarial_images).cpu().numpy()
     translation = data.table.translation(attack.victim.table)
     return [
@@ -102,7 +111,8 @@ class Pictures(Callback):
     """Writes `pictures/` into the run folder.
 
     For every example: all six panels of the paper's figures 3 and 5, a second picture without photographs, and the
-    panels one by one; and once the perturbation with the prediction on it alone (figure 4).
+    panels one by one; and once the perturbation with the prediction on it alone (figure 4). Where each image has a
+    perturbation of its own, its figures show that.
     """
 
     def __init__(self, images: int = 4, amplify: float = 4.0) -> None:
@@ -131,15 +141,17 @@ class Pictures(Callback):
         attack = cast(UniversalAttack, pl_module)
         folder = Path(trainer.default_root_dir) / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        table, noise = attack.victim.table, perturbation_picture(attack)
-        found = examples(attack, data_of(trainer), self.images)
+        table, found = attack.victim.table, examples(attack, data_of(trainer), self.images)
         write_panels(found, table, folder)
+        universal = None if isinstance(attack, ImageAttack) else perturbation_picture(attack)
         for e in found:
+            noise = e.change if universal is None else universal
             full = attack_figure(
                 e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify
             )
             full.savefig(folder / f"{e.name}.png")
             bare = prediction_figure(e.clean, noise, e.target, e.adversarial, table, self.amplify)
             bare.savefig(folder / f"{e.name}_predictions.png")
-        alone = perturbation_figure(noise, prediction_on_noise(attack), table, self.amplify)
-        alone.savefig(folder / "perturbation.png")
+        if universal is not None:
+            alone = perturbation_figure(universal, prediction_on_noise(attack), table, self.amplify)
+            alone.savefig(folder / "perturbation.png")

@@ -17,4 +17,4 @@ class ProjectToEpsilon(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Clip; idempotent, so steps that accumulate do no harm."""
-        pl_module.perturbation.project_()  # type: ignore[union-attr, operator]
+        pl_module.perturbation.project_(pl_module.bound())  # type: ignore[union-attr, operator]

@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.attack import UniversalAttack
+from uap.attacks import ImageAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
@@ -127,6 +128,8 @@ class Results(Callback):
             "data_seed": data.seed,
             "images": {role: len(dataset) for role, dataset in data.datasets.items()},
         }
+        if isinstance(attack, ImageAttack):
+            self.figures |= attack.figures()
         with (folder / "per_image.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]))
             writer.writeheader()
@@ -166,12 +169,14 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
     if "seconds" in figures:
+        included = "" if "steps" in figures else ", validation included"
         lines += [
             f"{'gradient evaluations':<22}{figures['gradient_evaluations']:>8}",
             f"{'seconds':<18}{figures['seconds']:>12g}   "
-            f"({figures['images_per_second']:g} images per second, validation included)",
+            f"({figures['images_per_second']:g} images per second{included})",
         ]
     lines.append("")
-    written = ["pictures", "perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]
+    files = ["perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]
+    written = ["adversarial", "pictures", *files]
     lines += [f"{Path(name).stem:<14}{folder / name}" for name in written if (folder / name).exists()]
     print("\n".join(lines), flush=True)
