@@ -1,6 +1,8 @@
 """The method, on one page: sign-gradient steps on one perturbation for all images, over a frozen network."""
 
+import copy
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any, cast
 
 import numpy as np
@@ -14,12 +16,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from uap.callbacks.projection import ProjectToEpsilon
 from uap.checkpoints import IDENTITY, check_identity
-from uap.data.base import Batch, data_of
+from uap.data.base import Batch, Prepared, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
 from uap.losses import CrossEntropy, PixelLoss, PixelWeights, Uniform
 from uap.metrics import success_counts
-from uap.optim import CosineToEnd, SignSGD
+from uap.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.perturbation import Parametrisation, Perturbation
 from uap.targets import Target
 from uap.victims import FrozenVictim
@@ -37,6 +39,7 @@ class UniversalAttack(LightningModule):
         victim: FrozenVictim,
         target: Target,
         size: tuple[int, int],
+        partners: list[FrozenVictim] | None = None,
         epsilon: float = 10.0,
         tile: tuple[int, int] | None = None,
         start_epsilon: float | None = None,
@@ -53,6 +56,8 @@ class UniversalAttack(LightningModule):
             victim: the network under attack.
             target: what it is to draw.
             size: height and width of the images.
+            partners: further networks to learn against at the same time, each with its own prediction as target; they
+                count alike, and are spread over the GPUs where one process has several. What is scored is `victim`.
             epsilon: the largest change of a grey level (0 to 255).
             tile: height and width of the periodic proto-tile; the image's size for no period.
             start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
@@ -72,8 +77,9 @@ class UniversalAttack(LightningModule):
                 f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrisation {parametrisation}; "
                 "expected more than epsilon and at most 255, and clip."
             )
-        self._victim = [victim]  # in a list: no submodule, so not saved, not trained, not synced over ranks
-        self.target = target
+        # in a list: no submodules, so not saved, not trained, not synced over ranks
+        self._victims = [victim, *(partners or [])]
+        self._targets = [target, *(copy.deepcopy(target) for _ in self._victims[1:])]
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
         self.loss = loss or CrossEntropy()
@@ -86,8 +92,13 @@ class UniversalAttack(LightningModule):
 
     @property
     def victim(self) -> FrozenVictim:
-        """The network under attack."""
-        return self._victim[0]
+        """The network under attack, and the first of several."""
+        return self._victims[0]
+
+    @property
+    def target(self) -> Target:
+        """What it is to draw."""
+        return self._targets[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         """Move the victim along with the module, though it is none of its submodules."""
@@ -96,9 +107,17 @@ class UniversalAttack(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Predict the clean images once and make the targets."""
-        self.victim.to(self.trainer.strategy.root_device)
-        self.victim.check(self.size)
-        attach_targets(data_of(self.trainer), self.victim, self.target, self.trainer)
+        for victim, device in zip(self._victims, cycle(self._devices()), strict=False):
+            victim.to(device)
+            victim.check(self.size)
+        attach_targets(data_of(self.trainer), self._victims, self._targets, self.trainer)
+
+    def _devices(self) -> list[torch.device]:
+        """Return where the networks go: on this process's device, and the other GPUs where it is the only one."""
+        root = self.trainer.strategy.root_device
+        if root.type != "cuda" or self.trainer.world_size > 1:
+            return [root]
+        return [root, *(d for d in map(torch.device, range(torch.cuda.device_count())) if d.index != root.index)]
 
     @property
     def progress(self) -> float:
@@ -111,19 +130,21 @@ class UniversalAttack(LightningModule):
         beyond = (self.start_epsilon or epsilon) - epsilon
         return epsilon + beyond * max(0.0, 1 - self.progress / 0.6)
 
-    def image_losses(self, logits: Tensor, batch: Batch, progress: float) -> Tensor:
+    def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
         """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
         return self.weights(self.loss(logits, batch["target"].long(), progress), batch["hidden"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the mean loss of a batch; a short last batch counts by its images, so that steps add up exactly."""
-        weight = batch["weight"]
-        logits: Tensor = self.victim(self.perturbation(batch["image"], self._phase(batch_index)))
-        loss = (self.image_losses(logits, batch, self.progress) * weight).sum()
-        with torch.no_grad():
-            counts = success_counts(logits.argmax(1), batch["target"]) * weight[:, None]
-            success = counts[:, 0].sum() / counts[:, 1].sum()
-        self.log_dict({"train/loss": loss.detach() / weight.sum(), "train/success": success}, prog_bar=True)
+        adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
+        loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
+        for victim, prepared in zip(self._victims, [batch, *batch.get("partners", [])], strict=True):
+            images = adversarial if len(self._victims) == 1 else unit_gradient(adversarial)
+            logits: Tensor = victim(images.to(victim.mean.device)).to(self.device)
+            loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self._victims)
+            counts += (success_counts(logits.detach().argmax(1), prepared["target"]) * weight[:, None]).sum(0)
+        figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
+        self.log_dict(figures, prog_bar=True)
         return loss / data_of(self.trainer).batch_size
 
     def _phase(self, batch_index: int) -> tuple[int, int]:
@@ -165,6 +186,7 @@ class UniversalAttack(LightningModule):
             "size": list(self.size),
             "parametrisation": self.perturbation.parametrisation,
             "victim": self.victim.fingerprint(),
+            "partners": [partner.fingerprint() for partner in self._victims[1:]],
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -28,18 +28,19 @@ class LabelTable:
         return len(self.names)
 
     def ids(self, names: list[str]) -> tuple[int, ...]:
-        """Return the ids of some classes.
+        """Return the ids of some classes; what another data set calls them will do, as in `SYNONYMS`.
 
         Raises:
-            InputError: a name is not in the table.
+            InputError: a class is not in the table.
         """
-        unknown = [name for name in names if name not in self.names]
+        known = LabelTable(tuple(names), ((0, 0, 0),) * len(names)).translation(self)[: len(names)]
+        unknown = [name for name, class_id in zip(names, known, strict=True) if class_id == IGNORE]
         if unknown:
             raise InputError(
                 f"There is no class {', '.join(map(repr, unknown))}: the classes are {', '.join(self.names)}. "
                 "Choose from these."
             )
-        return tuple(self.names.index(name) for name in names)
+        return tuple(known.tolist())
 
     def first(self, count: int) -> "LabelTable":
         """Return the table for a network of `count` outputs; outputs beyond the table become `void`."""

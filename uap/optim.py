@@ -103,6 +103,25 @@ class GradientAggregation(_ByTensor):
             state.clear()
 
 
+class _UnitGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient / gradient.abs().mean().clamp(min=1e-30)
+
+
+def unit_gradient(x: Tensor) -> Tensor:
+    """Return `x`; the gradient that comes back through it is scaled to a mean magnitude of 1.
+
+    With it several networks count alike, however steep their losses are.
+    """
+    result: Tensor = _UnitGradient.apply(x)
+    return result
+
+
 class CosineToEnd(LRScheduler):
     """The step size falls by a half cosine from its start to `final` times it when the run ends.
 

@@ -182,7 +182,7 @@ def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
     data = data_in(root)
-    attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+    attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert len(data.datasets["scored"]) == 4
     assert not data.datasets["scored"][1]["hidden"].any()
@@ -190,7 +190,7 @@ def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept
 
 
 def learnt_from(data: CamVid, target: Target, network: Counting | None = None) -> tuple[str, ...]:
-    attach_targets(data, victim_of(network), target, trainer())
+    attach_targets(data, [victim_of(network)], [target], trainer())
     return tuple(item.name for item in data.datasets["train"].items)
 
 
@@ -208,7 +208,7 @@ def test_a_limit_draws_from_the_images_in_which_the_network_sees_the_class(root:
 
 def test_each_drawn_image_keeps_its_own_prediction(root: Path) -> None:
     data, victim = data_in(root, limit=2, seed=3), victim_of()
-    attach_targets(data, victim, DynamicTarget(["bright"]), trainer())
+    attach_targets(data, [victim], [DynamicTarget(["bright"])], trainer())
     dataset = data.datasets["train"]
     assert len(dataset) == 2
     for i in range(2):
@@ -241,7 +241,7 @@ def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: 
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
     victim = FrozenVictim(Counting(), classes=["Sky", "unicorn"])
-    attach_targets(data_in(root), victim, StaticTarget(image="train/frame_003.png"), trainer())
+    attach_targets(data_in(root), [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     others = "building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
     assert said == [
         f"Classes that only one side has are left out of the IoU: {others} of the labels, unicorn of the network."
@@ -249,14 +249,14 @@ def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: 
     said.clear()
     shutil.rmtree(root / "trainannot")
     shutil.rmtree(root / "valannot")
-    attach_targets(data_in(root), victim, StaticTarget(image="train/frame_003.png"), trainer())
+    attach_targets(data_in(root), [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     assert said == []
 
 
 def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
     data = ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
     data.setup("fit")
-    attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+    attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert data.datasets["train"][1]["hidden"].any()
     assert (data.datasets["train"][1]["labels"] == 255).all()
@@ -288,7 +288,7 @@ def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_ch
 @pytest.mark.parametrize("role", ["train", "scored"])
 def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, role: Any) -> None:
     data, victim = data_in(root), victim_of()
-    attach_targets(data, victim, DynamicTarget(["bright"]), trainer())
+    attach_targets(data, [victim], [DynamicTarget(["bright"])], trainer())
     dataset = data.datasets[role]
     for i, source in enumerate(dataset.items):
         item = dataset[i]
@@ -308,7 +308,7 @@ def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, r
 def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
     alone, helped = data_in(root), data_in(root, num_workers=1)
     for data in (alone, helped):
-        attach_targets(data, victim_of(), DynamicTarget(["bright"]), trainer())
+        attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
     for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
         assert ours.keys() == theirs.keys() == {"image", "labels", "index", "weight", "prediction", "target", "hidden"}
         assert torch.equal(ours["index"], theirs["index"])
@@ -319,7 +319,7 @@ def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
 
 def test_a_static_target_is_the_prediction_on_its_picture(root: Path) -> None:
     data, victim = data_in(root), victim_of()
-    attach_targets(data, victim, StaticTarget(image="train/frame_003.png"), trainer())
+    attach_targets(data, [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     scene = data.datasets["train"][3]["prediction"]
     assert scene.any()
     assert len(data.datasets["train"]) == 6
@@ -336,7 +336,7 @@ def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Pa
     save(root / "target.png", labels)
     data = data_in(root)
     victim = FrozenVictim(Counting(), classes=["building", "sky"])
-    attach_targets(data, victim, StaticTarget(labels="target.png"), trainer())
+    attach_targets(data, [victim], [StaticTarget(labels="target.png")], trainer())
     expected = torch.from_numpy(np.array([1, 0, 99, 255], np.uint8)[labels])
     assert torch.equal(data.datasets["scored"][0]["target"], expected)
 
@@ -346,9 +346,9 @@ def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
     with pytest.raises(
         InputError, match=r"predicts bright on none of the 6 images that are learnt from.*Choose another class"
     ):
-        attach_targets(data_in(root), victim, DynamicTarget(["bright"]), trainer())
+        attach_targets(data_in(root), [victim], [DynamicTarget(["bright"])], trainer())
 
 
 def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="no class 'person': the classes are dark, bright"):
-        attach_targets(data_in(root), victim_of(), DynamicTarget(["person"]), trainer())
+        attach_targets(data_in(root), [victim_of()], [DynamicTarget(["person"])], trainer())

@@ -26,29 +26,38 @@ Role = Literal["train", "scored"]
 """What the images are for: the training split is learnt from, the chosen split is scored."""
 
 
-class Batch(TypedDict):
+class Prepared(TypedDict):
+    """What an attack adds for a network.
+
+    `prediction`, its clean prediction (N, H, W) uint8; `target` (N, H, W) uint8; `hidden` (N, H, W) bool, the pixels
+    whose class is to vanish.
+    """
+
+    prediction: NotRequired[Tensor]
+    target: NotRequired[Tensor]
+    hidden: NotRequired[Tensor]
+
+
+class Batch(Prepared):
     """What a DataLoader gives; N images of one size.
 
     `image` (N, 3, H, W) uint8 RGB; `labels` (N, H, W) uint8 ids of the data set's table, 255 = ignored or not there;
     `index` (N,) the image's place in its data set; `weight` (N,) float32, 0 for an image that counts nowhere.
-    An attack adds `prediction`, the victim's clean prediction (N, H, W) uint8; `target` (N, H, W) uint8; `hidden`
-    (N, H, W) bool, the pixels whose class is to vanish.
+    `partners` is what an attack on several networks adds for the others.
     """
 
     image: Tensor
     labels: Tensor
     index: Tensor
     weight: Tensor
-    prediction: NotRequired[Tensor]
-    target: NotRequired[Tensor]
-    hidden: NotRequired[Tensor]
+    partners: NotRequired[list[Prepared]]
 
 
-Prepare = Callable[[int], dict[str, Tensor]]
+Prepare = Callable[[int], dict[str, Any]]
 """What an attack adds to the item of an index; called in the workers."""
 
 
-class SegmentationDataset(Dataset[dict[str, Tensor]]):
+class SegmentationDataset(Dataset[dict[str, Any]]):
     """Images and labels of one size, read from disk one by one."""
 
     def __init__(self, items: list[Item], data: "SegmentationData") -> None:
@@ -62,7 +71,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]]):
         """Return the number of images."""
         return len(self.items)
 
-    def __getitem__(self, draw: Draw | int) -> dict[str, Tensor]:
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
         """Return one item of a `Batch`."""
         index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
         item = self.items[index]

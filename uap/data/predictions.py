@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,20 +21,45 @@ from uap.data.base import Batch, Role, SegmentationData, SegmentationDataset
 from uap.data.sources import stamp
 from uap.errors import InputError
 from uap.progress import progress
-from uap.targets import Mask, Target
+from uap.targets import Mask, ReadTarget, Target
 from uap.victims import FrozenVictim
 
 NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
 
-def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target, trainer: Trainer) -> None:
-    """Give every item of the data its clean prediction and target.
+def attach_targets(
+    data: SegmentationData, victims: list[FrozenVictim], targets: list[Target], trainer: Trainer
+) -> None:
+    """Give every item of the data each victim's clean prediction and target.
 
-    Leaves out the training images that nothing can be learnt from, and says how many.
+    Leaves out the training images that nothing can be learnt from for the first victim, and says how many.
 
     Raises:
-        InputError: the target does not fit the victim or the data, or no training image is left.
+        InputError: a target does not fit its victim or the data, or no training image is left.
     """
+    for victim, target in zip(victims, targets, strict=True):
+        _say_unmapped(data, victim)
+        target.prepare(victim.table, _reader(data, victim))
+    hidden = ", ".join(victims[0].table.names[c] for c in targets[0].hidden_classes)
+    for role, dataset in data.datasets.items():
+        if role == "train" and hidden:
+            dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
+        found = [clean_predictions(dataset, victim, trainer) for victim in victims]
+        usable = targets[0].usable(np.load(found[0], mmap_mode="r"))
+        if not usable.any():
+            raise InputError(
+                f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there "
+                "is nothing to hide. Choose another class, other images, or check the network's preprocessing."
+            )
+        rows = np.arange(len(dataset))
+        if role == "train":
+            rows = _learnable(usable, data, hidden)
+            dataset.items = [dataset.items[row] for row in rows]
+        dataset.prepare = PreparedTargets(found, rows, targets)
+
+
+def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
+    """Return what reads a static target for a victim."""
 
     def read(path: Path, is_image: bool) -> Mask:
         place = data.find(path)
@@ -49,24 +74,7 @@ def attach_targets(data: SegmentationData, victim: FrozenVictim, target: Target,
         image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
         return cast(Mask, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
 
-    _say_unmapped(data, victim)
-    target.prepare(victim.table, read)
-    hidden = ", ".join(victim.table.names[c] for c in target.hidden_classes)
-    for role, dataset in data.datasets.items():
-        if role == "train" and hidden:
-            dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
-        path = clean_predictions(dataset, victim, trainer)
-        usable = target.usable(np.load(path, mmap_mode="r"))
-        if not usable.any():
-            raise InputError(
-                f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there "
-                "is nothing to hide. Choose another class, other images, or check the network's preprocessing."
-            )
-        rows = np.arange(len(dataset))
-        if role == "train":
-            rows = _learnable(usable, data, hidden)
-            dataset.items = [dataset.items[row] for row in rows]
-        dataset.prepare = PreparedTargets(path, rows, target)
+    return read
 
 
 def _learnable(usable: NDArray[np.bool_], data: SegmentationData, hidden: str) -> NDArray[np.int64]:
@@ -91,23 +99,30 @@ def _say_unmapped(data: SegmentationData, victim: FrozenVictim) -> None:
 
 
 class PreparedTargets:
-    """Looks up an image's clean prediction and makes its target; runs in the workers."""
+    """Looks up an image's clean predictions and makes its targets; runs in the workers."""
 
-    def __init__(self, path: Path, rows: NDArray[np.int64], target: Target) -> None:
-        """Serve the rows of a file of clean predictions; the file is mapped, never read whole."""
-        self.path = path
+    def __init__(self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target]) -> None:
+        """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole."""
+        self.paths = paths
         self.rows = rows
-        self.target = target
+        self.targets = targets
 
-    def __call__(self, index: int) -> dict[str, Tensor]:
-        """Return `prediction`, `target` and `hidden` of an image, as in `Batch`."""
-        prediction = np.array(np.load(self.path, mmap_mode="r")[self.rows[index]])
-        target, hidden = self.target.make(prediction)
-        return {
-            "prediction": torch.from_numpy(prediction),
-            "target": torch.from_numpy(target),
-            "hidden": torch.from_numpy(hidden),
-        }
+    def __call__(self, index: int) -> dict[str, Any]:
+        """Return what a `Batch` has of an image for the first victim, and under `partners` for the others."""
+        first, *others = [
+            _prepared(path, self.rows[index], target) for path, target in zip(self.paths, self.targets, strict=True)
+        ]
+        return first | ({"partners": others} if others else {})
+
+
+def _prepared(path: Path, row: int, target: Target) -> dict[str, Tensor]:
+    prediction = np.array(np.load(path, mmap_mode="r")[row])
+    made, hidden = target.make(prediction)
+    return {
+        "prediction": torch.from_numpy(prediction),
+        "target": torch.from_numpy(made),
+        "hidden": torch.from_numpy(hidden),
+    }
 
 
 def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:

@@ -1,0 +1,113 @@
+"""One perturbation against several networks at once."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
+from uap.errors import InputError
+from uap.fit import main
+from uap.optim import unit_gradient
+
+
+def network(class_path: str = "tests.helpers.Contrast", **init_args: Any) -> dict[str, Any]:
+    inner = {"class_path": class_path, "init_args": init_args}
+    return {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": inner, "classes": ["sky", "building"]}}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
+    return make_camvid(tmp_path / "camvid", train=5)
+
+
+def against(*partners: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model.victim.network": "tests.helpers.Contrast",
+        "model.target.labels": "ones.png",
+        "model.target.image": "null",
+        "model.epsilon": 7,
+        "model.loss": "uap.losses.CrossEntropy",
+        "model.loss.confidence": "null",
+        "model.optimizer.lr": 2,
+        "model.partners": list(partners),
+    }
+
+
+def test_the_gradient_of_each_network_has_the_same_weight() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    same = unit_gradient(x)
+    assert torch.equal(same, x)
+    (gradient,) = torch.autograd.grad((same * torch.tensor([300.0, -600.0, 0.0])).sum(), x)
+    torch.testing.assert_close(gradient, torch.tensor([1.0, -2.0, 0.0]))
+
+
+def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_others(root: Path, tmp_path: Path) -> None:
+    steep = network("tests.test_partners.Opposed", scale=1000.0)
+    alone = main(attack_args(root, tmp_path / "alone", **against()))
+    joint = main(attack_args(root, tmp_path / "joint", **against(steep, network(), network())))
+
+    # three of the four networks want the same, and each counts like the steep one that wants the opposite
+    assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)
+
+
+def test_a_joint_perturbation_is_a_compromise_of_what_each_network_alone_would_have(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "own", **against()))
+    main(attack_args(root, tmp_path / "joint", **against(network("tests.test_partners.OtherChannels"))))
+    own, joint = learnt(tmp_path / "own"), learnt(tmp_path / "joint")
+
+    assert own[0].min() == 7  # the first network looks at the first channel most of all
+    assert own[2].min() > 0
+    assert joint[2].max() == -7  # the partner wants the third one the other way, and more
+
+
+def test_a_checkpoint_of_other_partners_is_refused(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "out", **against(network())))
+    changes = {"ckpt_path": str(tmp_path / "out/checkpoints/last.ckpt"), "trainer.max_epochs": 9}
+    with pytest.raises(InputError, match=r"its partners is \['\w+'\], here it is \[\]"):
+        main(attack_args(root, tmp_path / "out", **against(), **changes))
+
+
+def test_each_partner_has_its_own_target(root: Path, tmp_path: Path) -> None:
+    changes = against(network("tests.helpers.Brightness", threshold=20.0)) | {
+        "model.target": "uap.targets.StaticTarget",
+        "model.target.labels": "null",
+        "model.target.image": "train/frame_000.png",
+    }
+    cli = main(attack_args(root, tmp_path / "out", **changes))
+    item = cli.datamodule.datasets["train"][0]
+    (partner,) = item["partners"]
+    assert (partner["target"] == 1).float().mean() > 0.9  # nearly all is brighter than 20
+    assert not torch.equal(partner["target"], item["target"])
+
+
+class Opposed(torch.nn.Module):
+    """Wants the opposite of Contrast, and that very steeply."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv = torch.nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[0.02, -0.03, 0.01], [0.0, 0.0, 0.0]]).view(2, 3, 1, 1))
+            self.conv.bias = torch.nn.Parameter(torch.tensor([0.0, 3.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.conv(x) * self.scale)
+
+
+class OtherChannels(torch.nn.Module):
+    """Looks at the third channel alone, and wants it dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[0.0, 0.0, 0.03], [0.0, 0.0, 0.0]]).view(2, 3, 1, 1))
+            self.conv.bias = torch.nn.Parameter(torch.tensor([0.0, 2.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.conv(x))
