@@ -157,7 +157,11 @@ class UniversalAttack(LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the prediction `(N, H, W)` uint8 on the adversarial images as they can be saved, with 8 bits."""
-        return self.victim.predict(self.perturbation.eight_bit(batch["image"]))
+        return self.victim.predict(self.adversarial(batch))
+
+    def adversarial(self, batch: Batch) -> Tensor:
+        """Return the adversarial images `(N, 3, H, W)` uint8 that are scored."""
+        return self.perturbation.eight_bit(batch["image"])
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite destroys the perturbation."""

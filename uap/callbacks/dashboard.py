@@ -16,6 +16,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attacks import ImageAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, perturbation_picture
 from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
@@ -97,8 +98,9 @@ class Dashboard(Callback):
             "examples/adversarial": [example.adversarial_image for example in found],
         }.items():
             logger.log_image(key, pictures, step, masks=layers, caption=names)
-        noise = amplified(perturbation_picture(attack), 127 / attack.perturbation.epsilon)
-        logger.log_image("perturbation/amplified", [noise], step)
+        noises = [e.change for e in found] if isinstance(attack, ImageAttack) else [perturbation_picture(attack)]
+        amplification = 127 / attack.perturbation.epsilon
+        logger.log_image("perturbation/amplified", [amplified(noise, amplification) for noise in noises], step)
         results = callback_of(trainer, Results)
         for name, rows in _tables(results).items():
             columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -51,10 +51,7 @@ def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> lis
     dataset = data.datasets["scored"]
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).astype(int)).tolist()
     batch = default_collate([dataset[index] for index in chosen])
-    if isinstance(attack, ImageAttack):
-        adversarial_images = attack.adversarial(attack.transfer_batch_to_device(batch, attack.device, 0))
-    else:
-        adversarial_images = attack.perturbation.eight_bit(batch["image"].to(attack.device))
+    adversarial_images = attack.adversarial(attack.transfer_batch_to_device(batch, attack.device, 0))
     adversarial = attack.victim.predict(adversarial_images).cpu().numpy()
     translation = data.table.translation(attack.victim.table)
     return [

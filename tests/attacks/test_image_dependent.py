@@ -1,0 +1,152 @@
+"""The attack on single images, against closed forms."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tests.helpers import Brightness, Contrast, NotFinite, scene
+from uap.attacks import ImageAttack
+from uap.data.base import Batch, Prepared
+from uap.errors import InputError
+from uap.losses import CrossEntropy
+from uap.optim import CosineToEnd, SignSGD
+from uap.targets import StaticTarget
+from uap.victims import FrozenVictim
+
+SIZE = (24, 32)
+
+
+def attack_on(network: nn.Module, **settings: Any) -> ImageAttack:
+    victim = FrozenVictim(network, classes=["sky", "building"])
+    return ImageAttack(victim=victim, target=StaticTarget(image="t0.png"), size=SIZE, **settings)
+
+
+def batch_of(images: list[NDArray[np.uint8]], target: NDArray[np.uint8]) -> Batch:
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(target).expand(len(images), *SIZE)
+    return {
+        "image": stacked,
+        "target": targets,
+        "hidden": torch.zeros_like(targets, dtype=torch.bool),
+        "labels": targets,
+        "index": torch.arange(len(images)),
+        "weight": torch.ones(len(images)),
+    }
+
+
+def scenes(count: int, seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    return batch_of([scene(rng, SIZE)[0] for _ in range(count)], scene(rng, SIZE)[1])
+
+
+def by_hand(image: NDArray[np.uint8], target: NDArray[np.uint8], steps: int, step: float, epsilon: float) -> Any:
+    """Sign steps on the brightness of each pixel until the target has a probability above 0.75, within epsilon."""
+    noise = np.zeros(image.shape)
+    direction = np.where(target == 1, 1, -1)
+    for _ in range(steps):
+        margin = direction * (np.clip(image + noise, 0, 255).mean(2) - 128)
+        noise += np.where(margin < np.log(3), step * direction, 0)[..., None]
+        noise = np.clip(noise, -epsilon, epsilon)
+    return np.clip(image + noise, 0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(("steps", "step", "epsilon"), [(60, 1, 45), (7, 10, 255), (9, 10, 60)])
+def test_each_pixel_moves_until_it_shows_the_target_with_confidence(steps: int, step: float, epsilon: float) -> None:
+    batch = scenes(3)
+    attack = attack_on(Brightness(), steps=steps, epsilon=epsilon, optimizer=lambda p: SignSGD(p, step, 0))
+    learnt = attack.learn(batch).permute(0, 2, 3, 1).numpy()
+    for image, found in zip(batch["image"], learnt, strict=True):
+        assert np.array_equal(
+            found, by_hand(image.permute(1, 2, 0).numpy(), batch["target"][0].numpy(), steps, step, epsilon)
+        )
+
+
+def test_the_default_is_the_paper_s_60_steps_of_1() -> None:
+    batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
+    attack = attack_on(Contrast(), epsilon=100, loss=CrossEntropy(confidence=None))
+    best = 60 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1)
+    assert torch.equal(attack.learn(batch)[0].float(), 100 + best.expand(3, *SIZE))
+
+
+def test_a_schedule_is_as_long_as_the_steps() -> None:
+    batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
+    loss, optimizer = CrossEntropy(confidence=None), lambda p: SignSGD(p, 8)
+    attack = attack_on(Contrast(), epsilon=100, steps=4, loss=loss, optimizer=optimizer, lr_scheduler=CosineToEnd)
+    way = sum(8 * (1 + np.cos(np.pi * t / 4)) / 2 for t in range(4))
+    assert set((attack.learn(batch).int() - 100).abs().flatten().tolist()) == {round(way)}
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_an_image_s_perturbation_does_not_depend_on_its_batch(momentum: float) -> None:
+    batch = scenes(3)
+    batch["image"][1] //= 2  # with other gradients than the others
+    attack = attack_on(Brightness(), steps=9, epsilon=40, optimizer=lambda p: SignSGD(p, 10, momentum))
+    together = attack.learn(batch)
+    for i in range(3):
+        alone = attack.learn(batch_of([batch["image"][i].permute(1, 2, 0).numpy()], batch["target"][0].numpy()))
+        assert torch.equal(alone[0], together[i])
+    assert not torch.equal(together[0].int() - batch["image"][0].int(), together[1].int() - batch["image"][1].int())
+
+
+class Recorder(CrossEntropy):
+    """Keeps what it is told of the progress."""
+
+    def __call__(self, logits: Tensor, target: Tensor, progress: float = 0.0) -> Tensor:
+        seen.append(progress)
+        return super().__call__(logits, target, progress)
+
+
+seen: list[float] = []
+
+
+def test_a_loss_knows_the_share_of_the_steps_on_its_own_batch() -> None:
+    attack = attack_on(Brightness(), steps=4, loss=Recorder())
+    for _ in range(2):
+        seen.clear()
+        attack.learn(scenes(2))
+        assert seen == [0, 0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("settings", [{"parametrisation": "tanh"}, {"start_epsilon": 30.0}])
+def test_what_is_saved_is_within_epsilon(settings: dict[str, Any]) -> None:
+    batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
+    attack = attack_on(Brightness(), steps=20, epsilon=10, optimizer=lambda p: SignSGD(p, 4, 0), **settings)
+    assert set((attack.learn(batch).int() - 100).flatten().tolist()) == {10}
+
+
+def test_half_precision_does_not_lose_the_gradient() -> None:
+    victim = FrozenVictim(Faint(), classes=["sky", "building"])
+    attack = ImageAttack(victim=victim, target=StaticTarget(image="t0.png"), size=(256, 256), steps=3)
+    images, target = torch.full((1, 3, 256, 256), 100, dtype=torch.uint8), torch.ones(1, 256, 256, dtype=torch.uint8)
+    batch: Prepared = {"target": target, "hidden": target > 1}
+    with torch.autocast("cpu", torch.float16):
+        learnt = attack.learn({"image": images, **batch})  # type: ignore[typeddict-item]
+    assert set(learnt.flatten().tolist()) == {103}
+
+
+class Faint(Brightness):
+    """Its logits hardly depend on the image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 300
+
+
+def test_a_gradient_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InputError, match="The gradient is not finite at step 0 of the attack on an image"):
+        attack_on(NotFinite()).learn(scenes(1))
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"images": 0}, {"images": -1}])
+def test_steps_and_images_are_positive(settings: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"steps is .* and images .*, expected 1 or more of both"):
+        attack_on(Brightness(), **settings)
+
+
+def test_partners_are_refused() -> None:
+    partner = FrozenVictim(Brightness(), classes=["sky", "building"])
+    with pytest.raises(InputError, match=r"model.partners has 1 networks, but a single image is attacked on one"):
+        attack_on(Brightness(), partners=[partner])

@@ -1,0 +1,286 @@
+"""What a user of `python -m uap.attack` gets."""
+
+import csv
+import json
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.helpers import SIZE, attack_args, make_camvid, save
+from uap import fit
+from uap.attack_images import main
+from uap.attacks import ImageAttack
+from uap.attacks.adversarial_files import AdversarialFiles
+from uap.callbacks import pictures
+from uap.data import CamVid
+from uap.data.base import Batch
+from uap.data.sources import Item
+from uap.errors import InputError
+from uap.report.__main__ import main as report
+
+SETTINGS = {"model.optimizer.momentum": 0, "steps": 5}
+DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+OTHERS: list[tuple[dict[str, Any], str]] = [
+    ({"model.epsilon": 20}, "its epsilon is 60.0, here it is 20.0"),
+    ({"steps": 6}, "its steps is 5, here it is 6"),
+    ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
+    ({"model.optimizer.lr": 3}, "its optimizer is .*10.*, here it is .*3"),
+    ({"model.loss": "uap.losses.Margin"}, "its loss is None, here it is .*Margin"),
+    ({"model.target.image": "train/frame_001.png"}, "its scene is .*, here it is"),
+    (DYNAMIC, "its target is .*StaticTarget.*, here it is .*DynamicTarget"),
+    ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),
+    ({"data.resampling": "opencv"}, "its resampling is pil, here it is opencv"),
+]
+"""What makes another attack, and what is said of it."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+@pytest.fixture(autouse=True)
+def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of a small run."""
+    for name in ("attack_figure", "prediction_figure"):
+        monkeypatch.setattr(pictures, name, lambda *args: Figure(figsize=(1, 1)))
+
+
+@pytest.fixture
+def attacked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The indices of the images in each batch that is attacked."""
+    batches: list[list[int]] = []
+    learn = ImageAttack.learn
+
+    def counted(self: ImageAttack, batch: Batch) -> torch.Tensor:
+        batches.append(batch["index"].tolist())
+        return learn(self, batch)
+
+    monkeypatch.setattr(ImageAttack, "learn", counted)
+    return batches
+
+
+def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
+    main(attack_args(root, out, **SETTINGS | changes))
+    figures: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return figures
+
+
+def adversarial(out: Path) -> dict[str, NDArray[np.uint8]]:
+    return {path.stem: np.asarray(Image.open(path)) for path in sorted((out / "adversarial").glob("*.png"))}
+
+
+def without_time(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name not in ("seconds", "images_per_second")}
+
+
+def test_the_figures_are_those_of_the_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    figures = run(root, out, **{"data.batch_size": 3})  # the last batch is smaller
+
+    target = np.asarray(Image.open(root / "train" / "frame_000.png")).mean(2) > 128
+    files, shares, largest = adversarial(out), [], 0
+    assert list(files) == [f"frame_{i:03d}" for i in range(4)]
+    for name, pixels in files.items():
+        image = np.asarray(Image.open(root / "val" / f"{name}.png"))
+        change = np.abs(pixels.astype(int) - image).max()
+        shares.append(np.mean((pixels.mean(2) > 128) == target))
+        largest = max(largest, change)
+    assert figures["val/success_rate"] == pytest.approx(np.mean(shares))
+    assert figures["val/success_rate"] > figures["val/success_before"]
+    assert figures["largest_entry"] == largest <= 50  # five steps of 10
+    assert (figures["gradient_evaluations"], figures["steps"]) == (20, 5)
+    assert figures["images"] == {"scored": 4}
+    assert figures["seconds"] >= 0
+    with (out / "per_image.csv").open() as file:
+        assert [float(row["success_rate"]) for row in csv.DictReader(file)] == pytest.approx(shares, abs=1e-6)
+    printed = capsys.readouterr().out
+    assert f"adversarial   {out / 'adversarial'}\n" in printed
+    assert re.search(r"seconds +[\d.]+   \([\d.e+]+ images per second\)\n", printed)
+
+
+def test_the_pictures_show_each_image_s_own_perturbation(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[NDArray[np.float32]] = []
+
+    def figure(*args: Any) -> Any:
+        drawn.append(args[2])
+        return Figure(figsize=(1, 1))
+
+    monkeypatch.setattr(pictures, "attack_figure", figure)
+    out = tmp_path / "out"
+    run(root, out, **{"trainer.callbacks.images": 2})
+    files = adversarial(out)
+    for noise, name in zip(drawn, ("frame_000", "frame_003"), strict=True):
+        image = np.asarray(Image.open(root / "val" / f"{name}.png"))
+        assert np.array_equal(noise, files[name].astype(float) - image)
+        panel = out / "pictures" / "panels" / name / "adversarial_image.png"
+        assert np.array_equal(np.asarray(Image.open(panel)), files[name])
+    assert not (out / "pictures" / "perturbation.png").exists()
+    assert not (out / "perturbation.safetensors").exists()
+
+
+def test_a_run_that_broke_off_is_continued_to_the_same_table(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attacked: list[list[int]]
+) -> None:
+    whole = run(root, tmp_path / "whole")
+    attacked.clear()
+
+    write = AdversarialFiles.write
+
+    def breaks_off(self: AdversarialFiles, *args: Any) -> None:
+        if len(attacked) == 2:
+            raise RuntimeError("killed")
+        write(self, *args)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(AdversarialFiles, "write", breaks_off)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(root, out)
+    assert list(adversarial(out)) == ["frame_000", "frame_001"]
+    assert not (out / "metrics.json").exists()
+    attacked.clear()
+    continued = run(root, out)
+    assert attacked == [[2, 3]]
+    assert without_time(continued) == without_time(whole)
+    assert (out / "per_image.csv").read_text() == (tmp_path / "whole" / "per_image.csv").read_text()
+    for name, pixels in adversarial(tmp_path / "whole").items():
+        assert np.array_equal(adversarial(out)[name], pixels)
+
+    attacked.clear()
+    shutil.rmtree(out / "pictures")
+    assert without_time(run(root, out)) == without_time(whole)
+    assert attacked == []
+    assert (out / "pictures" / "frame_000.png").exists()
+
+
+def test_seconds_are_those_of_all_starts(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = AdversarialFiles.write
+    monkeypatch.setattr(AdversarialFiles, "write", lambda self, images, seconds: write(self, images, 2.5))
+    first = run(root, tmp_path / "out")
+    assert (first["seconds"], first["images_per_second"]) == (10, 2)
+    assert run(root, tmp_path / "out") == first
+
+
+def test_only_images_without_a_file_are_attacked(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
+    run(root, tmp_path / "out", images=2)
+    assert list(adversarial(tmp_path / "out")) == ["frame_000", "frame_003"]
+    attacked.clear()
+    figures = run(root, tmp_path / "out", **{"data.batch_size": 4})
+    assert attacked == [[1, 2]]
+    assert figures["gradient_evaluations"] == 20
+    assert run(root, tmp_path / "out", images=1)["gradient_evaluations"] == 5
+
+
+def test_the_images_of_another_attack_are_refused(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(root, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for change, message in OTHERS:
+        with pytest.raises(InputError, match=f"holds images of another attack: .*{message}"):
+            run(root, out, **change)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_tile_and_a_phase_change_nothing(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
+    run(root, tmp_path / "out", **{"model.tile": [8, 8], "model.random_phase": True})
+    files = adversarial(tmp_path / "out")
+    figures = run(root, tmp_path / "out")
+    assert figures["tile"] == list(SIZE)
+    assert len(attacked) == 2
+    run(root, tmp_path / "other")
+    for name, pixels in adversarial(tmp_path / "other").items():
+        assert np.array_equal(files[name], pixels)
+
+
+def test_the_configuration_of_a_universal_perturbation_attacks_single_images(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "fit", **{"model.optimizer.lr": 3, "model.optimizer.momentum": 0.5}))
+    config = tmp_path / "fit" / "config.yaml"
+    cli = main([f"--config={config}", f"--trainer.default_root_dir={tmp_path / 'out'}", "--steps=2"])
+    group = cli.model.optimizer([torch.zeros(1, requires_grad=True)]).param_groups[0]
+    assert (group["lr"], group["momentum"]) == (3, 0.5)
+    again = main([f"--config={tmp_path / 'out' / 'config.yaml'}", f"--trainer.default_root_dir={tmp_path / 'again'}"])
+    assert again.model.steps == 2
+    for name, pixels in adversarial(tmp_path / "again").items():
+        assert np.array_equal(adversarial(tmp_path / "out")[name], pixels)
+
+
+def test_images_to_hide_something_in_are_those_where_the_network_sees_it(root: Path, tmp_path: Path) -> None:
+    save(root / "val" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))
+    figures = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
+    assert list(adversarial(tmp_path / "out")) == ["frame_001", "frame_002", "frame_003"]
+    with (tmp_path / "out" / "per_image.csv").open() as file:
+        assert [row["image"] for row in csv.DictReader(file)] == ["frame_001", "frame_002", "frame_003"]
+    assert figures["val/hidden"] > 0.99
+    assert figures["val/preserved"] > 0.99
+    with pytest.raises(InputError, match=r"images is 4, but 3 of the 4 scored images can be attacked. Set it to 3"):
+        run(root, tmp_path / "more", images=4, **DYNAMIC)
+
+
+def test_images_of_the_same_name_have_a_file_each(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = CamVid.items
+
+    def same(self: CamVid, split: Any) -> list[Item]:
+        return [item._replace(name="frame") for item in items(self, split)]
+
+    monkeypatch.setattr(CamVid, "items", same)
+    run(root, tmp_path / "out")
+    files = adversarial(tmp_path / "out")
+    for i, name in enumerate(["frame", "frame_2", "frame_3", "frame_4"]):
+        image = np.asarray(Image.open(root / "val" / f"frame_{i:03d}.png"))
+        assert np.abs(files[name].astype(int) - image).max() <= 50
+    run(root, tmp_path / "out", images=1, **{"data.split": "val"})  # the last of the names, chosen alone
+    with (tmp_path / "out" / "per_image.csv").open() as file:
+        assert [row["image"] for row in csv.DictReader(file)] == ["frame"]
+
+
+def test_images_of_other_data_are_refused(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path / "out")
+    save(root / "val" / "frame_001.png", np.zeros((*SIZE, 3), np.uint8))
+    with pytest.raises(
+        InputError, match=r"frame_001.png is not within 60 grey levels of frame_001 of the data. Remove"
+    ):
+        run(root, tmp_path / "out")
+
+
+def test_a_log_gets_a_line_per_batch(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(root, tmp_path / "out", **{"trainer.enable_progress_bar": "true"})
+    printed = capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if line.startswith("batch")]
+    assert re.fullmatch(r"batch 1 of 2, \d:\d\d left", lines[0])
+    assert lines[1:] == ["batch 2 of 2"]
+
+
+def test_no_line_where_no_progress_is_asked_for(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(root, tmp_path / "out")  # with enable_progress_bar false
+    assert "batch" not in capsys.readouterr().out
+
+
+def test_the_page_shows_the_run(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path / "out")
+    page = report([str(tmp_path / "out"), "--out", "page.html"]).read_text()
+    assert "frame_000" in page
+
+
+@pytest.mark.filterwarnings("ignore:'uap.attack' found in sys.modules")
+def test_the_door_is_python_m_uap_attack(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["uap.attack", *attack_args(root, tmp_path / "out", steps=0)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("uap.attack", run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("error: steps is 0 and images None, expected 1 or more of both.\n")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,64 @@
+"""What `python -m uap.attack` runs: a perturbation for each image by itself."""
+
+from typing import Any
+
+import yaml
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser
+
+from uap.attacks import ImageAttack
+from uap.callbacks.batch_lines import BatchLines
+from uap.callbacks.dashboard import Dashboard
+from uap.callbacks.pictures import Pictures
+from uap.callbacks.results import Results
+from uap.callbacks.success import SuccessMetrics
+from uap.cli import RunCLI
+from uap.fit import DEFAULT_CONFIG, attack_arguments
+
+DESCRIPTION = """
+Attacks each of the scored images by itself: image-dependent perturbations for the target, the loss and the epsilon of a
+configuration of uap.fit. They are the ceiling of what a universal perturbation can reach. The defaults are the paper's:
+60 sign steps of 1 without momentum; --model.optimizer and --model.lr_scheduler change them, as does a configuration
+that names them. A tile is not used: the perturbation of one image has no period. Writes RUN/adversarial/*.png, 8-bit
+images of the data's size, and the figures and pictures of an evaluation. A run that was stopped continues when it is
+started again with the same --trainer.default_root_dir: images that are there are not attacked again.
+"""
+
+
+def _arguments(parser: LightningArgumentParser) -> None:
+    attack_arguments(parser)
+    parser.description = DESCRIPTION
+    parser.add_argument("--steps", type=int, default=60, help="Gradient steps for each image.")
+    parser.add_argument(
+        "--images",
+        type=int | None,
+        default=None,
+        help="Attack so many of the scored images, evenly spread; all by default. Where the target hides a class, they "
+        "are chosen from the images in which the network sees it.",
+    )
+    for name in ("steps", "images"):
+        parser.link_arguments(name, f"model.{name}")
+
+
+def _settings(cli: RunCLI) -> dict[str, Any]:
+    """Return what a configuration says of the attack, without what has no part in the result or is known better."""
+    model: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["model"]
+    return {name: value for name, value in model.items() if name not in ("victim", "partners", "tile", "random_phase")}
+
+
+def main(args: ArgsType = None) -> RunCLI:
+    """Attack the scored images as configured; on one device, so that no image counts twice."""
+    cli = RunCLI(
+        ImageAttack,
+        [BatchLines(), SuccessMetrics(), Pictures(), Results(), Dashboard()],
+        program="python -m uap.attack",
+        default_config=DEFAULT_CONFIG,
+        monitor="score",
+        learnt="perturbation",
+        add_arguments=_arguments,
+        # torch's inference mode would have no gradients
+        trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto", "inference_mode": False},
+        args=args,
+    )
+    cli.model.settings = _settings(cli)
+    cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
+    return cli
