@@ -12,7 +12,9 @@ LAYERS = [
     {"data"},
     {"attack", "attacks", "training", "callbacks"},
     {"cli"},
-    {"fit", "evaluate", "attack_images", "train_victim", "apply", "report"},
+    {"scoring"},
+    {"fit", "evaluate", "attack_images", "train_victim", "apply", "report", "transfer", "robustness"},
+    {"reproduce"},
 ]
 """Each room imports from rooms before it, or from its own layer; the `__main__.py` of a room is a door."""
 

@@ -53,7 +53,7 @@ def test_without_momentum_a_step_is_the_paper_s() -> None:
 
 def test_without_momentum_the_past_is_forgotten() -> None:
     proto = parameter(0.0)
-    optimizer = SignSGD([proto])
+    optimizer = SignSGD([proto], 1.0)
     for gradient in (1e6, -1e-6):
         take(optimizer, torch.tensor([gradient]))
     assert proto.tolist() == [0.0]
@@ -62,7 +62,7 @@ def test_without_momentum_the_past_is_forgotten() -> None:
 def test_a_step_leaves_the_gradient_as_it_was() -> None:
     for momentum in (0.0, 0.9):
         proto, gradient = parameter(0.0, 0.0), torch.tensor([3.0, -5.0])
-        take(SignSGD([proto], momentum=momentum), gradient)
+        take(SignSGD([proto], 1.0, momentum=momentum), gradient)
         assert gradient.tolist() == [3.0, -5.0]
 
 
@@ -82,7 +82,7 @@ def test_momentum_follows_the_sum_of_gradients_of_unit_mean_magnitude() -> None:
 
 def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
     pair = [parameter(0.0, 0.0), parameter(0.0, 0.0)]
-    optimizer = SignSGD(pair, momentum=0.9)
+    optimizer = SignSGD(pair, 1.0, momentum=0.9)
     for gradient in (torch.tensor([1.0, 1.0]), torch.tensor([1.0, -0.2])):
         for proto, scale in zip(pair, (1.0, 1e6), strict=True):
             proto.grad = gradient * scale
@@ -93,7 +93,7 @@ def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter_and_the_next_step(momentum: float) -> None:
     proto, without = parameter(1.0, 2.0), parameter(3.0)
-    optimizer = SignSGD([proto, without], momentum=momentum)
+    optimizer = SignSGD([proto, without], 1.0, momentum=momentum)
     take(optimizer, torch.zeros(2))
     assert proto.tolist() == [1.0, 2.0]
     assert without.tolist() == [3.0]
@@ -116,7 +116,7 @@ def test_a_step_evaluates_its_closure_with_gradients() -> None:
 def test_momentum_survives_the_state_of_the_optimizer() -> None:
     next_gradient = torch.tensor([1.0, -0.2])  # the momentum turns the sign of the second entry
     protos = [parameter(0.0, 0.0) for _ in range(3)]
-    first, resumed, fresh = (SignSGD([proto], momentum=0.9) for proto in protos)
+    first, resumed, fresh = (SignSGD([proto], 1.0, momentum=0.9) for proto in protos)
     take(first, torch.tensor([1.0, 1.0]))
     resumed.load_state_dict(first.state_dict())
     protos[1].data.copy_(protos[0])

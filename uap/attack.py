@@ -19,7 +19,7 @@ from uap.checkpoints import IDENTITY, check_identity
 from uap.data.base import Batch, Prepared, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
-from uap.losses import CrossEntropy, PixelLoss, PixelWeights, Uniform
+from uap.losses import GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
 from uap.metrics import success_counts
 from uap.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.perturbation import Parametrisation, Perturbation
@@ -63,7 +63,8 @@ class UniversalAttack(LightningModule):
             start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
             parametrisation: `clip` to epsilon after each step, or `tanh`, which never leaves it.
             random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
-            loss: what a pixel costs; the cross entropy with tau = 0.75 by default.
+            loss: what a pixel costs; the probability of all classes but the target by default. The paper's is
+                `CrossEntropy`, with tau = 0.75.
             weights: how the pixels of an image add up; all alike by default.
             optimizer: what moves the perturbation; sign steps with momentum by default.
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
@@ -82,7 +83,7 @@ class UniversalAttack(LightningModule):
         self._targets = [target, *(copy.deepcopy(target) for _ in self._victims[1:])]
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
-        self.loss = loss or CrossEntropy()
+        self.loss = loss or GeneralisedCrossEntropy()
         self.weights = weights or Uniform()
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler

@@ -41,12 +41,12 @@ class SignSGD(_ByTensor):
     gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant that the sign drops).
     """
 
-    def __init__(self, params: ParamsT, lr: float = 1.0, momentum: float = 0.9) -> None:
+    def __init__(self, params: ParamsT, lr: float = 2.0, momentum: float = 0.9) -> None:
         """Set the step.
 
         Args:
             params: what to optimise.
-            lr: the step size, in the parameters' unit.
+            lr: the step size, in the parameters' unit; 1 is the paper.
             momentum: decay of the sum of past gradients; 0 is the paper.
 
         Raises:

@@ -19,6 +19,7 @@ from uap.attacks.adversarial_files import AdversarialFiles, named_once
 from uap.data.base import Batch, SegmentationDataset, data_of
 from uap.data.predictions import PreparedTargets
 from uap.errors import InputError
+from uap.losses import CrossEntropy, PixelLoss
 from uap.optim import CosineToEnd, SignSGD
 from uap.perturbation import Perturbation
 from uap.progress import progress
@@ -37,7 +38,8 @@ class ImageAttack(UniversalAttack):
         *,
         steps: int = 60,
         images: int | None = None,
-        optimizer: OptimizerCallable = lambda p: SignSGD(p, momentum=0.0),
+        loss: PixelLoss | None = None,
+        optimizer: OptimizerCallable = lambda p: SignSGD(p, lr=1.0, momentum=0.0),
         lr_scheduler: Callable[[Optimizer], LRScheduler] = lambda o: ConstantLR(o, factor=1.0),
         tile: tuple[int, int] | None = None,
         random_phase: bool = False,
@@ -49,6 +51,7 @@ class ImageAttack(UniversalAttack):
             steps: for each image; the paper's 60 by default.
             images: attack so many of the scored images, evenly spread; all by default. Where the target hides a class,
                 they are chosen from the images in which the network sees it.
+            loss: what a pixel costs; the paper's cross entropy with tau = 0.75 by default.
             optimizer: what moves the perturbations; the paper's sign steps of 1 without momentum by default.
             lr_scheduler: how the step size changes from step to step; not at all by default.
             tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
@@ -58,7 +61,7 @@ class ImageAttack(UniversalAttack):
         Raises:
             InputError: a number of steps or images below 1, partners, or what `UniversalAttack` refuses.
         """
-        super().__init__(optimizer=optimizer, lr_scheduler=lr_scheduler, **settings)
+        super().__init__(loss=loss or CrossEntropy(), optimizer=optimizer, lr_scheduler=lr_scheduler, **settings)
         if steps < 1 or (images is not None and images < 1):
             raise InputError(f"steps is {steps} and images {images}, expected 1 or more of both.")
         if len(self._victims) > 1:
