@@ -91,13 +91,13 @@ def test_a_whole_experiment_is_a_victim_too() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1", r"bad.yaml describes no victim \('model'\). Expected model: victim: with class_path"),
-        ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml describes no victim"),
+        ("a: 1", r"bad.yaml describes no model.victim \('model'\). Expected model.victim with class_path"),
+        ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml describes no model.victim"),
         (
             "model: {victim: {class_path: uap.victims.FrozenVictim, init_args: {nets: 3}}}",
-            "bad.yaml describes no victim",
+            "bad.yaml describes no model.victim",
         ),
-        ("model: [", "bad.yaml describes no victim"),
+        ("model: [", "bad.yaml describes no model.victim"),
     ],
 )
 def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> None:

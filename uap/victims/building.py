@@ -1,13 +1,10 @@
 """A victim from a configuration file, for the doors that need nothing else of an experiment."""
 
 from pathlib import Path
-from typing import cast
-
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 
 from uap import paths
-from uap.errors import InputError, input_error_in
+from uap.errors import InputError
+from uap.parts import build_part
 from uap.victims.adapter import FrozenVictim
 
 
@@ -42,16 +39,4 @@ def build_victim(path: Path, weights: str | None = None) -> FrozenVictim:
     Raises:
         InputError: the file describes no victim, or one that cannot be built.
     """
-    try:
-        block = yaml.safe_load(path.read_text())["model"]["victim"]
-        if weights is not None:
-            block["init_args"] = (block.get("init_args") or {}) | {"weights": weights}
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(FrozenVictim, "victim", required=True)
-        built = parser.instantiate_classes(parser.parse_object({"victim": block}))
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, ArgumentError) as error:
-        raise input_error_in(error) or InputError(
-            f"{path} describes no victim ({str(error).strip()}). Expected model: victim: with class_path and "
-            "init_args, as in configs/victim/."
-        ) from error
-    return cast(FrozenVictim, built.victim)
+    return build_part(path, "model.victim", FrozenVictim, **({} if weights is None else {"weights": weights}))

@@ -1,0 +1,124 @@
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from uap.perturbation import Perturbation
+from uap.scoring.distortions import eight_bit, gaussian_noise, jpeg, resize_there_and_back, shifted
+
+INDEX = torch.tensor([3, 5])
+
+
+def pictures(height: int = 40, width: int = 56) -> Tensor:
+    """Two pictures of smooth light and colour, as JPEG is made for, with some grain."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
+    smooth = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in coarse])
+    grain = rng.integers(-6, 7, smooth.shape)
+    return torch.from_numpy(np.clip(smooth + grain, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2).copy())
+
+
+def array(images: Tensor) -> NDArray[np.float64]:
+    return images.permute(0, 2, 3, 1).numpy().astype(np.float64)
+
+
+def by_opencv(images: Tensor, quality: int) -> NDArray[np.float64]:
+    decoded = []
+    for image in array(images).astype(np.uint8):
+        encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded.append(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
+    return np.stack(decoded).astype(np.float64)
+
+
+@pytest.mark.parametrize("quality", [95, 75, 50])
+def test_jpeg_is_that_of_another_encoder(quality: int) -> None:
+    images = pictures()
+    difference = np.abs(array(jpeg(images, quality)) - by_opencv(images, quality))
+    assert difference.mean() < 0.5
+    assert np.abs(array(jpeg(images, quality)) - array(images)).mean() > 1  # and not the image itself
+
+
+def test_jpeg_of_a_lower_quality_is_further_from_the_image() -> None:
+    images = pictures()
+    errors = [float(np.abs(array(jpeg(images, quality)) - array(images)).mean()) for quality in (95, 75, 50)]
+    assert errors == sorted(errors)
+    assert errors[2] > 1.5 * errors[0]
+
+
+@pytest.mark.parametrize(("scale", "small"), [(0.75, (30, 42)), (0.5, (20, 28))])
+def test_resizing_is_that_of_pil(scale: float, small: tuple[int, int]) -> None:
+    images = pictures()
+    for image, resized in zip(array(images).astype(np.uint8), array(resize_there_and_back(images, scale)), strict=True):
+        bilinear = Image.Resampling.BILINEAR
+        there = Image.fromarray(image).resize(small[::-1], bilinear)
+        back = np.asarray(there.resize((56, 40), bilinear)).astype(np.float64)
+        assert np.abs(resized - back).max() <= 2  # PIL rounds between rows and columns too
+
+
+def test_an_odd_size_comes_back() -> None:
+    assert resize_there_and_back(pictures(15, 21), 0.5).shape == (2, 3, 15, 21)
+
+
+def test_noise_has_its_deviation_and_no_mean() -> None:
+    grey = torch.full((1, 3, 200, 200), 128, dtype=torch.uint8)
+    for std in (4.0, 8.0):
+        difference = gaussian_noise(grey, std, INDEX[:1], 0).double() - 128
+        assert abs(float(difference.mean())) < 0.1
+        assert float(difference.std()) == pytest.approx((std**2 + 1 / 12) ** 0.5, rel=0.01)  # and that of rounding
+
+
+def test_noise_is_decided_by_the_seed_and_the_image_and_not_by_the_batch() -> None:
+    images = pictures()
+    both = gaussian_noise(images, 8, INDEX, 0)
+    assert torch.equal(both[1:], gaussian_noise(images[1:], 8, INDEX[1:], 0))
+    assert not torch.equal(both, gaussian_noise(images, 8, INDEX, 1))
+    grey = torch.full_like(images, 128)
+    noisy = gaussian_noise(grey, 8, INDEX, 0)
+    assert not torch.equal(noisy[0], noisy[1])
+
+
+@pytest.mark.parametrize(
+    "distort",
+    [
+        lambda x: jpeg(x, 50),
+        lambda x: resize_there_and_back(x, 0.5),
+        lambda x: gaussian_noise(x, 100, INDEX, 0),
+    ],
+)
+def test_a_distorted_image_is_a_new_one_of_the_same_kind(distort: Callable[[Tensor], Tensor]) -> None:
+    images = pictures()
+    before = images.clone()
+    distorted = distort(images)
+    assert distorted.dtype == torch.uint8
+    assert distorted.shape == images.shape
+    assert torch.equal(images, before)
+
+
+def test_eight_bits_are_rounded_and_clipped() -> None:
+    assert eight_bit(torch.tensor([-7.0, 0.4, 1.6, 254.7, 300.0])).tolist() == [0, 0, 2, 255, 255]
+
+
+def test_a_shift_moves_the_perturbation_down_and_to_the_right() -> None:
+    perturbation = Perturbation((4, 6), 10)
+    torch.nn.init.uniform_(perturbation.proto, -10, 10)
+    proto = perturbation.proto.detach().clone()
+    for pixels in (1, 8):
+        moved = shifted(perturbation, pixels)
+        assert moved.epsilon == 10
+        np.testing.assert_array_equal(moved.proto.detach(), np.roll(proto.numpy(), (pixels, pixels), (1, 2)))
+    assert moved.proto.detach()[0, 0, 2] == proto[0, 0, 0]  # 8 is 2 columns and no row on
+    assert torch.equal(perturbation.proto, proto)
+
+
+def test_a_shifted_period_is_the_shifted_pattern_on_any_image() -> None:
+    perturbation = Perturbation((4, 6), 10)
+    torch.nn.init.uniform_(perturbation.proto, -10, 10)
+    grey = torch.full((1, 3, 11, 13), 128, dtype=torch.uint8)
+    large = torch.full((1, 3, 12, 14), 128, dtype=torch.uint8)
+    moved = shifted(perturbation, 1).eight_bit(large)
+    assert torch.equal(moved[..., 1:, 1:], perturbation.eight_bit(grey))

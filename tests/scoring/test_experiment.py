@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers import make_camvid
+from tests.scoring.runs import config
+from uap.data import CamVid
+from uap.errors import InputError
+from uap.scoring.experiment import build_data, build_target, config_of, unique_names
+from uap.targets import DynamicTarget, StaticTarget
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config(make_camvid(tmp_path / "camvid"), classes=["a", "b"], hide=["b"])))
+    return path
+
+
+def test_data_are_those_of_the_configuration(file: Path, tmp_path: Path) -> None:
+    data = build_data(file)
+    assert isinstance(data, CamVid)
+    assert (data.root, data.size, data.batch_size) == (tmp_path / "camvid", (24, 32), 3)
+    assert build_data(file, (12, 16)).size == (12, 16)
+
+
+def test_a_target_is_that_of_the_configuration(file: Path) -> None:
+    target = build_target(file)
+    assert isinstance(target, DynamicTarget)
+    assert target.hide == ["b"]
+    file.write_text("model: {target: {class_path: uap.targets.StaticTarget, init_args: {labels: x.png}}}")
+    assert isinstance(build_target(file), StaticTarget)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {}", r"config.yaml describes no data \('data'\). Expected data with class_path and init_args"),
+        ("data: {class_path: uap.data.Nothing}", r"config.yaml describes no data \((.|\n)*Nothing"),
+        ("data: {class_path: uap.targets.StaticTarget, init_args: {image: x}}", "config.yaml describes no data"),
+        ("data: {class_path: uap.data.CamVid, init_args: {size: [0, 4]}}", r"^data.size is \(0, 4\), expected 1 or"),
+        ("data: [", "config.yaml describes no data"),
+        ("", "config.yaml describes no data"),
+    ],
+)
+def test_what_describes_no_data_is_a_sentence(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        build_data(file)
+
+
+def test_a_run_folder_stands_for_its_configuration(file: Path, tmp_path: Path) -> None:
+    assert config_of(tmp_path) == file
+    assert config_of(file) == file
+    with pytest.raises(InputError, match=r"There is no none. Give the folder of a run .* or the configuration file"):
+        config_of(Path("none"))
+
+
+def test_names_are_as_short_as_can_be() -> None:
+    for name in ("a/x/one", "b/x/one", "two.5"):
+        Path(name).mkdir(parents=True)
+    Path("three.yaml").touch()
+    assert unique_names([Path("a/x/one"), Path("two.5"), Path("three.yaml")]) == ["one", "two.5", "three"]
+    assert unique_names([Path("a/x/one"), Path("b/x/one")]) == ["a/x/one", "b/x/one"]
+    assert unique_names([Path("a")]) == ["a"]
+    with pytest.raises(InputError, match="a was given twice"):
+        unique_names([Path("a"), Path("b"), Path("./a")])

@@ -1,0 +1,154 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.metrics import jaccard_score
+
+from tests.helpers import SIZE, make_camvid
+from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
+from uap.data.transforms import read_image
+from uap.errors import InputError
+from uap.scoring.experiment import device_trainer
+from uap.scoring.figures import TITLES, score
+from uap.scoring.ground import ProvingGround, Sample
+from uap.scoring.learnt import read_learnt
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid", val=5)
+
+
+def ground_of(settings: dict[str, Any], sample: Sample | None = None) -> ProvingGround:
+    path = Path("ground.yaml")
+    path.write_text(yaml.safe_dump(settings))
+    return ProvingGround("ground", path, sample or Sample(), device_trainer())
+
+
+def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
+    return config(root, **{"classes": ["sky", "building"], **changes})
+
+
+def names(ground: ProvingGround, size: tuple[int, int] = SIZE) -> list[str]:
+    return [item.name for item in ground.data(size).datasets["scored"].items]
+
+
+def test_images_are_drawn_by_the_seed_in_their_order(root: Path) -> None:
+    everything = names(ground_of(settings_of(root)))
+    assert everything == [f"frame_{i:03d}" for i in range(5)]
+    drawn = [names(ground_of(settings_of(root), Sample(2, seed))) for seed in range(8)]
+    assert all(len(each) == 2 and each == sorted(each) for each in drawn)
+    assert len({tuple(each) for each in drawn}) > 2
+    assert names(ground_of(settings_of(root), Sample(2, 3))) == drawn[3]
+    assert names(ground_of(settings_of(root), Sample(7))) == everything
+
+
+def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> None:
+    ground = ground_of(settings_of(root, size=(24, 32)))
+    large = make_run(Path("large"), settings_of(root, size=(48, 40)), noise(tile=(48, 40)), block_scene((48, 40)))
+    periodic = make_run(Path("tiles"), settings_of(root, size=(48, 40)), noise(tile=(8, 8)), block_scene((48, 40)))
+    for folder, size in ((large, (48, 40)), (periodic, (24, 32))):
+        attack, data, note = ground.attack(read_learnt(folder, folder.name))
+        assert attack is not None
+        assert (data.size, attack.size, note) == (size, size, "")
+        assert next(iter(data.loader("scored", shuffle=False)))["image"].shape[-2:] == size
+
+
+def test_figures_are_those_counted_by_hand(root: Path) -> None:
+    """A network of other classes in another order: what is sky here is what is called building there."""
+    proto, scene = noise(), block_scene()
+    scene[:, :4] = 255
+    learnt = read_learnt(make_run(Path("run"), settings_of(root), proto, scene), "run")
+    ground = ground_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
+    attack, data, _ = ground.attack(learnt)
+    assert attack is not None
+    figures = score(attack, data, "run on ground")
+
+    paths = sorted((root / "val").glob("*.png"))
+    images = np.stack([read_image(path) for path in paths])
+    labels = np.stack([read_image(root / "valannot" / path.name)[..., 0] for path in paths])
+    clean, adversarial = bright(images, 140.5), bright(perturbed(images, proto), 140.5)
+    target = np.broadcast_to(np.where(scene == 255, 255, 1 - scene), clean.shape)
+    counted = target != 255
+
+    def miou(predicted: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
+        return float(np.mean(jaccard_score(truth[where], predicted[where], labels=[0, 1], average=None)))
+
+    everywhere = np.full(clean.shape, True)
+    assert figures == pytest.approx(
+        {
+            "success_rate": (adversarial == target)[counted].mean(),
+            "success_before": (clean == target)[counted].mean(),
+            "miou_clean": miou(clean, 1 - labels, everywhere),
+            "miou_adversarial": miou(adversarial, 1 - labels, everywhere),
+            "miou_target_before": miou(clean, target, counted),
+            "miou_target": miou(adversarial, target, counted),
+        }
+    )
+    assert len(set(figures.values())) == len(figures)  # so that none can be taken for another
+    assert list(figures) == [name for name in TITLES if name in figures]
+
+
+def test_the_mean_iou_with_the_target_is_over_the_targets_classes_alone(root: Path) -> None:
+    """A scene of one class: the other class is predicted, but has no part in the mean."""
+    learnt = read_learnt(make_run(Path("run"), settings_of(root), noise(), np.zeros(SIZE, np.uint8)), "run")
+    attack, data, _ = ground_of(settings_of(root)).attack(learnt)
+    assert attack is not None
+    figures = score(attack, data, "")
+    assert 0 < figures["success_rate"] < 1
+    assert figures["miou_target"] == pytest.approx(figures["success_rate"])  # all of the image is in the union
+
+
+def test_hidden_and_preserved_are_those_counted_by_hand(root: Path) -> None:
+    proto = noise(tile=(8, 8))
+    settings = settings_of(root, classes=["road", "person"], hide=["person"])
+    learnt = read_learnt(make_run(Path("run"), settings, proto), "run")
+    attack, data, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).attack(learnt)
+    assert attack is not None
+    figures = score(attack, data, "")
+    images = np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
+    clean, adversarial = bright(images), bright(perturbed(images, proto))
+    assert figures["hidden"] == pytest.approx((adversarial == 0)[clean == 1].mean())
+    assert figures["preserved"] == pytest.approx((adversarial == 0)[clean == 0].mean())
+    assert 0 < figures["hidden"] < 1
+    assert "success_rate" not in figures
+    assert figures["miou_target_before"] == pytest.approx((clean == 0).mean())  # the target is all pole
+
+
+def test_the_identity_is_that_of_all_that_figures_depend_on(root: Path) -> None:
+    def identity(size: tuple[int, int] = SIZE, sample: Sample | None = None, **changes: Any) -> list[Any]:
+        return ground_of(settings_of(root, **changes), sample).identity(size)
+
+    same = identity()
+    assert identity() == same
+    assert identity(sample=Sample(5)) == same
+    different = [
+        identity((12, 16)),
+        identity(sample=Sample(3)),
+        identity(threshold=100.0),
+        identity(classes=["sky", "road"]),
+    ]
+    os.utime(root / "valannot" / "frame_002.png", ns=(0, 0))
+    different.append(identity())
+    assert all(each != same for each in different)
+    assert len({str(each) for each in different}) == len(different)
+
+
+def test_no_folder_is_left_behind(root: Path, tmp_path: Path) -> None:
+    learnt = read_learnt(make_run(tmp_path / "run", settings_of(root), noise(), block_scene()), "run")
+    ground = ground_of(settings_of(root))
+    before = sorted(tmp_path.rglob("*"))
+    attack, data, _ = ground.attack(learnt)
+    assert attack is not None
+    score(attack, data, "")
+    new = set(tmp_path.rglob("*")) - set(before)
+    assert all(path.is_relative_to(tmp_path / "cache") for path in new)
+
+
+def test_errors_name_the_column(root: Path) -> None:
+    ground = ground_of(settings_of(root / "nothing"))
+    with pytest.raises(InputError, match=r"^ground: No images in .*nothing"):
+        ground.data(SIZE)

@@ -1,0 +1,171 @@
+"""`python -m uap.robustness`: what is left of an attack after a distortion."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from tests.helpers import SIZE, make_camvid
+from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
+from uap import robustness
+from uap.data.transforms import read_image
+from uap.errors import InputError
+
+NAMES = [
+    "none",
+    "JPEG, quality 95",
+    "JPEG, quality 75",
+    "JPEG, quality 50",
+    "resized to 3/4 and back",
+    "resized to 1/2 and back",
+    "Gaussian noise, std 4",
+    "Gaussian noise, std 8",
+    "perturbation shifted by 1",
+    "perturbation shifted by 2",
+    "perturbation shifted by 4",
+    "perturbation shifted by 8",
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+@pytest.fixture
+def static(root: Path) -> Path:
+    return make_run(Path("static"), config(root, classes=["sky", "building"]), noise(), block_scene())
+
+
+@pytest.fixture
+def dynamic(root: Path) -> Path:
+    settings = config(root, classes=["sky", "building"], hide=["building"])
+    return make_run(Path("dynamic"), settings, noise(tile=(6, 10)))
+
+
+def rows(out: Path) -> dict[str, Any]:
+    found = json.loads((out / "robustness.json").read_text())["rows"]
+    return {row["distortion"]: row for row in found}
+
+
+def validation_images(root: Path) -> NDArray[np.uint8]:
+    return np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
+
+
+def by_pil(images: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    decoded = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        decoded.append(np.asarray(Image.open(file)))
+    return np.stack(decoded)
+
+
+def test_every_distortion_has_a_row(static: Path) -> None:
+    out = robustness.main([str(static)])
+    assert out == static / "robustness"
+    assert list(rows(out)) == NAMES
+
+
+def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static: Path) -> None:
+    found = rows(robustness.main([str(static), "--out", "out"]))
+    images, scene = validation_images(root), block_scene()
+    adversarial = perturbed(images, noise())
+    expected = {"none": (adversarial, images)}
+    expected |= {f"JPEG, quality {q}": (by_pil(adversarial, q), by_pil(images, q)) for q in (95, 75, 50)}
+    for pixels in (1, 2, 4, 8):
+        moved = np.roll(noise(), (pixels, pixels), (1, 2))
+        expected[f"perturbation shifted by {pixels}"] = (perturbed(images, moved), images)
+    for name, pair in expected.items():
+        distorted, control = ((bright(each) == scene).mean() for each in pair)
+        assert found[name]["figures"]["success_rate"] == pytest.approx(distorted), name
+        assert found[name]["control"]["success_rate"] == pytest.approx(control), name
+    assert found["none"]["control"]["success_rate"] == found["none"]["figures"]["success_before"]
+    assert len({row["figures"]["success_rate"] for row in found.values()}) > 8
+    assert found["none"]["control"]["miou_adversarial"] == found["none"]["figures"]["miou_clean"]
+
+
+def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
+    found = rows(robustness.main([str(dynamic)]))
+    images = validation_images(root)
+    clean = bright(images)
+    bilinear = Image.Resampling.BILINEAR
+    blurred = [np.asarray(Image.fromarray(i).resize((16, 12), bilinear).resize((32, 24), bilinear)) for i in images]
+    control = bright(np.stack(blurred))
+    row = found["resized to 1/2 and back"]["control"]
+    assert row["hidden"] == pytest.approx((control == 0)[clean == 1].mean(), abs=0.01)  # PIL rounds more often
+    assert row["hidden"] > 0.02
+    assert row["preserved"] == pytest.approx((control == 0)[clean == 0].mean(), abs=0.01)
+    untouched = found["none"]["control"]
+    assert (untouched["hidden"], untouched["preserved"]) == (0, 1)
+    moved = bright(perturbed(images, np.roll(noise(tile=(6, 10)), (4, 4), (1, 2))))
+    assert found["perturbation shifted by 4"]["figures"]["hidden"] == pytest.approx((moved == 0)[clean == 1].mean())
+
+
+def test_noise_is_the_same_with_and_without_the_perturbation(root: Path) -> None:
+    """A perturbation of nothing: every row is its own control."""
+    zero = np.zeros((3, *SIZE), np.float32)
+    run = make_run(Path("zero"), config(root, classes=["sky", "building"]), zero, block_scene())
+    for row in rows(robustness.main([str(run)])).values():
+        assert row["figures"] == row["control"]
+
+
+def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = robustness.main([str(dynamic), "--images", "2", "--quiet"])
+    printed, text = capsys.readouterr().out, (out / "robustness.md").read_text()
+    with (out / "robustness.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    columns = ("hidden", "hidden_control", "preserved", "preserved_control")
+    assert table[0] == ["distortion", *columns, "miou_adversarial", "miou_adversarial_control"]
+    assert [row[0] for row in table[1:]] == NAMES
+    for line in table[1:]:
+        found = rows(out)[line[0]]
+        figures = [found[k][f] for f in ("hidden", "preserved", "miou_adversarial") for k in ("figures", "control")]
+        assert [float(cell) for cell in line[1:]] == figures
+        for shown in (printed, text):
+            cells = next(row for row in shown.splitlines() if row.startswith(f"| {line[0]} ")).split("|")[2:-1]
+            assert [cell.strip() for cell in cells] == [f"{100 * figure:.1f} %" for figure in figures]
+    assert "| hidden, unperturbed | preserved | preserved, unperturbed | mean IoU with labels |" in text
+    assert "CamVid, val" in text
+    assert "hide building" in text
+
+
+def test_the_same_seed_gives_the_same_files(static: Path) -> None:
+    for out, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        robustness.main([str(static), "--seed", seed, "--out", out])
+    for name in ("robustness.md", "robustness.csv", "robustness.json"):
+        assert (Path("a") / name).read_text() == (Path("b") / name).read_text()
+    noisy = "Gaussian noise, std 8"
+    assert rows(Path("a"))[noisy] != rows(Path("c"))[noisy]
+    assert rows(Path("a"))["none"] == rows(Path("c"))["none"]
+
+
+def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
+    for file in (root / "valannot").iterdir():
+        file.unlink()
+    (root / "valannot").rmdir()
+    out = robustness.main([str(static)])
+    assert "mean IoU" not in (out / "robustness.md").read_text()
+    assert "success_rate" in rows(out)["none"]["figures"]
+
+
+def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uap.robustness.score_distorted", None)  # nothing is scored before
+    with pytest.raises(InputError, match=r"There is no none. Give the folder of a run"):
+        robustness.main(["none"])
+    Path("file").write_text("")
+    with pytest.raises(InputError, match=r"file.* cannot be written \(.*\). Set another --out"):
+        robustness.main([str(static), "--out", "file"])
+    file = static / "perturbation.safetensors"
+    tensors = load_file(file) | {"scene": torch.full(SIZE, 255, dtype=torch.uint8)}
+    save_file(tensors, file, {"epsilon": "60", "size": str(list(SIZE))})
+    with pytest.raises(InputError, match=r"static has a target without a class of its own network. Learn it again"):
+        robustness.main([str(static)])

@@ -1,0 +1,253 @@
+"""`python -m uap.transfer`: perturbations on networks and images that they were not learnt for."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+from tests.helpers import SIZE, attack_args, make_camvid
+from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
+from uap import fit, transfer
+from uap.data.transforms import read_image
+from uap.errors import InputError
+from uap.scoring.figures import score
+
+CLASSES = ["sky", "building"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+@pytest.fixture
+def runs(root: Path) -> list[str]:
+    """Two networks with the same classes in another order, each with a perturbation and a scene of its own."""
+    make_run(Path("runs/first"), config(root, classes=CLASSES), noise(0), block_scene())
+    turned = config(root, classes=CLASSES[::-1], threshold=100.5)
+    make_run(Path("runs/second"), turned, noise(1), block_scene()[::-1, ::-1].copy())
+    return ["runs/first", "runs/second"]
+
+
+def tables(out: str = "transfer") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(out) / "transfer.json").read_text())
+    return found
+
+
+def cells(out: str = "transfer") -> dict[tuple[str, str], Any]:
+    return {(cell["perturbation"], cell["onto"]): cell for cell in tables(out)["cells"]}
+
+
+def validation_images(root: Path) -> NDArray[np.uint8]:
+    return np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
+
+
+def test_the_matrix_is_every_perturbation_on_every_network(root: Path, runs: list[str]) -> None:
+    assert transfer.main(runs) == Path("transfer")
+    images, found = validation_images(root), cells()
+    scenes = {"first": block_scene(), "second": 1 - block_scene()[::-1, ::-1]}  # both in the first network's classes
+    assert len(found) == 8
+    for row, proto in (("first", noise(0)), ("second", noise(1))):
+        for column, threshold in (("first", 128.5), ("second", 100.5)):
+            predicted = bright(perturbed(images, proto), threshold)
+            scene = scenes[row] if column == "first" else 1 - scenes[row]
+            figures = found[row, column]["figures"]
+            assert figures["success_rate"] == pytest.approx((predicted == scene).mean())
+            assert figures["success_before"] == pytest.approx((bright(images, threshold) == scene).mean())
+            facts = {key: found[row, column][key] for key in ("control", "images", "size", "note")}
+            assert facts == {"control": False, "images": 4, "size": list(SIZE), "note": ""}
+    assert len({cell["figures"]["success_rate"] for cell in found.values() if not cell["control"]}) == 4
+
+
+def test_random_signs_stand_below_with_the_target_of_each_row(root: Path, runs: list[str]) -> None:
+    transfer.main([*runs, "--onto", "runs/first"])
+    controls = [cell for cell in tables()["cells"] if cell["control"]]
+    names = [f"random signs, epsilon 60, in place of {name}" for name in ("first", "second")]
+    assert [cell["perturbation"] for cell in controls] == names
+    before = [cell["figures"]["success_before"] for cell in controls]
+    assert before == [cells()[name, "first"]["figures"]["success_before"] for name in ("first", "second")]
+
+
+def test_files_and_screen_hold_the_same_figures(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    transfer.main([*runs, "--quiet"])
+    found, printed, text = cells(), capsys.readouterr().out, Path("transfer/transfer.md").read_text()
+    with Path("transfer/transfer.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    long = {
+        (row, column, figure, str(cell["control"])): value
+        for (row, column), cell in found.items()
+        for figure, value in cell["figures"].items()
+    }
+    assert {
+        (row["perturbation"], row["onto"], row["figure"], row["control"]): float(row["value"]) for row in rows
+    } == long
+    rates = [f"{100 * found['second', column]['figures']['success_rate']:.1f} %" for column in ("first", "second")]
+    for shown in (printed, text):
+        matrix = shown.split("## Success rate")[1].split("##")[0]
+        line = next(line for line in matrix.splitlines() if line.startswith("| second "))
+        assert [cell.strip() for cell in line.split("|")[2:4]] == rates
+        assert "Mean IoU with the target, adversarial images" in shown
+        assert "Hidden" not in shown
+    assert "| first" in text.split("##")[0]
+    assert "Brightness" in text
+    assert "transfer/transfer.md" in printed
+    assert tables()["onto"]["second"] == {
+        "network": "Brightness",
+        "data": "CamVid, val",
+        "images": "4",
+        "size": "24 x 32",
+    }
+
+
+def test_the_same_seed_gives_the_same_files(runs: list[str]) -> None:
+    for out in ("a", "b"):
+        transfer.main([*runs, "--images", "2", "--seed", "3", "--out", out])
+    transfer.main([*runs, "--images", "2", "--seed", "4", "--out", "c"])
+    for name in ("transfer.md", "transfer.csv", "transfer.json"):
+        assert (Path("a") / name).read_text() == (Path("b") / name).read_text()
+    assert cells("a") != cells("c")
+    assert {cell["images"] for cell in cells("a").values()} == {2}
+
+
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note what is scored from now on."""
+    titles: list[str] = []
+
+    def noted(attack: Any, data: Any, title: str) -> dict[str, float]:
+        titles.append(title)
+        return score(attack, data, title)
+
+    monkeypatch.setattr("uap.transfer.score", noted)
+    return titles
+
+
+def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = scored(monkeypatch)
+    transfer.main(["runs/first"])
+    assert titles == ["first on first", "random signs, epsilon 60 on first"]
+    first = cells()["first", "first"]
+    titles.clear()
+    transfer.main([*runs, "--onto", "runs/first"])
+    assert titles == ["second on first", "random signs, epsilon 60, in place of second on first"]
+    assert cells()["first", "first"] == first
+    titles.clear()
+    transfer.main(runs[:1])
+    assert titles == []
+    assert len(cells()) == 2
+    make_run(Path("runs/first"), config(root, classes=CLASSES), noise(5), block_scene())
+    transfer.main(runs[:1])
+    assert titles == ["first on first"]  # it was learnt anew; the random signs are the same
+    assert cells()["first", "first"] != first
+
+
+def test_a_cell_that_was_cut_off_is_scored_again(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer.main(runs[:1])
+    before = tables()
+    for path, text in zip(sorted(Path("transfer/cells").iterdir()), ('{"figures": {', "[]"), strict=True):
+        path.write_text(text)
+    titles = scored(monkeypatch)
+    transfer.main(runs[:1])
+    assert len(titles) == 2
+    assert tables() == before
+
+
+def test_a_column_may_be_a_configuration_file_at_another_size(root: Path, runs: list[str]) -> None:
+    Path("large.yaml").write_text(yaml.safe_dump(config(root, classes=["building", "car", "sky"], size=(48, 64))))
+    make_run(Path("runs/tiles"), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
+    transfer.main(["runs/first", "runs/tiles", "--onto", "large.yaml"])
+    found = cells()
+    assert found["first", "large"]["size"] == list(SIZE)  # as it was learnt
+    assert found["tiles", "large"]["size"] == [48, 64]
+    assert tables()["onto"]["large"]["size"] == "48 x 64"
+
+
+def test_runs_on_the_same_network_and_images_share_a_column(root: Path) -> None:
+    for name in ("weak", "strong"):
+        make_run(Path(name), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
+    make_run(Path("hide"), config(root, classes=CLASSES, hide=["building"]), noise(tile=(8, 8)))
+    transfer.main(["weak", "strong", "hide"])
+    assert list(tables()["onto"]) == ["weak"]
+    assert set(cells()["hide", "weak"]["figures"]) >= {"hidden", "preserved"}
+    text = Path("transfer/transfer.md").read_text()
+    assert "| hide" not in text.split("## Success rate")[1].split("##")[0]
+    lines = text.split("## Hidden")[1].split("##")[0].splitlines()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][2:] == [
+        "hide",
+        "random signs, epsilon 60, in place of hide",
+    ]
+
+
+def test_a_network_without_the_classes_has_an_empty_cell(root: Path, runs: list[str]) -> None:
+    Path("animals.yaml").write_text(yaml.safe_dump(config(root, classes=["cat", "dog"])))
+    transfer.main(["runs/first", "--onto", "animals.yaml", "runs/first"])
+    cell = cells()["first", "animals"]
+    assert cell["figures"] == {}
+    text = Path("transfer/transfer.md").read_text()
+    assert "* first on animals: 100.0 % of the target has no class in this network and is ignored.\n" in text
+    line = next(line for line in text.split("## Success rate")[1].splitlines() if line.startswith("| first"))
+    assert line.split("|")[2].strip() == "\N{EN DASH}"
+
+
+def test_a_network_that_is_wired_wrongly_is_named(
+    root: Path, runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("wrong.yaml").write_text(yaml.safe_dump(config(root, classes=CLASSES[::-1])))
+    transfer.main(["runs/first", "--onto", "runs/first", "wrong.yaml"])
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(
+        "warning: wrong: The mean IoU with the labels is 0.00, below 0.2. Check channel_order"
+    )
+
+
+def test_a_run_of_uap_fit_can_be_transferred(root: Path, tmp_path: Path) -> None:
+    """Its own cell is what the run itself measured, and no folder is made but the tables'."""
+    out = tmp_path / "out"
+    fit.main(attack_args(root, out, **{"model.optimizer.init_args.lr": 60}))
+    before = set(tmp_path.rglob("*"))
+    transfer.main([str(out)])
+    metrics = json.loads((out / "metrics.json").read_text())
+    found = cells()
+    for name, figure in found["out", "out"]["figures"].items():
+        if f"val/{name}" in metrics:
+            assert figure == pytest.approx(metrics[f"val/{name}"])
+    control = found["random signs, epsilon 60", "out"]["figures"]
+    assert found["out", "out"]["figures"]["success_rate"] > control["success_rate"] + 0.1
+    new = {path.relative_to(tmp_path).parts[0] for path in set(tmp_path.rglob("*")) - before}
+    assert new == {"transfer"}  # the clean predictions are the run's
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none"], r"There is no none. Give the folder of a run of python -m uap.fit"),
+        (["runs/first", "runs/first"], "runs/first was given twice"),
+        (["runs/first", "--onto", "none.yaml"], r"There is no none.yaml"),
+        (["runs/first", "--onto", "data.yaml"], r"data.yaml describes no model.victim"),
+        (["runs/first", "--onto", "victim.yaml"], r"victim.yaml describes no data"),
+        (["runs/first", "--out", "file"], r"file.* cannot be written \(.*\). Set another --out"),
+    ],
+)
+def test_bad_input_is_a_sentence(
+    root: Path, runs: list[str], arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uap.transfer.score_all", None)  # nothing is scored before
+    settings = config(root, classes=CLASSES)
+    Path("data.yaml").write_text(yaml.safe_dump({"data": settings["data"]}))
+    Path("victim.yaml").write_text(yaml.safe_dump({"model": settings["model"]}))
+    Path("file").write_text("")
+    with pytest.raises(InputError, match=message):
+        transfer.main(arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--images", "0"], ["--seed", "-1"], ["--seed", "x"]])
+def test_numbers_are_whole(runs: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        transfer.main([*runs, *arguments])
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,39 @@
+"""Single parts of a configuration, built without the rest of it."""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from uap.errors import InputError, input_error_in
+
+T = TypeVar("T")
+
+
+def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
+    """Build what a configuration has under a dotted key such as `model.victim`.
+
+    Args:
+        file: a YAML file with `class_path` and `init_args` there.
+        key: where.
+        kind: the class that it must be, or one below it.
+        changes: go over its `init_args`.
+
+    Raises:
+        InputError: the file has no such part, or one that cannot be built.
+    """
+    try:
+        block: Any = yaml.safe_load(file.read_text())
+        for name in key.split("."):
+            block = block[name]
+        block["init_args"] = (block.get("init_args") or {}) | changes
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(kind, "part", required=True)
+        built = parser.instantiate_classes(parser.parse_object({"part": block}))
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, ArgumentError) as error:
+        raise input_error_in(error) or InputError(
+            f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
+            "configs/victim/ or the config.yaml of a run."
+        ) from error
+    return cast(T, built.part)

@@ -1,0 +1,72 @@
+"""The parts of an experiment that scoring needs, built from its configuration; no run begins, no folder is made."""
+
+from pathlib import Path
+
+from pytorch_lightning import Trainer
+
+from uap.data import SegmentationData
+from uap.errors import InputError
+from uap.parts import build_part
+from uap.targets import Target
+
+
+def config_of(place: Path) -> Path:
+    """Return the configuration of a run folder, or the configuration file that is given itself.
+
+    Raises:
+        InputError: there is none.
+    """
+    config = place / "config.yaml" if place.is_dir() else place
+    if not config.is_file():
+        raise InputError(
+            f"There is no {config}. Give the folder of a run of python -m uap.fit, or the configuration file of a "
+            "whole experiment."
+        )
+    return config
+
+
+def build_data(config: Path, size: tuple[int, int] | None = None) -> SegmentationData:
+    """Build the `data` of a configuration; nothing is read yet.
+
+    Args:
+        config: the YAML file.
+        size: height and width in the place of the configuration's.
+
+    Raises:
+        InputError: the file describes no data, or data that cannot be built.
+    """
+    data = build_part(config, "data", SegmentationData)  # type: ignore[type-abstract]
+    data.size = size or data.size
+    return data
+
+
+def build_target(config: Path) -> Target:
+    """Build the `model.target` of a configuration.
+
+    Raises:
+        InputError: the file describes no target, or one that cannot be built.
+    """
+    return build_part(config, "model.target", Target)  # type: ignore[type-abstract]
+
+
+def device_trainer() -> Trainer:
+    """Return a trainer that runs and writes nothing; it chooses the device, and clean predictions ask for it."""
+    return Trainer(
+        devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+    )
+
+
+def unique_names(places: list[Path]) -> list[str]:
+    """Return short names: the last part of each path, with as many parents as tell all of them apart.
+
+    Raises:
+        InputError: a place is given twice.
+    """
+    parts = [(place.with_suffix("") if place.is_file() else place).absolute().parts for place in places]
+    twice = [place for i, place in enumerate(places) if parts[i] in parts[:i]]
+    if twice:
+        raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.")
+    depth = 1
+    while len({part[-depth:] for part in parts}) < len(parts):
+        depth += 1
+    return ["/".join(part[-depth:]) for part in parts]

@@ -1,0 +1,119 @@
+"""A network and the images on which perturbations are scored."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning import Trainer
+
+from uap.attack import UniversalAttack
+from uap.data import SegmentationData, subset
+from uap.data.predictions import PreparedTargets, clean_predictions
+from uap.data.sources import stamp
+from uap.errors import InputError
+from uap.scoring.experiment import build_data
+from uap.scoring.learnt import Learnt
+from uap.victims.building import build_victim
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which of the scored images are taken: `images` of them, drawn by the seed; all by default."""
+
+    images: int | None = None
+    seed: int = 0
+
+
+class ProvingGround:
+    """The network of an experiment and its scored images, at the experiment's size or at another."""
+
+    def __init__(self, name: str, config: Path, sample: Sample, trainer: Trainer) -> None:
+        """Build the network and find the images.
+
+        Args:
+            name: how tables call it.
+            config: a configuration file with `data` and `model.victim`.
+            sample: the images.
+            trainer: tells the device.
+
+        Raises:
+            InputError: network or data cannot be built or do not fit each other.
+        """
+        self.name = name
+        self.config = config
+        self.sample = sample
+        self.trainer = trainer
+        self.victim = build_victim(config).to(trainer.strategy.root_device)
+        self.fingerprint = self.victim.fingerprint()
+        self.size = build_data(config).size
+        self.loaded: dict[tuple[int, int], SegmentationData] = {}
+
+    def data(self, size: tuple[int, int]) -> SegmentationData:
+        """Return the scored images at a size, which the network was tried at once.
+
+        Raises:
+            InputError: the images are not there, or the network does not take the size.
+        """
+        if size not in self.loaded:
+            try:
+                self.loaded[size] = self._load(size)
+            except InputError as error:
+                raise InputError(f"{self.name}: {error}") from error
+        return self.loaded[size]
+
+    def _load(self, size: tuple[int, int]) -> SegmentationData:
+        self.victim.check(size)
+        data = build_data(self.config, size)
+        data.prepare_data()
+        data.setup("validate")
+        dataset = data.datasets["scored"]
+        count = min(self.sample.images or len(dataset), len(dataset))
+        dataset.items = [dataset.items[row] for row in subset.drawn(len(dataset), count, self.sample.seed)]
+        return data
+
+    def identity(self, size: tuple[int, int]) -> list[Any]:
+        """Return all that a perturbation's figures depend on here, for a hash.
+
+        Raises:
+            InputError: as `data`, or an image is gone.
+        """
+        data = self.data(size)
+        try:
+            files = [
+                [stamp(place) for place in (item.image, item.labels) if place is not None]
+                for item in data.datasets["scored"].items
+            ]
+        except OSError as error:
+            raise InputError(f"{self.name}: {error.filename} does not exist ({error.strerror}).") from error
+        return [self.fingerprint, self.victim.table.names, data.table.names, size, data.resampling, data.upright, files]
+
+    def facts(self) -> dict[str, str]:
+        """Return what tables say of it."""
+        data = self.data(self.size)
+        return {
+            "network": type(self.victim.network).__name__,
+            "data": f"{type(data).__name__}, {data.split}",
+            "images": str(len(data.datasets["scored"])),
+            "size": f"{self.size[0]} x {self.size[1]}",
+        }
+
+    def attack(self, learnt: Learnt) -> tuple[UniversalAttack | None, SegmentationData, str]:
+        """Return an attack with a perturbation and its target on this network, and the images with their targets.
+
+        A perturbation without a period gets the images at the size that it was learnt for.
+
+        Returns:
+            The attack, or None where the network has no class of the target; the data; a note on what was lost.
+        """
+        size = learnt.size or self.size
+        data = self.data(size)
+        target, note = learnt.target_for(self.victim, size)
+        if target is None:
+            return None, data, note
+        dataset = data.datasets["scored"]
+        path = clean_predictions(dataset, self.victim, self.trainer)
+        dataset.prepare = PreparedTargets([path], np.arange(len(dataset)), [target])
+        attack = UniversalAttack(self.victim, target, size, epsilon=learnt.perturbation.epsilon)
+        attack.perturbation = learnt.perturbation
+        return attack.to(self.trainer.strategy.root_device), data, note

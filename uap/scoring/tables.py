@@ -1,0 +1,64 @@
+"""Tables as Markdown that can be read as it stands, and files that are written whole or not at all."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from uap.errors import InputError
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table with columns of even width; the first is aligned to the left, the others to the right."""
+    cells = [header, *rows]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
+    lines = [" | ".join(_padded(row, widths)) for row in cells]
+    rule = " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    return "\n".join(f"| {line} |" for line in [lines[0], rule, *lines[1:]]) + "\n"
+
+
+def _padded(row: list[str], widths: list[int]) -> list[str]:
+    return [
+        cell.rjust(width) if column else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def csv_text(header: list[str], rows: list[list[Any]]) -> str:
+    """Return the text of a CSV file; None is an empty cell."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return file.getvalue()
+
+
+def json_text(content: Any) -> str:
+    """Return the text of a JSON file."""
+    return json.dumps(content, indent=2) + "\n"
+
+
+def writable(folder: Path) -> Path:
+    """Return a folder that is made and can be written: found out before hours of scoring, not after.
+
+    Raises:
+        InputError: it cannot.
+    """
+    write(folder / ".writable", "")
+    (folder / ".writable").unlink()
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file and the folders above it; whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error}). Set another --out.") from error

@@ -1,0 +1,155 @@
+"""python -m uap.transfer: perturbations learnt on one network and data set, scored on others, as matrices.
+
+`transfer.json` holds, beside what each row and column is,
+
+    "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "images": 101, "size": [360, 480],
+               "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
+
+with the figures of `uap.scoring.figures.TITLES` that the cell has. `control` marks the rows of random signs.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from uap.cli import door
+from uap.progress import be_quiet
+from uap.report.numbers import NOTHING, percent
+from uap.scoring.arguments import sample_arguments
+from uap.scoring.experiment import config_of, device_trainer, unique_names
+from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
+from uap.scoring.ground import ProvingGround, Sample
+from uap.scoring.learnt import Learnt, random_signs, read_learnt
+from uap.scoring.steps import steps
+from uap.scoring.tables import csv_text, json_text, markdown, writable, write
+
+Cell = dict[str, Any]
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m uap.transfer",
+        description="Scores perturbations on networks and images that they were not learnt for, beside random signs of "
+        "the same epsilon. Writes transfer.md, transfer.csv and transfer.json. A static target is carried over by the "
+        "names of the classes. A perturbation without a period gets images of the size that it was learnt for. What is "
+        "scored already is not scored again.",
+        epilog="example: python -m uap.transfer runs/espnet runs/cgnet --onto runs/espnet runs/cgnet other.yaml",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", type=Path, nargs="+", help="folder of python -m uap.fit: a row of the matrices"
+    )
+    parser.add_argument(
+        "--onto", metavar="RUN_OR_CONFIG", type=Path, nargs="+",
+        help="run folders, or configuration files with data and model.victim: the columns (default: the runs' own "
+        "networks and data)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
+    sample_arguments(parser)
+    return parser.parse_args(args)
+
+
+def grounds_of(places: list[Path], sample: Sample) -> list[ProvingGround]:
+    """Build the columns; of those with the same network and images the first stands for all.
+
+    Raises:
+        InputError: a place has no configuration, or one that cannot be used.
+    """
+    trainer = device_trainer()
+    names = unique_names(places)
+    built = [ProvingGround(name, config_of(place), sample, trainer) for name, place in zip(names, places, strict=True)]
+    different: dict[str, ProvingGround] = {}
+    for ground in built:
+        different.setdefault(json.dumps(ground.identity(ground.size)), ground)
+    return list(different.values())
+
+
+def cell_file(learnt: Learnt, ground: ProvingGround, out: Path) -> Path:
+    """Return the file of a cell, named after all that its figures depend on."""
+    key = json.dumps([learnt.identity(), ground.identity(learnt.size or ground.size)])
+    return out / "cells" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def read_cell(path: Path) -> Cell | None:
+    """Return a cell that was scored before; None where there is none, or a file that was damaged."""
+    try:
+        cell: Cell = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return cell if isinstance(cell, dict) and "figures" in cell else None
+
+
+def score_cell(learnt: Learnt, ground: ProvingGround) -> Cell:
+    """Score a perturbation on a network and images."""
+    attack, data, note = ground.attack(learnt)
+    return {
+        "images": len(data.datasets["scored"]),
+        "size": list(data.size),
+        "figures": score(attack, data, f"{learnt.name} on {ground.name}") if attack else {},
+        "note": note,
+    }
+
+
+def score_all(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> list[Cell]:
+    """Score what was not scored before, and return all cells, row by row."""
+    pairs = [(row, ground, cell_file(row, ground, out)) for row in rows for ground in grounds]
+    missing = [pair for pair in pairs if read_cell(pair[2]) is None]
+    for row, ground, path in steps(missing, len(missing), "Scoring", "cell"):
+        write(path, json_text(score_cell(row, ground)))
+    return [
+        {"perturbation": row.name, "onto": ground.name, "control": row.is_control} | (read_cell(path) or {})
+        for row, ground, path in pairs
+    ]
+
+
+def matrices(cells: list[Cell]) -> str:
+    """Return a Markdown table, in per cent, for each figure that any cell has; random signs where they have a part."""
+    columns = list(dict.fromkeys(cell["onto"] for cell in cells))
+    texts = []
+    for figure, title in TITLES.items():
+        rows: dict[str, list[str]] = {}
+        for cell in cells:
+            if not (cell["control"] and figure in CLEAN):
+                rows.setdefault(cell["perturbation"], []).append(percent(cell["figures"].get(figure)))
+        table = [[row, *shares] for row, shares in rows.items() if set(shares) != {NOTHING}]
+        if table:
+            texts.append(f"## {title}\n\n{markdown(['perturbation', *columns], table)}")
+    noted = [cell for cell in cells if cell["note"] and not cell["control"]]
+    notes = [f"* {cell['perturbation']} on {cell['onto']}: {cell['note']}.\n" for cell in noted]
+    return "\n".join([*texts, *(["".join(notes)] if notes else [])])
+
+
+def _facts(title: str, things: dict[str, dict[str, str]]) -> str:
+    header = [title, *next(iter(things.values()))]
+    return markdown(header, [[name, *facts.values()] for name, facts in things.items()])
+
+
+def main(args: list[str] | None = None) -> Path:
+    """Score every perturbation on every network and its images; return the folder of the tables."""
+    given = parse(args)
+    if given.quiet:
+        be_quiet()
+    learnt = [read_learnt(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
+    grounds = grounds_of(given.onto or given.runs, Sample(given.images, given.seed))
+    out = writable(given.out)
+    rows = learnt + random_signs(learnt, given.seed)
+    cells = score_all(rows, grounds, out)
+    perturbations = {row.name: row.facts for row in rows}
+    onto = {ground.name: ground.facts() for ground in grounds}
+    text = matrices(cells)
+    intro = f"# Transfer\n\n{_facts('perturbation', perturbations)}\n{_facts('onto', onto)}\n"
+    write(out / "transfer.md", intro + text)
+    long = [[c["perturbation"], c["onto"], c["control"], *figure] for c in cells for figure in c["figures"].items()]
+    write(out / "transfer.csv", csv_text(["perturbation", "onto", "control", "figure", "value"], long))
+    content = {"seed": given.seed, "perturbations": perturbations, "onto": onto, "cells": cells}
+    write(out / "transfer.json", json_text(content))
+    print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
+    for ground in grounds:
+        print_doubts(ground.name, [cell["figures"] for cell in cells if cell["onto"] == ground.name])
+    return out
+
+
+if __name__ == "__main__":
+    door(main)
