@@ -63,8 +63,8 @@ class UniversalAttack(LightningModule):
             start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
             parametrisation: `clip` to epsilon after each step, or `tanh`, which never leaves it.
             random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
-            loss: what a pixel costs; the probability of all classes but the target by default. The paper's is
-                `CrossEntropy`, with tau = 0.75.
+            loss: what a pixel costs; the generalised cross entropy by default. The paper's is `CrossEntropy`, with
+                tau = 0.75.
             weights: how the pixels of an image add up; all alike by default.
             optimizer: what moves the perturbation; sign steps with momentum by default.
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.

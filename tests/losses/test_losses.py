@@ -18,14 +18,14 @@ LOSSES = [
     CrossEntropy(None),
     CrossEntropy(0),
     GeneralisedCrossEntropy(),
-    GeneralisedCrossEntropy(0.3),
+    GeneralisedCrossEntropy(1),
     JensenShannon(),
     Margin(),
     SegPGD(),
     CosPGD(),
 ]
 NAMES = [f"{type(loss).__name__}{list(vars(loss).values())}" for loss in LOSSES]
-SMOOTH = [CrossEntropy(None), GeneralisedCrossEntropy(), GeneralisedCrossEntropy(0.3), JensenShannon(), Margin(1.0)]
+SMOOTH = [CrossEntropy(None), GeneralisedCrossEntropy(), GeneralisedCrossEntropy(1), JensenShannon(), Margin(1.0)]
 """Those that weigh pixels by nothing that a gradient is kept from."""
 
 
@@ -96,8 +96,8 @@ def test_the_default_cut_off_is_the_paper_s() -> None:
 
 def test_the_generalised_cross_entropy_goes_from_a_probability_to_a_logarithm() -> None:
     logits, target = pixel(0.3, 0.6, 0.1)
-    assert GeneralisedCrossEntropy()(logits, target).item() == pytest.approx(0.7)
-    assert GeneralisedCrossEntropy(0.5)(logits, target).item() == pytest.approx((1 - sqrt(0.3)) / 0.5)
+    assert GeneralisedCrossEntropy(1)(logits, target).item() == pytest.approx(0.7)
+    assert GeneralisedCrossEntropy()(logits, target).item() == pytest.approx((1 - sqrt(0.3)) / 0.5)
     assert GeneralisedCrossEntropy(1e-7)(logits, target).item() == pytest.approx(-log(0.3))
 
 

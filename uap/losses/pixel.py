@@ -51,12 +51,12 @@ class CrossEntropy(PixelLoss):
 class GeneralisedCrossEntropy(PixelLoss):
     """(1 - p^q) / q of the target's probability p (Zhang and Sabuncu, NeurIPS 2018, eq. 6).
 
-    With q near 0 it is the cross entropy, with 1 half the absolute error between softmax and target. Its gradient is
-    that of the cross entropy times p^q: pixels far from the target pull less than those that are about to change, so
-    that one perturbation for all images spends itself where it can win.
+    With q near 0 it is the cross entropy, with 1 the probability of all classes but the target. Its gradient is that of
+    the cross entropy times p^q: pixels far from the target pull less than those that are about to change, so that one
+    perturbation for all images spends itself where it can win; with q = 1 they hardly pull at all.
     """
 
-    def __init__(self, q: float = 1.0) -> None:
+    def __init__(self, q: float = 0.5) -> None:
         """Set the exponent.
 
         Raises:
