@@ -1,0 +1,86 @@
+"""Reproductions of a few seconds: the brightness network on the small CamVid."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytorch_lightning import Callback, Trainer
+
+from tests.helpers import make_camvid
+from uap.errors import InputError
+from uap.reproduce.__main__ import main
+
+BRIGHTNESS = Path(__file__).parents[1] / "brightness.yaml"
+
+FIGURES = {"train/success_rate": "success, training", "scored/success_rate": "success, validation"}
+
+PAPER = {
+    "source": "Somebody et al., table 7",
+    "network": "FCN8s",
+    "data": "Cityscapes",
+    "size": [512, 1024],
+    "rows": [
+        {"epsilon": 80, "train/success_rate": 61.5, "scored/success_rate": 60.25},
+        {"epsilon": 99, "scored/success_rate": 96.3},
+    ],
+}
+
+
+class StopAt(Callback):
+    """Stops the run after `step` optimiser steps, where the environment says STOP."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        if "STOP" in os.environ and trainer.global_step == self.step:
+            raise InputError("stopped by the test")
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    """A reproduction with two values of epsilon, with changes; None removes a key."""
+    whole = {
+        "title": "Success by epsilon",
+        "shows": "More is more.",
+        # with steps of 60 the dark pixels, at 70, pass the threshold of 128 where epsilon lets them
+        "experiments": {"static": {"configs": [str(BRIGHTNESS)], "settings": {"model.optimizer.lr": 60}}},
+        "axes": {"epsilon": {"setting": "model.epsilon", "values": [30, 80]}},
+        "figures": FIGURES,
+        **changes,
+    }
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def reproduction(name: str = "table", **changes: Any) -> str:
+    """Write a reproduction into the current folder, and the data; return the file's name."""
+    if not Path("camvid").exists():
+        make_camvid(Path("camvid"))
+    path = Path(f"{name}.yaml")
+    path.write_text(yaml.safe_dump(content(**changes), sort_keys=False))
+    return str(path)
+
+
+def reproduce(*arguments: str) -> Path:
+    """Run the command on the small CamVid; return the page."""
+    page = main([*arguments, "--out", "out", "--data.root", "camvid"])
+    assert page is not None
+    return page
+
+
+def folders() -> list[Path]:
+    """The folders of the points."""
+    return sorted(Path("out/points").iterdir())
+
+
+def metrics(epsilon: float) -> dict[str, Any]:
+    """The figures of the point of an epsilon."""
+    (found,) = [m for m in (json.loads((f / "metrics.json").read_text()) for f in folders()) if m["epsilon"] == epsilon]
+    return dict(found)
+
+
+def point_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines that say which point runs, since they were last asked for."""
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("point ")]

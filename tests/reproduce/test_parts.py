@@ -1,0 +1,244 @@
+"""The parts of a reproduction, without any run."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.reproduce.helpers import PAPER, content
+from uap.errors import InputError
+from uap.report.numbers import NOTHING
+from uap.reproduce import curves
+from uap.reproduce.__main__ import ON, _names, listing, load, main, parts_of
+from uap.reproduce.configuring import resolved
+from uap.reproduce.points import Point, rows_of, shard, unique
+from uap.reproduce.reading import read_reproduction
+from uap.reproduce.reproduction import Layer, Reproduction
+from uap.reproduce.running import about, evaluations, time_left
+from uap.reproduce.table import Cell, Entry, Table, columns, table_csv, table_markdown
+
+
+def read(**changes: Any) -> Reproduction:
+    Path("table.yaml").write_text(yaml.safe_dump(content(**changes), sort_keys=False))
+    return read_reproduction(Path("table.yaml"), "table")
+
+
+def point(door: str = "fit", epochs: int = 60, limit: int | None = 10, **arguments: int) -> Point:
+    config = {
+        "trainer": {"max_epochs": epochs},
+        "data": {"class_path": "uap.data.CamVid", "init_args": {"limit": limit}},
+        "model": {
+            "epsilon": 10.0,
+            "target": {"class_path": "uap.targets.StaticTarget"},
+            "victim": {"class_path": "uap.victims.HuggingFace", "init_args": {}},
+        },
+    }
+    return Point("one", door, config, arguments)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no title": ({"title": None}, "table.yaml has no `title`, expected text. Add it."),
+    "no figures": ({"figures": None}, "table.yaml has no `figures`, expected names with values"),
+    "no experiment": ({"experiments": None}, "table.yaml has no `experiments`, expected a name with `configs`"),
+    "a number for text": ({"shows": 7}, "`shows` of table.yaml holds the int 7, expected text"),
+    "an unknown key": ({"axis": {}}, "table.yaml has an unknown `axis`, expected .*experiments"),
+    "an axis without values": ({"axes": {"epsilon": {"setting": "model.epsilon"}}}, "`epsilon` of .* has no `values`"),
+    "an unknown axis": ({"curves": "omega"}, "table.yaml names 'omega', but its axes are epsilon"),
+    "an unknown axis of a run": ({"runs": [{"axes": ["omega"]}]}, "names 'omega', but its axes are epsilon"),
+    "an unknown door": ({"runs": [{"door": "train"}]}, "names 'train', but its doors are fit, attack, transfer"),
+    "an unknown experiment": ({"runs": [{"experiment": "dynamic"}]}, "names 'dynamic', but its experiments are static"),
+    "a transfer onto nothing": ({"runs": [{"door": "transfer"}]}, "expected one of the axes as `onto` of a transfer"),
+    "an unknown figure of the paper": (
+        {"paper": {**PAPER, "rows": [{"epsilon": 10, "success": 3}]}},
+        "names 'success', but its axes and figures are epsilon, train/success_rate",
+    ),
+    "half of the paper": ({"paper": {"source": "Somebody"}}, "`paper` of table.yaml has no `network`"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_file_that_lacks_what_is_needed_is_a_sentence(name: str) -> None:
+    changes, message = WRONG[name]
+    with pytest.raises(InputError, match=message):
+        read(**changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["table9"], "There is no reproduction table9. There are: metzen2017/figure3, .*metzen2017/table1"),
+        (["none.yaml"], "There is no reproduction none.yaml. Check the path"),
+        (["metzen2017/table1", "--on", "mars"], "--on is mars, but .* There are: camvid, streetscenes"),
+        (["metzen2017/table1", "metzen2017/table2"], "metzen2017/table2 is one name too many"),
+        (["metzen2017/table1", "--shard", "3/2"], "--shard is 3/2, expected i/n with i from 1 to n, such as 1/4"),
+        (["metzen2017/table1", "--model.epsilonn", "3"], "metzen2017/table1, epsilon 2: .*epsilonn"),
+        (["metzen2017/table1", "--trainer.devices", "2"], "trainer.devices is 2, but a point runs on one device"),
+        (["metzen2017/table1", "--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_what_was_typed_wrong_is_a_sentence(arguments: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=re.compile(message, re.DOTALL)):
+        main(arguments)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_a_shard_is_two_numbers(text: str) -> None:
+    with pytest.raises(InputError, match="expected i/n"):
+        parts_of(text)
+
+
+def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) is None
+    printed = capsys.readouterr().out
+    assert re.search("metzen2017/table1 +Success of a static target by epsilon\n", printed)
+    assert "camvid|streetscenes" in printed
+    assert printed.strip() == listing().strip()
+
+
+@pytest.mark.parametrize("name", _names())
+def test_what_ships_is_read(name: str) -> None:
+    assert load(name, None).families
+
+
+@pytest.mark.parametrize("on", _names(ON))
+@pytest.mark.parametrize("name", [name for name in _names() if name.startswith("metzen2017")])
+def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
+    found = load(name, on)
+    assert found.on is not None
+    assert all(len(layers) == 2 for layers in found.experiments.values())
+
+
+def folder_of(name: str, on: str | None, **values: str) -> str:
+    """The folder of a shipped reproduction's point with these values of its axes."""
+    found = load(name, on)
+    axes = {axis: {value: found.axes[axis][value]} for axis, value in values.items()}
+    (row,) = rows_of(replace(found, axes=axes, families=found.families[:1]), [])
+    return row.point.folder
+
+
+@pytest.mark.parametrize(
+    ("on", "tile", "images"),
+    [(None, "512 x 512", "all"), ("camvid", "120 x 120", "all"), ("streetscenes", "128 x 128", "20")],
+)
+def test_the_paper_s_tables_share_their_common_point(on: str | None, tile: str, images: str) -> None:
+    folder = folder_of("metzen2017/table2", on, epsilon="10")
+    assert folder_of("metzen2017/table3", on, omega="0.9999") == folder
+    assert folder_of("metzen2017/figure6", on, tile=tile, images=images) == folder
+    assert folder_of("metzen2017/table3", on, omega="0.9") != folder
+
+
+def test_the_paper_s_experiments_are_the_paper_s() -> None:
+    static = rows_of(load("metzen2017/figure3", None), [])[0].point.config
+    dynamic = rows_of(load("metzen2017/figure5", None), [])[0].point.config
+    for config in (static, dynamic):
+        assert config["trainer"]["max_epochs"] == 60
+        assert [c["class_path"] for c in config["trainer"]["callbacks"]] == [
+            "uap.callbacks.full_batch.FullBatchGradient"
+        ]
+        assert config["data"]["init_args"]["size"] == [512, 1024]
+        assert config["data"]["init_args"]["limit"] is None
+        model = config["model"]
+        assert model["optimizer"] == {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 1.0, "momentum": 0.0}}
+        assert model["loss"]["init_args"]["confidence"] == 0.75
+        assert model["epsilon"] == 10
+        assert model["victim"]["init_args"]["network"]["class_path"] == "uap.victims.FCN8s"
+    assert (static["model"]["tile"], dynamic["model"]["tile"]) == (None, [512, 512])
+    assert static["model"]["weights"]["class_path"] == "uap.losses.Uniform"
+    assert dynamic["model"]["weights"]["init_args"] == {"omega": 0.9999}
+    assert dynamic["model"]["target"]["init_args"]["hide"] == ["person"]
+
+
+def test_a_setting_that_names_a_class_starts_the_part_anew() -> None:
+    base = Layer(["configs/streetscenes_static.yaml", "configs/full_batch.yaml"], {"model.epsilon": 7})
+    over = Layer([], {"model.optimizer": {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 3}}})
+    config = resolved([base], ["--model.epsilon=5", "--data.limit=4"], [over, Layer([], {"data.limit": None})], {})
+    assert config["model"]["optimizer"]["init_args"] == {"lr": 3.0, "momentum": 0.9}  # not the 0 of the file
+    assert config["model"]["epsilon"] == 5
+    assert config["data"]["init_args"]["limit"] is None
+    assert config["trainer"]["max_epochs"] == 60
+
+
+def test_other_weights_under_the_same_name_are_another_point() -> None:
+    Path("weights.pth").write_bytes(b"one")
+    config = point().config
+    config["model"]["victim"]["init_args"]["weights"] = "weights.pth"
+    first = Point("one", "fit", config).folder
+    config["model"]["victim"]["init_args"]["weights"] = str(Path("copy.pth").absolute())
+    Path("copy.pth").write_bytes(b"one")
+    assert Point("another title", "fit", config).folder == first
+    Path("copy.pth").write_bytes(b"two!")
+    assert Point("one", "fit", config).folder != first
+    assert Point("one", "attack", config).folder != Point("one", "attack", config, {"steps": 3}).folder
+
+
+def test_shards_are_by_position_and_leave_nothing_out() -> None:
+    points = [point(limit=limit) for limit in range(1, 8)]
+    shards = [shard(points, number, 3) for number in (1, 2, 3)]
+    assert [[points.index(p) for p in part] for part in shards] == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+def test_what_a_transfer_scores_is_a_point_before_it() -> None:
+    learnt = point()
+    scored = Point("onto", "transfer", point(limit=3).config, {}, learnt)
+    assert [p.door for p in unique([scored, point()])] == ["fit", "transfer"]
+
+
+def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> None:
+    assert evaluations(point(epochs=60, limit=10)) == 600
+    assert evaluations(point("attack", steps=60, images=8)) == 480
+    assert evaluations(point(limit=None)) == evaluations(point("transfer")) == 0
+    assert time_left([point()], []) is None
+    measured = [(point(limit=10), 60.0), (point(limit=20), 120.0)]  # 0.1 seconds each
+    assert time_left([point(limit=30), point("attack", steps=60, images=8)], measured) == pytest.approx(180 + 48)
+    assert time_left([point("transfer")], [*measured, (point("transfer"), 7.0)]) == pytest.approx(7)
+    assert time_left([point(limit=None)], [(point(limit=None), 50.0), (point("transfer"), 7.0)]) == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(20, "less than a minute"), (60, "about 1 minute"), (725, "about 12 minutes"), (4800, "about 1 hour 20 minutes")],
+)
+def test_a_time_is_words(seconds: float, text: str) -> None:
+    assert about(seconds) == text
+
+
+TABLE = Table(
+    ["tile", "images"],
+    {"scored/hidden": "hidden", "seconds": "seconds"},
+    [
+        Entry({"tile": "60", "images": "25"}, {"scored/hidden": Cell(71.24, 0.39), "seconds": Cell(12.0, None, False)}),
+        Entry({"tile": "60", "images": "all"}, {"scored/hidden": Cell(80.0)}, {"scored/hidden": 92}),
+        Entry({"tile": "none"}, {"scored/hidden": Cell(99.0)}),
+    ],
+)
+
+
+def test_cells_are_written_as_a_person_reads_them() -> None:
+    header, rows = columns(TABLE)
+    assert header == ["tile", "images", "hidden", "paper", "seconds"]
+    assert rows == [
+        ["60", "25", "71.2 ± 0.4", NOTHING, "12"],
+        ["60", "all", "80.0", "92", NOTHING],
+        ["none", NOTHING, "99.0", NOTHING, NOTHING],
+    ]
+    assert table_markdown(TABLE).splitlines()[2].split("|")[3].strip() == "71.2 ± 0.4"
+    assert table_csv(TABLE).splitlines()[1] == "60,25,71.24,0.39,,12.0,,,"
+
+
+def test_curves_are_by_the_other_axes_and_what_lacks_the_axis_is_a_level() -> None:
+    (lines,) = curves.lines_of(TABLE, "images").values()
+    assert [line.label for line in lines] == ["hidden, tile 60", "hidden, tile none"]
+    assert {name: cell.value for name, cell in lines[0].ours.items()} == {"25": 71.24, "all": 80.0}
+    assert lines[0].paper == {"all": 92}
+    assert lines[1].level == Cell(99.0)
+    curves.draw(TABLE, "images", Path("curves.png"))
+    assert Path("curves.png").stat().st_size > 5000
+
+
+def test_a_numeric_axis_is_a_scale() -> None:
+    assert curves.places(["2", "5", "0.5"]) == {"2": 2, "5": 5, "0.5": 0.5}
+    assert curves.places(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}

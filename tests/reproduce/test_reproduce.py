@@ -1,0 +1,227 @@
+"""What a user of `python -m uap.reproduce` gets."""
+
+import contextlib
+import csv
+import html
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import learnt
+from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
+from uap.callbacks.pictures import Pictures
+from uap.errors import InputError
+from uap.reproduce.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command ran once, with pictures; `printed.txt` is what it said."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["uap"])
+        patch.setenv("UAP_CACHE", str(folder / "cache"))
+        reproduce(reproduction(paper=PAPER, curves="epsilon", examples=1, perturbations=True))
+    (folder / "printed.txt").write_text(printed.getvalue())
+    return folder
+
+
+@pytest.fixture
+def done(made: Path, tmp_path: Path) -> str:
+    """That folder's content in the current one; returns the reproduction's name."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return "table.yaml"
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of a small run."""
+    monkeypatch.setattr(Pictures, "_draw", lambda *_: None)
+
+
+@pytest.mark.usefixtures("done")
+def test_the_table_holds_the_figures_of_the_runs_beside_the_paper_s() -> None:
+    small, large = metrics(30), metrics(80)
+    with Path("out/table/table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epsilon"] for row in rows] == ["30", "80", "99"]
+    for row, figures in zip(rows, (small, large), strict=False):
+        for ours, theirs in {
+            "train/success_rate": "train/success_rate",
+            "scored/success_rate": "val/success_rate",
+        }.items():
+            assert float(row[ours]) == pytest.approx(100 * figures[theirs], abs=1e-4)
+    assert rows[2]["scored/success_rate"] == ""
+    assert [row["scored/success_rate paper"] for row in rows] == ["", "60.25", "96.3"]
+    assert {row["points"] for row in rows[:2]} == {folder.name for folder in folders()}
+
+    text = Path("out/table/table.md").read_text()
+    wanted = [
+        r"\| 80 ",
+        f"{100 * large['train/success_rate']:.1f}",
+        "61.5",
+        f"{100 * large['val/success_rate']:.1f}",
+        "60.25",
+    ]
+    assert re.search(r" *\| *".join(wanted), text), text
+    assert "Somebody et al., table 7" in text
+    assert "Brightness on CamVid, 24 x 32" in text
+    assert "another network, other data and another size of the images" in text
+    assert "table.png" in text
+    for picture in re.findall(r"]\((.*?)\)", text):
+        assert (Path("out/table") / picture).is_file()
+
+
+@pytest.mark.usefixtures("done")
+def test_the_command_says_how_far_it_is_and_where_the_files_lie() -> None:
+    printed = Path("printed.txt").read_text()
+    assert "point 1 of 2, epsilon 30\n" in printed
+    assert re.search("point 2 of 2, epsilon 80: (about .* minutes?|less than a minute) left", printed)
+    assert "out/table/table.html" in printed
+
+
+@pytest.mark.usefixtures("done")
+def test_the_page_needs_no_other_file_and_no_network() -> None:
+    page = Path("out/table/table.html").read_text()
+
+    assert "default-src 'none'; img-src data:;" in html.unescape(page)
+    assert "<link" not in page
+    assert re.findall(r'(?:src|href)="(?!data:image/)', page) == []
+    # the curves; of each point two pictures under each of two sliders, target and labels; and the perturbation
+    # as it is, amplified, and with the prediction on it
+    assert page.count('src="data:image/') == 1 + 2 * 6 + 2 * 3
+    for words in (
+        "60.25",
+        "96.3",
+        "Somebody et al., table 7",
+        "python -m uap.reproduce table.yaml",
+        "epsilon 80",
+        "torch",
+    ):
+        assert words in page
+    assert f"{100 * metrics(80)['val/success_rate']:.1f}" in page
+
+
+def test_what_is_done_is_not_run_again(done: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")}
+    assert reproduce(done) == Path("out/table/table.html")
+    reproduce(done, "--data.num_workers", "1")  # changes no result
+
+    assert point_lines(capsys) == []
+    assert {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")} == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_point_that_was_cut_off_is_resumed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = {"class_path": f"{StopAt.__module__}.StopAt", "init_args": {"step": 4}}
+    name = reproduction(runs=[{"axes": [], "settings": {"trainer.callbacks": [stop]}}])
+    monkeypatch.setenv("STOP", "1")
+    with pytest.raises(InputError, match="stopped by the test"):
+        reproduce(name)
+    (folder,) = folders()
+    assert (folder / "checkpoints" / "last.ckpt").exists()
+    assert not (folder / "metrics.json").exists()
+    monkeypatch.delenv("STOP")
+    capsys.readouterr()
+    reproduce(name)
+
+    assert "epoch 1" not in capsys.readouterr().out
+    assert json.loads((folder / "metrics.json").read_text())["gradient_evaluations"] == 12
+    main([name, "--out", "whole", "--data.root", "camvid"])
+    assert torch.equal(learnt(folder), learnt(Path("whole/points") / folder.name))
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
+@pytest.mark.usefixtures("no_pictures")
+def test_a_point_that_was_cut_off_before_its_figures_begins_anew(done: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder,) = Path("out/points").glob("*epsilon80*")
+    whole = learnt(folder)
+    for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "point.json"):
+        (folder / file).unlink()
+    reproduce(done)
+
+    assert "begins anew" in capsys.readouterr().out
+    assert torch.equal(learnt(folder), whole)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_shards_run_every_nth_point_and_the_last_makes_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    name = reproduction()
+    reproduce(name, "--shard", "2/2")
+    printed = capsys.readouterr().out
+    assert "point 1 of 1, epsilon 80" in printed
+    assert "1 of 2 points are missing: epsilon 30." in printed
+    assert "1 of 2 points are missing" in Path("out/table/table.md").read_text()
+    assert len(folders()) == 1
+    reproduce(name, "--shard", "1/2")
+
+    assert "points are missing" not in capsys.readouterr().out
+    assert "points are missing" not in Path("out/table/table.html").read_text()
+    assert len(folders()) == 2
+
+
+@pytest.mark.usefixtures("no_pictures", "done")
+def test_reproductions_share_their_points(capsys: pytest.CaptureFixture[str]) -> None:
+    tiles = {"setting": "model.tile", "values": {"none": None, "8 x 8": [8, 8]}}
+    reproduce(reproduction("other", axes={"tile": tiles}, runs=[{"settings": {"model.epsilon": 80}}]))
+
+    assert [line.split(":")[0] for line in point_lines(capsys)] == ["point 2 of 2, tile 8 x 8"]
+    assert len(folders()) == 3
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_further_arguments_reach_every_point_but_not_what_is_varied() -> None:
+    reproduce(reproduction(), "--model.epsilon", "5", "--data.limit=3")
+    assert metrics(30)["images"] == metrics(80)["images"] == {"train": 3, "scored": 4}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_seeds_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
+    option = {
+        "plain": {},
+        "momentum": {"settings": {"model.optimizer": {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 45}}}},
+    }
+    seed = {"setting": "data.seed", "values": [0, 1]}
+    reproduce(reproduction(axes={"option": option, "seed": seed}, reduce="seed"), "--data.limit", "2")
+
+    rates: dict[float, list[float]] = {}
+    for folder in folders():
+        step = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][0]
+        rate = json.loads((folder / "metrics.json").read_text())["train/success_rate"]
+        rates.setdefault(step["param_groups"][0]["initial_lr"], []).append(100 * rate)
+    with Path("out/table/table.csv").open() as file:
+        rows = {row["option"]: row for row in csv.DictReader(file)}
+    for name, step in {"plain": 60, "momentum": 45}.items():
+        values = torch.tensor(rates[step])
+        assert len(values) == 2
+        assert float(rows[name]["train/success_rate"]) == pytest.approx(float(values.mean()), abs=1e-3)
+        assert float(rows[name]["train/success_rate spread"]) == pytest.approx(float(values.std()), abs=1e-3)
+    assert re.search(r"\| plain +\| +\d+\.\d ± \d+\.\d \|", capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_an_axis_can_name_networks_by_their_files() -> None:
+    victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"classes": ["sky", "building"]}}
+    for threshold in (100, 150):
+        network = {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": threshold}}
+        text = json.dumps({"model": {"victim": {**victim, "init_args": {**victim["init_args"], "network": network}}}})  # type: ignore[dict-item]
+        Path(f"network{threshold}.yaml").write_text(text)
+    networks: dict[str, Any] = {
+        "first": {"configs": ["network100.yaml"]},
+        "second": {"configs": ["{nets}/network150.yaml"], "settings": {"model.epsilon": 20}},
+    }
+    reproduce(reproduction(axes={"network": networks}, places={"nets": "nowhere"}), "--nets", ".")
+
+    found = [json.loads((folder / "metrics.json").read_text()) for folder in folders()]
+    assert len({figures["victim_fingerprint"] for figures in found}) == 2
+    assert {figures["epsilon"] for figures in found} == {20, 60}

@@ -1,0 +1,176 @@
+"""python -m uap.reproduce: a paper's table or figure, from its runs to one page."""
+
+import argparse
+import os
+import shlex
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+from uap import paths
+from uap.cli import door
+from uap.errors import InputError
+from uap.progress import be_quiet
+from uap.reproduce.page import page
+from uap.reproduce.points import rows_of, shard, unique
+from uap.reproduce.reading import placed_on, read_reproduction
+from uap.reproduce.reproduction import Reproduction
+from uap.reproduce.results import Results, ground, missing_points, write_results
+from uap.reproduce.running import run_points
+from uap.reproduce.section import read_section
+from uap.reproduce.table import table_markdown, table_of
+from uap.scoring.tables import write
+
+FOLDER = "configs/reproduce"
+ON = "on"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    found = argparse.ArgumentParser(
+        prog="python -m uap.reproduce",
+        usage="python -m uap.reproduce [NAME] [--on DATA] [--out FOLDER] [--shard i/n] [--quiet] [more of uap.fit's]",
+        description="Runs every point of a table or figure, and writes it as Markdown, CSV, PNG and one HTML page. "
+        "What is done is skipped, what was cut off is resumed, and tables share their points. Without a name it lists "
+        "what there is; a name may be a YAML file of your own.",
+        epilog="All other arguments go to python -m uap.fit in each point: --data.root, --model.victim.weights, "
+        "--config FILE ... example: python -m uap.reproduce metzen2017/table1 --on streetscenes",
+        allow_abbrev=False,
+    )
+    found.add_argument("--on", help=f"other data and network: {', '.join(_names(ON))}, or a YAML file")
+    found.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="the folder (default: %(default)s)")
+    found.add_argument(
+        "--shard", default="1/1", help="run every n-th point alone, from the i-th on (default: %(default)s)"
+    )
+    found.add_argument("--quiet", action="store_true", help="print no progress, only the table")
+    return found
+
+
+def main(given: list[str] | None = None) -> Path | None:
+    """Run a reproduction; returns its page, or None where only a list was asked for.
+
+    Raises:
+        InputError: there is no such reproduction, or something in it or beside it cannot be used.
+    """
+    given = sys.argv[1:] if given is None else given
+    own, further = parser().parse_known_args(given)
+    if not further:
+        print(listing())
+        return None
+    number, of = parts_of(own.shard)
+    if own.quiet:
+        be_quiet()
+    found = load(further[0], own.on)
+    found, further = with_options(found, further[1:])
+    rows = rows_of(found, further)
+    points = own.out / "points"
+    run_points(shard(unique(row.point for row in rows), number, of), points)
+    results = Results(
+        found=found,
+        rows=rows,
+        table=table_of(found, rows, points),
+        points=points,
+        stem=_stem(own.out, found.name, own.on),
+        command=f"python -m uap.reproduce {shlex.join(given)}",
+    )
+    write_results(results)
+    write(results.file(".html"), page(results))
+    _say(results)
+    return results.file(".html")
+
+
+def listing() -> str:
+    """Return the reproductions that there are, a line each."""
+    titles = {name: read_section(_shipped(name)).need("title", str) for name in _names() if not name.startswith(ON)}
+    width = max(map(len, titles), default=0)
+    lines = [f"  {name:<{width}}  {title}" for name, title in titles.items()]
+    return "\n".join(["python -m uap.reproduce NAME [--on " + "|".join(_names(ON)) + "|FILE]", "", *lines])
+
+
+def load(name: str, on: str | None) -> Reproduction:
+    """Read a reproduction and what it is to run on.
+
+    Raises:
+        InputError: there is no such file, or it cannot be used.
+    """
+    path = _found(name, "", f"There is no reproduction {name}")
+    found = read_reproduction(path, Path(name).stem if path == Path(name) else name)
+    if on is None:
+        return found
+    return placed_on(found, _found(on, ON, f"--on is {on}, but there is no file of that name"))
+
+
+def parts_of(shard: str) -> tuple[int, int]:
+    """Return the two numbers of a shard, such as 1/4.
+
+    Raises:
+        InputError: it is none.
+    """
+    number, _, of = shard.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise InputError(f"--shard is {shard}, expected i/n with i from 1 to n, such as 1/4.")
+    return int(number), int(of)
+
+
+def with_options(found: Reproduction, further: list[str]) -> tuple[Reproduction, list[str]]:
+    """Return a reproduction with its own options as they are given, and the arguments that are left.
+
+    Its options are the folders that its settings name, such as `--camvid`, and the arguments of its doors, such as
+    `--attack.images`.
+
+    Raises:
+        InputError: what is left does not begin with an option.
+    """
+    options = argparse.ArgumentParser(prog="python -m uap.reproduce", allow_abbrev=False, add_help=False)
+    arguments = {f"{f.door}.{name}": value for f in found.families for name, value in f.arguments.items()}
+    for name, default in (found.places | arguments).items():
+        options.add_argument(f"--{name}", dest=name, type=type(default), default=default)
+    known, left = options.parse_known_args(further)
+    if left and not left[0].startswith("-"):
+        raise InputError(f"{left[0]} is one name too many. Give one reproduction at a time.")
+    given = vars(known)
+    families = [replace(f, arguments={name: given[f"{f.door}.{name}"] for name in f.arguments}) for f in found.families]
+    return replace(found, places={name: given[name] for name in found.places}, families=families), left
+
+
+def _found(name: str, folder: str, complaint: str) -> Path:
+    """Return a file of the user's own, or a shipped one by its name."""
+    if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise InputError(f"{complaint}. Check the path, which starts in {os.getcwd()}.")
+        return Path(name)
+    if name not in _names(folder):
+        raise InputError(f"{complaint}. There are: {', '.join(_names(folder))}; or give a YAML file.")
+    return _shipped((Path(folder) / name).as_posix())
+
+
+def _names(folder: str = "") -> list[str]:
+    """Return the names of the shipped files in a folder, without the ending."""
+    root = paths.shipped(FOLDER) / folder
+    names = sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    return [name for name in names if folder or not name.startswith(f"{ON}/")]
+
+
+def _shipped(name: str) -> Path:
+    return paths.shipped(FOLDER) / f"{name}.yaml"
+
+
+def _stem(out: Path, name: str, on: str | None) -> Path:
+    last = Path(name).name
+    return out / name / (f"{last}-{Path(on).stem}" if on else last)
+
+
+def _say(results: Results) -> None:
+    print(f"\n{results.title}\n\n{table_markdown(results.table)}")
+    print(textwrap.fill(ground(results.found, results.rows), 120))
+    if results.missing:
+        print(textwrap.fill(missing_points(results), 120))
+    endings = [ending for ending in (".html", ".md", ".csv", ".png") if results.file(ending).exists()]
+    lines = [f"{ending[1:]:<8}{results.file(ending)}" for ending in endings]
+    print("\n" + "\n".join([*lines, f"{'points':<8}{results.points}"]))
+
+
+if __name__ == "__main__":
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # Lightning's command line warns of arguments beside a point's
+    door(lambda: main(arguments))
