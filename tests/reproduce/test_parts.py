@@ -112,6 +112,28 @@ def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
     assert all(len(layers) == 2 for layers in found.experiments.values())
 
 
+def test_an_own_file_says_what_it_runs_on() -> None:
+    read()
+    here = {
+        "title": "my data",
+        "experiments": {"static": {"settings": {"data.limit": 3}}},
+        "axes": {
+            "epsilon": {"setting": "model.epsilon", "values": [7]},
+            "tile": {"setting": "model.tile", "values": [1]},
+        },
+    }
+    Path("mine.yaml").write_text(yaml.safe_dump(here))
+    found = load("table.yaml", "mine.yaml")
+    assert found.on == "my data"
+    assert list(found.axes) == ["epsilon"]  # the reproduction has no other
+    assert list(found.axes["epsilon"]) == ["7"]
+    assert found.experiments["static"][1].settings == {"data.limit": 3}
+
+    Path("mine.yaml").write_text(yaml.safe_dump(here | {"experiments": {"other": {}}}))
+    with pytest.raises(InputError, match="says nothing about the experiment static of table, only about other"):
+        load("table.yaml", "mine.yaml")
+
+
 def folder_of(name: str, on: str | None, **values: str) -> str:
     """The folder of a shipped reproduction's point with these values of its axes."""
     found = load(name, on)

@@ -57,7 +57,8 @@ class Point:
 
     def _slug(self) -> str:
         model = self.learnt or self
-        tile, limit = model.setting("model.tile"), model.setting("data.init_args.limit")
+        tile = model.setting("model.tile")
+        images = self.arguments.get("images") if self.door == "attack" else model.setting("data.init_args.limit")
         words = [
             self.door if self.door != "fit" else "",
             _last(model.setting("model.target.class_path")).removesuffix("Target"),
@@ -65,7 +66,7 @@ class Point:
             self.data,
             f"epsilon{model.setting('model.epsilon'):g}",
             f"tile{'x'.join(map(str, tile))}" if tile else "",
-            f"images{limit}" if limit else "",
+            f"images{images}" if images else "",
         ]
         return "-".join(word for word in words if word).lower()
 
