@@ -15,19 +15,32 @@ from uap.report.tables import by_class, by_size, comparison, differences, per_im
 
 def page(runs: list[Run]) -> str:
     """Return the whole page."""
-    style, script = _shipped("style.css"), _shipped("script.js")
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side"
+    made = f"Made by python -m uap.report (uap {__version__}). Photographs are compressed again for this page."
+    return document(f"{title}: universal perturbation", _header(runs, title), _sections(runs), made)
+
+
+def document(title: str, header: Markup, sections: list[Markup], made: str, style: str = "") -> str:
+    """Return an HTML document that needs no other file.
+
+    Args:
+        title: of the browser's tab.
+        header: the element `header`.
+        sections: what stands in `main`.
+        made: the text of the footer.
+        style: CSS rules behind those that all pages have.
+    """
+    script = _shipped("script.js")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{title}: universal perturbation"),
-        tag("style", Markup(style)),
+        tag("title", title),
+        tag("style", Markup(_shipped("style.css") + style)),
     )
-    made = f"Made by python -m uap.report (uap {__version__}). Photographs are compressed again for this page."
     footer, code = tag("footer", made), tag("script", Markup(script))
-    body = tag("body", _header(runs, title), tag("main", *_sections(runs)), footer, code)
+    body = tag("body", header, tag("main", *sections), footer, code)
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 

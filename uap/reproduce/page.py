@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +9,7 @@ from PIL import Image
 from uap.callbacks.figures import amplified
 from uap.perturbation import load_perturbation, tile
 from uap.report.markup import Markup, tag
-from uap.report.page import policy
+from uap.report.page import document
 from uap.report.pictures import gallery, legend, perturbations, picture
 from uap.report.run import Run, read_runs
 from uap.report.tables import box
@@ -24,32 +23,9 @@ STYLE = ".sortable td.paper { color: var(--muted) }"
 
 def page(results: Results) -> str:
     """Return the whole page; the pictures and the curves are inside."""
-    style, script = (
-        files("uap.report").joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
-    )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", results.title),
-        tag("style", Markup(f"{style}\n{STYLE}")),
-    )
     source = results.found.paper.source if results.found.paper else "A reproduction"
-    header = tag(
-        "header",
-        tag("p", source, class_="eyebrow"),
-        tag("h1", results.title),
-        tag("p", results.shows),
-    )
-    body = tag(
-        "body",
-        header,
-        tag("main", *_sections(results)),
-        tag("footer", tag("p", results.made)),
-        tag("script", Markup(script)),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    header = tag("header", tag("p", source, class_="eyebrow"), tag("h1", results.title), tag("p", results.shows))
+    return document(results.title, header, _sections(results), results.made, STYLE)
 
 
 def _sections(results: Results) -> list[Markup]:
