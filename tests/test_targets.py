@@ -115,11 +115,17 @@ def test_pixels_of_all_hidden_classes_count_together() -> None:
 
 
 def test_a_class_that_the_victim_lacks_is_a_sentence() -> None:
-    target = DynamicTarget(["person", "pedestrian"])
-    with pytest.raises(InputError, match="There is no class 'person': the classes are sky, building,"):
+    target = DynamicTarget(["person", "bus", "lane"])
+    with pytest.raises(InputError, match="There is no class 'bus', 'lane': the classes are sky, building,"):
         target.prepare(CAMVID, nothing)
-    with pytest.raises(InputError, match="There is no class 'pedestrian': the classes are road,"):
+    with pytest.raises(InputError, match="There is no class 'lane': the classes are road,"):
         target.prepare(CITYSCAPES, nothing)
+
+
+def test_a_class_may_be_called_as_another_data_set_calls_it() -> None:
+    target = DynamicTarget(["person", "Pavement"])
+    target.prepare(CAMVID, nothing)
+    assert [CAMVID.names[hidden] for hidden in target.hidden_classes] == ["pedestrian", "pavement"]
 
 
 def test_no_class_to_hide_is_a_sentence() -> None:
