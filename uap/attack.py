@@ -177,11 +177,16 @@ class UniversalAttack(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
         self.total_steps = int(self.trainer.estimated_stepping_batches)
-        optimizer = self.optimizer([self.perturbation.learnt])
+        optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
+        """Return what moves perturbations in so many steps: the optimiser, and the schedule of its step size."""
+        optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
         schedule = self.lr_scheduler(optimizer)
         if isinstance(schedule, CosineToEnd):
-            schedule.total_steps = self.total_steps
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            schedule.total_steps = steps
+        return optimizer, schedule
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be resumed."""

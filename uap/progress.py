@@ -24,6 +24,11 @@ def progress(things: Iterable[T], title: str, unit: str, total: int | None = Non
     return tqdm(things, title, total, unit=unit, leave=False, disable=True if is_quiet() else None)
 
 
+def time_left(seconds: float) -> str:
+    """Return a time as lines of a log show it: 1:05 left."""
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d} left"
+
+
 def is_quiet() -> bool:
     """Return whether nothing but results, warnings and errors is to be printed."""
     return bool(os.environ.get(QUIET))

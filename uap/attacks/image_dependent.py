@@ -20,7 +20,7 @@ from uap.data.base import Batch, SegmentationDataset, data_of
 from uap.data.predictions import PreparedTargets
 from uap.errors import InputError
 from uap.losses import CrossEntropy, PixelLoss
-from uap.optim import CosineToEnd, SignSGD
+from uap.optim import SignSGD
 from uap.perturbation import Perturbation
 from uap.progress import progress
 from uap.targets import StaticTarget
@@ -152,10 +152,7 @@ class ImageAttack(UniversalAttack):
         """
         images, epsilon, parametrisation = batch["image"], self.perturbation.epsilon, self.perturbation.parametrisation
         own = [Perturbation(self.size, epsilon, parametrisation).to(images.device) for _ in images]
-        optimizer = self.optimizer([perturbation.learnt for perturbation in own])
-        schedule = self.lr_scheduler(optimizer)
-        if isinstance(schedule, CosineToEnd):
-            schedule.total_steps = self.steps
+        optimizer, schedule = self.moved_by(own, self.steps)
         self.taken = 0
         for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
             optimizer.zero_grad()

@@ -6,6 +6,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from uap.callbacks.progress import EpochLines
+from uap.progress import time_left
 
 
 class BatchLines(Callback):
@@ -33,5 +34,5 @@ class BatchLines(Callback):
         now, done, total = time.monotonic(), batch_idx + 1, int(trainer.num_val_batches[0])
         left, self.before = (now - self.before) * (total - done), now
         if self.shown:
-            time_left = f", {int(left // 60)}:{int(left % 60):02d} left" if done < total else ""
-            print(f"batch {done} of {total}{time_left}", flush=True)
+            end = f", {time_left(left)}" if done < total else ""
+            print(f"batch {done} of {total}{end}", flush=True)

@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from uap.progress import is_quiet
+from uap.progress import is_quiet, time_left
 
 
 class ProgressBar(TQDMProgressBar):
@@ -33,7 +33,7 @@ class EpochLines(Callback):
         figures = [f"{name} {float(value):.3f}" for name, value in trainer.progress_bar_metrics.items()]
         left = (time.monotonic() - self.start) / (done - self.first) * (total - done)
         if total > done:
-            figures.append(f"{int(left // 60)}:{int(left % 60):02d} left")
+            figures.append(time_left(left))
         print(f"epoch {done} of {total}: {', '.join([f'step {trainer.global_step}', *figures])}", flush=True)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from uap.progress import is_quiet, progress
+from uap.progress import is_quiet, progress, time_left
 
 T = TypeVar("T")
 
@@ -22,5 +22,5 @@ def steps(things: Iterable[T], total: int, title: str, unit: str) -> Iterator[T]
         now = time.monotonic()
         if has_lines and done < total and now - shown >= LINE_EVERY:
             shown = now
-            left = int((now - start) / done * (total - done))
-            print(f"{title}: {unit} {done} of {total}, {left // 60}:{left % 60:02d} left", flush=True)
+            left = (now - start) / done * (total - done)
+            print(f"{title}: {unit} {done} of {total}, {time_left(left)}", flush=True)
