@@ -7,7 +7,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "uap"
 
 LAYERS = [
-    {"errors", "config_files", "memory", "parts", "paths", "progress", "labels", "run_folder", "safe_load", "scenes"},
+    {
+        "errors",
+        "config_files",
+        "memory",
+        "parts",
+        "paths",
+        "progress",
+        "labels",
+        "run_folder",
+        "safe_load",
+        "scenes",
+        "whole_file",
+    },
     {"perturbation", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
     {"data"},
     {"attack", "attacks", "training", "callbacks"},

@@ -1,6 +1,8 @@
 """A run that is resumed ends where the run ends that was never stopped, bit for bit."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +68,20 @@ def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.Captu
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out")
     assert "has finished its 2 epochs already" in capsys.readouterr().out
+
+
+def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "out"))
+    kept, files = json.loads((tmp_path / "out/metrics.json").read_text()), sorted((tmp_path / "out").rglob("*"))
+    for name in ("metrics.json", "per_image.csv", "perturbation.safetensors", "perturbation.png"):
+        (tmp_path / "out" / name).unlink()
+    shutil.rmtree(tmp_path / "out/pictures")
+    resume(tmp_path / "out")
+
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    timed = ("seconds", "images_per_second")
+    assert {k: v for k, v in found.items() if k not in timed} == {k: v for k, v in kept.items() if k not in timed}
+    assert sorted((tmp_path / "out").rglob("*")) == files
 
 
 @pytest.mark.parametrize(

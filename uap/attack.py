@@ -22,7 +22,7 @@ from uap.errors import InputError
 from uap.losses import GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
 from uap.metrics import success_counts
 from uap.optim import CosineToEnd, SignSGD, unit_gradient
-from uap.perturbation import Parametrisation, Perturbation
+from uap.perturbation import Parametrisation, Perturbation, tile
 from uap.targets import Target
 from uap.victims import FrozenVictim
 
@@ -163,6 +163,14 @@ class UniversalAttack(LightningModule):
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 that are scored."""
         return self.perturbation.eight_bit(batch["image"])
+
+    def change(self) -> Tensor | None:
+        """Return what is added to every image `(3, H, W)`, None where each image has a perturbation of its own."""
+        return tile(self.perturbation.proto.detach(), self.size).float()
+
+    def figures(self) -> dict[str, Any]:
+        """Return what else the results say; nothing here."""
+        return {}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite destroys the perturbation."""

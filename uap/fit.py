@@ -1,5 +1,8 @@
 """python -m uap.fit: learn a universal perturbation."""
 
+from typing import cast
+
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap import paths
@@ -38,11 +41,21 @@ def main(args: ArgsType = None) -> RunCLI:
         args=args,
     )
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
-    if not results.clock:
+    if not results.clock and results.are_in(cli.folder):
         print(
             f"{cli.folder} has finished its {cli.trainer.max_epochs} epochs already; --trainer.max_epochs is the total."
         )
+    elif not results.clock:
+        _finish(cli.trainer, cli.model)
     return cli
+
+
+def _finish(trainer: Trainer, attack: UniversalAttack) -> None:
+    """Write what a run lacks that was cut off after its last epoch and before its figures."""
+    attack.to(trainer.strategy.root_device)  # from which a fit without an epoch has taken it
+    for callback in cast(list[Callback], trainer.callbacks):  # type: ignore[attr-defined]
+        if isinstance(callback, Results | Pictures | Dashboard):
+            callback.on_train_end(trainer, attack)
 
 
 if __name__ == "__main__":

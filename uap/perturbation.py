@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from uap.errors import InputError
+from uap.whole_file import whole_file
 
 
 def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
@@ -119,10 +120,9 @@ def save_perturbation(
         scene: (H, W) uint8, the static target that it was learnt for, if it was.
     """
     proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
-    temporary = path.with_suffix(".tmp")
     tensors = {"proto": proto} | ({"scene": scene.contiguous()} if scene is not None else {})
-    save_file(tensors, temporary, metadata | {"epsilon": str(perturbation.epsilon)})
-    temporary.replace(path)
+    with whole_file(path) as file:
+        save_file(tensors, file, metadata | {"epsilon": str(perturbation.epsilon)})
 
 
 def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:

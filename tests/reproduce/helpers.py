@@ -65,8 +65,7 @@ def reproduction(name: str = "table", **changes: Any) -> str:
 
 def reproduce(*arguments: str) -> Path:
     """Run the command on the small CamVid; return the page."""
-    page = main([*arguments, "--out", "out", "--data.root", "camvid"])
-    assert page is not None
+    (page,) = main([*arguments, "--out", "out", "--data.root", "camvid"])
     return page
 
 

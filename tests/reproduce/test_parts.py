@@ -92,7 +92,7 @@ def test_a_shard_is_two_numbers(text: str) -> None:
 
 
 def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) is None
+    assert main([]) == []
     printed = capsys.readouterr().out
     assert re.search("metzen2017/table1 +Success of a static target by epsilon\n", printed)
     assert "camvid|streetscenes" in printed
@@ -264,3 +264,16 @@ def test_curves_are_by_the_other_axes_and_what_lacks_the_axis_is_a_level() -> No
 def test_a_numeric_axis_is_a_scale() -> None:
     assert curves.places(["2", "5", "0.5"]) == {"2": 2, "5": 5, "0.5": 0.5}
     assert curves.places(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}
+
+
+def test_a_folder_is_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr("uap.reproduce.__main__.run_points", lambda points, out: ran.extend(p.folder for p in points))
+    pages = main(["metzen2017", "--on", "streetscenes", "--out", str(tmp_path / "out"), "--attack.images", "3"])
+
+    named = [page.relative_to(tmp_path / "out/metzen2017").as_posix() for page in pages]
+    kinds = ["figure3", "figure4", "figure5", "figure6", "generalisation", "table1", "table2", "table3"]
+    assert named == [f"{kind}/{kind}-streetscenes.html" for kind in kinds]
+    assert len(ran) == len(set(ran))
+    assert sum("static" in folder and "transfer" not in folder for folder in ran) == 4  # table 1 has them all
+    assert any(folder.startswith("attack-") and "images3" in folder for folder in ran)

@@ -8,11 +8,14 @@ import json
 import re
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from tests.helpers import learnt
 from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
@@ -143,15 +146,35 @@ def test_a_point_that_was_cut_off_is_resumed(
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.usefixtures("no_pictures")
-def test_a_point_that_was_cut_off_before_its_figures_begins_anew(done: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_point_that_was_cut_off_before_its_figures_gets_them(done: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder,) = Path("out/points").glob("*epsilon80*")
-    whole = learnt(folder)
+    whole, figures = learnt(folder), metrics(80)
     for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "point.json"):
         (folder / file).unlink()
     reproduce(done)
 
-    assert "begins anew" in capsys.readouterr().out
+    assert "epoch 1" not in capsys.readouterr().out
     assert torch.equal(learnt(folder), whole)
+    assert metrics(80)["val/success_rate"] == figures["val/success_rate"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_second_command_waits_for_a_point_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    name = reproduction(axes={})
+    reproduce(name)
+    (folder,) = folders()
+    (folder / "point.json").unlink()
+    other = FileLock(folder / "lock")
+    other.acquire()
+    second = threading.Thread(target=reproduce, args=[name])
+    second.start()
+    while "waits for another command that runs it" not in capsys.readouterr().out:
+        time.sleep(0.05)
+    (folder / "point.json").write_text(json.dumps({"title": "", "seconds": 7, "versions": "of the other command"}))
+    other.release()
+    second.join()
+
+    assert "of the other command" in Path("out/table/table.md").read_text()
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -1,6 +1,7 @@
 """The adversarial images of a run as files: what is there is not made again, nor taken for that of another attack."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from uap.data.sources import Item
 from uap.data.transforms import open_image, read_image
 from uap.errors import InputError
+from uap.whole_file import whole_file
 
 SECONDS = "seconds"
 """The text of a PNG that says how long its attack took."""
@@ -52,7 +54,8 @@ class AdversarialFiles:
             folder.mkdir(parents=True, exist_ok=True)
             if card.exists() or any(folder.glob("*.png")):
                 self._check(json.loads(card.read_text()), expected)
-            _write_whole(card, json.dumps(expected, indent=2) + "\n")
+            with whole_file(card) as file:
+                file.write_text(json.dumps(expected, indent=2) + "\n")
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{card} cannot be used ({error}). Set another --trainer.default_root_dir, or remove {folder}."
@@ -111,21 +114,11 @@ class AdversarialFiles:
         text = PngInfo()
         text.add_text(SECONDS, f"{seconds:.3f}")
         try:
-            for name, image in images.items():
-                pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
-                pixels.save(_unfinished(self.path(name)), "png", pnginfo=text)
-            for name in images:
-                _unfinished(self.path(name)).replace(self.path(name))
+            with ExitStack() as batch:
+                for name, image in images.items():
+                    pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
+                    pixels.save(batch.enter_context(whole_file(self.path(name))), "png", pnginfo=text)
         except OSError as error:
             raise InputError(
                 f"Adversarial images cannot be written to {self.folder} ({error}). Make room, and start again to go on."
             ) from error
-
-
-def _write_whole(path: Path, text: str) -> None:
-    _unfinished(path).write_text(text)
-    _unfinished(path).replace(path)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f"{path.name}.tmp")

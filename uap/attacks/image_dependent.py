@@ -177,7 +177,10 @@ class ImageAttack(UniversalAttack):
                 "weights and normalisation, or set --trainer.precision 32-true."
             )
 
-    def figures(self) -> dict[str, float]:
+    def change(self) -> None:
+        """Return nothing: each image has a perturbation of its own."""
+
+    def figures(self) -> dict[str, Any]:
         """Return what the attack on the images in the table took, in this start and in those before."""
         names = [item.name for item in data_of(self.trainer).datasets["scored"].items]
         done = [name for name in names if self.files.has(name)]

@@ -16,9 +16,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.attack import UniversalAttack
-from uap.attacks import ImageAttack
 from uap.callbacks.figures import amplified
-from uap.callbacks.pictures import Example, examples, perturbation_picture
+from uap.callbacks.pictures import Example, examples, universal_change
 from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
 from uap.data.base import data_of
 from uap.labels import IGNORE, LabelTable
@@ -98,7 +97,8 @@ class Dashboard(Callback):
             "examples/adversarial": [example.adversarial_image for example in found],
         }.items():
             logger.log_image(key, pictures, step, masks=layers, caption=names)
-        noises = [e.change for e in found] if isinstance(attack, ImageAttack) else [perturbation_picture(attack)]
+        universal = universal_change(attack)
+        noises = [e.change for e in found] if universal is None else [universal]
         amplification = 127 / attack.perturbation.epsilon
         logger.log_image("perturbation/amplified", [amplified(noise, amplification) for noise in noises], step)
         results = callback_of(trainer, Results)

@@ -7,6 +7,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from uap.whole_file import whole_file
+
 
 class MetricsFile(Logger):
     """Keeps one row per logged step; a resumed run continues the file and drops what came after its checkpoint."""
@@ -53,9 +55,7 @@ class MetricsFile(Logger):
             return list(csv.DictReader(file))
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        with whole_file(self.path) as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        temporary.replace(self.path)

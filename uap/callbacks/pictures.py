@@ -14,12 +14,10 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch.utils.data import default_collate
 
 from uap.attack import UniversalAttack
-from uap.attacks import ImageAttack
 from uap.callbacks.figures import attack_figure, perturbation_figure, prediction_figure
 from uap.data.base import SegmentationData, data_of
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
-from uap.perturbation import tile
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,10 @@ def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> lis
     ]
 
 
-def perturbation_picture(attack: UniversalAttack) -> NDArray[np.float32]:
-    """Return the perturbation over a whole image, (H, W, 3) in grey levels."""
-    return tile(attack.perturbation.proto.detach(), attack.size).permute(1, 2, 0).float().cpu().numpy()
+def universal_change(attack: UniversalAttack) -> NDArray[np.float32] | None:
+    """Return the perturbation over a whole image, (H, W, 3) in grey levels; None where each image has its own."""
+    change = attack.change()
+    return None if change is None else change.permute(1, 2, 0).cpu().numpy()
 
 
 @torch.no_grad()
@@ -140,7 +139,7 @@ class Pictures(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         table, found = attack.victim.table, examples(attack, data_of(trainer), self.images)
         write_panels(found, table, folder)
-        universal = None if isinstance(attack, ImageAttack) else perturbation_picture(attack)
+        universal = universal_change(attack)
         for e in found:
             noise = e.change if universal is None else universal
             full = attack_figure(

@@ -13,7 +13,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.attack import UniversalAttack
-from uap.attacks import ImageAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
@@ -21,6 +20,10 @@ from uap.perturbation import Perturbation, save_perturbation
 from uap.progress import progress
 from uap.targets import StaticTarget, Target
 from uap.victims.doubts import doubts
+from uap.whole_file import whole_file
+
+PICTURE = "perturbation.png"
+"""The last file that a run writes of its results."""
 
 Figures = dict[str, Any]
 AnyCallback = TypeVar("AnyCallback", bound=Callback)
@@ -91,7 +94,8 @@ class Results(Callback):
             self._write(figures, attack, data, folder)
             write_perturbation(attack.perturbation, attack.target, self.figures, folder / "perturbation.safetensors")
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
-            Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(folder / "perturbation.png")
+            with whole_file(folder / PICTURE) as file:
+                Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(file)
             for logger in trainer.loggers:
                 final = {key: value for key, value in figures.items() if key.startswith("train/")}
                 logger.log_metrics(final, trainer.global_step)
@@ -108,6 +112,11 @@ class Results(Callback):
         self.images, self.details = scores.per_image(data), scores.details()
         self._write(figures, attack, data, folder)
         self._print(attack, data, folder)
+
+    @staticmethod
+    def are_in(folder: Path) -> bool:
+        """Return whether a run has written everything: it begins with the figures and ends with the PNG."""
+        return (folder / PICTURE).is_file()
 
     def _print(self, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
         _print_table(self.figures, self.details["per_image"], data.split, folder)
@@ -128,13 +137,13 @@ class Results(Callback):
             "data_seed": data.seed,
             "images": {role: len(dataset) for role, dataset in data.datasets.items()},
         }
-        if isinstance(attack, ImageAttack):
-            self.figures |= attack.figures()
-        with (folder / "per_image.csv").open("w", newline="") as file:
+        self.figures |= attack.figures()
+        with whole_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]))
             writer.writeheader()
             writer.writerows(self.images)
-        (folder / "metrics.json").write_text(json.dumps(self.figures | self.details, indent=2) + "\n")
+        with whole_file(folder / "metrics.json") as place:
+            place.write_text(json.dumps(self.figures | self.details, indent=2) + "\n")
 
     def _elapsed(self) -> float:
         return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)

@@ -1,9 +1,7 @@
 """Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers."""
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +21,7 @@ from uap.errors import InputError
 from uap.progress import progress
 from uap.targets import Mask, ReadTarget, Target
 from uap.victims import FrozenVictim
+from uap.whole_file import whole_file
 
 NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
@@ -162,21 +161,16 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
         batch_size=data.batch_size,
         num_workers=data.num_workers,
     )
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        predictions = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(dataset), *data.size))
-        done = 0
-        for batch in progress(loader, "Predicting clean images", "batch"):
-            predicted = victim.predict(batch["image"].to(victim.mean.device))
-            predictions[done : done + len(predicted)] = predicted.cpu().numpy()
-            done += len(predicted)
-        predictions.flush()
-        temporary.replace(path)
+        with whole_file(path) as file:
+            predictions = np.lib.format.open_memmap(file, "w+", np.uint8, (len(dataset), *data.size))
+            done = 0
+            for batch in progress(loader, "Predicting clean images", "batch"):
+                predicted = victim.predict(batch["image"].to(victim.mean.device))
+                predictions[done : done + len(predicted)] = predicted.cpu().numpy()
+                done += len(predicted)
+            predictions.flush()
     except OSError as error:
         raise InputError(
             f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

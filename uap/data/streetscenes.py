@@ -18,6 +18,7 @@ from uap.data.sources import Item
 from uap.errors import InputError
 from uap.labels import CITYSCAPES_LABEL_IDS
 from uap.progress import progress
+from uap.whole_file import whole_file
 
 DRAWN_SIZE = (256, 512)
 """Height and width that scenes are drawn at; `size` resizes them like any other image."""
@@ -89,9 +90,9 @@ class StreetScenes(Cityscapes):
         manifest = self.root / MANIFEST
         expected = {"seed": self.scene_seed, "version": scenes.VERSION, "size": list(DRAWN_SIZE)}
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             if not manifest.exists():
-                manifest.write_text(json.dumps(expected))
+                with whole_file(manifest) as file:
+                    file.write_text(json.dumps(expected))
             found = json.loads(manifest.read_text())
         except (OSError, ValueError) as error:
             raise InputError(
@@ -120,12 +121,10 @@ class StreetScenes(Cityscapes):
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write under another name and rename, so that a scene that is there is whole."""
-    temporary = path.with_suffix(".tmp.png")
+    """Write a picture, so that a scene that is there is whole."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(temporary), pixels):
-            raise OSError("OpenCV wrote nothing")
-        os.replace(temporary, path)
+        with whole_file(path) as file:
+            if not cv2.imwrite(str(file), pixels):
+                raise OSError("OpenCV wrote nothing")
     except OSError as error:
         raise InputError(f"{path} could not be written ({error}). Is the disk full?") from error

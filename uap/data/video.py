@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +20,7 @@ from uap.data.image_folder import SPLITS, ImageFolder, names_of
 from uap.data.sources import Item, Source, stamp
 from uap.errors import InputError
 from uap.progress import progress
+from uap.whole_file import whole_file
 
 
 class VideoFacts(NamedTuple):
@@ -198,19 +198,13 @@ class VideoFrames(ImageFolder):
             return kept
         count = -(-video_facts(video).frames // self.every)
         frames = read_frames(video, self.every)
-        temporary = kept.with_suffix(f".{os.getpid()}.tmp")
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with whole_file(kept) as place, place.open("wb") as file:
                 for _, frame in progress(frames, f"Reading {video.name}", "frame", max(count, 0)):
                     file.write(transforms.resize_image(frame, self.size, self.resampling).tobytes())
-            temporary.replace(kept)
         except OSError as error:
             raise InputError(
                 f"Frames of {video} cannot be kept in {kept.parent} ({error}). Set UAP_CACHE to a folder with room, or "
                 "a larger --data.every."
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
         return kept

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from uap import paths
 from uap.cli import door
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         usage="python -m uap.reproduce [NAME] [--on DATA] [--out FOLDER] [--shard i/n] [--quiet] [more of uap.fit's]",
         description="Runs every point of a table or figure, and writes it as Markdown, CSV, PNG and one HTML page. "
         "What is done is skipped, what was cut off is resumed, and tables share their points. Without a name it lists "
-        "what there is; a name may be a YAML file of your own.",
+        "what there is; a name may be a folder of them (metzen2017), or a YAML file of your own.",
         epilog="All other arguments go to python -m uap.fit in each point: --data.root, --model.victim.weights, "
         "--config FILE ... example: python -m uap.reproduce metzen2017/table1 --on streetscenes",
         allow_abbrev=False,
@@ -47,8 +48,8 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def main(given: list[str] | None = None) -> Path | None:
-    """Run a reproduction; returns its page, or None where only a list was asked for.
+def main(given: list[str] | None = None) -> list[Path]:
+    """Run a reproduction, or all of a folder; returns their pages, none where only a list was asked for.
 
     Raises:
         InputError: there is no such reproduction, or something in it or beside it cannot be used.
@@ -57,27 +58,29 @@ def main(given: list[str] | None = None) -> Path | None:
     own, further = parser().parse_known_args(given)
     if not further:
         print(listing())
-        return None
+        return []
     number, of = parts_of(own.shard)
     if own.quiet:
         be_quiet()
-    found = load(further[0], own.on)
-    found, further = with_options(found, further[1:])
-    rows = rows_of(found, further)
+    found, further = with_options([load(name, own.on) for name in _all(further[0])], further[1:])
+    rows = [rows_of(one, further) for one in found]
     points = own.out / "points"
-    run_points(shard(unique(row.point for row in rows), number, of), points)
-    results = Results(
-        found=found,
-        rows=rows,
-        table=table_of(found, rows, points),
-        points=points,
-        stem=_stem(own.out, found.name, own.on),
-        command=f"python -m uap.reproduce {shlex.join(given)}",
-    )
-    write_results(results)
-    write(results.file(".html"), page(results))
-    _say(results)
-    return results.file(".html")
+    run_points(shard(unique(row.point for own_rows in rows for row in own_rows), number, of), points)
+    pages = []
+    for one, own_rows in zip(found, rows, strict=True):
+        results = Results(
+            found=one,
+            rows=own_rows,
+            table=table_of(one, own_rows, points),
+            points=points,
+            stem=_stem(own.out, one.name, own.on),
+            command=f"python -m uap.reproduce {shlex.join(given)}",
+        )
+        write_results(results)
+        write(results.file(".html"), page(results))
+        _say(results)
+        pages.append(results.file(".html"))
+    return pages
 
 
 def listing() -> str:
@@ -113,25 +116,36 @@ def parts_of(shard: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def with_options(found: Reproduction, further: list[str]) -> tuple[Reproduction, list[str]]:
-    """Return a reproduction with its own options as they are given, and the arguments that are left.
+def with_options(found: list[Reproduction], further: list[str]) -> tuple[list[Reproduction], list[str]]:
+    """Return reproductions with their own options as they are given, and the arguments that are left.
 
-    Its options are the folders that its settings name, such as `--camvid`, and the arguments of its doors, such as
-    `--attack.images`.
+    Their options are the folders that their settings name, such as `--camvid`, and the arguments of their doors, such
+    as `--attack.images`.
 
     Raises:
         InputError: what is left does not begin with an option.
     """
     options = argparse.ArgumentParser(prog="python -m uap.reproduce", allow_abbrev=False, add_help=False)
-    arguments = {f"{f.door}.{name}": value for f in found.families for name, value in f.arguments.items()}
-    for name, default in (found.places | arguments).items():
+    defaults: dict[str, Any] = {}
+    for one in found:
+        arguments = {f"{f.door}.{name}": value for f in one.families for name, value in f.arguments.items()}
+        defaults |= one.places | arguments
+    for name, default in defaults.items():
         options.add_argument(f"--{name}", dest=name, type=type(default), default=default)
     known, left = options.parse_known_args(further)
     if left and not left[0].startswith("-"):
-        raise InputError(f"{left[0]} is one name too many. Give one reproduction at a time.")
-    given = vars(known)
+        raise InputError(f"{left[0]} is one name too many. Give one reproduction, or one folder of them, at a time.")
+    return [_given(one, vars(known)) for one in found], left
+
+
+def _given(found: Reproduction, given: dict[str, Any]) -> Reproduction:
     families = [replace(f, arguments={name: given[f"{f.door}.{name}"] for name in f.arguments}) for f in found.families]
-    return replace(found, places={name: given[name] for name in found.places}, families=families), left
+    return replace(found, places={name: given[name] for name in found.places}, families=families)
+
+
+def _all(name: str) -> list[str]:
+    """Return the reproductions of a folder, or the one of that name."""
+    return [known for known in _names() if known.startswith(f"{name}/")] or [name]
 
 
 def _found(name: str, folder: str, complaint: str) -> Path:

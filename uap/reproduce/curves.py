@@ -6,11 +6,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from uap.report.run import RATES
 from uap.reproduce.table import Cell, Entry, Table
 
 SHARE = "/"
 """What the name of a share has, whose unit is per cent; other figures are not drawn."""
+
+KINDS = {"miou": "mean IoU"}
+"""Kinds of figures whose names are not words."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Line:
 
 
 def lines_of(table: Table, axis: str) -> dict[str, list[Line]]:
-    """Return the lines of each panel; a panel is a rate, such as `hidden`, on whatever images."""
+    """Return the lines of each panel; a panel is a kind of figure, such as `hidden`, on whatever images."""
     panels: dict[str, list[Line]] = {}
     for key, title in table.figures.items():
         if SHARE not in key:
@@ -42,8 +44,8 @@ def lines_of(table: Table, axis: str) -> dict[str, list[Line]]:
             paper = {e.names[axis]: e.paper[key] for e in entries if axis in e.names and key in e.paper}
             level = next((e.ours[key] for e in entries if axis not in e.names and key in e.ours), None)
             if ours or paper or level:
-                rate = key.split(SHARE)[1].removesuffix("_before")  # what was there before belongs beside what is now
-                panels.setdefault(rate, []).append(Line(label, ours, paper, level))
+                kind = key.split(SHARE)[1].split("_")[0]  # success before and after, IoU of all kinds
+                panels.setdefault(kind, []).append(Line(label, ours, paper, level))
     return panels
 
 
@@ -58,10 +60,10 @@ def draw(table: Table, axis: str, path: Path) -> None:
     values = list(dict.fromkeys(entry.names[axis] for entry in table.entries if axis in entry.names))
     place = places(values)
     figure = Figure(figsize=(6.0 * len(panels), 4.2), dpi=110, layout="constrained")
-    for plot, (rate, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    for plot, (kind, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for number, line in enumerate(lines):
             _draw(plot, line, place, f"C{number % 10}")
-        plot.set(title=RATES.get(rate, rate.replace("_", " ")), xlabel=axis, ylabel="%", ylim=(0, 102))
+        plot.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%", ylim=(0, 102))
         plot.set_xticks([place[value] for value in values], values)
         plot.grid(alpha=0.3)
         plot.legend(fontsize=8)

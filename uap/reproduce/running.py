@@ -3,13 +3,15 @@
 import gc
 import json
 import platform
-import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from pytorch_lightning.loggers import WandbLogger
 
 from uap import __version__, attack_images, fit, transfer
@@ -24,6 +26,9 @@ RECORD = "point.json"
 
 CONFIG = "point.yaml"
 """The configuration that a point is started with."""
+
+LOCK = "lock"
+"""The file that says that a command runs this point; the system frees it with the process, however that ends."""
 
 
 def versions() -> str:
@@ -105,8 +110,25 @@ def run_points(points: list[Point], out: Path) -> None:
         if not is_quiet():
             number, end = len(points) - len(todo) + index + 1, f": {about(left)} left" if left is not None else ""
             print(f"\npoint {number} of {len(points)}, {point.title}{end}", flush=True)
-        seconds = run_point(point, out)
+        with alone(point, out):
+            seconds = None if is_done(out / point.folder) else run_point(point, out)
         measured += [(point, seconds)] if seconds else []
+
+
+@contextmanager
+def alone(point: Point, out: Path) -> Iterator[None]:
+    """Hold a point against other commands, such as another table's; wait for one that has it."""
+    (out / point.folder).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / point.folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{point.title} waits for another command that runs it.", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def run_point(point: Point, out: Path) -> float | None:
@@ -143,10 +165,6 @@ def _fit(point: Point, folder: Path) -> None:
     checkpoint = _checkpoint(folder)
     resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.is_file() else []
     _end_dashboard(fit.main([*_started(folder), *resumed]))
-    if resumed and not (folder / "perturbation.png").is_file():  # what a run writes last
-        print(f"{point.title} was cut off after its last epoch and before its figures, and begins anew.")
-        shutil.rmtree(checkpoint.parent)
-        _fit(point, folder)
 
 
 def _attack(point: Point, folder: Path) -> None:

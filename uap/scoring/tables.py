@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uap.errors import InputError
+from uap.whole_file import whole_file
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -55,10 +56,8 @@ def write(path: Path, text: str) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as file:
+            file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error}). Set another --out.") from error

@@ -1,0 +1,38 @@
+"""Files are there whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from uap.whole_file import whole_file
+
+
+def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    with whole_file(path) as place:
+        place.write_text("all")
+        assert not path.exists()
+        assert place.suffix == ".csv"  # some libraries choose the format by it
+    assert [p.name for p in path.parent.iterdir()] == ["table.csv"]
+    assert path.read_text() == "all"
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(OSError, match="directory"), whole_file(path) as place:
+        place.mkdir()  # what cannot take the file's name
+    assert path.read_text() == "old"
+
+
+def test_two_processes_write_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.csv"
+    with whole_file(path) as first:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with whole_file(path) as second:
+            first.write_text("first")
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
