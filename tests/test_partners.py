@@ -1,5 +1,6 @@
 """One perturbation against several networks at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_other
     steep = network("tests.test_partners.Opposed", scale=1000.0)
     alone = main(attack_args(root, tmp_path / "alone", **against()))
     joint = main(attack_args(root, tmp_path / "joint", **against(steep, network(), network())))
+    evaluations = [
+        json.loads((tmp_path / name / "metrics.json").read_text())["gradient_evaluations"]
+        for name in ("alone", "joint")
+    ]
+    assert evaluations == [2 * 5, 2 * 5 * 4]
 
     # three of the four networks want the same, and each counts like the steep one that wants the opposite
     assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)

@@ -74,8 +74,9 @@ class Results(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images of this step on all ranks; one evaluation is one image forward and backward."""
-        self.gradient_evaluations += len(batch["image"]) * trainer.world_size
+        """Count the images of this step on all ranks, once for each network: forward and backward in one is one."""
+        networks = 1 + len(batch.get("partners", []))
+        self.gradient_evaluations += len(batch["image"]) * networks * trainer.world_size
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score training and validation images on the last perturbation and write everything."""
