@@ -12,6 +12,8 @@ from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
 from uap.errors import InputError
 from uap.fit import main
 from uap.optim import unit_gradient
+from uap.perturbation import load_perturbation
+from uap.scoring.learnt import read_learnt
 
 
 def network(class_path: str = "tests.helpers.Contrast", **init_args: Any) -> dict[str, Any]:
@@ -55,6 +57,9 @@ def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_other
         for name in ("alone", "joint")
     ]
     assert evaluations == [2 * 5, 2 * 5 * 4]
+    _, metadata = load_perturbation(tmp_path / "joint/perturbation.safetensors")
+    assert metadata["partners"] == "Opposed, Contrast, Contrast"
+    assert read_learnt(tmp_path / "joint", "joint").facts["network"] == "Contrast, Opposed, Contrast, Contrast"
 
     # three of the four networks want the same, and each counts like the steep one that wants the opposite
     assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)

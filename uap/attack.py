@@ -79,8 +79,8 @@ class UniversalAttack(LightningModule):
                 "expected more than epsilon and at most 255, and clip."
             )
         # in a list: no submodules, so not saved, not trained, not synced over ranks
-        self._victims = [victim, *(partners or [])]
-        self._targets = [target, *(copy.deepcopy(target) for _ in self._victims[1:])]
+        self.victims = [victim, *(partners or [])]
+        self._targets = [target, *(copy.deepcopy(target) for _ in self.victims[1:])]
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
         self.loss = loss or GeneralisedCrossEntropy()
@@ -94,7 +94,7 @@ class UniversalAttack(LightningModule):
     @property
     def victim(self) -> FrozenVictim:
         """The network under attack, and the first of several."""
-        return self._victims[0]
+        return self.victims[0]
 
     @property
     def target(self) -> Target:
@@ -108,10 +108,10 @@ class UniversalAttack(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Predict the clean images once and make the targets."""
-        for victim, device in zip(self._victims, cycle(self._devices()), strict=False):
+        for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
             victim.to(device)
             victim.check(self.size)
-        attach_targets(data_of(self.trainer), self._victims, self._targets, self.trainer)
+        attach_targets(data_of(self.trainer), self.victims, self._targets, self.trainer)
 
     def _devices(self) -> list[torch.device]:
         """Return where the networks go: on this process's device, and the other GPUs where it is the only one."""
@@ -139,10 +139,10 @@ class UniversalAttack(LightningModule):
         """Return the mean loss of a batch; a short last batch counts by its images, so that steps add up exactly."""
         adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
-        for victim, prepared in zip(self._victims, [batch, *batch.get("partners", [])], strict=True):
-            images = adversarial if len(self._victims) == 1 else unit_gradient(adversarial)
+        for victim, prepared in zip(self.victims, [batch, *batch.get("partners", [])], strict=True):
+            images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial)
             logits: Tensor = victim(images.to(victim.mean.device)).to(self.device)
-            loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self._victims)
+            loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
             counts += (success_counts(logits.detach().argmax(1), prepared["target"]) * weight[:, None]).sum(0)
         figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
         self.log_dict(figures, prog_bar=True)
@@ -204,7 +204,7 @@ class UniversalAttack(LightningModule):
             "size": list(self.size),
             "parametrisation": self.perturbation.parametrisation,
             "victim": self.victim.fingerprint(),
-            "partners": [partner.fingerprint() for partner in self._victims[1:]],
+            "partners": [partner.fingerprint() for partner in self.victims[1:]],
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

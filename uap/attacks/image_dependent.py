@@ -64,9 +64,9 @@ class ImageAttack(UniversalAttack):
         super().__init__(loss=loss or CrossEntropy(), optimizer=optimizer, lr_scheduler=lr_scheduler, **settings)
         if steps < 1 or (images is not None and images < 1):
             raise InputError(f"steps is {steps} and images {images}, expected 1 or more of both.")
-        if len(self._victims) > 1:
+        if len(self.victims) > 1:
             raise InputError(
-                f"model.partners has {len(self._victims) - 1} networks, but a single image is attacked on one network. "
+                f"model.partners has {len(self.victims) - 1} networks, but a single image is attacked on one network. "
                 "Leave them out with --model.partners null."
             )
         self.steps = steps

@@ -138,6 +138,8 @@ class Results(Callback):
             "data_seed": data.seed,
             "images": {role: len(dataset) for role, dataset in data.datasets.items()},
         }
+        if len(attack.victims) > 1:
+            self.figures["partners"] = ", ".join(type(partner.network).__name__ for partner in attack.victims[1:])
         self.figures |= attack.figures()
         with whole_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]))

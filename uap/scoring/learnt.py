@@ -122,7 +122,7 @@ def read_learnt(folder: Path, name: str) -> Learnt:
         victim=victim.fingerprint(),
         is_control=False,
         facts={
-            "network": type(victim.network).__name__,
+            "network": ", ".join(filter(None, [type(victim.network).__name__, metadata.get("partners")])),
             "data": metadata.get("data", ""),
             "epsilon": f"{perturbation.epsilon:g}",
             "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if is_periodic else ""),
