@@ -125,6 +125,13 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class EndAt(Callback):
+    """Ends the run after 3 optimiser steps, as a limit of time or a callback that has seen enough does."""
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        trainer.should_stop = trainer.global_step == 3
+
+
 class KeepSteps(Callback):
     """Keeps a copy of the perturbation after every step, in `steps` of the class."""
 

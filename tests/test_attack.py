@@ -1,6 +1,8 @@
 """The method against closed forms, and what must hold after every step."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,13 @@ CONTRAST: dict[str, Any] = {
     "model.loss.confidence": "null",
     "model.epsilon": 7,
     "model.optimizer.lr": 2,
+}
+OTHER: dict[str, Any] = {
+    "class_path": "uap.victims.FrozenVictim",
+    "init_args": {
+        "network": {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": 90.0}},
+        "classes": ["sky", "building"],
+    },
 }
 FULL_BATCH = "uap.callbacks.full_batch.FullBatchGradient"
 
@@ -51,22 +60,33 @@ def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_si
     assert protos[0].abs().max() > 0
 
 
-def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("partners", [[], [OTHER]])
+def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(
+    root: Path, tmp_path: Path, partners: list[dict[str, Any]]
+) -> None:
     gradients: list[Tensor] = []
     for batch_size in (2, 5):
-        attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size)
+        attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size, **{"model.partners": partners})
         loader = attack.trainer.datamodule.loader("train", shuffle=True)  # type: ignore[attr-defined]
         for index, batch in enumerate(loader):
-            (attack.training_step(batch, index) * batch_size).backward()  # type: ignore[no-untyped-call]
+            attack.training_step(batch, index).backward()  # type: ignore[no-untyped-call]
         assert attack.perturbation.proto.grad is not None
-        gradients.append(attack.perturbation.proto.grad)
+        gradients.append(attack.perturbation.proto.grad * batch_size)
 
-    assert torch.allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+    assert torch.allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-4 * float(gradients[1].abs().max()))
 
 
-def prepared_attack(root: Path, out: Path, batch_size: int) -> UniversalAttack:
+def test_a_loss_is_a_sum_over_pixels_that_is_averaged_over_images(root: Path, tmp_path: Path) -> None:
+    attack = prepared_attack(root, tmp_path / "out", 5)
+    (batch,) = attack.trainer.datamodule.loader("train", shuffle=False)  # type: ignore[attr-defined]
+    logits = attack.victim(attack.perturbation(batch["image"]))
+    pixels = attack.loss(logits, batch["target"].long())
+    assert attack.training_step(batch, 0).item() == pytest.approx(pixels.sum().item() / 5, rel=1e-5)
+
+
+def prepared_attack(root: Path, out: Path, batch_size: int, **changes: Any) -> UniversalAttack:
     """An attack whose data is ready, as it is after a fit without a step."""
-    cli = main(attack_args(root, out, **{"data.batch_size": batch_size, "trainer.max_epochs": 0}))
+    cli = main(attack_args(root, out, **{"data.batch_size": batch_size, "trainer.max_epochs": 0, **changes}))
     attack: UniversalAttack = cli.model
     attack.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]  # outside of a loop
     return attack
@@ -122,6 +142,55 @@ def test_a_larger_epsilon_at_the_start_falls_to_epsilon(root: Path, tmp_path: Pa
     expected = [7 + 13 * max(0.0, 1 - (step + 1) / total / 0.6) for step in range(total)]
     assert reached == pytest.approx(expected)
     assert learnt(tmp_path / "out").abs().max() == 7
+
+
+def test_double_precision_reaches_the_partners(root: Path, tmp_path: Path) -> None:
+    changes = {"model.partners": [OTHER], "trainer.precision": "64-true", "trainer.max_epochs": 1}
+    cli = main(attack_args(root, tmp_path / "out", **changes))
+    assert {victim.mean.dtype for victim in cli.model.victims} == {torch.float64}
+    assert cli.model.perturbation.proto.abs().max() > 0
+
+
+def test_a_run_that_ends_early_ends_within_epsilon(root: Path, tmp_path: Path) -> None:
+    changes = {"model.start_epsilon": 20, "trainer.callbacks+": "tests.helpers.EndAt", "trainer.max_epochs": 9}
+    cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes | {"model.optimizer.lr": 50})))
+    assert cli.trainer.global_step == 3
+    assert cli.model.perturbation.proto.abs().max() == 7
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["largest_entry"] == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"trainer.max_epochs": -1, "trainer.max_time": "00:00:01:00"},
+            "max_epochs is -1, but the schedule",
+        ),
+        ({"trainer.precision": "bf16-true"}, "trainer.precision is bf16-true, which rounds the perturbation"),
+        (
+            {"model.optimizer": "uap.optim.GradientAggregation", "model.optimizer.inner_steps": 4},
+            "The run has 6 steps, which is no multiple of optimizer.inner_steps 4",
+        ),
+    ],
+)
+def test_a_run_that_could_not_end_well_is_refused(
+    root: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        main(attack_args(root, tmp_path / "out", **changes))
+
+
+def test_half_precision_leaves_an_overflow_to_the_scaler(root: Path, tmp_path: Path) -> None:
+    attack = prepared_attack(root, tmp_path / "out", 5)
+    gradient = torch.full_like(attack.perturbation.proto, float("inf"))
+    attack.perturbation.proto.grad = gradient
+    scaler = SimpleNamespace(get_scale=lambda: 65536.0)
+    attack.trainer.strategy.precision_plugin = SimpleNamespace(scaler=scaler)  # type: ignore[assignment]
+    optimizer, _ = attack.moved_by([attack.perturbation], 1)
+    attack.on_before_optimizer_step(optimizer)
+    scaler.get_scale = lambda: 0.5
+    with pytest.raises(InputError, match="gradient is not finite"):
+        attack.on_before_optimizer_step(optimizer)
 
 
 def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path: Path) -> None:

@@ -28,14 +28,20 @@ from uap.data.sources import Item
 from uap.errors import InputError
 from uap.report.__main__ import main as report
 
-SETTINGS = {"model.optimizer.momentum": 0, "steps": 5}
+SETTINGS = {
+    "model.optimizer.momentum": 0,
+    "model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR",
+    "model.lr_scheduler.factor": 1,
+    "model.loss": "uap.losses.CrossEntropy",
+    "steps": 5,
+}
 DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
 OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"model.epsilon": 20}, "its epsilon is 60.0, here it is 20.0"),
     ({"steps": 6}, "its steps is 5, here it is 6"),
     ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
     ({"model.optimizer.lr": 3}, "its optimizer is .*10.*, here it is .*3"),
-    ({"model.loss": "uap.losses.Margin"}, "its loss is None, here it is .*Margin"),
+    ({"model.loss": "uap.losses.Margin"}, "its loss is .*CrossEntropy.*, here it is .*Margin"),
     ({"model.target.image": "train/frame_001.png"}, "its scene is .*, here it is"),
     (DYNAMIC, "its target is .*StaticTarget.*, here it is .*DynamicTarget"),
     ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),

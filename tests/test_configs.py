@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
+from uap.attack import UniversalAttack
+from uap.losses import Balanced, Uniform
+from uap.optim import CosineToEnd, SignSGD
+from uap.targets import DynamicTarget, StaticTarget
+from uap.victims import FrozenVictim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if path.name != "full_batch.yaml")
@@ -90,3 +96,24 @@ def test_an_experiment_s_victim_is_the_one_in_the_folder_of_victims(name: str) -
     victim = f"espnet_{name.split('_')[0]}.yaml"
     blocks = [yaml.safe_load((CONFIGS / path).read_text()) for path in (f"{name}.yaml", f"victim/{victim}")]
     assert blocks[0]["model"]["victim"] == blocks[1]["model"]["victim"]
+
+
+@pytest.mark.parametrize("place", ["camvid", "cityscapes", "streetscenes"])
+@pytest.mark.parametrize("target", ["static", "dynamic"])
+def test_an_experiment_says_the_recipe_that_the_code_has_by_default(place: str, target: str) -> None:
+    shipped = yaml.safe_load((CONFIGS / f"{place}_{target}.yaml").read_text())["model"]
+    recipe = yaml.safe_load((CONFIGS / "recipes/default.yaml").read_text())["model"]
+    assert {name: shipped[name] for name in recipe} == recipe
+
+    victim, hidden = FrozenVictim(Brightness(), classes=["sky", "road"]), DynamicTarget(["road"])
+    attack = UniversalAttack(victim, StaticTarget("t0.png") if target == "static" else hidden, (8, 8))
+    assert type(attack.weights) is (Uniform if target == "static" else Balanced)
+    assert vars(attack.weights) == shipped.get("weights", {"init_args": {}})["init_args"] | (
+        {} if target == "static" else {"smoothing": 500.0}
+    )
+    assert {"class_path": "uap.losses.GeneralisedCrossEntropy", "init_args": vars(attack.loss)} == recipe["loss"]
+    optimizer, schedule = attack.moved_by([attack.perturbation], 10)
+    assert isinstance(optimizer, SignSGD)
+    assert optimizer.defaults == recipe["optimizer"]["init_args"]
+    assert isinstance(schedule, CosineToEnd)
+    assert schedule.final == recipe["lr_scheduler"]["init_args"]["final"]

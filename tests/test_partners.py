@@ -40,12 +40,13 @@ def against(*partners: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_gradient_of_each_network_has_the_same_weight() -> None:
-    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-    same = unit_gradient(x)
+def test_the_gradient_of_each_image_is_scaled_to_its_weight() -> None:
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]).view(3, 1, 1, 3).requires_grad_()
+    same = unit_gradient(x, torch.tensor([1.0, 0.5, 1.0]))
     assert torch.equal(same, x)
-    (gradient,) = torch.autograd.grad((same * torch.tensor([300.0, -600.0, 0.0])).sum(), x)
-    torch.testing.assert_close(gradient, torch.tensor([1.0, -2.0, 0.0]))
+    steep = torch.tensor([[300.0, -600.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]).view(3, 1, 1, 3)
+    (gradient,) = torch.autograd.grad((same * steep).sum(), x)
+    torch.testing.assert_close(gradient.view(3, 3), torch.tensor([[1.0, -2.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]))
 
 
 def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_others(root: Path, tmp_path: Path) -> None:

@@ -91,6 +91,10 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"model.tile": [8, 8]}, r"its tile is \[24, 32\], here it is \[8, 8\]"),
         ({"data.size": [12, 16]}, r"size is \[24, 32\], here it is \[12, 16\]"),
         ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
+        ({"model.optimizer.lr": 3}, r"its optimizer is .*'lr': 10.0.*, here it is .*'lr': 3.0"),
+        ({"model.optimizer": "torch.optim.Adam"}, r"its optimizer is .*SignSGD.*, here it is .*Adam"),
+        ({"model.target.image": "train/frame_001.png"}, "its target is .*frame_000.*, here it is .*frame_001"),
+        ({"model.loss": "uap.losses.Margin"}, "its loss is .*, here it is .*Margin"),
     ],
 )
 def test_a_checkpoint_of_another_attack_is_refused(

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from uap.errors import InputError
-from uap.labels import CAMVID, CITYSCAPES
+from uap.labels import CAMVID, CITYSCAPES, IGNORE
 from uap.targets import DynamicTarget, Mask, StaticTarget, fill_hidden, hidden_pixels
 
 HEIGHT, WIDTH = 12, 16
@@ -90,10 +90,10 @@ def test_several_hidden_classes_never_fill_each_other() -> None:
     assert_filled_from_the_nearest(prediction, hidden, filled)
 
 
-def test_an_image_that_is_all_hidden_stays_as_it_is() -> None:
+def test_an_image_that_is_all_hidden_has_no_target() -> None:
     prediction = np.where(NUMBERED % 3 == 0, 9, 10).astype(np.uint8)
     filled, hidden = prepared(["pedestrian", "bicyclist"]).make(prediction)
-    assert np.array_equal(filled, prediction)
+    assert (filled == IGNORE).all()
     assert hidden.all()
 
 

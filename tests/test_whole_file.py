@@ -1,6 +1,5 @@
 """Files are there whole or not at all."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -26,10 +25,9 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
-def test_two_processes_write_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_write_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     with whole_file(path) as first:
-        monkeypatch.setattr(os, "getpid", lambda: 1)
         with whole_file(path) as second:
             first.write_text("first")
             second.write_text("second")

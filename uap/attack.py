@@ -19,11 +19,11 @@ from uap.checkpoints import IDENTITY, check_identity
 from uap.data.base import Batch, Prepared, data_of
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
-from uap.losses import GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
+from uap.losses import Balanced, GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
 from uap.metrics import success_counts
-from uap.optim import CosineToEnd, SignSGD, unit_gradient
+from uap.optim import CosineToEnd, GradientAggregation, SignSGD, unit_gradient
 from uap.perturbation import Parametrisation, Perturbation, tile
-from uap.targets import Target
+from uap.targets import DynamicTarget, Target
 from uap.victims import FrozenVictim
 
 
@@ -31,7 +31,8 @@ class UniversalAttack(LightningModule):
     """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
 
     Each step takes the gradient of the loss between the network's output on `clip(image + tile(proto))` and the image's
-    target, averaged over images, tiles and ranks, moves the proto-tile by its sign, and clips it to epsilon.
+    target, averaged over images, tiles and ranks, moves the proto-tile by the sign of it (or as the optimiser has it),
+    and clips it to epsilon.
     """
 
     def __init__(
@@ -65,7 +66,8 @@ class UniversalAttack(LightningModule):
             random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
             loss: what a pixel costs; the generalised cross entropy by default. The paper's is `CrossEntropy`, with
                 tau = 0.75.
-            weights: how the pixels of an image add up; all alike by default.
+            weights: how the pixels of an image add up; by default all alike, and hidden ones balanced with the others
+                where the target hides any. The paper's are `Omega`.
             optimizer: what moves the perturbation; sign steps with momentum by default.
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
 
@@ -84,12 +86,14 @@ class UniversalAttack(LightningModule):
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
         self.loss = loss or GeneralisedCrossEntropy()
-        self.weights = weights or Uniform()
+        self.weights = weights or (Balanced(0.65) if isinstance(target, DynamicTarget) else Uniform())
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.start_epsilon = start_epsilon
         self.random_phase = random_phase
         self.total_steps = 1
+        self.settings: dict[str, Any] = {}
+        """What else a result depends on, as it was configured; plain values."""
 
     @property
     def victim(self) -> FrozenVictim:
@@ -102,12 +106,19 @@ class UniversalAttack(LightningModule):
         return self._targets[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Move the victim along with the module, though it is none of its submodules."""
+        """Take the victim along, though it is no submodule; its partners' type too, but not where they lie."""
         self.victim._apply(fn)  # type: ignore[no-untyped-call]
+        for partner in self.victims[1:]:
+            partner._apply(lambda tensor: tensor.to(fn(tensor).dtype))  # type: ignore[no-untyped-call]
         return cast(nn.Module, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
 
     def setup(self, stage: str) -> None:
         """Predict the clean images once and make the targets."""
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise InputError(
+                f"trainer.precision is {self.trainer.precision}, which rounds the perturbation to half precision. Set "
+                "bf16-mixed or 32-true."
+            )
         for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
             victim.to(device)
             victim.check(self.size)
@@ -136,17 +147,23 @@ class UniversalAttack(LightningModule):
         return self.weights(self.loss(logits, batch["target"].long(), progress), batch["hidden"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the mean loss of a batch; a short last batch counts by its images, so that steps add up exactly."""
+        """Return the loss of a batch, a sum over pixels that is averaged over images.
+
+        A short last batch counts by its images, so that steps add up exactly. The sum has the size that optimisers
+        with an absolute constant, such as Adam, and half precision need.
+        """
         adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
+        share = weight / data_of(self.trainer).batch_size
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
         for victim, prepared in zip(self.victims, [batch, *batch.get("partners", [])], strict=True):
-            images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial)
-            logits: Tensor = victim(images.to(victim.mean.device)).to(self.device)
+            images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
+            logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
             loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
             counts += (success_counts(logits.detach().argmax(1), prepared["target"]) * weight[:, None]).sum(0)
         figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
         self.log_dict(figures, prog_bar=True)
-        return loss / data_of(self.trainer).batch_size
+        summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size
+        return summed
 
     def _phase(self, batch_index: int) -> tuple[int, int]:
         """Return the shift of this batch: drawn from its place in the run, so that a resumed run draws the same."""
@@ -174,7 +191,9 @@ class UniversalAttack(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Stop before a gradient that is not finite destroys the perturbation."""
-        gradient = self.perturbation.learnt.grad
+        gradient, scaler = self.perturbation.learnt.grad, getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and scaler.get_scale() >= 1:
+            return  # it skips the step, and scales less from then on
         if gradient is not None and not gradient.isfinite().all():
             raise InputError(
                 f"The gradient is not finite at step {self.trainer.global_step}: {int((~gradient.isfinite()).sum())} "
@@ -184,13 +203,21 @@ class UniversalAttack(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
-        self.total_steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise InputError(
+                "trainer.max_epochs is -1, but the schedule has to know how long the run is. Set "
+                "--trainer.max_epochs or --trainer.max_steps; --trainer.max_time may end it before."
+            )
+        self.total_steps = int(steps)
         optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return what moves perturbations in so many steps: the optimiser, and the schedule of its step size."""
         optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
+        if isinstance(optimizer, GradientAggregation):
+            optimizer.check(steps)
         schedule = self.lr_scheduler(optimizer)
         if isinstance(schedule, CosineToEnd):
             schedule.total_steps = steps
@@ -198,7 +225,7 @@ class UniversalAttack(LightningModule):
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be resumed."""
-        return {
+        return self.settings | {
             "epsilon": self.perturbation.epsilon,
             "tile": list(self.perturbation.proto.shape[-2:]),
             "size": list(self.size),

@@ -1,8 +1,5 @@
 """What `python -m uap.attack` runs: a perturbation for each image by itself."""
 
-from typing import Any
-
-import yaml
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap.attacks import ImageAttack
@@ -12,15 +9,15 @@ from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI
-from uap.fit import DEFAULT_CONFIG, attack_arguments
+from uap.fit import DEFAULT_CONFIG, attack_arguments, attack_settings
 
 DESCRIPTION = """
-Attacks each of the scored images by itself: image-dependent perturbations for the target, the loss and the epsilon of a
-configuration of uap.fit. They are the ceiling of what a universal perturbation can reach. The defaults are the paper's:
-60 sign steps of 1 without momentum; --model.optimizer and --model.lr_scheduler change them, as does a configuration
-that names them. A tile is not used: the perturbation of one image has no period. Writes RUN/adversarial/*.png, 8-bit
-images of the data's size, and the figures and pictures of an evaluation. A run that was stopped continues when it is
-started again with the same --trainer.default_root_dir: images that are there are not attacked again.
+Attacks each of the scored images by itself: image-dependent perturbations with the target, the loss, the optimiser
+and the epsilon of a configuration of uap.fit. They are the ceiling of what a universal perturbation can reach. As
+many steps as in the paper by default, and the paper's own steps of 1 with configs/full_batch.yaml as a second
+--config. A tile is not used: the perturbation of one image has no period. Writes RUN/adversarial/*.png, 8-bit images
+of the data's size, and the figures and pictures of an evaluation. A run that was stopped continues when it is started
+again with the same --trainer.default_root_dir: images that are there are not attacked again.
 """
 
 
@@ -39,12 +36,6 @@ def _arguments(parser: LightningArgumentParser) -> None:
         parser.link_arguments(name, f"model.{name}")
 
 
-def _settings(cli: RunCLI) -> dict[str, Any]:
-    """Return what a configuration says of the attack, without what has no part in the result or is known better."""
-    model: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["model"]
-    return {name: value for name, value in model.items() if name not in ("victim", "partners", "tile", "random_phase")}
-
-
 def main(args: ArgsType = None) -> RunCLI:
     """Attack the scored images as configured; on one device, so that no image counts twice."""
     cli = RunCLI(
@@ -59,6 +50,7 @@ def main(args: ArgsType = None) -> RunCLI:
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto", "inference_mode": False},
         args=args,
     )
-    cli.model.settings = _settings(cli)
+    settings = attack_settings(cli)
+    cli.model.settings = {name: settings[name] for name in settings if name != "random_phase"}  # it has no part in this
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli

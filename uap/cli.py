@@ -104,7 +104,10 @@ class RunCLI(LightningCLI):
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
         given = sys.argv[1:] if args is None else args
-        named = isinstance(given, list) and any(a in ("-c", "--config") or a.startswith("--config=") for a in given)
+        self.is_named = not isinstance(given, list) or any(a.split("=")[0] in ("-c", "--config") for a in given)
+        if not self.is_named:  # jsonargparse's own default file cannot hold an optimiser: its --help fails
+            given = [f"--config={default_config}", *given]
+        warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # that it is not the command line's
         super().__init__(
             model,
             SegmentationData,
@@ -113,10 +116,10 @@ class RunCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"prog": program, "default_config_files": [] if named else [str(default_config)]},
+            parser_kwargs={"prog": program, "epilog": f"Without --config it starts from {default_config}."},
             subclass_mode_data=True,
             load_from_checkpoint_support=False,
-            args=args,
+            args=given,
             run=False,
             auto_configure_optimizers=False,
         )
@@ -170,7 +173,7 @@ class RunCLI(LightningCLI):
         return [*_as_list(given), MetricsFile(self.folder / "metrics.csv")]
 
     def _name(self) -> str:
-        configs = self.config.get("config") or []
+        configs = (self.config.get("config") or []) if self.is_named else []
         return "-".join(Path(str(config)).stem for config in configs) or "default"
 
 

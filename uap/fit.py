@@ -1,7 +1,8 @@
 """python -m uap.fit: learn a universal perturbation."""
 
-from typing import cast
+from typing import Any, cast
 
+import yaml
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
@@ -22,6 +23,12 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
+def attack_settings(cli: RunCLI) -> dict[str, Any]:
+    """Return what a configuration says of the attack, without what the attack itself knows better."""
+    model: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["model"]
+    return {name: value for name, value in model.items() if name not in ("victim", "partners", "tile", "size")}
+
+
 def _arguments(parser: LightningArgumentParser) -> None:
     attack_arguments(parser)
     resume_argument(parser)
@@ -40,6 +47,7 @@ def main(args: ArgsType = None) -> RunCLI:
         add_arguments=_arguments,
         args=args,
     )
+    cli.model.settings = attack_settings(cli)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
     if not results.clock and results.are_in(cli.folder):
         print(

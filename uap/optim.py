@@ -81,7 +81,7 @@ class GradientAggregation(_ByTensor):
         Args:
             params: what to optimise.
             lr: the size of the inner and of the outer steps, in the parameters' unit.
-            inner_steps: gradients to a round.
+            inner_steps: gradients to a round; in the middle of one the parameters are those of the look-ahead.
 
         Raises:
             InputError: a step size that is not positive, a number of steps below 1.
@@ -89,6 +89,19 @@ class GradientAggregation(_ByTensor):
         if not lr > 0 or inner_steps < 1:
             raise InputError(f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.")
         super().__init__(params, {"lr": lr, "inner_steps": inner_steps})
+
+    def check(self, steps: int) -> None:
+        """Check that a run of so many steps ends with a round.
+
+        Raises:
+            InputError: it ends within one.
+        """
+        inner = self.defaults["inner_steps"]
+        if steps % inner:
+            raise InputError(
+                f"The run has {steps} steps, which is no multiple of optimizer.inner_steps {inner}, so that it would "
+                "end in the middle of a round. Set another inner_steps, or other trainer.max_epochs or data.limit."
+            )
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, lr = self.state[parameter], float(group["lr"])
@@ -105,20 +118,23 @@ class GradientAggregation(_ByTensor):
 
 class _UnitGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return images.view_as(images)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient / gradient.abs().mean().clamp(min=1e-30)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        magnitude = gradient.abs().mean((1, 2, 3)).clamp(min=1e-30)
+        return gradient * (ctx.saved_tensors[0] / magnitude)[:, None, None, None], None
 
 
-def unit_gradient(x: Tensor) -> Tensor:
-    """Return `x`; the gradient that comes back through it is scaled to a mean magnitude of 1.
+def unit_gradient(images: Tensor, weight: Tensor) -> Tensor:
+    """Return images `(N, C, H, W)`; the gradient of each that comes back is scaled to a mean magnitude `weight` `(N,)`.
 
-    With it several networks count alike, however steep their losses are.
+    With it several networks count alike, however steep their losses are. Each image is scaled by itself, so that the
+    gradients of batches still add up.
     """
-    result: Tensor = _UnitGradient.apply(x)
+    result: Tensor = _UnitGradient.apply(images, weight)
     return result
 
 

@@ -37,7 +37,10 @@ Parametrisation = Literal["clip", "tanh"]
 
 
 class Tanh(nn.Module):
-    """epsilon * tanh(w / epsilon), with w in grey levels and near it where it is small (Kang et al., 2020, eq. 3)."""
+    """epsilon * tanh(w / epsilon), with w in grey levels and near it where it is small.
+
+    After Carlini and Wagner (2017), whose tanh bounds the image; here it bounds what is added.
+    """
 
     def __init__(self, epsilon: float) -> None:
         """Set the bound in grey levels."""

@@ -128,9 +128,9 @@ class DynamicTarget(Target):
         self.hidden_classes = table.ids(self.hide)
 
     def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
-        """Return the filled prediction and the hidden pixels; an image that is all hidden is returned as it is."""
+        """Return the filled prediction and the hidden pixels; an image that is all hidden has no target, but 255."""
         hidden = hidden_pixels(prediction, self.hidden_classes)
-        return (prediction if hidden.all() else fill_hidden(prediction, hidden)), hidden
+        return (np.full_like(prediction, IGNORE) if hidden.all() else fill_hidden(prediction, hidden)), hidden
 
     def usable(self, predictions: Mask) -> NDArray[np.bool_]:
         """Return True for images with enough hidden pixels and at least one of background."""

@@ -22,6 +22,8 @@ PAPER = {
     "network": "FCN8s",
     "data": "Cityscapes",
     "size": [512, 1024],
+    "images": 2975,
+    "steps": 60,
     "rows": [
         {"epsilon": 80, "train/success_rate": 61.5, "scored/success_rate": 60.25},
         {"epsilon": 99, "scored/success_rate": 96.3},

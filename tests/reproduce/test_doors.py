@@ -8,6 +8,7 @@ import pytest
 
 from tests.reproduce.helpers import folders, reproduce, reproduction
 from uap.callbacks.pictures import Pictures
+from uap.errors import InputError
 
 HIDE = {"model.target": {"class_path": "uap.targets.DynamicTarget", "init_args": {"hide": ["building"]}}}
 
@@ -23,19 +24,19 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def transfer() -> str:
+def transfer(*epsilon: float) -> str:
     onto = {
         "threshold 100": {"settings": {"model.victim.network.threshold": 100}},
         "test images": {"settings": {"data.split": "test"}},
     }
-    axes = {"epsilon": {"setting": "model.epsilon", "values": [80]}, "onto": onto}
+    axes = {"epsilon": {"setting": "model.epsilon", "values": list(epsilon)}, "onto": onto}
     runs = [{"door": "transfer", "axes": ["epsilon", "onto"], "onto": "onto"}]
     figures = {"scored/success_rate": "success", "control/success_rate": "random signs", "scored/miou_clean": "IoU"}
     return reproduction(axes=axes, runs=runs, figures=figures)
 
 
 def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.CaptureFixture[str]) -> None:
-    reproduce(transfer())
+    reproduce(transfer(80))
 
     assert "point 1 of 3, epsilon 80" in capsys.readouterr().out  # learnt once, though nothing of it is tabulated
     cells = [json.loads(path.read_text())["cells"] for path in Path("out/points").rglob("transfer.json")]
@@ -47,12 +48,18 @@ def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.Ca
     assert [row["onto"] for row in table()] == ["threshold 100", "test images"]
 
 
-def test_a_transfer_waits_for_the_perturbation_of_another_shard(capsys: pytest.CaptureFixture[str]) -> None:
-    name = transfer()
-    reproduce(name, "--shard", "2/2")
-    assert "waits for the perturbation of epsilon 80" in capsys.readouterr().out
-    reproduce(name, "--shard", "1/2")
-    reproduce(name)
+def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    name = transfer(300, 80)
+    with pytest.raises(InputError, match="epsilon is 300"):
+        reproduce(name)
+    assert "epsilon 300, onto test images waits for the perturbation of epsilon 300" in capsys.readouterr().out
+    assert [bool(row["scored/success_rate"]) for row in table()] == [False, False, True, True]
+
+
+def test_a_transfer_goes_with_its_perturbation() -> None:
+    name = transfer(80, 40)
+    for shard in ("1/2", "2/2"):
+        reproduce(name, "--shard", shard)
     assert all(row["scored/success_rate"] for row in table())
 
 

@@ -17,7 +17,7 @@ from uap.reproduce.configuring import resolved
 from uap.reproduce.points import Point, rows_of, shard, unique
 from uap.reproduce.reading import read_reproduction
 from uap.reproduce.reproduction import Layer, Reproduction
-from uap.reproduce.running import about, evaluations, time_left
+from uap.reproduce.running import Measured, about, time_left
 from uap.reproduce.table import Cell, Entry, Table, columns, table_csv, table_markdown
 
 
@@ -101,7 +101,12 @@ def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", _names())
 def test_what_ships_is_read(name: str) -> None:
-    assert load(name, None).families
+    found = load(name, None)
+    first = {
+        axis: dict([*values.items()][:1]) if axis == found.reduce else values for axis, values in found.axes.items()
+    }
+    rows = rows_of(replace(found, axes=first), [])
+    assert len({row.point.folder for row in rows}) == len({tuple(row.names.values()) for row in rows})
 
 
 @pytest.mark.parametrize("on", _names(ON))
@@ -197,10 +202,22 @@ def test_other_weights_under_the_same_name_are_another_point() -> None:
     assert Point("one", "attack", config).folder != Point("one", "attack", config, {"steps": 3}).folder
 
 
-def test_shards_are_by_position_and_leave_nothing_out() -> None:
-    points = [point(limit=limit) for limit in range(1, 8)]
+def test_shards_have_the_same_work_and_leave_nothing_out() -> None:
+    points = [point(limit=limit) for limit in (1, 2, 3, 4, 5, 6)]
     shards = [shard(points, number, 3) for number in (1, 2, 3)]
-    assert [[points.index(p) for p in part] for part in shards] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert [[points.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
+
+
+@pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalisation"])
+def test_shards_of_what_ships_share_out_the_work_and_keep_transfers_with_their_perturbation(name: str) -> None:
+    points = unique(row.point for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
+    parts = [shard(points, number, 2) for number in (1, 2)]
+    assert sorted(p.folder for part in parts for p in part) == sorted(p.folder for p in points)
+    for part in parts:
+        folders = {p.folder for p in part}
+        assert all(p.learnt.folder in folders for p in part if p.learnt)
+    work = [sum(p.evaluations(367) for p in part) for part in parts]
+    assert min(work) > 0.6 * max(work)
 
 
 def test_what_a_transfer_scores_is_a_point_before_it() -> None:
@@ -210,14 +227,18 @@ def test_what_a_transfer_scores_is_a_point_before_it() -> None:
 
 
 def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> None:
-    assert evaluations(point(epochs=60, limit=10)) == 600
-    assert evaluations(point("attack", steps=60, images=8)) == 480
-    assert evaluations(point(limit=None)) == evaluations(point("transfer")) == 0
+    assert point(epochs=60, limit=10).evaluations(367) == 600
+    assert point("attack", steps=60, images=8).evaluations(367) == 480
+    assert point(epochs=60, limit=None).evaluations(367) == 60 * 367
+    assert point("transfer").evaluations(367) == 0
     assert time_left([point()], []) is None
-    measured = [(point(limit=10), 60.0), (point(limit=20), 120.0)]  # 0.1 seconds each
+    measured = [Measured(point(limit=10), 60.0, 10), Measured(point(limit=20), 120.0, 20)]  # 0.1 seconds each
     assert time_left([point(limit=30), point("attack", steps=60, images=8)], measured) == pytest.approx(180 + 48)
-    assert time_left([point("transfer")], [*measured, (point("transfer"), 7.0)]) == pytest.approx(7)
-    assert time_left([point(limit=None)], [(point(limit=None), 50.0), (point("transfer"), 7.0)]) == pytest.approx(50)
+    transferred = Measured(point("transfer"), 7.0, 0)
+    assert time_left([point("transfer")] * 2, [*measured, transferred]) == pytest.approx(14)
+    assert time_left([point(limit=None)], measured) is None  # how many images there are is not known yet
+    whole = Measured(point(limit=None), 50.0, 100)
+    assert time_left([point(limit=None)], [whole, transferred]) == pytest.approx(50)
 
 
 @pytest.mark.parametrize(

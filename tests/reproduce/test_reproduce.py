@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from pytorch_lightning import LightningModule, Trainer
 
 from tests.helpers import learnt
 from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
 from uap.callbacks.pictures import Pictures
+from uap.callbacks.results import Results
 from uap.errors import InputError
 from uap.reproduce.__main__ import main
 
@@ -77,7 +79,7 @@ def test_the_table_holds_the_figures_of_the_runs_beside_the_paper_s() -> None:
     assert re.search(r" *\| *".join(wanted), text), text
     assert "Somebody et al., table 7" in text
     assert "Brightness on CamVid, 24 x 32" in text
-    assert "another network, other data and another size of the images" in text
+    assert "another network, other data, another size of the images and another number of steps" in text
     assert "table.png" in text
     for picture in re.findall(r"]\((.*?)\)", text):
         assert (Path("out/table") / picture).is_file()
@@ -120,6 +122,31 @@ def test_what_is_done_is_not_run_again(done: str, capsys: pytest.CaptureFixture[
 
     assert point_lines(capsys) == []
     assert {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")} == before
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_point_that_is_refused_does_not_stand_in_the_way_of_the_others() -> None:
+    name = reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30, 300, 80]}})
+    with pytest.raises(InputError, match=r"^epsilon 300: epsilon is 300.0, expected grey levels above 0 and up to 255"):
+        reproduce(name)
+    with Path("out/table/table.csv").open() as file:
+        reached = {row["epsilon"]: bool(row["scored/success_rate"]) for row in csv.DictReader(file)}
+    assert reached == {"30": True, "300": False, "80": True}
+    assert "1 of 3 points are missing: epsilon 300" in Path("out/table/table.md").read_text()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(self: Results, trainer: Trainer, module: LightningModule) -> None:
+        write(self, trainer, module)
+        trainer._signal_connector.received_sigterm = True
+
+    write = Results.on_train_end
+    monkeypatch.setattr(Results, "on_train_end", tell)
+    with pytest.raises(SystemExit) as ended:
+        reproduce(reproduction())
+    assert ended.value.code == 143
+    assert len(folders()) == 1
 
 
 @pytest.mark.usefixtures("no_pictures")

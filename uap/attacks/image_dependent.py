@@ -2,25 +2,19 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from uap.attack import UniversalAttack
 from uap.attacks.adversarial_files import AdversarialFiles, named_once
 from uap.data.base import Batch, SegmentationDataset, data_of
 from uap.data.predictions import PreparedTargets
 from uap.errors import InputError
-from uap.losses import CrossEntropy, PixelLoss
-from uap.optim import SignSGD
 from uap.perturbation import Perturbation
 from uap.progress import progress
 from uap.targets import StaticTarget
@@ -38,9 +32,6 @@ class ImageAttack(UniversalAttack):
         *,
         steps: int = 60,
         images: int | None = None,
-        loss: PixelLoss | None = None,
-        optimizer: OptimizerCallable = lambda p: SignSGD(p, lr=1.0, momentum=0.0),
-        lr_scheduler: Callable[[Optimizer], LRScheduler] = lambda o: ConstantLR(o, factor=1.0),
         tile: tuple[int, int] | None = None,
         random_phase: bool = False,
         **settings: Any,
@@ -51,9 +42,6 @@ class ImageAttack(UniversalAttack):
             steps: for each image; the paper's 60 by default.
             images: attack so many of the scored images, evenly spread; all by default. Where the target hides a class,
                 they are chosen from the images in which the network sees it.
-            loss: what a pixel costs; the paper's cross entropy with tau = 0.75 by default.
-            optimizer: what moves the perturbations; the paper's sign steps of 1 without momentum by default.
-            lr_scheduler: how the step size changes from step to step; not at all by default.
             tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
             random_phase: not used either.
             settings: those of `UniversalAttack`.
@@ -61,7 +49,7 @@ class ImageAttack(UniversalAttack):
         Raises:
             InputError: a number of steps or images below 1, partners, or what `UniversalAttack` refuses.
         """
-        super().__init__(loss=loss or CrossEntropy(), optimizer=optimizer, lr_scheduler=lr_scheduler, **settings)
+        super().__init__(**settings)
         if steps < 1 or (images is not None and images < 1):
             raise InputError(f"steps is {steps} and images {images}, expected 1 or more of both.")
         if len(self.victims) > 1:
@@ -71,8 +59,6 @@ class ImageAttack(UniversalAttack):
             )
         self.steps = steps
         self.images = images
-        self.settings: dict[str, Any] = {}
-        """What else the adversarial images depend on, as it was configured; plain values."""
         self.taken = 0
         self.largest_change = 0
 
@@ -113,7 +99,7 @@ class ImageAttack(UniversalAttack):
         own: dict[str, Any] = {"steps": self.steps, "resampling": data_of(self.trainer).resampling}
         if isinstance(self.target, StaticTarget) and self.target.scene is not None:
             own["scene"] = hashlib.sha256(self.target.scene.tobytes()).hexdigest()[:16]
-        return shared | own | self.settings
+        return shared | own
 
     def on_validation_epoch_start(self) -> None:
         """Measure anew."""

@@ -18,3 +18,7 @@ class ProjectToEpsilon(Callback):
     ) -> None:
         """Clip; idempotent, so steps that accumulate do no harm."""
         pl_module.perturbation.project_(pl_module.bound())  # type: ignore[union-attr, operator]
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Clip to epsilon: a run that ends early may still have a larger bound."""
+        pl_module.perturbation.project_(pl_module.perturbation.epsilon)  # type: ignore[union-attr, operator]

@@ -43,7 +43,8 @@ def attach_targets(
     for role, dataset in data.datasets.items():
         if role == "train" and hidden:
             dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
-        found = [clean_predictions(dataset, victim, trainer) for victim in victims]
+        needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
+        found = [clean_predictions(dataset, victim, trainer) for victim in needed]
         usable = targets[0].usable(np.load(found[0], mmap_mode="r"))
         if not usable.any():
             raise InputError(
@@ -54,7 +55,7 @@ def attach_targets(
         if role == "train":
             rows = _learnable(usable, data, hidden)
             dataset.items = [dataset.items[row] for row in rows]
-        dataset.prepare = PreparedTargets(found, rows, targets)
+        dataset.prepare = PreparedTargets(found, rows, targets[: len(found)])
 
 
 def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:

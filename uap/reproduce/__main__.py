@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -19,7 +20,6 @@ from uap.reproduce.reading import placed_on, read_reproduction
 from uap.reproduce.reproduction import Reproduction
 from uap.reproduce.results import Results, ground, missing_points, write_results
 from uap.reproduce.running import run_points
-from uap.reproduce.section import read_section
 from uap.reproduce.table import table_markdown, table_of
 from uap.scoring.tables import write
 
@@ -42,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--on", help=f"other data and network: {', '.join(_names(ON))}, or a YAML file")
     found.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="the folder (default: %(default)s)")
     found.add_argument(
-        "--shard", default="1/1", help="run every n-th point alone, from the i-th on (default: %(default)s)"
+        "--shard",
+        default="1/1",
+        help="run one of n parts of about the same work; with a common --out the last to end writes the whole table "
+        "(default: %(default)s)",
     )
     found.add_argument("--quiet", action="store_true", help="print no progress, only the table")
     return found
@@ -52,7 +55,8 @@ def main(given: list[str] | None = None) -> list[Path]:
     """Run a reproduction, or all of a folder; returns their pages, none where only a list was asked for.
 
     Raises:
-        InputError: there is no such reproduction, or something in it or beside it cannot be used.
+        InputError: there is no such reproduction, or something in it or beside it cannot be used; or points were
+            refused, after all others have run and the tables are written.
     """
     given = sys.argv[1:] if given is None else given
     own, further = parser().parse_known_args(given)
@@ -65,7 +69,7 @@ def main(given: list[str] | None = None) -> list[Path]:
     found, further = with_options([load(name, own.on) for name in _all(further[0])], further[1:])
     rows = [rows_of(one, further) for one in found]
     points = own.out / "points"
-    run_points(shard(unique(row.point for own_rows in rows for row in own_rows), number, of), points)
+    refused = run_points(shard(unique(row.point for own_rows in rows for row in own_rows), number, of), points)
     pages = []
     for one, own_rows in zip(found, rows, strict=True):
         results = Results(
@@ -74,20 +78,24 @@ def main(given: list[str] | None = None) -> list[Path]:
             table=table_of(one, own_rows, points),
             points=points,
             stem=_stem(own.out, one.name, own.on),
-            command=f"python -m uap.reproduce {shlex.join(given)}",
+            command=_command(given),
         )
         write_results(results)
         write(results.file(".html"), page(results))
         _say(results)
         pages.append(results.file(".html"))
+    if refused:
+        raise InputError("\n".join(refused))
     return pages
 
 
 def listing() -> str:
-    """Return the reproductions that there are, a line each."""
-    titles = {name: read_section(_shipped(name)).need("title", str) for name in _names() if not name.startswith(ON)}
-    width = max(map(len, titles), default=0)
-    lines = [f"  {name:<{width}}  {title}" for name, title in titles.items()]
+    """Return the reproductions that there are, a line each, with the folders that they ask for."""
+    found = [load(name, None) for name in _names()]
+    width = max((len(one.name) for one in found), default=0)
+    places = [" ".join(f"--{name} {folder}" for name, folder in one.places.items()) for one in found]
+    titles = [f"{one.title} ({own})" if own else one.title for one, own in zip(found, places, strict=True)]
+    lines = [f"  {one.name:<{width}}  {title}" for one, title in zip(found, titles, strict=True)]
     return "\n".join(["python -m uap.reproduce NAME [--on " + "|".join(_names(ON)) + "|FILE]", "", *lines])
 
 
@@ -145,7 +153,13 @@ def _given(found: Reproduction, given: dict[str, Any]) -> Reproduction:
 
 def _all(name: str) -> list[str]:
     """Return the reproductions of a folder, or the one of that name."""
-    return [known for known in _names() if known.startswith(f"{name}/")] or [name]
+    return [known for known in _names() if known.startswith(f"{name.rstrip('/')}/")] or [name]
+
+
+def _command(given: list[str]) -> str:
+    """Return the command as it makes the whole: a part of the points makes no table."""
+    text = re.sub(r" --shard[= ]\S+", "", f" {shlex.join(given)}")
+    return f"python -m uap.reproduce{text}"
 
 
 def _found(name: str, folder: str, complaint: str) -> Path:

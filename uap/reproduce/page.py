@@ -35,7 +35,7 @@ def _sections(results: Results) -> list[Markup]:
         "Table": [
             tag("p", ground(results.found, results.rows), class_="note"),
             _table(results.table),
-            _missing(results),
+            tag("p", missing_points(results)) if results.missing else None,
         ],
         "Curves": [_drawn(curves, "Curves")] if results.found.curves and curves.exists() else [],
         "Pictures": [gallery(runs), legend(runs)] if results.found.examples and runs else [],
@@ -47,10 +47,11 @@ def _sections(results: Results) -> list[Markup]:
 
 def _runs(results: Results) -> list[Run]:
     """Return the runs whose pictures are shown, under the titles of their points and with as many examples as asked."""
-    runs = read_runs(list(results.shown.values())) if results.shown else []
+    shows_any = results.found.examples or results.found.perturbations
+    runs = read_runs(list(results.shown.values())) if shows_any and results.shown else []
     return [
         replace(run, name=title, examples=dict(list(run.examples.items())[: results.found.examples]))
-        for title, run in zip(results.shown, runs, strict=True)
+        for title, run in zip(results.shown, runs, strict=False)  # none where none is shown
     ]
 
 
@@ -70,10 +71,6 @@ def _table(table: Table) -> Markup:
     return box(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body), class_="sortable"), "Table")
 
 
-def _missing(results: Results) -> Markup | None:
-    return tag("p", missing_points(results)) if results.missing else None
-
-
 def _drawn(path: Path, alt: str) -> Markup:
     return tag("div", tag("figure", picture(path, alt, photograph=True), class_="paper"), class_="drawn")
 
@@ -82,7 +79,7 @@ def _bare(results: Results, runs: list[Run]) -> Markup:
     """Return the perturbations as they are added, over mid-grey and not amplified, which are written as files too."""
     figures = []
     for number, run in enumerate(runs, start=1):
-        path = results.file(f"-perturbation{number if len(runs) > 1 else ''}.png")
+        path = results.perturbation_file(number)
         perturbation, metadata = load_perturbation(run.folder / "perturbation.safetensors")
         height, width = json.loads(metadata["size"])
         noise = tile(perturbation.proto.detach(), (height, width)).permute(1, 2, 0).numpy()

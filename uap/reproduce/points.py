@@ -13,6 +13,12 @@ from uap.progress import progress
 from uap.reproduce.configuring import determining, resolved
 from uap.reproduce.reproduction import Family, Layer, Reproduction
 
+LIMIT = "data.init_args.limit"
+"""The setting of how many images are learnt from."""
+
+MANY = 1000
+"""So many images are assumed of data that are taken whole, to share out the work before anything is read."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -55,10 +61,21 @@ class Point:
         """The class of the data."""
         return _last(self.setting("data.class_path"))
 
+    @property
+    def images(self) -> int | None:
+        """How many images are attacked or learnt from; None where they are all of the data."""
+        found: int | None = self.arguments.get("images") if self.door == "attack" else self.setting(LIMIT)
+        return found
+
+    def evaluations(self, whole: int) -> int:
+        """Return how many gradient evaluations it takes where the data have `whole` images; none of a transfer."""
+        passes = {"fit": self.setting("trainer.max_epochs"), "attack": self.arguments.get("steps")}.get(self.door)
+        return int(passes or 0) * (self.images or whole)
+
     def _slug(self) -> str:
         model = self.learnt or self
         tile = model.setting("model.tile")
-        images = self.arguments.get("images") if self.door == "attack" else model.setting("data.init_args.limit")
+        images = self.images if self.door == "attack" else model.setting(LIMIT)
         words = [
             self.door if self.door != "fit" else "",
             _last(model.setting("model.target.class_path")).removesuffix("Target"),
@@ -110,8 +127,16 @@ def unique(points: Iterable[Point]) -> list[Point]:
 
 
 def shard(points: list[Point], number: int, of: int) -> list[Point]:
-    """Return every `of`-th point from the `number`-th on (1 is the first), by position alone."""
-    return points[number - 1 :: of]
+    """Return one of `of` parts (1 is the first) of about the same work; a transfer goes with its perturbation."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault((point.learnt or point).folder, []).append(point)
+    work = {folder: sum(point.evaluations(MANY) for point in group) for folder, group in groups.items()}
+    loads, part = [0] * of, {}
+    for folder in sorted(groups, key=lambda folder: -work[folder]):
+        part[folder] = loads.index(min(loads)) + 1
+        loads[part[folder] - 1] += work[folder]
+    return [point for point in points if part[(point.learnt or point).folder] == number]
 
 
 def describe(names: dict[str, str]) -> str:

@@ -53,7 +53,9 @@ def placed_on(found: Reproduction, path: Path) -> Reproduction:
     """
     section = read_section(path)
     title, axes, layers = section.need("title", str), _axes(section), _layers(section.take_section("experiments"))
-    arguments, places = section.take("arguments", dict, {}), _texts(section.take_section("places"))
+    arguments, places = section.take_section("arguments"), _texts(section.take_section("places"))
+    given = {door: arguments.take(door, dict, {}) for door in DOORS}
+    arguments.end()
     section.end()
     missing = [name for name in found.experiments if name not in layers]
     if missing:
@@ -65,7 +67,7 @@ def placed_on(found: Reproduction, path: Path) -> Reproduction:
         found,
         experiments={name: [*base, layers[name]] for name, base in found.experiments.items()},
         axes=found.axes | {name: axis for name, axis in axes.items() if name in found.axes},
-        families=[replace(f, arguments=f.arguments | arguments.get(f.door, {})) for f in found.families],
+        families=[replace(f, arguments=f.arguments | given.get(f.door, {})) for f in found.families],
         places=found.places | places,
         on=title,
     )
@@ -83,9 +85,10 @@ def _axis(section: Section) -> Axis:
     setting = section.take("setting", str, None)
     if setting is None:
         return _layers(section)
-    values = section.rest().get("values")
+    values = section.take("values", object, None)
     if isinstance(values, list):
         values = {name_of(value): value for value in values}
+    section.end()
     if not isinstance(values, dict) or not values:
         raise InputError(f"{section.place} has no `values`, expected a list, or names with values. Add them.")
     return {str(name): Layer(settings={setting: value}) for name, value in values.items()}
@@ -126,7 +129,13 @@ def _paper(section: Section) -> Paper | None:
     own = Section(content, f"`paper` of {section.place}")
     rows = own.take("rows", list, [])
     paper = Paper(
-        own.need("source", str), own.need("network", str), own.need("data", str), own.need("size", list), rows
+        source=own.need("source", str),
+        network=own.need("network", str),
+        data=own.need("data", str),
+        size=own.need("size", list),
+        images=own.need("images", int),
+        steps=own.need("steps", int),
+        rows=rows,
     )
     own.end()
     return paper

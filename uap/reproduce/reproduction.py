@@ -56,6 +56,8 @@ class Paper:
         network: the class of the paper's network, as `metrics.json` calls it.
         data: the class of its data.
         size: height and width of its images.
+        images: how many it learnt from.
+        steps: how many it took, each over all images.
         rows: per cent by figure, beside the names of the axes' values that they belong to.
     """
 
@@ -63,6 +65,8 @@ class Paper:
     network: str
     data: str
     size: list[int]
+    images: int
+    steps: int
     rows: list[dict[str, Any]]
 
 

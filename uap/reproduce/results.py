@@ -36,6 +36,10 @@ class Results:
         """Return the path of one of the files."""
         return self.stem.with_name(self.stem.name + ending)
 
+    def perturbation_file(self, number: int) -> Path:
+        """Return the path of the picture of a perturbation as it is added, the `number`-th of `shown`, from 1 on."""
+        return self.file(f"-perturbation{number if len(self.shown) > 1 else ''}.png")
+
     @property
     def title(self) -> str:
         """What was reproduced, and on what."""
@@ -86,27 +90,40 @@ def document(results: Results) -> str:
         parts.append(missing_points(results))
     if found.curves and results.file(".png").exists():
         parts.append(f"![Curves over {found.curves}]({results.file('.png').name})")
-    parts += [_pictures(results, title, folder) for title, folder in results.shown.items()]
+    parts += [_pictures(results, *shown, number) for number, shown in enumerate(results.shown.items(), start=1)]
     parts.append(results.made)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def ground(found: Reproduction, rows: list[Row]) -> str:
     """Return what was measured on which network and data, and how that differs from the paper's."""
-    learnt = [row.point.learnt or row.point for row in rows]
+    points = [row.point.learnt or row.point for row in rows]
+    learnt = [point for point in points if point.door == "fit"] or points
     ours = list(dict.fromkeys(_ground(point) for point in learnt))
+    images, passes = [point.images for point in learnt], [point.setting("trainer.max_epochs") for point in learnt]
     text = "Shares are in per cent. Ours: " + "; ".join(f"{network} on {data}, {size}" for network, data, size in ours)
+    text += f"; {_span(images)} images, {_span(passes)} passes"
     paper = found.paper
     if paper is None:
         return f"{text}."
     reported = (paper.network, paper.data, name_of(paper.size))
     names = ("another network", "other data", "another size of the images")
     differing = [name for i, name in enumerate(names) if any(own[i] != reported[i] for own in ours)]
-    text += f". The paper's ({paper.source}): {reported[0]} on {reported[1]}, {reported[2]}"
+    differing += ["fewer images"] if any(count is not None and count < paper.images for count in images) else []
+    differing += ["another number of steps"] if any(count != paper.steps for count in passes) else []
+    text += f". The paper's ({paper.source}): {reported[0]} on {reported[1]}, {reported[2]}; "
+    text += f"{paper.images:,} images, {paper.steps} passes"
     if not differing:
         return f"{text}."
     listed = " and ".join(part for part in (", ".join(differing[:-1]), differing[-1]) if part)
     return f"{text}: {listed}, so the numbers need not agree."
+
+
+def _span(counts: list[int | None]) -> str:
+    """Return in words from what to what some counts go, of which None is all: 5 to 20; 60; all."""
+    known = sorted({count for count in counts if count is not None})
+    ends = [f"{count:,}" for count in known[:1] + known[1:][-1:]] + (["all"] if None in counts else [])
+    return " to ".join([ends[0], ends[-1]][: len(ends)])
 
 
 def missing_points(results: Results) -> str:
@@ -120,11 +137,11 @@ def _ground(point: Point) -> tuple[str, str, str]:
     return point.network, point.data, name_of(point.setting("data.init_args.size"))
 
 
-def _pictures(results: Results, title: str, folder: Path) -> str:
+def _pictures(results: Results, title: str, folder: Path, number: int) -> str:
     """Return the pictures of a point as Markdown."""
     paths: list[Path] = []
     if results.found.perturbations:
-        paths += [folder / "pictures" / "perturbation.png"]
+        paths += [results.perturbation_file(number), folder / "pictures" / "perturbation.png"]
     names = sorted(path.name for path in (folder / "pictures" / "panels").glob("*"))
     paths += [folder / "pictures" / f"{name}.png" for name in names[: results.found.examples]]
     here = results.stem.parent

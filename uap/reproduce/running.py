@@ -3,11 +3,14 @@
 import gc
 import json
 import platform
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean
 
 import torch
 import yaml
@@ -49,37 +52,36 @@ def is_done(folder: Path) -> bool:
     return (folder / RECORD).is_file()
 
 
-def evaluations(point: Point) -> int:
-    """Return how many gradient evaluations a point takes, 0 where its configuration does not say."""
-    if point.door == "transfer":
-        return 0
-    if point.door == "attack":
-        steps, images = point.arguments.get("steps"), point.arguments.get("images")
-    else:
-        steps, images = point.setting("trainer.max_epochs"), point.setting("data.init_args.limit")
-    return (steps or 0) * (images or 0)
+@dataclass(frozen=True)
+class Measured:
+    """A point that ran from its beginning to its end.
 
-
-def time_left(todo: list[Point], measured: list[tuple[Point, float]]) -> float | None:
-    """Return about how many seconds some points take, None where nothing was measured.
-
-    It goes by the time of a gradient evaluation where a point says how many it takes, else by the mean time of the
-    points of its door.
-
-    Args:
-        todo: the points.
-        measured: points that were run, and the seconds that they took.
+    Attributes:
+        point: the point.
+        seconds: that it took.
+        images: how many it learnt from; 0 where it is no fit.
     """
-    if not measured:
+
+    point: Point
+    seconds: float
+    images: int
+
+
+def time_left(todo: list[Point], measured: list[Measured]) -> float | None:
+    """Return about how many seconds some points take, None where too little was measured to tell.
+
+    Fits and attacks go by the time of a gradient evaluation, transfers by that of a transfer. How many images there are
+    of data that are taken whole, the points tell that learnt from them.
+    """
+    whole = {m.point.data: m.images for m in measured if m.point.images is None}
+    counted = [(m.point.evaluations(m.images), m.seconds) for m in measured if m.point.door != "transfer"]
+    transfers = [m.seconds for m in measured if m.point.door == "transfer"]
+    ahead = [point.evaluations(whole.get(point.data, 0)) for point in todo if point.door != "transfer"]
+    if not all(ahead) or (ahead and not counted):
         return None
-    counted = [(evaluations(point), seconds) for point, seconds in measured if evaluations(point)]
-    pace = sum(seconds for _, seconds in counted) / sum(count for count, _ in counted) if counted else 0.0
-
-    def mean(door: str) -> float:
-        times = [seconds for point, seconds in measured if point.door == door] or [seconds for _, seconds in measured]
-        return sum(times) / len(times)
-
-    return sum(pace * evaluations(point) or mean(point.door) for point in todo)
+    pace = sum(seconds for _, seconds in counted) / sum(count for count, _ in counted) if ahead else 0.0
+    others = sum(point.door == "transfer" for point in todo)
+    return pace * sum(ahead) + (others * mean(transfers) if transfers else 0.0)
 
 
 def about(seconds: float) -> str:
@@ -92,27 +94,35 @@ def about(seconds: float) -> str:
     return " ".join(["about", *parts])
 
 
-def run_points(points: list[Point], out: Path) -> None:
+def run_points(points: list[Point], out: Path) -> list[str]:
     """Run what is not done yet, each point in its folder below `out`.
 
-    A transfer whose perturbation is not learnt yet, by another shard, is left for a later start.
+    A transfer whose perturbation is not learnt yet, by another shard, is left for a later start. A point that its door
+    refuses does not stand in the way of the others.
 
-    Raises:
-        InputError: what a door refuses; the message names the point.
+    Returns:
+        What was refused, a sentence each.
     """
+    refused: list[str] = []
     todo = [point for point in points if not is_done(out / point.folder)]
     measured = _measured(points, out)
     for index, point in enumerate(todo):
         if point.learnt and not is_done(out / point.learnt.folder):
-            print(f"{point.title} waits for the perturbation of {point.learnt.title}, which another shard learns.")
+            print(f"{point.title} waits for the perturbation of {point.learnt.title}.")
             continue
         left = time_left(todo[index:], measured)
         if not is_quiet():
             number, end = len(points) - len(todo) + index + 1, f": {about(left)} left" if left is not None else ""
             print(f"\npoint {number} of {len(points)}, {point.title}{end}", flush=True)
-        with alone(point, out):
-            seconds = None if is_done(out / point.folder) else run_point(point, out)
-        measured += [(point, seconds)] if seconds else []
+        try:
+            with alone(point, out):
+                if not is_done(out / point.folder):
+                    run_point(point, out)
+        except InputError as error:
+            refused.append(f"{point.title}: {error}")
+            print(f"error: {refused[-1]}", flush=True)
+        measured += _measured([point], out)
+    return refused
 
 
 @contextmanager
@@ -131,44 +141,42 @@ def alone(point: Point, out: Path) -> Iterator[None]:
         lock.release()
 
 
-def run_point(point: Point, out: Path) -> float | None:
-    """Run a point, from its last checkpoint where it was cut off; returns its seconds, None where it was resumed.
+def run_point(point: Point, out: Path) -> None:
+    """Run a point, from where it was cut off, and say how long that took where it ran as a whole.
 
     Raises:
         InputError: what its door refuses.
     """
     folder = out / point.folder
+    is_new = all(path.name in (LOCK, CONFIG) for path in folder.glob("*"))
     config = {key: value for key, value in point.config.items() if key not in ("ckpt_path", "quiet")}
     write(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-    start, was_resumed = time.monotonic(), _checkpoint(folder).is_file()
-    try:
-        DOORS[point.door](point, folder)
-    except InputError as error:
-        raise InputError(f"{point.title}: {error}") from error
+    start = time.monotonic()
+    DOORS[point.door](point, folder)
     gc.collect()  # a trainer and its workers go before the next ones come
-    seconds = None if was_resumed else round(time.monotonic() - start, 1)
+    seconds = round(time.monotonic() - start, 1) if is_new else None
     write(folder / RECORD, json_text({"title": point.title, "seconds": seconds, "versions": versions()}))
-    return seconds
 
 
-def _measured(points: list[Point], out: Path) -> list[tuple[Point, float]]:
-    done = [(point, out / point.folder / RECORD) for point in points]
-    found = [(point, json.loads(path.read_text())["seconds"]) for point, path in done if path.is_file()]
-    return [(point, seconds) for point, seconds in found if seconds]
-
-
-def _checkpoint(folder: Path) -> Path:
-    return folder / "checkpoints" / "last.ckpt"
+def _measured(points: list[Point], out: Path) -> list[Measured]:
+    found = []
+    for point in points:
+        folder = out / point.folder
+        seconds = json.loads((folder / RECORD).read_text())["seconds"] if is_done(folder) else None
+        if seconds:
+            fitted = json.loads((folder / "metrics.json").read_text())["images"] if point.door == "fit" else {}
+            found.append(Measured(point, seconds, fitted.get("train", 0)))
+    return found
 
 
 def _fit(point: Point, folder: Path) -> None:
-    checkpoint = _checkpoint(folder)
+    checkpoint = folder / "checkpoints" / "last.ckpt"
     resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.is_file() else []
-    _end_dashboard(fit.main([*_started(folder), *resumed]))
+    _end(fit.main([*_started(folder), *resumed]))
 
 
 def _attack(point: Point, folder: Path) -> None:
-    _end_dashboard(attack_images.main([*_started(folder), *_options(point)]))
+    _end(attack_images.main([*_started(folder), *_options(point)]))
 
 
 def _transfer(point: Point, folder: Path) -> None:
@@ -182,11 +190,13 @@ def _started(folder: Path) -> list[str]:
     return [f"--config={folder / CONFIG}", f"--trainer.default_root_dir={folder}"]
 
 
-def _end_dashboard(cli: RunCLI) -> None:
-    """End the run in W&B, or the next point would log into it."""
+def _end(cli: RunCLI) -> None:
+    """End the run in W&B, or the next point would log into it; and the command, if it was told to while it scored."""
     for logger in cli.trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
+    if cli.trainer.received_sigterm:  # of which Lightning takes note alone where it does not train
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 def _options(point: Point) -> list[str]:

@@ -12,6 +12,9 @@ from uap.reproduce.reproduction import Reproduction, name_of
 from uap.reproduce.running import is_done
 from uap.scoring.tables import csv_text, markdown
 
+Report = tuple[dict[str, str], dict[str, float]]
+"""What a paper reports in a row: the names of the axes' values, and the figures."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -76,8 +79,8 @@ def table_of(found: Reproduction, rows: list[Row], out: Path) -> Table:
     for row in rows:
         names = tuple((axis, name) for axis, name in row.names.items() if axis != found.reduce)
         groups.setdefault(names, []).append(row.point)
-    entries = [_entry(found, dict(names), points, out) for names, points in groups.items()]
     reports = _reports(found)
+    entries = [_entry(found, dict(names), points, reports, out) for names, points in groups.items()]
     alone = [Entry(names, paper=paper) for names, paper in reports if not any(_fits(names, e.names) for e in entries)]
     known = dict.fromkeys([*found.axes, *(axis for entry in [*entries, *alone] for axis in entry.names)])
     axes = [axis for axis in known if any(axis in entry.names for entry in [*entries, *alone])]
@@ -144,20 +147,21 @@ def _scored(key: str) -> str:
     return f"scored/{name}" if name and split != "train" else key
 
 
-def _entry(found: Reproduction, names: dict[str, str], points: list[Point], out: Path) -> Entry:
+def _entry(found: Reproduction, names: dict[str, str], points: list[Point], reports: list[Report], out: Path) -> Entry:
     figures = [figures_of(point, out) for point in points]
     ours = {}
     for key in found.figures:
         is_share = "/" in key
         values = [(100 if is_share else 1) * own[key] for own in figures if key in own]
         if values:
-            ours[key] = Cell(mean(values), round(stdev(values), 4) if len(values) > 1 else None, is_share)
-    paper = {key: value for report, values in _reports(found) if _fits(report, names) for key, value in values.items()}
+            spread = round(stdev(values), 4) if len(values) > 1 and is_share else None
+            ours[key] = Cell(mean(values), spread, is_share)
+    paper = {key: value for report, values in reports if _fits(report, names) for key, value in values.items()}
     return Entry(names, ours, paper, points)
 
 
-def _reports(found: Reproduction) -> list[tuple[dict[str, str], dict[str, float]]]:
-    """Return what the paper reports: the names of axes' values, and the figures."""
+def _reports(found: Reproduction) -> list[Report]:
+    """Return what the paper reports."""
     rows = found.paper.rows if found.paper else []
     return [
         (
