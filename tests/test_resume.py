@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,33 @@ def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.Captu
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out")
     assert "has finished its 2 epochs already" in capsys.readouterr().out
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)  # as a disk with no more room than that
+from uap.cli import door
+from uap.fit import main
+door(main)
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, tmp_path: Path) -> None:
+    arguments = attack_args(root, tmp_path / "out", **CONSTANT)
+    main(arguments)
+    before = (tmp_path / "out/checkpoints/last.ckpt").read_bytes()
+    resumed = [f"--config={tmp_path}/out/config.yaml", f"--ckpt_path={tmp_path}/out/checkpoints/last.ckpt"]
+    room = str(len(before) - 1000)
+    command = [sys.executable, "-c", FULL, room, *resumed, "--trainer.max_epochs=4"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert re.search(
+        r"error: .*\.ckpt cannot be written \(.*\). Make room on the disk. The one before is whole", ended.stderr
+    )
+    assert (tmp_path / "out/checkpoints/last.ckpt").read_bytes() == before
+    assert not list((tmp_path / "out/checkpoints").glob("*.tmp*"))
 
 
 def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_path: Path) -> None:

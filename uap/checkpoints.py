@@ -1,13 +1,48 @@
-"""Checkpoints, refused where they do not fit."""
+"""Checkpoints: written whole, and refused where they do not fit."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
 from uap.errors import InputError
 from uap.safe_load import safe_load
+from uap.whole_file import whole_file
 
 IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint under another name, waits until it is on the disk, and then gives it its name.
+
+    However a run ends, a checkpoint is either the one before or the new one.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            InputError: it cannot be written; the one before is as it was.
+        """
+        path = Path(path)
+        try:
+            with whole_file(path) as place, place.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            folder = os.open(path.parent, os.O_RDONLY)  # the name too
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
+            kept = f"The one before is whole: resume from it with --ckpt_path {path}." if path.exists() else ""
+            raise InputError(f"{path} cannot be written ({error}). Make room on the disk. {kept}".strip()) from error
 
 
 def check_readable(path: Path, learnt: str) -> None:

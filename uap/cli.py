@@ -18,7 +18,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
-from uap.checkpoints import check_readable
+from uap.checkpoints import WholeCheckpoints, check_readable
 from uap.config_files import Parser
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
@@ -158,6 +158,7 @@ class RunCLI(LightningCLI):
         callbacks = [given.pop(type(callback), callback) for callback in own] + list(given.values())
         settings = {"use_distributed_sampler": False, **self.trainer_settings, **kwargs}
         settings |= {"callbacks": callbacks + checkpointing(self.folder, self.monitor), "logger": self._loggers()}
+        settings["plugins"] = [*_as_list(self.config_init.trainer.plugins), WholeCheckpoints()]
         settings["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)
         try:
             return super().instantiate_trainer(**settings)
