@@ -108,7 +108,7 @@ def figures_of(point: Point, out: Path) -> dict[str, float]:
 def table_markdown(table: Table) -> str:
     """Return the table as Markdown."""
     header, rows = columns(table)
-    return markdown(header, rows)
+    return markdown(header, rows, len(table.axes))
 
 
 def columns(table: Table) -> tuple[list[str], list[list[str]]]:

@@ -10,18 +10,18 @@ from uap.errors import InputError
 from uap.whole_file import whole_file
 
 
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table with columns of even width; the first is aligned to the left, the others to the right."""
+def markdown(header: list[str], rows: list[list[str]], names: int = 1) -> str:
+    """Return a Markdown table with columns of even width; the first `names` stand to the left, others to the right."""
     cells = [header, *rows]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
-    lines = [" | ".join(_padded(row, widths)) for row in cells]
-    rule = " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    lines = [" | ".join(_padded(row, widths, names)) for row in cells]
+    rule = " | ".join(["-" * width for width in widths[:names]] + ["-" * (width - 1) + ":" for width in widths[names:]])
     return "\n".join(f"| {line} |" for line in [lines[0], rule, *lines[1:]]) + "\n"
 
 
-def _padded(row: list[str], widths: list[int]) -> list[str]:
+def _padded(row: list[str], widths: list[int], names: int) -> list[str]:
     return [
-        cell.rjust(width) if column else cell.ljust(width)
+        cell.ljust(width) if column < names else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
 
