@@ -1,5 +1,6 @@
 """python -m uap.fit: learn a universal perturbation."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import yaml
@@ -14,6 +15,7 @@ from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI, door, resume_argument
+from uap.safe_load import safe_load
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 
@@ -23,10 +25,21 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
+PLACE = ("root", "num_workers", "split", "scored_scenes", "size")
+"""Settings of the data that change no step, or that the attack knows."""
+
+
 def attack_settings(cli: RunCLI) -> dict[str, Any]:
     """Return what a configuration says of the attack, without what the attack itself knows better."""
     model: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["model"]
     return {name: value for name, value in model.items() if name not in ("victim", "partners", "tile", "size")}
+
+
+def _learnt_from(cli: RunCLI) -> dict[str, Any]:
+    """Return what a configuration says of the images that are learnt from."""
+    data: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["data"]
+    settings = {name: value for name, value in data["init_args"].items() if name not in PLACE}
+    return {"class_path": data["class_path"], **settings}
 
 
 def _arguments(parser: LightningArgumentParser) -> None:
@@ -47,7 +60,9 @@ def main(args: ArgsType = None) -> RunCLI:
         add_arguments=_arguments,
         args=args,
     )
-    cli.model.settings = attack_settings(cli)
+    cli.model.settings = attack_settings(cli) | {"data": _learnt_from(cli)}
+    if cli.resumed:  # before anything of the run that is to be resumed is touched
+        cli.model.on_load_checkpoint(safe_load(Path(cli.resumed)))
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
     if not results.clock and results.are_in(cli.folder):
         print(

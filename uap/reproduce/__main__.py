@@ -35,8 +35,9 @@ def parser() -> argparse.ArgumentParser:
         description="Runs every point of a table or figure, and writes it as Markdown, CSV, PNG and one HTML page. "
         "What is done is skipped, what was cut off is resumed, and tables share their points. Without a name it lists "
         "what there is; a name may be a folder of them (metzen2017), or a YAML file of your own.",
-        epilog="All other arguments go to python -m uap.fit in each point: --data.root, --model.victim.weights, "
-        "--config FILE ... example: python -m uap.reproduce metzen2017/table1 --on streetscenes",
+        epilog="All other arguments go to python -m uap.fit in each point, under what the table itself varies: "
+        "--data.root, --model.victim.weights, --config FILE ... example: python -m uap.reproduce metzen2017/table1 "
+        "--on streetscenes",
         allow_abbrev=False,
     )
     found.add_argument("--on", help=f"other data and network: {', '.join(_names(ON))}, or a YAML file")
