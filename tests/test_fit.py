@@ -188,6 +188,18 @@ def test_evaluate_keeps_the_target_where_the_data_lacks_its_frame(root: Path, tm
     assert figures[0]["val/success_rate"] == pytest.approx(figures[1]["val/success_rate"])
 
 
+def test_evaluate_on_another_network_makes_its_own_target(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    arguments = {
+        "config": tmp_path / "out" / "config.yaml",
+        "perturbation": tmp_path / "out" / "perturbation.safetensors",
+        "model.victim.network.threshold": 300,  # to which everything is dark, and so is the target
+        "trainer.default_root_dir": tmp_path / "scores",
+    }
+    evaluate.main([f"--{name}={value}" for name, value in arguments.items()])
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["val/success_rate"] == 1
+
+
 def test_each_image_has_its_own_figures(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
 

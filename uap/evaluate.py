@@ -24,6 +24,8 @@ def _arguments(parser: LightningArgumentParser) -> None:
 def load_into(attack: UniversalAttack, path: Path) -> None:
     """Put a perturbation from a file, and the static target it was learnt for, in the place of the attack's own.
 
+    On another network the target is made anew: the scene in the file has the classes of the network it was learnt on.
+
     Raises:
         InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
     """
@@ -36,7 +38,8 @@ def load_into(attack: UniversalAttack, path: Path) -> None:
             "with --model.tile."
         )
     attack.perturbation = perturbation
-    scene = load_scene(path)
+    own = attack.victim.fingerprint()
+    scene = load_scene(path) if metadata.get("victim_fingerprint", own) == own else None
     if isinstance(attack.target, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
         attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
 
