@@ -17,7 +17,7 @@ from uap.errors import InputError
 from uap.reproduce.reproduction import Layer
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
-"""How what begins that changes nothing in the result; `num_workers` does neither."""
+"""How the names of settings begin that change nothing in the result; `num_workers` changes nothing either."""
 
 LONGEST_PATH = 250
 """Text that is longer names no file."""

@@ -47,11 +47,10 @@ def _sections(results: Results) -> list[Markup]:
 
 def _runs(results: Results) -> list[Run]:
     """Return the runs whose pictures are shown, under the titles of their points and with as many examples as asked."""
-    shows_any = results.found.examples or results.found.perturbations
-    runs = read_runs(list(results.shown.values())) if shows_any and results.shown else []
+    runs = read_runs(list(results.shown.values())) if results.shown else []
     return [
         replace(run, name=title, examples=dict(list(run.examples.items())[: results.found.examples]))
-        for title, run in zip(results.shown, runs, strict=False)  # none where none is shown
+        for title, run in zip(results.shown, runs, strict=True)
     ]
 
 

@@ -64,7 +64,9 @@ class Results:
 
     @property
     def shown(self) -> dict[str, Path]:
-        """The run folders whose pictures are shown, by title: those of perturbations that were learnt."""
+        """The run folders whose pictures are shown, by title: those of perturbations that were learnt, if any are."""
+        if not (self.found.examples or self.found.perturbations):
+            return {}
         learnt = [point for point in unique(row.point for row in self.rows) if point.door == "fit"]
         folders = {point.title: self.points / point.folder for point in learnt}
         return {title: folder for title, folder in folders.items() if is_done(folder)}
