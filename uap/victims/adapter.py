@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from uap import paths
 from uap.errors import InputError
 from uap.labels import TABLES, LabelTable
+from uap.victims.frozen_prelu import freeze_prelu
 from uap.victims.outputs import padded_logits, resize
 from uap.victims.probe import probe
 from uap.victims.weights import load_weights
@@ -88,6 +89,7 @@ class FrozenVictim(nn.Module):
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
         self.structure = _structure(network)
+        freeze_prelu(self)
 
     def _lay_out(self, layout: torch.memory_format) -> None:
         self.layout = layout
