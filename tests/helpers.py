@@ -125,6 +125,34 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Signal(Callback):
+    """Sends its process a signal as a batch (from 1) begins, or with 0 as a validation does, where UAP_SIGNAL says so.
+
+    `group` sends it to all of the run's processes, its workers among them.
+    """
+
+    def __init__(self, batch: int, number: int, times: int = 1, group: bool = False) -> None:
+        self.batch = batch
+        self.number = number
+        self.times = times
+        self.group = group
+        self.seen = 0
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self.seen += 1
+        if self.seen == self.batch:
+            self._send(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.batch and not trainer.current_epoch:
+            self._send(trainer)
+
+    def _send(self, trainer: Trainer) -> None:
+        if os.environ.get("UAP_SIGNAL", "none") == str(trainer.global_rank):
+            for _ in range(self.times):
+                os.kill(0 if self.group else os.getpid(), self.number)
+
+
 class EndAt(Callback):
     """Ends the run after 3 optimiser steps, as a limit of time or a callback that has seen enough does."""
 

@@ -23,7 +23,7 @@ from uap.attacks import ImageAttack
 from uap.attacks.adversarial_files import AdversarialFiles
 from uap.callbacks import pictures
 from uap.data import CamVid
-from uap.data.base import Batch
+from uap.data.batch import Batch
 from uap.data.sources import Item
 from uap.errors import InputError
 from uap.report.__main__ import main as report

@@ -16,7 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from uap.callbacks.projection import ProjectToEpsilon
 from uap.checkpoints import IDENTITY, check_identity
-from uap.data.base import Batch, Prepared, data_of
+from uap.data.base import data_of
+from uap.data.batch import Batch, Prepared
+from uap.data.length import total_steps
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
 from uap.losses import Balanced, GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
@@ -203,13 +205,7 @@ class UniversalAttack(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise InputError(
-                "trainer.max_epochs is -1, but the schedule has to know how long the run is. Set "
-                "--trainer.max_epochs or --trainer.max_steps; --trainer.max_time may end it before."
-            )
-        self.total_steps = int(steps)
+        self.total_steps = total_steps(self.trainer, len(data_of(self.trainer).train_dataloader()))
         optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -16,6 +16,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
+from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.checkpoints import WholeCheckpoints, check_readable
@@ -24,7 +25,7 @@ from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
-from uap.run_folder import discard_empty, is_first, run_folder
+from uap.run_folder import LAST, discard_empty, is_first, run_folder
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -189,14 +190,17 @@ def _as_list(given: Any) -> list[Any]:
 
 
 def checkpointing(folder: Path, monitor: str) -> list[Callback]:
-    """Return what keeps `checkpoints/last.ckpt` after every epoch and `best.ckpt` of the highest `monitor`."""
+    """Return what keeps `checkpoints/last.ckpt`, after every epoch and when the run is told to end, and `best.ckpt`.
+
+    The latter is that of the highest `monitor`.
+    """
     best = ModelCheckpoint(
-        folder / "checkpoints", "best", monitor=monitor, mode="max", enable_version_counter=False, save_last=False
+        folder / LAST.parent, "best", monitor=monitor, mode="max", enable_version_counter=False, save_last=False
     )
     last = ModelCheckpoint(
-        folder / "checkpoints", "last", save_on_train_epoch_end=True, enable_version_counter=False, save_last=False
+        folder / LAST.parent, LAST.stem, save_on_train_epoch_end=True, enable_version_counter=False, save_last=False
     )
-    return [best, last]
+    return [best, last, Interruption()]
 
 
 def positive(text: str) -> int:

@@ -11,6 +11,9 @@ from uap.errors import InputError
 RUN_FOLDER = "UAP_RUN_FOLDER"
 """The environment variable by which the process that starts others for DDP tells them the run folder."""
 
+LAST = Path("checkpoints") / "last.ckpt"
+"""Where in its folder a run keeps what it can be resumed from."""
+
 
 def is_first() -> bool:
     """Return whether this process is the one that starts others, or stands for its node."""
@@ -33,11 +36,11 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     else:
         folder = _new_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
     os.environ[RUN_FOLDER] = str(folder)
-    own = folder.absolute() / "checkpoints"
-    if is_first() and (own / "last.ckpt").exists() and own not in parents:
+    own = folder.absolute() / LAST
+    if is_first() and own.exists() and own.parent not in parents:
         raise InputError(
-            f"{folder} already holds a run. Continue it with --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}, or "
-            "set another --trainer.default_root_dir."
+            f"{folder} already holds a run. Continue it with --ckpt_path {folder / LAST}, or set another "
+            "--trainer.default_root_dir."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

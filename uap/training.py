@@ -8,7 +8,9 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from uap.data.base import Batch, data_of
+from uap.data.base import data_of
+from uap.data.batch import Batch
+from uap.data.length import total_steps
 from uap.data.transforms import Augmentation
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
@@ -146,8 +148,9 @@ class VictimTraining(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW under a polynomial schedule, stepped after every batch."""
         optimizer = torch.optim.AdamW(self.network.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, power=0.9)
+        schedule = torch.optim.lr_scheduler.PolynomialLR(
+            optimizer, total_steps(self.trainer, len(data_of(self.trainer).train_dataloader())), power=0.9
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

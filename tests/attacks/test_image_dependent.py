@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import ConstantLR
 
 from tests.helpers import Brightness, Contrast, NotFinite, scene
 from uap.attacks import ImageAttack
-from uap.data.base import Batch, Prepared
+from uap.data.batch import Batch, Prepared
 from uap.errors import InputError
 from uap.losses import CrossEntropy
 from uap.optim import CosineToEnd, SignSGD

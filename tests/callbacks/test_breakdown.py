@@ -18,7 +18,7 @@ from uap.attack import UniversalAttack
 from uap.callbacks.breakdown import Breakdown
 from uap.callbacks.results import callback_of
 from uap.callbacks.success import SuccessMetrics
-from uap.data.base import Batch
+from uap.data.batch import Batch
 from uap.metrics import ClassIoU
 
 DYNAMIC = {

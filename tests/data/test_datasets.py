@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 
 from tests.helpers import SIZE, make_camvid, make_cityscapes, save
 from uap.data import CamVid, Cityscapes, ImageFolder, SegmentationData
-from uap.data.base import Batch
+from uap.data.batch import Batch
 from uap.data.transforms import Augmentation
 from uap.errors import InputError
 from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
@@ -274,7 +274,7 @@ def test_the_loaders_of_two_ranks_share_the_images(tmp_path: Path) -> None:
     scored: list[int] = []
     for rank in range(2):
         data.trainer = as_rank(rank, 2)
-        batches = list(data.train_dataloader())
+        batches = list(data.loader("train", shuffle=True))
         assert [len(batch["index"]) for batch in batches] == [2, 1]
         trained += [
             (int(i), float(w)) for batch in batches for i, w in zip(batch["index"], batch["weight"], strict=True)

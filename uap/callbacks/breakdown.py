@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from uap.attack import UniversalAttack
-from uap.data.base import Batch
+from uap.data.batch import Batch
 from uap.metrics import SIZES, ClassIoU, CountTable, PixelRate, class_counts, distribution, left_classes, size_counts
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from uap.attack import UniversalAttack
 from uap.callbacks.breakdown import Breakdown
-from uap.data.base import Batch, SegmentationData, data_of
+from uap.data.base import SegmentationData, data_of
+from uap.data.batch import Batch
 from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, success_counts
 
 

@@ -1,20 +1,22 @@
 """What every data set shares: reading, resizing, batches from workers, and the targets of the attack."""
 
 import abc
-from collections.abc import Callable
+import warnings
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, Trainer
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from uap.data import subset, transforms
+from uap.data.batch import Batch, Prepare
+from uap.data.length import begun
 from uap.data.sampler import Draw, EpochSampler
 from uap.data.sources import Item, Source
+from uap.data.workers import outlive_signals
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 
@@ -24,37 +26,6 @@ TrainSplit = Literal["train", "trainval", "train_extra"]
 
 Role = Literal["train", "scored"]
 """What the images are for: the training split is learnt from, the chosen split is scored."""
-
-
-class Prepared(TypedDict):
-    """What an attack adds for a network.
-
-    `prediction`, its clean prediction (N, H, W) uint8; `target` (N, H, W) uint8; `hidden` (N, H, W) bool, the pixels
-    whose class is to vanish.
-    """
-
-    prediction: NotRequired[Tensor]
-    target: NotRequired[Tensor]
-    hidden: NotRequired[Tensor]
-
-
-class Batch(Prepared):
-    """What a DataLoader gives; N images of one size.
-
-    `image` (N, 3, H, W) uint8 RGB; `labels` (N, H, W) uint8 ids of the data set's table, 255 = ignored or not there;
-    `index` (N,) the image's place in its data set; `weight` (N,) float32, 0 for an image that counts nowhere.
-    `partners` is what an attack on several networks adds for the others.
-    """
-
-    image: Tensor
-    labels: Tensor
-    index: Tensor
-    weight: Tensor
-    partners: NotRequired[list[Prepared]]
-
-
-Prepare = Callable[[int], dict[str, Any]]
-"""What an attack adds to the item of an index; called in the workers."""
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):
@@ -245,11 +216,21 @@ class SegmentationData(LightningDataModule, abc.ABC):
             num_workers=self.num_workers,
             persistent_workers=shuffle and self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=outlive_signals,
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return shuffled batches of the training images."""
-        return self.loader("train", shuffle=True)
+        """Return shuffled batches of the training images, in a resumed run from where it was cut off.
+
+        Workers ask for the first images as soon as they start, before Lightning says which epoch it is.
+        """
+        loader = self.loader("train", shuffle=True)
+        if self.trainer is not None:
+            epoch, batches = begun(self.trainer)
+            cast(EpochSampler, loader.sampler).resume(epoch, batches * self.batch_size)
+            # Lightning asks for loaders that save their place; this one finds it in the run's
+            warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
+        return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return batches of the scored images, in order."""

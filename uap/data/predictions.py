@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from uap import paths
 from uap.data import subset
-from uap.data.base import Batch, Role, SegmentationData, SegmentationDataset
+from uap.data.base import Role, SegmentationData, SegmentationDataset
+from uap.data.batch import Batch
 from uap.data.sources import stamp
 from uap.errors import InputError
 from uap.progress import progress

@@ -22,7 +22,7 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """Images of one rank for one epoch; Lightning calls `set_epoch`.
+    """Images of one rank for one epoch; Lightning calls `set_epoch` for each but the one that a run begins with.
 
     Rank r takes every `world_size`-th image of the one common order, so that the ranks' k-th batches together are
     the k-th batch of a single process with the same global batch. Ranks that come out one image short are filled up
@@ -40,22 +40,30 @@ class EpochSampler(Sampler[Draw]):
         self.world_size = world_size
         self.fill = fill
         self.epoch = 0
+        self.resumed = (0, 0)
+
+    def resume(self, epoch: int, draws: int) -> None:
+        """Begin with an epoch, and leave out the first `draws` of it: they were learnt from before it was cut off."""
+        self.epoch = epoch
+        self.resumed = (epoch, draws)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration gives."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of draws of this rank in an epoch."""
+        """Return the number of draws of this rank in a whole epoch."""
         if self.fill:
             return -(-self.count // self.world_size)
         return len(range(self.rank, self.count, self.world_size))
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield this rank's draws."""
+        epoch, done = self.resumed
+        positions = range(self.rank, self.rank + len(self) * self.world_size, self.world_size)
         order = list(range(self.count))
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist()
-        for position in range(self.rank, self.rank + len(self) * self.world_size, self.world_size):
+        for position in positions[done if self.epoch == epoch else 0 :]:
             inside = position < self.count
             yield Draw(order[position if inside else 0], float(inside), self.epoch)

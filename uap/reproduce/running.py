@@ -22,6 +22,7 @@ from uap.cli import RunCLI
 from uap.errors import InputError
 from uap.progress import is_quiet
 from uap.reproduce.points import Point
+from uap.run_folder import LAST
 from uap.scoring.tables import json_text, write
 
 RECORD = "point.json"
@@ -170,7 +171,7 @@ def _measured(points: list[Point], out: Path) -> list[Measured]:
 
 
 def _fit(point: Point, folder: Path) -> None:
-    checkpoint = folder / "checkpoints" / "last.ckpt"
+    checkpoint = folder / LAST
     resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.is_file() else []
     _end(fit.main([*_started(folder), *resumed]))
 

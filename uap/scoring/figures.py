@@ -8,7 +8,7 @@ from torch import Tensor
 from uap.attack import UniversalAttack
 from uap.callbacks.success import Scores
 from uap.data import SegmentationData
-from uap.data.base import Batch
+from uap.data.batch import Batch
 from uap.metrics import ClassIoU
 from uap.progress import progress
 from uap.victims.doubts import doubts

@@ -1,0 +1,142 @@
+"""A run that is told to end saves, and the resumed one ends as if it had not been told."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import attack_args, learnt, make_camvid
+from uap.fit import main
+from uap.run_folder import LAST
+
+TERM, INT = int(signal.SIGTERM), int(signal.SIGINT)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+def signalled(batch: int, number: int = TERM, **changes: Any) -> dict[str, Any]:
+    """Three epochs of three batches, the second with a signal at a batch (from 1)."""
+    sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": batch, "callbacks.number": number}
+    return {f"trainer.{name}": value for name, value in sender.items()} | {"trainer.max_epochs": 3} | changes
+
+
+def resume(folder: Path, **changes: Any) -> None:
+    arguments = {"config": folder / "config.yaml", "ckpt_path": folder / LAST, **changes}
+    main([f"--{name}={value}" for name, value in arguments.items()])
+
+
+WORKERS = {"data.num_workers": 2}
+OTHERS: list[dict[str, Any]] = [
+    {"model.random_phase": True},
+    {"trainer.accumulate_grad_batches": 2},
+    {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": 5},
+]
+
+
+@pytest.mark.parametrize(
+    ("batch", "changes"), [(batch, WORKERS) for batch in (2, 5, 6, 9, 0)] + [(5, changes) for changes in OTHERS]
+)
+def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, changes: dict[str, Any]
+) -> None:
+    changes = signalled(batch, **changes)
+    main(attack_args(root, tmp_path / "whole", **changes))
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(attack_args(root, tmp_path / "ended", **changes))
+    monkeypatch.delenv("UAP_SIGNAL")
+    assert ended.value.code == 143
+    assert not (tmp_path / "ended" / "perturbation.safetensors").exists()
+    steps = torch.load(tmp_path / "ended" / LAST, weights_only=True)["global_step"]
+    resume(tmp_path / "ended")
+
+    assert steps == (batch or 3) or "trainer.accumulate_grad_batches" in changes
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("ended", "whole")]
+    assert csv[0] == csv[1]
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_a_gradient_over_all_images_is_continued_where_it_was(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    full = ["--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"]
+    main([*attack_args(root, tmp_path / "whole", **signalled(batch)), *full])
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit):
+        main([*attack_args(root, tmp_path / "ended", **signalled(batch)), *full])
+    monkeypatch.delenv("UAP_SIGNAL")
+    resume(tmp_path / "ended")
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+
+
+def test_an_interrupted_run_shows_what_was_reached(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = signalled(5, INT)
+    main(attack_args(root, tmp_path / "whole", **changes))
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(attack_args(root, tmp_path / "ended", **changes))
+    monkeypatch.delenv("UAP_SIGNAL")
+    printed = capsys.readouterr().out
+    assert ended.value.code == 130
+    assert re.search(r"SIGINT: the run saves .*success rate .*stopped after 5 steps; go on with", printed, re.DOTALL)
+    assert (tmp_path / "ended" / "metrics.json").is_file()
+    assert not torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    resume(tmp_path / "ended")
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+
+
+def test_a_second_signal_ends_a_run_at_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(attack_args(root, tmp_path / "ended", **signalled(2, **{"trainer.callbacks.times": 2})))
+    assert ended.value.code == 143
+    assert not (tmp_path / "ended" / LAST).exists()
+
+
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "uap.fit", *command],
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        start_new_session=True,
+    )
+
+
+def test_a_signal_to_all_processes_of_a_run_finds_its_workers_at_work(root: Path, tmp_path: Path) -> None:
+    changes = signalled(5, **{"trainer.callbacks.group": True, "data.num_workers": 2})
+    ended = run(attack_args(root, tmp_path / "ended", **changes), UAP_SIGNAL="0")
+    assert ended.returncode == 143, ended.stderr
+    assert "stopped after 5 steps" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    main(attack_args(root, tmp_path / "whole", **changes))
+    resume(tmp_path / "ended")
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+
+
+def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
+    changes = signalled(3, **{"trainer.devices": 2, "data.batch_size": 1, "trainer.accumulate_grad_batches": 2})
+    whole = run(attack_args(root, tmp_path / "whole", **changes))
+    assert whole.returncode == 0, whole.stderr
+    ended = run(attack_args(root, tmp_path / "ended", **changes), UAP_SIGNAL="1")
+    assert ended.returncode == 143, ended.stderr
+    checkpoint = f"--ckpt_path={tmp_path / 'ended' / LAST}"
+    resumed = run([f"--config={tmp_path / 'ended' / 'config.yaml'}", checkpoint])
+    assert resumed.returncode == 0, resumed.stderr
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))

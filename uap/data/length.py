@@ -1,0 +1,41 @@
+"""How long a run is, and how far it has come."""
+
+import math
+from typing import Any
+
+from pytorch_lightning import Trainer
+
+from uap.errors import InputError
+
+
+def begun(trainer: Trainer) -> tuple[int, int]:
+    """Return the epoch that a run is in, from 0, and how many batches of it are done; of a resumed run where it was."""
+    loop: Any = trainer.fit_loop  # Lightning's types leave out what its trackers have
+    batches = loop.epoch_loop.batch_progress
+    return loop.epoch_progress.current.processed, 0 if batches.is_last_batch else batches.current.processed
+
+
+def total_steps(trainer: Trainer, batches: int) -> int:
+    """Return how many optimiser steps a whole run has, of which a resumed one has taken some already.
+
+    Lightning's own count starts the workers, before a resumed run knows which images are next.
+
+    Args:
+        trainer: of the run.
+        batches: in an epoch.
+
+    Raises:
+        InputError: the run has no end.
+    """
+    epochs, most = trainer.max_epochs, trainer.max_steps
+    if epochs is None or epochs == -1:
+        if most == -1:
+            raise InputError(
+                "trainer.max_epochs is -1, but the schedule has to know how long the run is. Set --trainer.max_epochs "
+                "or --trainer.max_steps; --trainer.max_time may end it before."
+            )
+        return most
+    limit = trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(epochs, 1)
+    return steps if most == -1 else min(steps, most)
