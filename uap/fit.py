@@ -25,7 +25,7 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
-PLACE = ("root", "num_workers", "split", "scored_scenes", "size")
+PLACE = ("root", "num_workers", "cache_gib", "split", "scored_scenes", "size")
 """Settings of the data that change no step, or that the attack knows."""
 
 

@@ -4,6 +4,7 @@ import abc
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
@@ -24,8 +25,7 @@ def hidden_pixels(prediction: Mask, classes: tuple[int, ...]) -> NDArray[np.bool
 def fill_hidden(prediction: Mask, hidden: NDArray[np.bool_]) -> Mask:
     """Fill the hidden pixels with the prediction of the nearest background pixel (Metzen et al., sec. 3.1).
 
-    Only the bounding box of the hidden pixels and one pixel around it is searched. That is enough: were the nearest
-    background pixel further outside, the pixel next to it on the way in would be background too, and nearer.
+    Only the boxes around the hidden regions are searched.
 
     Args:
         prediction: (H, W) class ids.
@@ -35,13 +35,34 @@ def fill_hidden(prediction: Mask, hidden: NDArray[np.bool_]) -> Mask:
         (H, W) class ids without hidden pixels.
     """
     target = prediction.copy()
-    if not hidden.any():
-        return target
-    rows, columns = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
-    box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
-    nearest = distance_transform_edt(hidden[box], return_distances=False, return_indices=True)
-    target[box] = prediction[box][tuple(nearest)]
+    for top, bottom, left, right in _boxes(hidden):
+        box = np.s_[top:bottom, left:right]
+        nearest = distance_transform_edt(hidden[box], return_distances=False, return_indices=True)
+        target[box] = prediction[box][tuple(nearest)]
     return target
+
+
+def _boxes(hidden: NDArray[np.bool_]) -> list[tuple[int, ...]]:
+    """Return boxes (top, bottom, left, right) that hold all hidden pixels, of which no two share a pixel.
+
+    Each has a border of one pixel that is not hidden, unless the image ends there. That is enough to find the nearest
+    background pixel: were it further outside, the border's pixel on the way to it would be nearer.
+    """
+    stats = cv2.connectedComponentsWithStats(hidden.view(np.uint8), connectivity=8)[2]
+    height, width = hidden.shape
+    boxes: list[tuple[int, ...]] = []
+    for left, top, wide, high, _ in stats[1:].tolist():  # the first is the background
+        box = (max(top - 1, 0), min(top + high + 1, height), max(left - 1, 0), min(left + wide + 1, width))
+        while touching := [other for other in boxes if _overlap(box, other)]:
+            boxes = [other for other in boxes if other not in touching]
+            tops, bottoms, lefts, rights = zip(box, *touching, strict=True)
+            box = (min(tops), max(bottoms), min(lefts), max(rights))
+        boxes.append(box)
+    return boxes
+
+
+def _overlap(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
 class Target(abc.ABC):

@@ -50,7 +50,7 @@ def trainer(local_rank: int = 0, barrier: Callable[[str], None] = lambda name: N
 
 
 def cached(tmp_path: Path) -> list[Path]:
-    return sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    return sorted(path for path in (tmp_path / "cache" / "predictions").rglob("*") if path.is_file())
 
 
 def stored(path: Path, level: int) -> None:

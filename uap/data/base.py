@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from uap import __version__
 from uap.data import subset, transforms
 from uap.data.batch import Batch, Prepare
+from uap.data.image_store import ImageStore, Row, open_store
 from uap.data.length import begun
 from uap.data.sampler import Draw, EpochSampler
 from uap.data.sources import Item, Source
@@ -31,10 +33,11 @@ Role = Literal["train", "scored"]
 class SegmentationDataset(Dataset[dict[str, Any]]):
     """Images and labels of one size, read from disk one by one."""
 
-    def __init__(self, items: list[Item], data: "SegmentationData") -> None:
-        """Read `items` in the way of `data` (size, resampling, label ids)."""
+    def __init__(self, items: list[Item], data: "SegmentationData", store: ImageStore | None = None) -> None:
+        """Read `items` in the way of `data` (size, resampling, label ids), each once if there is a store to keep it."""
         self.items = items
         self.data = data
+        self.store = store
         self.prepare: Prepare | None = None
         self.augment: transforms.Augmentation | None = None
 
@@ -45,21 +48,32 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
         """Return one item of a `Batch`."""
         index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
-        item = self.items[index]
-        image = self.data.read_image(item.image)
-        labels = np.full(self.data.size, IGNORE, np.uint8)
-        if item.labels is not None:
-            labels = self.data.read_labels(item.labels)
+        row = self._row(self.items[index])
+        image, labels = row[:3], row[3]
         if self.augment is not None:
             seed = np.random.default_rng([self.data.seed, epoch, index]).integers(2**31)
-            image, labels = self.augment(image, labels, int(seed))
+            augmented, labels = self.augment(image.transpose(1, 2, 0), labels, int(seed))
+            image = np.ascontiguousarray(augmented.transpose(2, 0, 1))
         result = {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "labels": torch.from_numpy(np.array(labels)),  # a copy: what PIL gives cannot be written to
+            "image": torch.from_numpy(image),
+            "labels": torch.from_numpy(labels),
             "index": torch.tensor(index),
             "weight": torch.tensor(weight),
         }
         return result | (self.prepare(index) if self.prepare is not None else {})
+
+    def _row(self, item: Item) -> Row:
+        """Return the image and labels of an item, from the store where they are in it."""
+        kept = self.store.get(item) if self.store else None
+        if kept is not None:
+            return kept
+        row = np.full((4, *self.data.size), IGNORE, np.uint8)
+        row[:3] = self.data.read_image(item.image).transpose(2, 0, 1)
+        if item.labels is not None:
+            row[3] = self.data.read_labels(item.labels)
+        if self.store:
+            self.store.put(item, row)
+        return row
 
 
 class SegmentationData(LightningDataModule, abc.ABC):
@@ -88,6 +102,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         resampling: transforms.Resampling = "pil",
         train_split: TrainSplit = "train",
         files: str | None = None,
+        cache_gib: float = 8.0,
     ) -> None:
         """Describe the data; nothing is read yet.
 
@@ -103,6 +118,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
             train_split: the images that are learnt from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
             files: learn from the training images that this text file lists, one name or path to a line.
+            cache_gib: how much of the disk decoded images may take, in GiB for each split; 0 decodes them each time.
 
         Raises:
             InputError: a size, limit or batch size that is not positive, a number of workers or seed below 0, or a
@@ -129,6 +145,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.resampling: transforms.Resampling = resampling
         self.train_split: TrainSplit = train_split
         self.files = files
+        self.cache_gib = cache_gib
         self.datasets: dict[Role, SegmentationDataset] = {}
 
     @abc.abstractmethod
@@ -152,8 +169,13 @@ class SegmentationData(LightningDataModule, abc.ABC):
         if stage == "fit":
             items = self.training_items()
             rows = self.drawn(len(items), f"{self.root} has {len(items)} training images")
-            self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self)
-        self.datasets["scored"] = SegmentationDataset(self.items(self.split), self)
+            self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self, self._store(items))
+        scored = self.items(self.split)
+        self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
+
+    def _store(self, items: list[Item]) -> ImageStore | None:
+        settings = [__version__, type(self).__qualname__, self.resampling, self.upright]
+        return open_store(items, settings, self.size, self.cache_gib)
 
     def training_items(self) -> list[Item]:
         """Return the images that may be learnt from, before `limit`.

@@ -17,7 +17,7 @@ from uap import paths
 from uap.data import subset
 from uap.data.base import Role, SegmentationData, SegmentationDataset
 from uap.data.batch import Batch
-from uap.data.sources import stamp
+from uap.data.sources import stamps
 from uap.errors import InputError
 from uap.progress import progress
 from uap.targets import Mask, ReadTarget, Target
@@ -147,12 +147,8 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
 
 
 def _key(dataset: SegmentationDataset, victim: FrozenVictim) -> str:
-    try:
-        files = [stamp(item.image) for item in dataset.items]
-    except OSError as error:
-        raise InputError(f"{error.filename} does not exist ({error.strerror}). Extract the data set again.") from error
     data = dataset.data
-    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, files]
+    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, stamps(dataset.items)]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
 
 

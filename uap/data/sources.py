@@ -71,6 +71,19 @@ def stamp(place: Path | Source) -> list[str | int]:
     return [str(place.absolute()), facts.st_size, facts.st_mtime_ns]
 
 
+def stamps(items: list[Item], *, with_labels: bool = False) -> list[list[str | int] | None]:
+    """Return the stamp of each image, and of its labels.
+
+    Raises:
+        InputError: one is not there.
+    """
+    places = [place for item in items for place in ([item.image, item.labels] if with_labels else [item.image])]
+    try:
+        return [None if place is None else stamp(place) for place in places]
+    except OSError as error:
+        raise InputError(f"{error.filename} does not exist ({error.strerror}). Extract the data set again.") from error
+
+
 @dataclass(frozen=True)
 class ZipMember(Source):
     """A picture inside a zip file. It is read into memory and never extracted, so its name can do no harm."""

@@ -17,7 +17,10 @@ from uap.errors import InputError
 from uap.reproduce.reproduction import Layer
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
-"""How the names of settings begin that change nothing in the result; `num_workers` changes nothing either."""
+"""How the names of settings begin that change nothing in the result."""
+
+SPEED = (".num_workers", ".cache_gib")
+"""How they end."""
 
 LONGEST_PATH = 250
 """Text that is longer names no file."""
@@ -60,7 +63,7 @@ def determining(config: dict[str, Any]) -> dict[str, Any]:
 
     Other weights under the same name are another result, and the same weights under another name are not.
     """
-    known = {name: value for name, value in _flat(config) if not name.startswith(PASSING) and "num_workers" not in name}
+    known = {name: value for name, value in _flat(config) if not name.startswith(PASSING) and not name.endswith(SPEED)}
     return {name: _with_contents(value) for name, value in known.items()}
 
 

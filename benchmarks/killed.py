@@ -1,0 +1,106 @@
+"""Runs that are killed at random moments, resumed, and compared with the run that was not.
+
+    python -m benchmarks.killed [--times 30] [--seed 0] [more of uap.fit's]
+
+Each time `uap.fit` starts in a folder of its own and is ended by `kill -9`, it and its workers, at a moment drawn
+evenly over the time that the whole run took; what is left is resumed from `last.ckpt`, or started anew where there is
+none yet, as a user would. The perturbation and metrics.csv must be the whole run's to the last bit. One thread, CPU.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "--trainer.max_epochs=5"]
+"""A run of 30 steps and 5 checkpoints on the drawn scenes, with workers."""
+
+
+def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
+    """Start `uap.fit` in a folder; resumed where it holds a checkpoint."""
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.exists() else []
+    command = [sys.executable, "-m", "uap.fit", *arguments, f"--trainer.default_root_dir={folder}", *resumed]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+def finish(folder: Path, arguments: list[str]) -> float:
+    """Run to the end and return the seconds it took."""
+    begin = time.monotonic()
+    process = start(folder, arguments)
+    _, errors = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{folder} ended with {process.returncode}:\n{errors}")
+    return time.monotonic() - begin
+
+
+def kill(folder: Path, arguments: list[str], after: float) -> str:
+    """Kill a run after some seconds and return how far it had come."""
+    process = start(folder, arguments)
+    try:
+        process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    written = {path.name for path in folder.rglob("*")}
+    if process.returncode == 0:
+        return "it had ended"
+    if any(".tmp" in name for name in written):
+        return "while a file was written"
+    if "metrics.json" in written:
+        return "while the figures were written"
+    return "after a checkpoint" if "last.ckpt" in written else "before the first checkpoint"
+
+
+def same(one: Path, other: Path) -> bool:
+    """Return whether two runs learnt the same, step by step."""
+    # the metadata of the perturbation's file says how many seconds the run took
+    files = ["perturbation.png", "metrics.csv", "per_image.csv"]
+    return tensor_bytes(one) == tensor_bytes(other) and all(
+        (one / name).read_bytes() == (other / name).read_bytes() for name in files
+    )
+
+
+def tensor_bytes(folder: Path) -> bytes:
+    """Return the perturbation's numbers as they lie in its file, behind a header that says its own length."""
+    whole = (folder / "perturbation.safetensors").read_bytes()
+    return whole[8 + int.from_bytes(whole[:8], "little") :]
+
+
+def main() -> None:
+    """Read the command line and print how often it went well."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.killed", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--times", type=int, default=30, help="runs that are killed (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
+    given, further = parser.parse_known_args()
+    draw = random.Random(given.seed)
+    moments: Counter[str] = Counter()
+    identical = 0
+    with tempfile.TemporaryDirectory() as place:
+        arguments = SMALL + further
+        whole = Path(place) / "whole"
+        seconds = finish(whole, arguments)
+        for number in range(1, given.times + 1):
+            folder = Path(place) / f"killed{number}"
+            after = draw.uniform(0, seconds)
+            moment = kill(folder, arguments, after)
+            finish(folder, arguments)
+            moments[moment] += 1
+            identical += same(folder, whole)
+            print(f"{number}: killed after {after:.1f} of {seconds:.1f} s, {moment}; {identical} identical", flush=True)
+    print(f"{identical} of {given.times} resumed runs are the whole run's to the last bit; they were killed")
+    for moment, count in moments.most_common():
+        print(f"{count:>4} {moment}")
+    raise SystemExit(identical != given.times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Decoded images are read once, and only whole ones are taken for good."""
+
+import logging
+import pickle
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
+from uap import paths
+from uap.data import CamVid, transforms
+from uap.data.image_store import GIB, ImageStore, open_store
+from uap.data.sources import Item
+from uap.fit import main
+
+ROW = 4 * SIZE[0] * SIZE[1]
+
+
+def data_in(root: Path, **settings: Any) -> CamVid:
+    data = CamVid(str(root), **{"size": SIZE, "num_workers": 0, **settings})
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid")
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were decoded."""
+    names: list[str] = []
+    whole = transforms._open
+
+    def counted(place: Any) -> Any:
+        names.append(place.name)
+        return whole(place)
+
+    monkeypatch.setattr(transforms, "_open", counted)
+    return names
+
+
+def test_an_image_is_decoded_once_for_all_epochs_runs_and_limits(root: Path, reads: list[str]) -> None:
+    data = data_in(root)
+    first = [data.datasets["train"][i] for i in range(6)]
+    assert len(reads) == 12  # images and labels
+    again = [data.datasets["train"][i] for i in range(6)]
+    fewer = data_in(root, limit=3).datasets["train"]
+    another = [fewer[i] for i in range(3)]
+    assert len(reads) == 12
+    for before, after in zip(first, again, strict=True):
+        assert torch.equal(before["image"], after["image"])
+        assert torch.equal(before["labels"], after["labels"])
+    names = [item.name for item in data.datasets["train"].items]
+    for item, row in zip(fewer.items, another, strict=True):
+        assert torch.equal(row["image"], first[names.index(item.name)]["image"])
+
+
+def test_what_comes_out_of_the_store_may_be_changed_and_changes_nothing(root: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    expected = dataset[0]["image"].clone()
+    dataset[0]["image"].zero_()
+    assert torch.equal(dataset[0]["image"], expected)
+
+
+@pytest.mark.parametrize("changed", ["image", "labels"])
+def test_a_file_that_changes_is_read_anew(root: Path, changed: str) -> None:
+    before = data_in(root).datasets["train"][0]
+    folder = {"image": "train", "labels": "trainannot"}[changed]
+    pixels = np.ones((*SIZE, 3) if changed == "image" else SIZE, np.uint8)
+    save(root / folder / "frame_000.png", pixels)
+    after = data_in(root).datasets["train"][0]
+    assert not torch.equal(before[changed], after[changed])
+
+
+@pytest.mark.parametrize("settings", [{"size": (12, 16)}, {"resampling": "opencv"}])
+def test_another_size_or_resampling_has_a_store_of_its_own(
+    root: Path, reads: list[str], settings: dict[str, Any]
+) -> None:
+    data_in(root).datasets["train"][0]
+    count = len(reads)
+    data_in(root, **settings).datasets["train"][0]
+    assert len(reads) == 2 * count
+
+
+def test_half_a_row_is_read_anew(root: Path) -> None:
+    data = data_in(root)
+    expected = data.datasets["train"][0]["image"].clone()
+    store = data.datasets["train"].store
+    assert store is not None
+    content = bytearray(store.path.read_bytes())
+    content[ROW // 2 : ROW] = bytes(ROW // 2)
+    store.path.write_bytes(content)
+    assert store.get(data.datasets["train"].items[0]) is None
+    assert torch.equal(data.datasets["train"][0]["image"], expected)
+    assert store.get(data.datasets["train"].items[0]) is not None
+
+
+def test_two_processes_share_a_store(root: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    dataset[0]
+    copy = pickle.loads(pickle.dumps(dataset.store))
+    assert copy.get(dataset.items[0]) is not None
+    assert copy.get(dataset.items[1]) is None
+    dataset[1]
+    assert copy.get(dataset.items[1]) is not None
+
+
+def test_the_limit_keeps_as_many_as_fit(root: Path, reads: list[str]) -> None:
+    data = data_in(root, cache_gib=2 * ROW / GIB)
+    for _ in range(2):
+        [data.datasets["train"][i] for i in range(6)]
+    assert len(reads) == 12 + 8
+    assert data_in(root, cache_gib=0).datasets["train"].store is None
+
+
+def test_a_store_that_has_no_room_is_left_out_and_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = namedtuple("usage", ["total", "used", "free"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 1))
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        assert data_in(root).datasets["train"].store is None
+    assert "Decoded images are not kept: 0.00 GiB in" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root.parent / "file").touch()
+    monkeypatch.setenv("UAP_CACHE", str(root.parent / "file"))
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        assert data_in(root).datasets["train"].store is None
+    assert "Decoded images are not kept (" in caplog.text
+    assert "Set UAP_CACHE to a folder that can be written" in caplog.text
+
+
+def test_the_size_is_said_before_a_large_store_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = save(tmp_path / "image.png", np.zeros((4, 4, 3), np.uint8))
+    items = [Item(str(number), image, None) for number in range(100)]
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        store = open_store(items, [], (1024, 2048), 0.5)
+    assert store is not None
+    assert store.usable == 64
+    assert "0.50 GiB for 64 of 100 images" in caplog.text
+    assert store.path.stat().st_blocks < 1000  # nothing is written yet
+    assert store.path.parent == paths.cache_folder() / "images"
+
+
+def test_a_checksum_of_zero_is_not_taken_for_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uap.data.image_store.zlib.crc32", lambda row: 0)
+    item = Item("a", tmp_path / "a", None)
+    store = ImageStore(tmp_path / "a.rows", {item: 0}, (2, 2), 1)
+    assert store.get(item) is None
+    store.put(item, np.ones((4, 2, 2), np.uint8))
+    assert store.get(item) is not None
+
+
+def test_a_run_learns_the_same_with_and_without(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "with", **{"data.num_workers": 2}))
+    main(attack_args(root, tmp_path / "again"))
+    main(attack_args(root, tmp_path / "without", **{"data.cache_gib": 0}))
+    assert torch.equal(learnt(tmp_path / "with"), learnt(tmp_path / "without"))
+    assert torch.equal(learnt(tmp_path / "again"), learnt(tmp_path / "without"))
