@@ -1,4 +1,24 @@
-"""python -m uap.evaluate: score a perturbation that was learnt before, on any split or data."""
+"""python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learnt perturbation.
+
+The settings that are changed most, and what they are without a configuration:
+  --perturbation FILE               perturbation.safetensors of a run
+  --config FILE                     settings, such as the run's config.yaml
+  --data.root FOLDER                where the data set is (data/streetscenes)
+  --data.split NAME                 the images that are scored: train, val or test (val)
+  --model.victim.weights FILE       weights of the network, .safetensors or .pth
+  --trainer.default_root_dir FOLDER where the figures go (null: runs/TIME-NAME)
+  --quiet                           print results and what is wrong, no progress
+
+Example:
+  python -m uap.evaluate --config RUN/config.yaml --perturbation RUN/perturbation.safetensors --data.split test
+
+--help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+"""
+
+from uap.short_help import short_help
+
+if __name__ == "__main__":
+    short_help(__doc__)
 
 from pathlib import Path
 

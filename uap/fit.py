@@ -1,4 +1,41 @@
-"""python -m uap.fit: learn a universal perturbation."""
+"""python -m uap.fit [--config FILE ...] [--SETTING VALUE ...]: learn a universal perturbation.
+
+Learns one perturbation that, added to any image, makes a frozen segmentation network draw a chosen scene, or the true
+scene without some classes. Without --config it attacks the network that ships, on scenes that the program draws.
+
+The settings that are changed most, and what they are without a configuration:
+  --config FILE                     settings of a run; of several files the later ones win (configs/ has many)
+  --data.root FOLDER                where the data set is (data/streetscenes)
+  --data.size [H,W]                 height and width that images are resized to ([256,512])
+  --data.limit N                    learn from so many of the training images (null: all)
+  --data.batch_size N               images per step and process (4)
+  --model.victim.weights FILE       weights of the network, .safetensors or .pth
+  --model.target.image FILE         a static target: what the network draws on this picture
+  --model.epsilon E                 the largest change of a grey level, 0 to 255 (10)
+  --model.tile [H,W]                a periodic perturbation (null: as large as the image)
+  --model.optimizer.lr STEP         the step size in grey levels (2)
+  --trainer.max_epochs N            passes over the training images (4)
+  --trainer.devices N               processes or GPUs (1)
+  --trainer.accelerator NAME        cpu, cuda or mps (auto: the fastest there is)
+  --trainer.precision NAME          32-true, or bf16-mixed and 16-mixed on GPUs (null: 32-true)
+  --trainer.logger false            no Weights & Biases (null: it logs, offline without a login)
+  --trainer.default_root_dir FOLDER the run's folder (null: runs/TIME-NAME)
+  --ckpt_path FILE                  resume a run (null)
+  --quiet                           print results and what is wrong, no progress
+
+Examples:
+  python -m uap.fit
+  python -m uap.fit --config configs/camvid_static.yaml --data.root CAMVID --model.victim.weights FILE
+  python -m uap.fit --config RUN/config.yaml --ckpt_path RUN/checkpoints/last.ckpt
+
+--help-all lists every setting, --data.help CamVid or --model.loss.help CrossEntropy those of one class, and
+--print_config prints all of them with their values. README.md explains.
+"""
+
+from uap.short_help import short_help
+
+if __name__ == "__main__":
+    short_help(__doc__)
 
 from pathlib import Path
 from typing import Any, cast

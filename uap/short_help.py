@@ -1,0 +1,13 @@
+"""The help of a door on one page, shown before anything heavy is imported: torch and Lightning take seconds."""
+
+import sys
+
+EVERYTHING = "--help-all"
+
+
+def short_help(page: str | None) -> None:
+    """Print the page and leave where the command line asks for `--help`; `--help-all` lists all settings."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((page or "").strip())
+        raise SystemExit(0)
+    sys.argv = ["--help" if argument == EVERYTHING else argument for argument in sys.argv]
