@@ -4,10 +4,12 @@
 
 Each time `uap.fit` starts in a folder of its own and is ended by `kill -9`, it and its workers, at a moment drawn
 evenly over the time that the whole run took; what is left is resumed from `last.ckpt`, or started anew where there is
-none yet, as a user would. The perturbation and metrics.csv must be the whole run's to the last bit. One thread, CPU.
+none yet, as a user would; every second kill waits from there for the next moment at which a checkpoint is being
+written. The perturbation and metrics.csv must be the whole run's to the last bit. One thread, CPU.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -42,22 +44,33 @@ def finish(folder: Path, arguments: list[str]) -> float:
     return time.monotonic() - begin
 
 
-def kill(folder: Path, arguments: list[str], after: float) -> str:
-    """Kill a run after some seconds and return how far it had come."""
+def kill(folder: Path, arguments: list[str], after: float, writing: bool) -> str:
+    """Kill a run after some seconds, or then at the next checkpoint, and return how far it had come."""
     process = start(folder, arguments)
     try:
         process.communicate(timeout=after)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        while writing and process.poll() is None and not half_written(folder):
+            time.sleep(0.0002)
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     written = {path.name for path in folder.rglob("*")}
     if process.returncode == 0:
         return "it had ended"
-    if any(".tmp" in name for name in written):
-        return "while a file was written"
+    if half_written(folder):
+        return "while a checkpoint was written"
     if "metrics.json" in written:
         return "while the figures were written"
     return "after a checkpoint" if "last.ckpt" in written else "before the first checkpoint"
+
+
+def half_written(folder: Path) -> bool:
+    """Return whether a checkpoint is being written."""
+    try:
+        return any(".tmp" in name for name in os.listdir(folder / "checkpoints"))
+    except FileNotFoundError:
+        return False
 
 
 def same(one: Path, other: Path) -> bool:
@@ -91,7 +104,7 @@ def main() -> None:
         for number in range(1, given.times + 1):
             folder = Path(place) / f"killed{number}"
             after = draw.uniform(0, seconds)
-            moment = kill(folder, arguments, after)
+            moment = kill(folder, arguments, after, writing=number % 2 == 0)
             finish(folder, arguments)
             moments[moment] += 1
             identical += same(folder, whole)

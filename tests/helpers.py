@@ -114,6 +114,14 @@ class NotFinite(Brightness):
         return super().forward(x) + (x.mean(1, keepdim=True) - 1e30).sqrt().nan_to_num()
 
 
+class NotFiniteInTheDark(Brightness):
+    """Its gradient is not a number on an image that is black throughout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [(image - 1e30).sqrt().nan_to_num() if image.mean() < 30 else 0 * image for image in x]
+        return super().forward(x) + torch.stack(parts).mean(1, keepdim=True)
+
+
 class KillAt(Callback):
     """Ends the process as `kill -9` does, after `step` optimiser steps, where the environment says KILL."""
 

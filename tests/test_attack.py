@@ -127,7 +127,14 @@ def test_a_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
 
 def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_perturbation(root: Path, tmp_path: Path) -> None:
     changes = {"model.victim.network": "tests.helpers.NotFinite"}
-    with pytest.raises(InputError, match=r"gradient is not finite at step 0: .* left as it was"):
+    with pytest.raises(InputError, match=r"not finite at step 0: .* from frame_00., frame_00.\. .* left as it was"):
+        main(attack_args(root, tmp_path / "out", **changes))
+
+
+def test_a_gradient_that_is_not_finite_names_its_image_among_those_that_were_summed(root: Path, tmp_path: Path) -> None:
+    changes = {"model.victim.network": "tests.helpers.NotFiniteInTheDark", "trainer.accumulate_grad_batches": 3}
+    save(root / "train" / "frame_004.png", np.full((*SIZE, 3), 5, np.uint8))
+    with pytest.raises(InputError, match=r"entries, from frame_004\. The perturbation"):
         main(attack_args(root, tmp_path / "out", **changes))
 
 
@@ -187,10 +194,10 @@ def test_half_precision_leaves_an_overflow_to_the_scaler(root: Path, tmp_path: P
     scaler = SimpleNamespace(get_scale=lambda: 65536.0)
     attack.trainer.strategy.precision_plugin = SimpleNamespace(scaler=scaler)  # type: ignore[assignment]
     optimizer, _ = attack.moved_by([attack.perturbation], 1)
-    attack.on_before_optimizer_step(optimizer)
+    attack.finite_gradient.on_before_optimizer_step(attack.trainer, attack, optimizer)
     scaler.get_scale = lambda: 0.5
     with pytest.raises(InputError, match="gradient is not finite"):
-        attack.on_before_optimizer_step(optimizer)
+        attack.finite_gradient.on_before_optimizer_step(attack.trainer, attack, optimizer)
 
 
 def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path: Path) -> None:

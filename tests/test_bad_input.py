@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.helpers import attack_args, make_camvid, save
 from uap import fit
@@ -52,7 +53,117 @@ def odd_size(root: Path) -> dict[str, Any]:
     return {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.classes": 11, "data.size": [20, 20]}
 
 
+def sixteen_bits(root: Path) -> dict[str, Any]:
+    Image.fromarray(np.full((24, 32), 999, np.uint16)).save(root / "train" / "frame_003.png")
+    return {}
+
+
+def coloured_labels(root: Path) -> dict[str, Any]:
+    save(root / "trainannot" / "frame_003.png", np.zeros((24, 32, 3), np.uint8))
+    return {}
+
+
+def written(name: str, content: bytes, setting: str) -> Any:
+    """Return what gives a setting a file with some content."""
+
+    def give(root: Path) -> dict[str, Any]:
+        (root / name).write_bytes(content)
+        return {setting: root / name}
+
+    return give
+
+
+def checkpoint(change: Any) -> Any:
+    """Return what resumes from a checkpoint after a change to its file."""
+
+    def give(root: Path) -> dict[str, Any]:
+        folder = root / "run"
+        fit.main(attack_args(root, folder))
+        change(folder / "checkpoints" / "last.ckpt")
+        return {"trainer.default_root_dir": folder, "ckpt_path": folder / "checkpoints" / "last.ckpt"}
+
+    return give
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def hostile_checkpoint(path: Path) -> None:
+    torch.save({"state_dict": {"perturbation.proto": Hostile()}}, path)
+
+
+def of_a_network(path: Path) -> None:
+    torch.save({"state_dict": {"network.weight": torch.ones(1)}}, path)
+
+
 CASES: dict[str, tuple[Any, str]] = {
+    "a picture of 16 bits": (sixteen_bits, "frame_003.png has mode I;16, expected 8 bits per channel"),
+    "labels in colour": (coloured_labels, "frame_003.png has mode RGB, expected an 8-bit PNG of one channel"),
+    "a file for a folder": (written("file", b"x", "data.root"), "No images in .*file/train. Set --data.root"),
+    "a list of no images": (written("list.txt", b"", "data.files"), "list.txt is empty, expected the name of a"),
+    "a list of other images": (written("list.txt", b"a.png", "data.files"), "1 of the 1 names .* a.png first"),
+    "a list that is not there": ({"data.files": "none.txt"}, "none.txt cannot be read"),
+    "one number for a size": ({"data.size": [100]}, r"data.size: Expected \[1, 2\], got \[100\]"),
+    "a word for a size": ({"data.size": "big"}, r"data.size: Expected \[1, 2\], got big"),
+    "a size below 0": ({"data.size": [-8, 8]}, r"data.size is \(-8, 8\), expected 1 or more"),
+    "a word for a batch": ({"data.batch_size": "four"}, "data.batch_size: Expected a whole number, got four"),
+    "workers below 0": ({"data.num_workers": -1}, "data.num_workers is -1, expected 0 or more"),
+    "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected GiB of the disk"),
+    "no such split": ({"data.split": "foo"}, "data.split: Expected one of train, val, test, got foo"),
+    "no such data": ({"data": "uap.data.Nope"}, "data: module 'uap.data' has no attribute 'Nope'"),
+    "data that are none": ({"data": "torch.nn.Linear"}, "data: Import path does not correspond to a subclass of"),
+    "an empty configuration": (written("x.yaml", b"", "config"), "x.yaml holds nothing, expected settings by name"),
+    "a list for a configuration": (written("x.yaml", b"- 1", "config"), "x.yaml holds a list, expected settings"),
+    "a configuration with half a bracket": (written("x.yaml", b"{a: [", "config"), "x.yaml cannot be read as YAML"),
+    "a configuration of bytes": (written("x.yaml", bytes(range(256)), "config"), "x.yaml cannot be read as YAML"),
+    "a configuration that is code": (
+        written("x.yaml", b"data: !!python/object/apply:os.mkdir [executed]", "config"),
+        "x.yaml cannot be read as YAML: could not determine a constructor",
+    ),
+    "a folder for a configuration": (lambda root: {"config": root}, "camvid cannot be read as YAML"),
+    "a loss without its path": ({"model.loss": "Entropi"}, "model.loss: .* got Entropi. --help-all lists the settings"),
+    "no such loss": ({"model.loss": "uap.losses.Nope"}, "model.loss: module 'uap.losses' has no attribute 'Nope'"),
+    "no such network": ({"model.victim.network": "nowhere.Net"}, "model.victim.network: No module named 'nowhere'"),
+    "a function for a network": (
+        {"model.victim.network": "os.system"},
+        "model.victim.network: Importing 'os.system' is not allowed",
+    ),
+    "an argument that a network has not": (
+        {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.clases": 11},
+        "model.victim.network: Option 'clases' is not accepted",
+    ),
+    "a network that cannot be built": (
+        {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.classes": 3},
+        "ESPNet got classes=3, expected 5 or more",
+    ),
+    "no such class table": ({"model.victim.classes": "mars"}, "Expected one of bdd100k, camvid, cityscapes, voc"),
+    "no such output": ({"model.victim.output": "x"}, r"victim.output is 'x', but the network gives a tensor"),
+    "a std of 0": ({"model.victim.std": [0, 1, 1]}, "expected all above 0"),
+    "weights that are text": (written("a.pth", b"hi", "model.victim.weights"), "a.pth cannot be read. It is damaged"),
+    "empty safetensors": (written("a.safetensors", b"", "model.victim.weights"), "a.safetensors cannot be read"),
+    "a folder for weights": (lambda root: {"model.victim.weights": root}, "There is no file .*camvid"),
+    "half a checkpoint": (checkpoint(half), "last.ckpt cannot be read .* .*best.ckpt is whole: resume from that"),
+    "a checkpoint that is code": (checkpoint(hostile_checkpoint), "last.ckpt is damaged or asks to run code"),
+    "a network's checkpoint": (checkpoint(of_a_network), "last.ckpt holds no perturbation. Expected a checkpoint"),
+    "an epsilon that is no number": ({"model.epsilon": ".nan"}, "epsilon is nan, expected grey levels above 0"),
+    "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels above 0 and up to 255"),
+    "a tile of nothing": ({"model.tile": [0, 4]}, r"size is \(0, 4\), expected height and width of 1 or more"),
+    "nothing to hide": (
+        {"model.target": "uap.targets.DynamicTarget", "model.target.hide": []},
+        "A dynamic target got no class to hide",
+    ),
+    "no such optimiser": ({"model.optimizer": "torch.optim.Adamm"}, "model.optimizer: module 'torch.optim' has no"),
+    "a momentum of 2": ({"model.optimizer.momentum": 2}, "optimizer.lr is 10.0 and momentum 2.0, expected a step"),
+    "no batch to a step": ({"trainer.accumulate_grad_batches": 0}, "accumulate_grad_batches is 0, expected 1 or more"),
+    "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule has to know"),
+    "devices in words": ({"trainer.devices": "many"}, "The trainer cannot be built: .* should be an int > 0"),
+    "no such precision": ({"trainer.precision": "17"}, "trainer.precision: Expected one of .* got 17"),
+    "no such callback": ({"trainer.callbacks+": "uap.callbacks.Nope"}, "trainer.callbacks: module 'uap.callbacks' has"),
+    "a network whose gradient is no number": (
+        {"model.victim.network": "tests.helpers.NotFinite"},
+        "The gradient is not finite at step 0: .* from frame_00",
+    ),
     "no data": ({"data.root": "nowhere"}, "No images in nowhere/train. Set --data.root"),
     "half-extracted labels": (missing_labels, "1 of 6 images .* have no labels .*frame_002.png"),
     "a truncated picture": (half_a_picture, "frame_003.png cannot be read as a picture .* truncated"),
@@ -67,7 +178,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "no weights": ({"model.victim.weights": "none.pth"}, "There is no file none.pth"),
     "an unknown key": ({"model.epsilonn": 3}, "epsilonn"),
     "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels above 0"),
-    "a word for a number": ({"model.epsilon": "much"}, "float"),
+    "a word for a number": ({"model.epsilon": "much"}, "model.epsilon: Expected a number, got much"),
     "a step of 0": ({"model.optimizer.lr": 0}, "optimizer.lr is 0"),
     "a class that does not exist": (
         {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["unicorn"]},

@@ -8,6 +8,7 @@ import yaml
 from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
 from uap.attack import UniversalAttack
+from uap.cli import door
 from uap.losses import Balanced, Uniform
 from uap.optim import CosineToEnd, SignSGD
 from uap.targets import DynamicTarget, StaticTarget
@@ -59,9 +60,9 @@ def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixtu
 
 def test_a_configuration_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        fit.main(["--config", "none.yaml"])
+        door(lambda: fit.main(["--config", "none.yaml"]))
     assert ended.value.code == 2
-    assert "none.yaml" in capsys.readouterr().err
+    assert "There is no configuration none.yaml" in capsys.readouterr().err
 
 
 def test_the_paper_s_optimiser_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:

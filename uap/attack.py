@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from uap.callbacks.finite_gradient import FiniteGradient
 from uap.callbacks.projection import ProjectToEpsilon
 from uap.checkpoints import IDENTITY, check_identity
 from uap.data.base import data_of
@@ -93,6 +94,7 @@ class UniversalAttack(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.start_epsilon = start_epsilon
         self.random_phase = random_phase
+        self.finite_gradient = FiniteGradient()
         self.total_steps = 1
         self.settings: dict[str, Any] = {}
         """What else a result depends on, as it was configured; plain values."""
@@ -155,6 +157,7 @@ class UniversalAttack(LightningModule):
         with an absolute constant, such as Adam, and half precision need.
         """
         adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
+        self.finite_gradient.watch(adversarial, batch["index"])
         share = weight / data_of(self.trainer).batch_size
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
         for victim, prepared in zip(self.victims, [batch, *batch.get("partners", [])], strict=True):
@@ -190,18 +193,6 @@ class UniversalAttack(LightningModule):
     def figures(self) -> dict[str, Any]:
         """Return what else the results say; nothing here."""
         return {}
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop before a gradient that is not finite destroys the perturbation."""
-        gradient, scaler = self.perturbation.learnt.grad, getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and scaler.get_scale() >= 1:
-            return  # it skips the step, and scales less from then on
-        if gradient is not None and not gradient.isfinite().all():
-            raise InputError(
-                f"The gradient is not finite at step {self.trainer.global_step}: {int((~gradient.isfinite()).sum())} "
-                f"of {gradient.numel()} entries. The perturbation was left as it was. Check the network's weights and "
-                "normalisation, or set --trainer.precision 32-true."
-            )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
@@ -239,8 +230,8 @@ class UniversalAttack(LightningModule):
         check_identity(checkpoint, self.identity())
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return the projection: no configuration can leave it out."""
-        return [ProjectToEpsilon()]
+        """Return the projection and the guard of the gradient: no configuration can leave them out."""
+        return [ProjectToEpsilon(), self.finite_gradient]
 
 
 if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers

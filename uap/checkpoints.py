@@ -49,12 +49,30 @@ def check_readable(path: Path, learnt: str) -> None:
     """Check that a file is a checkpoint with a parameter whose name begins with `learnt`.
 
     Raises:
-        InputError: it is missing, damaged, asks to run code, or holds no such parameter.
+        InputError: it is missing, damaged, asks to run code, or holds no such parameter; the message names an older
+            one beside it that is whole.
     """
+    try:
+        _check(path, learnt)
+    except InputError as error:
+        others = sorted(path.parent.glob("*.ckpt"), key=lambda other: -other.stat().st_mtime)
+        whole = next((other for other in others if other != path and _is_whole(other, learnt)), None)
+        raise InputError(f"{error} {whole} is whole: resume from that." if whole else str(error)) from error
+
+
+def _check(path: Path, learnt: str) -> None:
     checkpoint = safe_load(path)
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not any(str(name).startswith(learnt) for name in state):
         raise InputError(f"{path} holds no {learnt}. Expected a checkpoint that this command wrote.")
+
+
+def _is_whole(path: Path, learnt: str) -> bool:
+    try:
+        _check(path, learnt)
+    except InputError:
+        return False
+    return True
 
 
 def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -163,7 +163,7 @@ class RunCLI(LightningCLI):
         settings["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)
         try:
             return super().instantiate_trainer(**settings)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:  # the latter of a value, the former of a kind of value
             raise InputError(f"The trainer cannot be built: {error}") from error
 
     def _loggers(self) -> list[Logger]:

@@ -1,11 +1,18 @@
 """How several configuration files become one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # it is in their documentation
+from jsonargparse import ActionConfigFile, set_parsing_settings  # type: ignore[attr-defined]  # they are documented
 from pytorch_lightning.cli import LightningArgumentParser
+
+from uap.errors import InputError
+from uap.parser_messages import sentence
+
+# a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
+# where a setting has no type
+set_parsing_settings(import_path_denylist=[], instantiate_subclass_spec_in_any=False)
 
 
 class ConfigFile(ActionConfigFile):
@@ -16,18 +23,32 @@ class ConfigFile(ActionConfigFile):
     """
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        """Read a file into the configuration so far."""
+        """Read a file into the configuration so far.
+
+        Raises:
+            InputError: it is no text, or no settings.
+        """
         for key in parts(values):
             cfg.pop(key, None)
         super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 
 def parts(file: str) -> list[str]:
-    """Return the keys of a configuration file whose values name a class, such as `model.victim`."""
+    """Return the keys of a configuration file whose values name a class, such as `model.victim`.
+
+    Raises:
+        InputError: it cannot be read, or holds no settings.
+    """
     try:
         content = yaml.safe_load(Path(file).read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return []  # whoever reads it next says what is wrong
+    except FileNotFoundError as error:
+        raise InputError(f"There is no configuration {file}. Check the path.") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error
+    if not isinstance(content, dict):
+        kind = "nothing" if content is None else f"a {type(content).__name__}"
+        raise InputError(f"The configuration {file} holds {kind}, expected settings by name, such as data: or model:.")
     return list(_parts(content, ""))
 
 
@@ -40,7 +61,17 @@ def _parts(content: Any, key: str) -> list[str]:
 
 
 class Parser(LightningArgumentParser):
-    """Lightning's parser, with configuration files as above."""
+    """Lightning's parser, with configuration files as above, and its complaints as sentences."""
+
+    def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
+        """Leave out the usage and the types that were tried.
+
+        Raises:
+            InputError: always, except from the parser of a part, whose complaint the whole's then quotes.
+        """
+        if not self.exit_on_error:
+            super().error(message, *args, **kwargs)
+        raise InputError(sentence(message))
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         """Add an argument."""

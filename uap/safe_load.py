@@ -36,4 +36,5 @@ def safe_load(path: Path) -> object:
             "as tensors and numbers alone: a network's as `torch.save(network.state_dict(), path)`, where you trust it."
         ) from error
     except Exception as error:  # a damaged file makes the reader raise anything, struct.error and IndexError included
-        raise InputError(f"{path} cannot be read ({error}). It is damaged: download or save it again.") from error
+        reason = f" ({error})" if " " in str(error) else ""  # else it is a byte of the file
+        raise InputError(f"{path} cannot be read{reason}. It is damaged: download or save it again.") from error

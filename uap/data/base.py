@@ -130,6 +130,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
                 raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
+        if not cache_gib >= 0:
+            raise InputError(f"data.cache_gib is {cache_gib}, expected GiB of the disk, 0 or more.")
         if train_split not in self.train_splits:
             raise InputError(
                 f"data.train_split is {train_split}, but {type(self).__name__} has {', '.join(self.train_splits)} to "

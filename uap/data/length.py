@@ -25,9 +25,13 @@ def total_steps(trainer: Trainer, batches: int) -> int:
         batches: in an epoch.
 
     Raises:
-        InputError: the run has no end.
+        InputError: the run has no end, or takes no step.
     """
     epochs, most = trainer.max_epochs, trainer.max_steps
+    if trainer.accumulate_grad_batches < 1:
+        raise InputError(
+            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, expected 1 or more batches."
+        )
     if epochs is None or epochs == -1:
         if most == -1:
             raise InputError(
