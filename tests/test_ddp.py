@@ -1,14 +1,21 @@
 """Two processes learn what one learns with the same global batch."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import torch
 
 from tests.helpers import attack_args, learnt, make_camvid
+from uap.callbacks.ranks import Ranks, _digest
 from uap.fit import main
 
 
@@ -44,3 +51,40 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
     assert offline.name.endswith((tmp_path / "two" / "wandb_id.txt").read_text().strip())  # resuming finds this run
     checkpoint = torch.load(tmp_path / "two" / "checkpoints" / "last.ckpt", weights_only=True)
     assert torch.equal(checkpoint["state_dict"]["perturbation.proto"], ranks[0])
+
+
+def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    changes = {"trainer.devices": 2, "data.batch_size": 1, "trainer.max_epochs": 500}
+    command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "out", **changes)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    while not checkpoint.exists() and run.poll() is None:
+        time.sleep(0.1)
+    (child,) = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
+    os.kill(int(child), signal.SIGKILL)
+    begin = time.monotonic()
+    _, errors = run.communicate(timeout=120)
+
+    assert time.monotonic() - begin < 60
+    assert run.returncode == 1
+    assert f"error: rank 1 was ended by SIGKILL, and the run with it. Go on with --config {tmp_path}" in errors
+    assert "Traceback" not in errors.split("error: rank 1")[1]
+    epoch = torch.load(checkpoint, weights_only=True)["epoch"]
+    given = [f"--config={tmp_path / 'out' / 'config.yaml'}", f"--ckpt_path={checkpoint}", "--trainer.devices=1"]
+    assert main([*given, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
+
+
+def test_ranks_that_differ_are_found(tmp_path: Path) -> None:
+    attack: Any = SimpleNamespace(perturbation=SimpleNamespace(learnt=torch.zeros(3)), device="cpu")
+    others = {"same": torch.zeros(3), "another": torch.tensor([0.0, 0.0, 1e-7])}
+    for name, other in others.items():
+        gather = lambda value, other=other: torch.stack([value, torch.tensor(_digest(other))])  # noqa: E731
+        strategy = SimpleNamespace(all_gather=gather)
+        trainer: Any = SimpleNamespace(world_size=2, strategy=strategy, current_epoch=3, default_root_dir="runs/a")
+        with contextlib.ExitStack() as stack:
+            if name == "another":
+                message = "After epoch 3 rank 1 holds another perturbation than rank 0. The last .* runs/a/checkpoints"
+                stack.enter_context(pytest.raises(RuntimeError, match=message))
+            Ranks().on_train_epoch_end(trainer, attack)

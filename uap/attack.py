@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from uap.callbacks.finite_gradient import FiniteGradient
 from uap.callbacks.projection import ProjectToEpsilon
+from uap.callbacks.ranks import Ranks
 from uap.checkpoints import IDENTITY, check_identity
 from uap.data.base import data_of
 from uap.data.batch import Batch, Prepared
@@ -230,8 +231,8 @@ class UniversalAttack(LightningModule):
         check_identity(checkpoint, self.identity())
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return the projection and the guard of the gradient: no configuration can leave them out."""
-        return [ProjectToEpsilon(), self.finite_gradient]
+        """Return the projection and the guards: no configuration can leave them out."""
+        return [ProjectToEpsilon(), self.finite_gradient, Ranks()]
 
 
 if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers
