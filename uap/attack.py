@@ -97,6 +97,7 @@ class UniversalAttack(LightningModule):
         self.random_phase = random_phase
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
+        self.predicted = 0
         self.settings: dict[str, Any] = {}
         """What else a result depends on, as it was configured; plain values."""
 
@@ -127,7 +128,7 @@ class UniversalAttack(LightningModule):
         for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
             victim.to(device)
             victim.check(self.size)
-        attach_targets(data_of(self.trainer), self.victims, self._targets, self.trainer)
+        self.predicted = attach_targets(data_of(self.trainer), self.victims, self._targets, self.trainer)
 
     def _devices(self) -> list[torch.device]:
         """Return where the networks go: on this process's device, and the other GPUs where it is the only one."""

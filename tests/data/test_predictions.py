@@ -16,6 +16,7 @@ from torch import Tensor
 from tests.data.zips import make_zips
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid, Cityscapes, ImageFolder
+from uap.data.base import SegmentationDataset
 from uap.data.predictions import attach_targets, clean_predictions
 from uap.errors import InputError
 from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden
@@ -49,6 +50,10 @@ def trainer(local_rank: int = 0, barrier: Callable[[str], None] = lambda name: N
     return cast(Trainer, SimpleNamespace(local_rank=local_rank, strategy=strategy))
 
 
+def kept(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
+    return clean_predictions(dataset, victim, trainer)[0]
+
+
 def cached(tmp_path: Path) -> list[Path]:
     return sorted(path for path in (tmp_path / "cache" / "predictions").rglob("*") if path.is_file())
 
@@ -76,7 +81,7 @@ def data_in(root: Path, **settings: Any) -> CamVid:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: int) -> None:
     dataset, victim = data_in(root, num_workers=workers).datasets["train"], victim_of()
-    predictions = np.load(clean_predictions(dataset, victim, trainer()))
+    predictions = np.load(kept(dataset, victim, trainer()))
     assert predictions.dtype == np.uint8
     assert predictions.shape == (6, *SIZE)
     assert 0 < predictions.mean() < 1
@@ -86,19 +91,19 @@ def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: i
 
 def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
     first, again = Counting(), Counting()
-    path = clean_predictions(data_in(root).datasets["train"], victim_of(first), trainer())
-    assert clean_predictions(data_in(root).datasets["train"], victim_of(again), trainer()) == path
+    path = kept(data_in(root).datasets["train"], victim_of(first), trainer())
+    assert kept(data_in(root).datasets["train"], victim_of(again), trainer()) == path
     assert (first.seen, again.seen) == (6, 0)
 
 
 def test_only_the_first_process_of_a_node_predicts_and_all_of_them_wait(root: Path) -> None:
     dataset, network = data_in(root).datasets["train"], Counting()
     waited: list[str] = []
-    path = clean_predictions(dataset, victim_of(network), trainer(local_rank=1, barrier=waited.append))
+    path = kept(dataset, victim_of(network), trainer(local_rank=1, barrier=waited.append))
     assert len(waited) == 1
     assert network.seen == 0
     assert not path.exists()
-    assert clean_predictions(dataset, victim_of(network), trainer()) == path
+    assert kept(dataset, victim_of(network), trainer()) == path
     assert path.exists()
 
 
@@ -108,7 +113,7 @@ def test_only_the_first_process_of_a_node_predicts_and_all_of_them_wait(root: Pa
 def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: Path, changed: str) -> None:
     image = root / "train" / "frame_001.png"
     stored(image, 60)
-    before = clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
+    before = kept(data_in(root).datasets["train"], victim_of(), trainer())
     network = Counting(100.0) if changed == "weights" else Counting()
     victims: dict[str, dict[str, Any]] = {
         "mean": {"mean": (1.0, 0.0, 0.0)},
@@ -124,7 +129,7 @@ def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: P
     if changed == "one file less":
         image.unlink()
     data = data_in(root, **settings.get(changed, {}))
-    after = clean_predictions(data.datasets["train"], victim_of(network, **victims.get(changed, {})), trainer())
+    after = kept(data.datasets["train"], victim_of(network, **victims.get(changed, {})), trainer())
     assert after != before
     assert network.seen == len(data.datasets["train"])
     if changed == "file":
@@ -136,21 +141,21 @@ def test_images_that_are_turned_upright_have_predictions_of_their_own(root: Path
     turned.setup("fit")
     datasets = [data.datasets["train"] for data in (stored, turned)]
     assert [item.image for item in datasets[0].items] == [item.image for item in datasets[1].items]
-    assert len({clean_predictions(dataset, victim_of(), trainer()) for dataset in datasets}) == 2
+    assert len({kept(dataset, victim_of(), trainer()) for dataset in datasets}) == 2
 
 
 @pytest.mark.parametrize("changed", [{"batch_size": 1}, {"seed": 3}, {"num_workers": 1}])
 def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
-    before = clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
-    assert clean_predictions(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
+    before = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
 
 
 def test_nothing_half_written_stays_when_the_network_fails(root: Path, tmp_path: Path) -> None:
     dataset = data_in(root).datasets["train"]
     with pytest.raises(RuntimeError, match="out of memory"):
-        clean_predictions(dataset, victim_of(Counting(fails_at=5)), trainer())
+        kept(dataset, victim_of(Counting(fails_at=5)), trainer())
     assert cached(tmp_path) == []
-    path = clean_predictions(dataset, victim_of(), trainer())
+    path = kept(dataset, victim_of(), trainer())
     assert cached(tmp_path) == [path]
 
 
@@ -158,7 +163,7 @@ def test_a_picture_that_cannot_be_read_leaves_nothing_behind(root: Path, tmp_pat
     dataset = data_in(root).datasets["train"]
     (root / "train" / "frame_005.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"frame_005\.png cannot be read"):
-        clean_predictions(dataset, victim_of(), trainer())
+        kept(dataset, victim_of(), trainer())
     assert cached(tmp_path) == []
 
 
@@ -166,14 +171,14 @@ def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"cannot be kept in .*file.*Set UAP_CACHE to a folder"):
-        clean_predictions(data_in(root).datasets["train"], victim_of(), trainer())
+        kept(data_in(root).datasets["train"], victim_of(), trainer())
 
 
 def test_a_file_that_vanishes_is_named(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
     (root / "train" / "frame_002.png").unlink()
     with pytest.raises(InputError, match=r"frame_002\.png does not exist"):
-        clean_predictions(dataset, victim_of(), trainer())
+        kept(dataset, victim_of(), trainer())
 
 
 def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept(
@@ -269,7 +274,7 @@ def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_ch
     def predict(network: Counting) -> Path:
         data = Cityscapes(str(tmp_path / "zips"), size=SIZE, num_workers=0)
         data.setup("fit")
-        return clean_predictions(data.datasets["train"], victim_of(network), trainer())
+        return kept(data.datasets["train"], victim_of(network), trainer())
 
     archive = make_zips(tmp_path / "zips") / "leftImg8bit_trainvaltest.zip"
     first, again, after = Counting(), Counting(), Counting()
@@ -352,3 +357,16 @@ def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
 def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="no class 'person': the classes are dark, bright"):
         attach_targets(data_in(root), [victim_of()], [DynamicTarget(["person"])], trainer())
+
+
+def test_a_second_run_predicts_no_clean_image(root: Path) -> None:
+    network = Counting()
+    victim, target = victim_of(network), StaticTarget(image="train/frame_003.png")
+    assert attach_targets(data_in(root), [victim], [target], trainer()) == 10
+    assert network.seen == 11  # and the target's
+    again = StaticTarget(image="train/frame_003.png")
+    assert attach_targets(data_in(root), [victim], [again], trainer()) == 0
+    assert network.seen == 11
+    assert target.scene is not None
+    assert again.scene is not None
+    assert np.array_equal(target.scene, again.scene)

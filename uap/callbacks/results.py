@@ -136,6 +136,7 @@ class Results(Callback):
             "victim_fingerprint": attack.victim.fingerprint(),
             "data": type(data).__name__,
             "data_seed": data.seed,
+            "clean_images_predicted": attack.predicted,
             "images": {role: len(dataset) for role, dataset in data.datasets.items()},
         }
         if len(attack.victims) > 1:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +19,7 @@ from uap import paths
 from uap.data import subset
 from uap.data.base import Role, SegmentationData, SegmentationDataset
 from uap.data.batch import Batch
-from uap.data.sources import stamps
+from uap.data.sources import stamp, stamps
 from uap.errors import InputError
 from uap.progress import progress
 from uap.targets import Mask, ReadTarget, Target
@@ -27,16 +29,18 @@ from uap.whole_file import whole_file
 NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
 
-def attach_targets(
-    data: SegmentationData, victims: list[FrozenVictim], targets: list[Target], trainer: Trainer
-) -> None:
+def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets: list[Target], trainer: Trainer) -> int:
     """Give every item of the data each victim's clean prediction and target.
 
     Leaves out the training images that nothing can be learnt from for the first victim, and says how many.
 
+    Returns:
+        How many clean images were predicted on this node; what an earlier run predicted is kept.
+
     Raises:
         InputError: a target does not fit its victim or the data, or no training image is left.
     """
+    predicted = 0
     for victim, target in zip(victims, targets, strict=True):
         _say_unmapped(data, victim)
         target.prepare(victim.table, _reader(data, victim))
@@ -45,7 +49,8 @@ def attach_targets(
         if role == "train" and hidden:
             dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
         needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
-        found = [clean_predictions(dataset, victim, trainer) for victim in needed]
+        found, counts = zip(*(clean_predictions(dataset, victim, trainer) for victim in needed), strict=True)
+        predicted += sum(counts)
         usable = targets[0].usable(np.load(found[0], mmap_mode="r"))
         if not usable.any():
             raise InputError(
@@ -56,7 +61,8 @@ def attach_targets(
         if role == "train":
             rows = _learnable(usable, data, hidden)
             dataset.items = [dataset.items[row] for row in rows]
-        dataset.prepare = PreparedTargets(found, rows, targets[: len(found)])
+        dataset.prepare = PreparedTargets(list(found), rows, targets[: len(found)])
+    return predicted
 
 
 def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
@@ -72,8 +78,12 @@ def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
             )
         if not is_image:
             return data.table.translation(victim.table)[data.read_labels(place)]
-        image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
-        return cast(Mask, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
+        kept = _kept(data, victim, stamp(place))
+        if not kept.exists():
+            image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
+            with _keeping(kept) as file:
+                np.save(file, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
+        return cast(Mask, np.load(kept))
 
     return read
 
@@ -126,30 +136,48 @@ def _prepared(path: Path, row: int, target: Target) -> dict[str, Tensor]:
     }
 
 
-def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
-    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set.
+def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> tuple[Path, int]:
+    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set, and how many were made now.
 
     They are computed by one process of a node and kept under a key of everything that they depend on: victim, size,
     resampling, and each image's stamp.
     """
-    path = paths.cache_folder() / "predictions" / f"{_key(dataset, victim)}.npy"
-    error = ""
+    path = _kept(dataset.data, victim, stamps(dataset.items))
+    made, error = 0, ""
     if not path.exists() and trainer.local_rank == 0:
         try:
             _predict_all(dataset, victim, path)
+            made = len(dataset)
         except InputError as found:
             error = str(found)
     trainer.strategy.barrier("clean predictions")
     error = trainer.strategy.broadcast(error)  # so that every rank ends with the sentence, and none waits
     if error:
         raise InputError(error)
-    return path
+    return path, made
 
 
-def _key(dataset: SegmentationDataset, victim: FrozenVictim) -> str:
-    data = dataset.data
-    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, stamps(dataset.items)]
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+def _kept(data: SegmentationData, victim: FrozenVictim, images: Any) -> Path:
+    """Return where predictions on images with these stamps are kept."""
+    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, images]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+    return paths.cache_folder() / "predictions" / f"{key}.npy"
+
+
+@contextmanager
+def _keeping(path: Path) -> Iterator[Path]:
+    """Give the place of a file of predictions that is to be written whole.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        with whole_file(path) as place:
+            yield place
+    except OSError as error:
+        raise InputError(
+            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
+        ) from error
 
 
 def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path) -> None:
@@ -159,16 +187,11 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
         batch_size=data.batch_size,
         num_workers=data.num_workers,
     )
-    try:
-        with whole_file(path) as file:
-            predictions = np.lib.format.open_memmap(file, "w+", np.uint8, (len(dataset), *data.size))
-            done = 0
-            for batch in progress(loader, "Predicting clean images", "batch"):
-                predicted = victim.predict(batch["image"].to(victim.mean.device))
-                predictions[done : done + len(predicted)] = predicted.cpu().numpy()
-                done += len(predicted)
-            predictions.flush()
-    except OSError as error:
-        raise InputError(
-            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
-        ) from error
+    with _keeping(path) as file:
+        predictions = np.lib.format.open_memmap(file, "w+", np.uint8, (len(dataset), *data.size))
+        done = 0
+        for batch in progress(loader, "Predicting clean images", "batch"):
+            predicted = victim.predict(batch["image"].to(victim.mean.device))
+            predictions[done : done + len(predicted)] = predicted.cpu().numpy()
+            done += len(predicted)
+        predictions.flush()

@@ -1,0 +1,77 @@
+"""Whether a long run grows: the resident memory of its process, and of its workers, over thousands of steps.
+
+    python -m benchmarks.memory [--steps 2000]
+
+Runs `uap.fit` on small drawn scenes with workers, validation and checkpoints, and reads the resident size as the steps
+go by (Linux). Prints the growth from a tenth of the run, when everything has been done once, to its end.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+
+from uap import fit
+from uap.memory import keep_freed_memory
+
+SAMPLES = 20
+
+
+def resident(process: str = "self") -> float:
+    """Return the memory of a process that no other shares, in MiB."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    private = [int(line.split()[1]) for line in lines if line.startswith("Private")]
+    return sum(private) / 1024
+
+
+def children() -> list[str]:
+    """Return the ids of this process's children."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+class Sample(Callback):
+    """Reads the memory at even distances."""
+
+    def __init__(self, steps: int) -> None:
+        """Read it so often over the steps."""
+        self.every = steps // SAMPLES
+        self.sizes: list[tuple[int, float, float]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Read it."""
+        if trainer.global_step % self.every == 0:
+            workers = sum(resident(child) for child in children())
+            self.sizes.append((trainer.global_step, resident(), workers))
+            print(f"step {trainer.global_step}: {resident():.1f} MiB, workers {workers:.1f} MiB", flush=True)
+
+
+def main() -> None:
+    """Read the command line and print the growth."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--steps", type=int, default=2000, help="of the run (default: %(default)s)")
+    steps = parser.parse_args().steps
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as place:
+        os.environ |= {"UAP_CACHE": place, "WANDB_MODE": "disabled"}
+        settings = {
+            "data.root": Path(place) / "scenes",
+            "data.scenes": 40,
+            "data.scored_scenes": 4,
+            "data.size": [64, 128],
+            "trainer.max_epochs": -(-steps // 10),
+            "trainer.check_val_every_n_epoch": 10,
+            "trainer.default_root_dir": Path(place) / "run",
+        }
+        arguments = [f"--{name}={value}" for name, value in settings.items()]
+        sampling = ["--trainer.callbacks+=benchmarks.memory.Sample", f"--trainer.callbacks.steps={steps}"]
+        trainer: Any = fit.main([*arguments, *sampling, "--quiet"]).trainer
+    sample = next(callback for callback in trainer.callbacks if type(callback).__name__ == "Sample")
+    begin, end = sample.sizes[len(sample.sizes) // 10], sample.sizes[-1]
+    print(f"from step {begin[0]} to {end[0]}: {end[1] - begin[1]:+.1f} MiB, workers {end[2] - begin[2]:+.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()
