@@ -44,6 +44,7 @@ class Images(Dataset[dict[str, Tensor]]):
             "image": torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8),
             "target": torch.randint(0, 19, size, generator=generator, dtype=torch.uint8),
             "hidden": torch.zeros(size, dtype=torch.bool),
+            "index": torch.tensor(0),
             "weight": torch.tensor(1.0),
         }
 

@@ -30,6 +30,9 @@ from uap.perturbation import Parametrisation, Perturbation, tile
 from uap.targets import DynamicTarget, Target
 from uap.victims import FrozenVictim
 
+SAMPLE = np.s_[..., ::4, ::4]
+"""The pixels of which a step's success is taken, for the progress bar: all of them would cost as much as the loss."""
+
 
 class UniversalAttack(LightningModule):
     """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
@@ -166,7 +169,8 @@ class UniversalAttack(LightningModule):
             images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
             logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
             loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
-            counts += (success_counts(logits.detach().argmax(1), prepared["target"]) * weight[:, None]).sum(0)
+            shown, wanted = logits.detach()[SAMPLE].argmax(1), prepared["target"][SAMPLE]
+            counts += (success_counts(shown, wanted) * weight[:, None]).sum(0)
         figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
         self.log_dict(figures, prog_bar=True)
         summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size

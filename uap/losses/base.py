@@ -4,7 +4,6 @@ import abc
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from uap.labels import IGNORE
@@ -30,7 +29,8 @@ class PixelLoss(abc.ABC):
 class PixelCrossEntropy(torch.autograd.Function):
     """Cross entropy of each pixel that keeps one copy of the logits for the backward pass, and makes one more in it.
 
-    The logits of a segmentation network are the largest tensors of a step; torch's own function has three at a time.
+    The logits of a segmentation network are the largest tensors of a step; torch's own function has three at a time,
+    and where the classes lie next to each other in memory, as in a fast network's output, it copies them besides.
     """
 
     @staticmethod
@@ -38,18 +38,31 @@ class PixelCrossEntropy(torch.autograd.Function):
         """Return (N, H, W) for logits (N, C, H, W) and targets (N, H, W) int64, 0 where the target is 255."""
         ignored = target == IGNORE
         index = target.masked_fill(ignored, 0)[:, None]
-        log_probability = F.log_softmax(logits, 1)
-        ctx.save_for_backward(log_probability, index, ignored)
-        return -log_probability.gather(1, index)[:, 0].masked_fill(ignored, 0.0)
+        largest = largest_logit(logits)
+        exponentials = (logits - largest).exp_()
+        total = exponentials.sum(1, keepdim=True)
+        ctx.save_for_backward(exponentials, total, index, ignored)
+        loss = total.log() + largest - logits.gather(1, index)
+        return loss[:, 0].masked_fill(ignored, 0.0)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Return (softmax - one-hot target) * gradient."""
-        log_probability, index, ignored = ctx.saved_tensors
+        exponentials, total, index, ignored = ctx.saved_tensors
         gradient = gradient.masked_fill(ignored, 0.0)[:, None]
-        result = log_probability.exp()
-        result.mul_(gradient).scatter_add_(1, index, -gradient.to(result.dtype))
-        return result, None
+        result = exponentials * (gradient / total)
+        return result.scatter_add_(1, index, -gradient), None
+
+
+def largest_logit(logits: Tensor) -> Tensor:
+    """Return (N, 1, H, W), the largest of (N, C, H, W), halves against halves.
+
+    torch's own maximum over few numbers that lie next to each other takes twice as long on a CPU.
+    """
+    while (count := logits.shape[1]) > 1:
+        half = (count + 1) // 2  # of an odd number the middle one is in both
+        logits = torch.maximum(logits[:, :half], logits[:, -half:])
+    return logits
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
