@@ -33,8 +33,9 @@ class Ranks(Callback):
         if trainer.world_size == 1:
             return
         learnt: Any = pl_module.perturbation.learnt  # type: ignore[union-attr]
-        hashes: Any = trainer.strategy.all_gather(torch.tensor(_digest(learnt), device=pl_module.device))
-        differing = [rank for rank, value in enumerate(hashes.tolist()) if value != int(hashes[0])]
+        hashes = [""] * trainer.world_size
+        torch.distributed.all_gather_object(hashes, _digest(learnt))
+        differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
         if differing:
             raise RuntimeError(
                 f"After epoch {trainer.current_epoch} rank {', '.join(map(str, differing))} holds another perturbation "
@@ -59,9 +60,8 @@ class Ranks(Callback):
             raise SystemExit(1) from exception
 
 
-def _digest(tensor: Tensor) -> int:
-    content = tensor.detach().cpu().contiguous().numpy().tobytes()
-    return int.from_bytes(hashlib.sha256(content).digest()[:7], "big")
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _gone(trainer: Trainer) -> str:
