@@ -1,15 +1,21 @@
 """The tile against numpy, its gradient against a sum over tiles, and a file that keeps its epsilon."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from uap.errors import InputError
+from uap.optim import GradientAggregation, SignSGD
 from uap.perturbation import Perturbation, load_perturbation, save_perturbation, tile
 
 SIZES = [(4, 6), (8, 12), (7, 11), (9, 6), (3, 4), (1, 13)]
@@ -206,3 +212,36 @@ def test_what_is_scored_is_within_epsilon_even_while_a_larger_one_is_allowed() -
     images = torch.full((1, 3, 4, 6), 100, dtype=torch.uint8)
     assert (perturbation(images) - 100).abs().max() > 20
     assert (perturbation.eight_bit(images).int() - 100).abs().max() == 10
+
+
+OPTIMISERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
+    "sign steps": lambda learnt: SignSGD(learnt, lr=7, momentum=0),
+    "momentum": lambda learnt: SignSGD(learnt, lr=3),
+    "aggregation": lambda learnt: GradientAggregation(learnt, lr=5, inner_steps=2),
+    "Adam": lambda learnt: torch.optim.Adam(learnt, lr=20),
+    "gradient steps": lambda learnt: torch.optim.SGD(learnt, lr=1e4),
+}
+
+
+@settings(max_examples=200, deadline=5000)
+@given(
+    epsilon=st.floats(0.01, 255),
+    optimiser=st.sampled_from(sorted(OPTIMISERS)),
+    parametrisation=st.sampled_from(["clip", "tanh"]),
+    seed=st.integers(0, 2**31),
+)
+def test_epsilon_holds_whatever_moves_the_perturbation(
+    epsilon: float, optimiser: str, parametrisation: Any, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    perturbation = Perturbation((4, 5), epsilon, parametrisation)
+    mover = OPTIMISERS[optimiser]([perturbation.learnt])
+    images = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8, generator=generator)
+    for _ in range(4):
+        perturbation.learnt.grad = torch.randn(3, 4, 5, generator=generator) * 10 ** float(
+            torch.empty(1).uniform_(-8, 8, generator=generator)
+        )
+        mover.step()
+        perturbation.project_(epsilon)
+        assert float(perturbation.proto.detach().abs().max()) <= float(torch.tensor(epsilon))  # in its own precision
+        assert int((perturbation.eight_bit(images).int() - images.int()).abs().max()) <= epsilon

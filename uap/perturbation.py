@@ -1,5 +1,6 @@
 """The perturbation: the only thing that is learnt, and its file."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -99,9 +100,13 @@ class Perturbation(nn.Module):
 
     @torch.no_grad()
     def eight_bit(self, images: Tensor) -> Tensor:
-        """Return the adversarial images as they can be saved: within epsilon, rounded, clipped; uint8, as `images`."""
+        """Return the adversarial images as they can be saved: within epsilon, rounded, clipped; uint8, as `images`.
+
+        Of an epsilon that is no whole number its whole part can be saved: rounding would go beyond it.
+        """
         height, width = images.shape[-2:]
-        noise = tile(self.proto.clamp(-self.epsilon, self.epsilon), (height, width))
+        whole = math.floor(self.epsilon)
+        noise = tile(self.proto.clamp(-whole, whole), (height, width))
         return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
 
     @torch.no_grad()
