@@ -1,10 +1,10 @@
-"""How long a run waits for its data: in the first epoch, which decodes, and in those after it.
+"""How long a run waits for its data, in its first epoch and in those after it.
 
     python -m benchmarks.data [--epochs 3] [uap.fit's arguments, such as --config FILE --data.root FOLDER]
 
 Runs `uap.fit` with an empty cache and takes the share of the training epochs' time, without validation, in which the
-step waits for a batch. What is decoded in the first epoch, workers do while the network works. Then a second run starts
-on the same data and network, in which no clean image is predicted.
+step waits for a batch. Images are decoded by workers when they are first read, which is when the clean ones are
+predicted. Then a second run starts on the same data and network, in which no clean image is predicted.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def shares(profiler: SimpleProfiler, batches: int) -> list[float]:
 def main() -> None:
     """Read the command line and print the shares."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--epochs", type=int, default=3, help="of the run (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="of the run, 2 or more (default: %(default)s)")
     given, arguments = parser.parse_known_args()
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as place:
@@ -43,7 +43,7 @@ def main() -> None:
         trainer = fit.main([*settings, f"--trainer.default_root_dir={Path(place) / 'first'}"]).trainer
         profiler: Any = trainer.profiler  # type: ignore[attr-defined]
         epochs = shares(profiler, int(trainer.num_training_batches))
-        print(f"waiting for data: {epochs[0]:.2%} of the first epoch, which decodes")
+        print(f"waiting for data: {epochs[0]:.2%} of the first epoch")
         print(
             f"                  {statistics.median(epochs[1:]):.2%} of an epoch after it (median of {len(epochs) - 1})"
         )

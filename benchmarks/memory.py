@@ -3,7 +3,7 @@
     python -m benchmarks.memory [--steps 2000]
 
 Runs `uap.fit` on small drawn scenes with workers, validation and checkpoints, and reads the resident size as the steps
-go by (Linux). Prints the growth from a tenth of the run, when everything has been done once, to its end.
+go by (Linux). Prints the growth from the third sample on, when everything has been done once, to its end.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
         sampling = ["--trainer.callbacks+=benchmarks.memory.Sample", f"--trainer.callbacks.steps={steps}"]
         trainer: Any = fit.main([*arguments, *sampling, "--quiet"]).trainer
     sample = next(callback for callback in trainer.callbacks if type(callback).__name__ == "Sample")
-    begin, end = sample.sizes[len(sample.sizes) // 10], sample.sizes[-1]
+    begin, end = sample.sizes[2], sample.sizes[-1]
     print(f"from step {begin[0]} to {end[0]}: {end[1] - begin[1]:+.1f} MiB, workers {end[2] - begin[2]:+.1f} MiB")
 
 

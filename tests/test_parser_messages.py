@@ -25,13 +25,13 @@ CLASS = """Parser key "model.loss":
   Given value type: <class 'str'>
   Given value: Entropi"""
 
-ADVICE = ". --help-all lists the settings, --print_config their values."
+ADVICE = ". --print_config shows the settings and their values."
 
 
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        (NESTED, "data.size: Expected [1, 2], got [100]"),
+        (NESTED, "data.size: Expected [...] with 2 values, got [100]"),
         (CLASS, "model.loss: Expected a class by its whole path, such as uap.losses.CrossEntropy; got Entropi"),
         ("unrecognized arguments: hello", "unrecognized arguments: hello"),
         ("Parser key \"a\":\n  Expected a <class 'int'>. Got value: x", "a: Expected a whole number, got x"),

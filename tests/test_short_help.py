@@ -36,7 +36,7 @@ def test_the_page_comes_before_torch_does(door: str) -> None:
     found = subprocess.run(
         [sys.executable, "-m", f"uap.{door}", "--help"], capture_output=True, text=True, check=True, cwd=sys.path[0]
     )
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 3  # torch alone takes one
     assert found.stdout.startswith(f"python -m uap.{door} ")
     assert not found.stderr
 

@@ -45,6 +45,12 @@ class WholeCheckpoints(TorchCheckpointIO):
             raise InputError(f"{path} cannot be written ({error}). Make room on the disk. {kept}".strip()) from error
 
 
+def discard_half_written(folder: Path) -> None:
+    """Remove the checkpoints that a killed run did not finish."""
+    for path in folder.glob("*.tmp.ckpt"):
+        path.unlink(missing_ok=True)
+
+
 def check_readable(path: Path, learnt: str) -> None:
     """Check that a file is a checkpoint with a parameter whose name begins with `learnt`.
 

@@ -19,7 +19,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
-from uap.checkpoints import WholeCheckpoints, check_readable
+from uap.checkpoints import WholeCheckpoints, check_readable, discard_half_written
 from uap.config_files import Parser
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
@@ -144,6 +144,8 @@ class RunCLI(LightningCLI):
         self.resumed = self.config.get("ckpt_path")
         if self.resumed:
             check_readable(Path(self.resumed), self.learnt)
+            if is_first():
+                discard_half_written(Path(self.resumed).parent)
         self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())
         self.config.trainer.default_root_dir = str(self.folder)
 

@@ -40,7 +40,8 @@ def parts(file: str) -> list[str]:
         InputError: it cannot be read, or holds no settings.
     """
     try:
-        content = yaml.safe_load(Path(file).read_text())
+        is_text = file.lstrip().startswith("{")  # settings in the place of a file's name
+        content = yaml.safe_load(file if is_text else Path(file).read_text())
     except FileNotFoundError as error:
         raise InputError(f"There is no configuration {file}. Check the path.") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

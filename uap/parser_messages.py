@@ -21,7 +21,7 @@ def sentence(message: str) -> str:
     faults = [_plain(line) for line in (KEY.sub("", line).strip() for line in lines) if line and not NOISE.search(line)]
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
     where = f"{'.'.join(keys)}: " if keys else ""
-    return f"{where}{text.rstrip('.')}. --help-all lists the settings, --print_config their values."
+    return f"{where}{text.rstrip('.')}. --print_config shows the settings and their values."
 
 
 def _plain(text: str) -> str:
@@ -29,7 +29,8 @@ def _plain(text: str) -> str:
     text = re.sub(r"typing\.Literal\[(.*?)\]", lambda match: "one of " + match[1].replace("'", ""), text)
     text = re.sub(r"<class '([\w.]+)'>", lambda match: KINDS.get(match[1], match[1].rsplit(".", 1)[-1]), text)
     text = re.sub(r"a dot import path string: .*", "a class by its whole path, such as uap.losses.CrossEntropy", text)
-    text = re.sub(r"a tuple( with (\d) elements)?", lambda match: f"[{', '.join('12345'[: int(match[2] or 2)])}]", text)
+    text = re.sub(r"a tuple with (\d) elements", r"[...] with \1 values", text).replace("<class 'tuple'>", "[...]")
+    text = re.sub(r" Add the import path to .*", "", text)
     text = re.sub(r"\ban? (one of|a |true|null)", r"\1", text)
-    text = re.sub(r"^Type .* expects a function or a callable class: ", "", text)
+    text = re.sub(r"^Type .* expects a function or a callable class:\s*", "", text)
     return re.sub(r"\.? *(?:Given|Got) value: ", ", got ", text).removeprefix(", ")

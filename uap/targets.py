@@ -13,6 +13,9 @@ from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 
 Mask = NDArray[np.uint8]
+MANY_REGIONS = 200
+"""Of more than so many hidden regions one box around all is searched: to merge theirs would take longer."""
+
 ReadTarget = Callable[[Path, bool], Mask]
 """Gives class ids (H, W): (path, True) the victim's prediction on a picture, (path, False) those of a label PNG."""
 
@@ -49,6 +52,9 @@ def _boxes(hidden: NDArray[np.bool_]) -> list[tuple[int, ...]]:
     background pixel: were it further outside, the border's pixel on the way to it would be nearer.
     """
     stats = cv2.connectedComponentsWithStats(hidden.view(np.uint8), connectivity=8)[2]
+    if len(stats) > MANY_REGIONS:
+        rows, columns = np.flatnonzero(hidden.any(1)), np.flatnonzero(hidden.any(0))
+        return [(max(rows[0] - 1, 0), rows[-1] + 2, max(columns[0] - 1, 0), columns[-1] + 2)]
     height, width = hidden.shape
     boxes: list[tuple[int, ...]] = []
     for left, top, wide, high, _ in stats[1:].tolist():  # the first is the background

@@ -13,6 +13,12 @@ from uap.errors import InputError
 from uap.labels import CITYSCAPES_LABEL_IDS
 
 
+@pytest.fixture(autouse=True)
+def cache_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the test's folder to the files that it counts."""
+    monkeypatch.setenv("UAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def street(root: Path, train: int = 2, val: int = 1, **settings: object) -> StreetScenes:
     arguments: dict[str, object] = {"size": (32, 64), "num_workers": 0, **settings}
     return StreetScenes(str(root), scenes=train, scored_scenes=val, **arguments)  # type: ignore[arg-type]

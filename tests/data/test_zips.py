@@ -19,6 +19,12 @@ from uap.data.sources import ZipMember, members, stamp
 from uap.errors import InputError
 
 
+@pytest.fixture(autouse=True)
+def cache_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the test's folder to the files that it counts."""
+    monkeypatch.setenv("UAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def cityscapes(root: Path, stage: str = "fit", **settings: Any) -> Cityscapes:
     data = Cityscapes(str(root), **{"size": SIZE, "batch_size": 2, "num_workers": 0, **settings})
     data.setup(stage)

@@ -49,6 +49,8 @@ class VictimCard(Callback):
             return
         training, data = cast(VictimTraining, pl_module), data_of(trainer)
         folder = Path(trainer.default_root_dir)
+        if not (folder / "checkpoints" / "best.ckpt").exists():  # interrupted before the first validation
+            return
         best = cast(dict[str, Any], safe_load(folder / "checkpoints" / "best.ckpt"))
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}

@@ -1,5 +1,6 @@
 """A run that is told to end: it finishes its step, saves, and ends; nothing is lost."""
 
+import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -11,6 +12,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
+from uap.data.length import begun
+from uap.errors import InputError
 from uap.run_folder import LAST, is_first
 
 
@@ -32,10 +35,22 @@ class Interruption(Checkpoint):
         self.received = 0
         self._waits = self._saved = False
         self._step = 0
-        self._summed: list[Tensor] = []
+        self._summed: list[Tensor | None] = []
+        self._ranks = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning, which gives them back itself when the run ends."""
+        """Take the signals over from Lightning, which gives them back itself when the run ends.
+
+        Raises:
+            InputError: the run was cut off within an epoch, whose images were shared out among more or fewer processes.
+        """
+        if begun(trainer)[1] and self._ranks not in (0, trainer.world_size):
+            raise InputError(
+                f"The checkpoint is from within an epoch of {self._ranks} processes, here there are "
+                f"{trainer.world_size}. Resume with as many, or from a checkpoint of the end of an epoch, such as "
+                "best.ckpt."
+            )
+        self._ranks, self._waits = trainer.world_size, True
         if threading.current_thread() is threading.main_thread():  # no other may
             signal.signal(signal.SIGTERM, self._note)
             signal.signal(signal.SIGINT, self._note)
@@ -45,16 +60,17 @@ class Interruption(Checkpoint):
             raise SystemExit(128 + number)
         self.received = number
         if is_first():
-            name = signal.Signals(number).name
-            print(f"\n{name}: the run saves and ends after this step. A second one ends it at once.", flush=True)
+            _say(
+                f"{signal.Signals(number).name}: the run saves and ends after this step. A second one ends it at once."
+            )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the gradients that are summed but not stepped by yet."""
-        return {"summed": self._summed}
+        """Return the gradients that are summed but not stepped by yet, and over how many processes."""
+        return {"summed": self._summed, "ranks": self._ranks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the gradients of the run that was cut off."""
-        self._summed = state_dict["summed"]
+        self._summed, self._ranks = state_dict["summed"], state_dict["ranks"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """End here if the run was saved, when its last step is logged too.
@@ -63,9 +79,9 @@ class Interruption(Checkpoint):
         """
         if self._saved:
             self._end(trainer, pl_module)
-        self._step, self._waits = trainer.global_step, True
+        self._step = trainer.global_step
         for parameter, gradient in zip(_learnt(pl_module), self._summed, strict=False):
-            parameter.grad = gradient.to(parameter.device)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
         self._summed = []
 
     def on_train_batch_end(
@@ -75,33 +91,31 @@ class Interruption(Checkpoint):
         if trainer.is_last_batch or not _any(trainer, self.received != 0):
             return
         if trainer.global_step == self._step:
-            gradients = [parameter.grad for parameter in _learnt(pl_module) if parameter.grad is not None]
-            self._summed = [_mean(trainer, gradient) for gradient in gradients]
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
+            self._summed = [_mean(trainer, parameter.grad) for parameter in _learnt(pl_module)]
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST, weights_only=False)
         self._saved = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End between two epochs, which `last.ckpt` is of; what comes now need not be waited for."""
-        self._waits = False
+        """End between two epochs, which `last.ckpt` is of; what comes after the last one need not be waited for."""
         if _any(trainer, self.received != 0):
             self._end(trainer, pl_module)
+        self._waits = not _is_over(trainer)
 
     def _end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._waits = False
         is_interrupt = _any(trainer, self.received == signal.SIGINT)
         if is_interrupt:
-            self.received = 0  # another one ends it
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if callback is not self and not isinstance(callback, Checkpoint):
                     callback.on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
-            print(
-                f"\nstopped after {trainer.global_step} steps; go on with --config {folder / 'config.yaml'} "
-                f"--ckpt_path {folder / LAST}",
-                flush=True,
+            _say(
+                f"stopped after {trainer.global_step} steps; go on with --config {folder / 'config.yaml'} "
+                f"--ckpt_path {folder / LAST}"
             )
-        raise SystemExit(128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
+        # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
+        raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
 
 
 def _learnt(module: LightningModule) -> list[torch.nn.Parameter]:
@@ -112,7 +126,22 @@ def _any(trainer: Trainer, flag: bool) -> bool:
     return trainer.strategy.reduce_boolean_decision(flag, all=False)
 
 
-def _mean(trainer: Trainer, gradient: Tensor) -> Tensor:
+def _is_over(trainer: Trainer) -> bool:
+    """Return whether the epoch that ends is the run's last."""
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    last = epochs not in (None, -1) and trainer.current_epoch + 1 >= (epochs or 0)
+    return trainer.should_stop or last or (steps != -1 and trainer.global_step >= steps)
+
+
+def _say(text: str) -> None:
+    """Print a line, if anybody listens: `tee` dies of the same Ctrl-C."""
+    with contextlib.suppress(OSError, RuntimeError):
+        print(f"\n{text}", flush=True)
+
+
+def _mean(trainer: Trainer, gradient: Tensor | None) -> Tensor | None:
     """Return the mean over ranks of what each has summed: with it in each rank's place the sum goes on exactly."""
+    if gradient is None:
+        return None
     mean: Tensor = trainer.strategy.reduce(gradient.clone(), reduce_op="mean")
     return mean.cpu()

@@ -68,8 +68,10 @@ class Results(Callback):
         self.seconds = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and take away the mark of a run that is over: an interrupted one has left its figures."""
         self.clock = time.monotonic()
+        if trainer.is_global_zero:
+            (Path(trainer.default_root_dir) / PICTURE).unlink(missing_ok=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

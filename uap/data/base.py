@@ -49,14 +49,17 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         """Return one item of a `Batch`."""
         index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
         row = self._row(self.items[index])
+        item = self.items[index]
         image, labels = row[:3], row[3]
+        if item.labels is not None:
+            labels = self.data.label_ids(labels, self.data.find(item.labels))
         if self.augment is not None:
             seed = np.random.default_rng([self.data.seed, epoch, index]).integers(2**31)
             augmented, labels = self.augment(image.transpose(1, 2, 0), labels, int(seed))
             image = np.ascontiguousarray(augmented.transpose(2, 0, 1))
         result = {
             "image": torch.from_numpy(image),
-            "labels": torch.from_numpy(labels),
+            "labels": torch.from_numpy(np.array(labels)),  # a copy: a table's look-up may not be writable
             "index": torch.tensor(index),
             "weight": torch.tensor(weight),
         }
@@ -70,7 +73,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         row = np.full((4, *self.data.size), IGNORE, np.uint8)
         row[:3] = self.data.read_image(item.image).transpose(2, 0, 1)
         if item.labels is not None:
-            row[3] = self.data.read_labels(item.labels)
+            row[3] = self.data.read_resized_ids(item.labels)
         if self.store:
             self.store.put(item, row)
         return row
@@ -176,7 +179,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
 
     def _store(self, items: list[Item]) -> ImageStore | None:
-        settings = [__version__, type(self).__qualname__, self.resampling, self.upright]
+        settings = [__version__, type(self).__module__, type(self).__qualname__, self.resampling, self.upright]
         return open_store(items, settings, self.size, self.cache_gib)
 
     def training_items(self) -> list[Item]:
@@ -205,8 +208,11 @@ class SegmentationData(LightningDataModule, abc.ABC):
 
     def read_labels(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return class ids of `table` uint8 (H, W) at the data's size; a path may be relative to the data's root."""
-        place = self.find(place)
-        return self.label_ids(transforms.resize_mask(self.read_ids(place), self.size), place)
+        return self.label_ids(self.read_resized_ids(place), self.find(place))
+
+    def read_resized_ids(self, place: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids (H, W) of a label file, which may be relative to the data's root, at the data's size."""
+        return transforms.resize_mask(self.read_ids(self.find(place)), self.size)
 
     def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids (H, W) of a label file as they stand in it."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -18,7 +19,7 @@ from uap.whole_file import whole_file
 GIB = 2**30
 
 Row = NDArray[np.uint8]
-"""An image and its labels, uint8 (4, H, W): red, green, blue, and the ids of the data's table."""
+"""An image and its labels, uint8 (4, H, W): red, green, blue, and the ids as the label file has them."""
 
 
 class ImageStore:
@@ -41,7 +42,7 @@ class ImageStore:
             OSError: it cannot be made.
         """
         self.path = path
-        self.rows = rows
+        self.rows = {(item.image, item.labels): row for item, row in rows.items()}
         self.shape = (len(rows), 4, *size)
         self.usable = usable
         self._mapped: tuple[NDArray[np.uint8], NDArray[np.uint32]] | None = None
@@ -55,22 +56,35 @@ class ImageStore:
 
     def _open(self) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
         if self._mapped is None:
-            images = np.memmap(self.path, np.uint8, "r+", 0, self.shape)
-            self._mapped = images, np.memmap(self.path, np.uint32, "r+", images.nbytes, (self.shape[0],))
+            images = np.memmap(self.path, np.uint8, "r", 0, self.shape)
+            self._mapped = images, np.memmap(self.path, np.uint32, "r", images.nbytes, (self.shape[0],))
         return self._mapped
 
     def get(self, item: Item) -> Row | None:
         """Return a copy of the row of an item, None where it is not there."""
+        place = self.rows.get((item.image, item.labels), self.usable)
+        if place >= self.usable:
+            return None
         images, sums = self._open()
-        row = np.array(images[self.rows[item]])
-        return row if sums[self.rows[item]] == _checksum(row) else None
+        row = np.array(images[place])
+        return row if sums[place] == _checksum(row) else None
 
     def put(self, item: Item, row: Row) -> None:
-        """Keep the row of an item, if there is room for it."""
-        if self.rows[item] < self.usable:
-            images, sums = self._open()
-            images[self.rows[item]] = row
-            sums[self.rows[item]] = _checksum(row)
+        """Keep the row of an item, if there is room for it.
+
+        It is written and not mapped: of a disk that is full by then a mapping dies without a word.
+        """
+        place = self.rows.get((item.image, item.labels), self.usable)
+        if place >= self.usable:
+            return
+        try:
+            with self.path.open("r+b", buffering=0) as file:
+                os.pwrite(file.fileno(), row.data, place * row.nbytes)
+                checksum = np.uint32(_checksum(row)).tobytes()
+                os.pwrite(file.fileno(), checksum, len(self.rows) * row.nbytes + place * len(checksum))
+        except OSError as error:
+            self.usable = 0
+            print(f"Decoded images are not kept any more: {self.path} cannot be written ({error}).", flush=True)
 
 
 def _checksum(row: Row) -> int:

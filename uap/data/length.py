@@ -25,7 +25,7 @@ def total_steps(trainer: Trainer, batches: int) -> int:
         batches: in an epoch.
 
     Raises:
-        InputError: the run has no end, or takes no step.
+        InputError: the run has no end, or accumulates no batch.
     """
     epochs, most = trainer.max_epochs, trainer.max_steps
     if trainer.accumulate_grad_batches < 1:

@@ -2,7 +2,7 @@
 
 import signal
 
-GRACE = 30
+GRACE = 300
 """Seconds for which a worker goes on after it was told to end: the run takes its last step meanwhile, and saves."""
 
 

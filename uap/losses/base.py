@@ -42,7 +42,7 @@ class PixelCrossEntropy(torch.autograd.Function):
         exponentials = (logits - largest).exp_()
         total = exponentials.sum(1, keepdim=True)
         ctx.save_for_backward(exponentials, total, index, ignored)
-        loss = total.log() + largest - logits.gather(1, index)
+        loss = total.log() - (logits.gather(1, index) - largest)  # in this order confident pixels lose no digits
         return loss[:, 0].masked_fill(ignored, 0.0)
 
     @staticmethod

@@ -146,7 +146,7 @@ def _structure(network: nn.Module) -> str:
     """
     plain = (bool, int, float, str, tuple, type(None))
     settings = [
-        (name, type(module).__qualname__, key, value)
+        (name, module._get_name(), key, value)
         for name, module in network.named_modules()
         if not isinstance(module, torch.jit.ScriptModule)
         for key, value in sorted(vars(module).items())

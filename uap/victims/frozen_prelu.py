@@ -30,13 +30,17 @@ class _PReLUToInput(torch.autograd.Function):
         return result, None
 
 
-class FrozenPReLU(nn.Module):
-    """A PReLU that is not trained, with the name and the values of its parameter."""
+class FrozenPReLU(nn.PReLU):
+    """A PReLU that is not trained; in all else, its name among them, the one whose place it takes."""
 
     def __init__(self, module: nn.PReLU) -> None:
         """Take the slopes of `module`."""
-        super().__init__()
+        super().__init__(module.num_parameters)
         self.weight = module.weight
+        self.training = module.training
+
+    def _get_name(self) -> str:
+        return "PReLU"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` `(N, C, ...)` where it is positive, and `x` times its channel's slope elsewhere."""
