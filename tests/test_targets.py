@@ -157,3 +157,14 @@ def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str],
 def test_a_static_target_of_no_scene_or_of_two_is_a_sentence(arguments: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"A static target got image=.* and labels=.*, expected one of the two"):
         StaticTarget(**arguments)
+
+
+def test_many_small_regions_are_filled_in_one_box() -> None:
+    rng = np.random.default_rng(0)
+    prediction = (np.arange(80 * 80) % 251).astype(np.uint8).reshape(80, 80)
+    hidden = np.zeros((80, 80), np.bool_)
+    hidden[2:78:4, 2:78:4] = True
+    hidden |= rng.random((80, 80)) < 0.02
+    assert_filled_from_the_nearest(
+        prediction.astype(np.uint8), hidden, fill_hidden(prediction.astype(np.uint8), hidden)
+    )

@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 
 from tests.helpers import attack_args, learnt, make_camvid
+from uap.callbacks.interruption import Interruption
+from uap.callbacks.results import Results
+from uap.errors import InputError
 from uap.fit import main
 from uap.run_folder import LAST
 
@@ -140,3 +145,70 @@ def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
     resumed = run([f"--config={tmp_path / 'ended' / 'config.yaml'}", checkpoint])
     assert resumed.returncode == 0, resumed.stderr
     assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+
+
+def test_what_an_interrupted_run_left_is_not_taken_for_its_end(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = signalled(5, INT)
+    main(attack_args(root, tmp_path / "whole", **changes))
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit):
+        main(attack_args(root, tmp_path / "ended", **changes))
+    monkeypatch.delenv("UAP_SIGNAL")
+    with monkeypatch.context() as killed:
+        killed.setattr(Results, "on_train_end", fail)
+        with pytest.raises(RuntimeError, match="killed"):
+            resume(tmp_path / "ended")
+    resume(tmp_path / "ended")
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+
+
+def fail(*args: Any) -> None:
+    raise RuntimeError("killed")
+
+
+def test_a_checkpoint_from_within_an_epoch_wants_as_many_processes() -> None:
+    interruption = Interruption()
+    interruption.load_state_dict({"summed": [], "ranks": 2})
+    batches = SimpleNamespace(is_last_batch=False, current=SimpleNamespace(processed=2))
+    epochs = SimpleNamespace(current=SimpleNamespace(processed=1))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches), epoch_progress=epochs)
+    trainer: Any = SimpleNamespace(fit_loop=loop, world_size=1)
+    module: Any = None
+    with pytest.raises(InputError, match=r"within an epoch of 2 processes, here there are 1\. Resume with"):
+        interruption.on_train_start(trainer, module)
+
+
+def test_summed_gradients_go_back_to_their_parameters() -> None:
+    module: Any = LightningModule()
+    module.unused, module.used = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    module.used.weight.grad = torch.full((1, 1), 3.0)
+    trainer: Any = SimpleNamespace(
+        is_last_batch=False,
+        global_step=0,
+        default_root_dir="",
+        save_checkpoint=lambda path, weights_only: None,
+        strategy=SimpleNamespace(
+            reduce_boolean_decision=lambda flag, all: flag, reduce=lambda gradient, reduce_op: gradient
+        ),
+    )
+    stopped, resumed = Interruption(), Interruption()
+    stopped.received = TERM
+    stopped.on_train_batch_end(trainer, module, None, None, 0)
+    module.used.weight.grad = None
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.on_train_batch_start(trainer, module, None, 0)
+    assert module.unused.weight.grad is None
+    assert float(module.used.weight.grad) == 3.0
+
+
+def test_nobody_has_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", broken)
+    interruption = Interruption()
+    interruption._waits = True
+    interruption._note(INT, None)
+    assert interruption.received == INT

@@ -1,6 +1,7 @@
 """Decoded images are read once, and only whole ones are taken for good."""
 
 import logging
+import os
 import pickle
 import shutil
 from collections import namedtuple
@@ -170,3 +171,30 @@ def test_a_run_learns_the_same_with_and_without(root: Path, tmp_path: Path) -> N
     main(attack_args(root, tmp_path / "without", **{"data.cache_gib": 0}))
     assert torch.equal(learnt(tmp_path / "with"), learnt(tmp_path / "without"))
     assert torch.equal(learnt(tmp_path / "again"), learnt(tmp_path / "without"))
+
+
+def test_a_disk_that_fills_up_ends_the_storing_and_not_the_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*args: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    data = data_in(root)
+    monkeypatch.setattr(os, "pwrite", full)
+    images = [data.datasets["train"][i]["image"] for i in range(6)]
+    assert len(images) == 6
+    printed = capsys.readouterr().out
+    assert printed.count("Decoded images are not kept any more") == 1
+    assert "No space left on device" in printed
+
+
+def test_labels_are_stored_as_they_stand_in_their_files(root: Path) -> None:
+    class Swapped(CamVid):
+        def label_ids(self, ids: Any, place: Any) -> Any:
+            return 1 - super().label_ids(ids, place)
+
+    Swapped.__module__, Swapped.__qualname__ = CamVid.__module__, CamVid.__qualname__
+    data = Swapped(str(root), SIZE, num_workers=0)
+    data.setup("fit")
+    plain = data_in(root).datasets["train"][0]["labels"]
+    assert torch.equal(data.datasets["train"][0]["labels"], 1 - plain)
