@@ -9,7 +9,15 @@ NOISE = re.compile(
 """Lines that help nobody who gave a setting."""
 
 KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "NoneType": "null"}
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "tuple": "[...]",
+    "list": "[...]",
+    "NoneType": "null",
+}
 
 
 def sentence(message: str) -> str:
@@ -29,8 +37,8 @@ def _plain(text: str) -> str:
     text = re.sub(r"typing\.Literal\[(.*?)\]", lambda match: "one of " + match[1].replace("'", ""), text)
     text = re.sub(r"<class '([\w.]+)'>", lambda match: KINDS.get(match[1], match[1].rsplit(".", 1)[-1]), text)
     text = re.sub(r"a dot import path string: .*", "a class by its whole path, such as uap.losses.CrossEntropy", text)
-    text = re.sub(r"a tuple with (\d) elements", r"[...] with \1 values", text).replace("<class 'tuple'>", "[...]")
+    text = re.sub(r"a tuple with (\d) elements", r"[...] with \1 values", text)
     text = re.sub(r" Add the import path to .*", "", text)
-    text = re.sub(r"\ban? (one of|a |true|null)", r"\1", text)
+    text = re.sub(r"\ban? (one of|a |true|null|\[)", r"\1", text)
     text = re.sub(r"^Type .* expects a function or a callable class:\s*", "", text)
     return re.sub(r"\.? *(?:Given|Got) value: ", ", got ", text).removeprefix(", ")
