@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.data.zips import make_zips
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid, Cityscapes, ImageFolder
-from uap.data.base import SegmentationDataset
+from uap.data.dataset import SegmentationDataset
 from uap.data.predictions import attach_targets, clean_predictions
 from uap.errors import InputError
 from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden

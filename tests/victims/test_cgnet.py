@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from uap import paths
 from uap.data import CamVid
-from uap.data.base import SegmentationDataset
+from uap.data.dataset import SegmentationDataset
 from uap.errors import InputError
 from uap.metrics import ClassIoU
 from uap.victims import CGNet, FrozenVictim

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from uap.attack import UniversalAttack
 from uap.attacks.adversarial_files import AdversarialFiles, named_once
-from uap.data.base import SegmentationDataset, data_of
+from uap.data.base import data_of
 from uap.data.batch import Batch
+from uap.data.dataset import SegmentationDataset
 from uap.data.predictions import PreparedTargets
 from uap.errors import InputError
 from uap.perturbation import Perturbation

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, Trainer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from uap import __version__
 from uap.data import subset, transforms
-from uap.data.batch import Batch, Prepare
-from uap.data.image_store import ImageStore, Row, open_store
+from uap.data.batch import Batch
+from uap.data.dataset import SegmentationDataset
+from uap.data.image_store import ImageStore, open_store
 from uap.data.length import begun
-from uap.data.sampler import Draw, EpochSampler
+from uap.data.sampler import EpochSampler
 from uap.data.sources import Item, Source
 from uap.data.workers import outlive_signals
 from uap.errors import InputError
-from uap.labels import IGNORE, LabelTable
+from uap.labels import LabelTable
 
 Split = Literal["train", "val", "test"]
 TrainSplit = Literal["train", "trainval", "train_extra"]
@@ -28,55 +29,6 @@ TrainSplit = Literal["train", "trainval", "train_extra"]
 
 Role = Literal["train", "scored"]
 """What the images are for: the training split is learnt from, the chosen split is scored."""
-
-
-class SegmentationDataset(Dataset[dict[str, Any]]):
-    """Images and labels of one size, read from disk one by one."""
-
-    def __init__(self, items: list[Item], data: "SegmentationData", store: ImageStore | None = None) -> None:
-        """Read `items` in the way of `data` (size, resampling, label ids), each once if there is a store to keep it."""
-        self.items = items
-        self.data = data
-        self.store = store
-        self.prepare: Prepare | None = None
-        self.augment: transforms.Augmentation | None = None
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.items)
-
-    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
-        """Return one item of a `Batch`."""
-        index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
-        row = self._row(self.items[index])
-        item = self.items[index]
-        image, labels = row[:3], row[3]
-        if item.labels is not None:
-            labels = self.data.label_ids(labels, self.data.find(item.labels))
-        if self.augment is not None:
-            seed = np.random.default_rng([self.data.seed, epoch, index]).integers(2**31)
-            augmented, labels = self.augment(image.transpose(1, 2, 0), labels, int(seed))
-            image = np.ascontiguousarray(augmented.transpose(2, 0, 1))
-        result = {
-            "image": torch.from_numpy(image),
-            "labels": torch.from_numpy(np.array(labels)),  # a copy: a table's look-up may not be writable
-            "index": torch.tensor(index),
-            "weight": torch.tensor(weight),
-        }
-        return result | (self.prepare(index) if self.prepare is not None else {})
-
-    def _row(self, item: Item) -> Row:
-        """Return the image and labels of an item, from the store where they are in it."""
-        kept = self.store.get(item) if self.store else None
-        if kept is not None:
-            return kept
-        row = np.full((4, *self.data.size), IGNORE, np.uint8)
-        row[:3] = self.data.read_image(item.image).transpose(2, 0, 1)
-        if item.labels is not None:
-            row[3] = self.data.read_resized_ids(item.labels)
-        if self.store:
-            self.store.put(item, row)
-        return row
 
 
 class SegmentationData(LightningDataModule, abc.ABC):

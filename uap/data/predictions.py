@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 
 from uap import paths
 from uap.data import subset
-from uap.data.base import Role, SegmentationData, SegmentationDataset
+from uap.data.base import Role, SegmentationData
 from uap.data.batch import Batch
+from uap.data.dataset import SegmentationDataset
 from uap.data.sources import stamp, stamps
 from uap.errors import InputError
 from uap.progress import progress
