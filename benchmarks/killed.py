@@ -103,8 +103,9 @@ def main() -> None:
         seconds = finish(whole, arguments)
         for number in range(1, given.times + 1):
             folder = Path(place) / f"killed{number}"
-            after = draw.uniform(0, seconds)
-            moment = kill(folder, arguments, after, writing=number % 2 == 0)
+            writing = number % 2 == 0
+            after = draw.uniform(0, seconds / 2 if writing else seconds)  # there has to be another checkpoint
+            moment = kill(folder, arguments, after, writing)
             finish(folder, arguments)
             moments[moment] += 1
             identical += same(folder, whole)
