@@ -34,6 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["uap"])
         patch.setenv("UAP_CACHE", str(folder / "cache"))
+        patch.delenv("UAP_QUIET", raising=False)  # a test before this one may have left it
         reproduce(reproduction(paper=PAPER, curves="epsilon", examples=1, perturbations=True))
     (folder / "printed.txt").write_text(printed.getvalue())
     return folder
