@@ -20,13 +20,18 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import torch
+
+from uap.perturbation import load_perturbation
+from uap.run_folder import LAST
+
 SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "--trainer.max_epochs=5"]
 """A run of 30 steps and 5 checkpoints on the drawn scenes, with workers."""
 
 
 def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
     """Start `uap.fit` in a folder; resumed where it holds a checkpoint."""
-    checkpoint = folder / "checkpoints" / "last.ckpt"
+    checkpoint = folder / LAST
     resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.exists() else []
     command = [sys.executable, "-m", "uap.fit", *arguments, f"--trainer.default_root_dir={folder}", *resumed]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
@@ -77,15 +82,8 @@ def same(one: Path, other: Path) -> bool:
     """Return whether two runs learnt the same, step by step."""
     # the metadata of the perturbation's file says how many seconds the run took
     files = ["perturbation.png", "metrics.csv", "per_image.csv"]
-    return tensor_bytes(one) == tensor_bytes(other) and all(
-        (one / name).read_bytes() == (other / name).read_bytes() for name in files
-    )
-
-
-def tensor_bytes(folder: Path) -> bytes:
-    """Return the perturbation's numbers as they lie in its file, behind a header that says its own length."""
-    whole = (folder / "perturbation.safetensors").read_bytes()
-    return whole[8 + int.from_bytes(whole[:8], "little") :]
+    learnt = [load_perturbation(folder / "perturbation.safetensors")[0].proto for folder in (one, other)]
+    return torch.equal(*learnt) and all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
 
 
 def main() -> None:
@@ -103,9 +101,8 @@ def main() -> None:
         seconds = finish(whole, arguments)
         for number in range(1, given.times + 1):
             folder = Path(place) / f"killed{number}"
-            writing = number % 2 == 0
-            after = draw.uniform(0, seconds / 2 if writing else seconds)  # there has to be another checkpoint
-            moment = kill(folder, arguments, after, writing)
+            after = draw.uniform(0, seconds)
+            moment = kill(folder, arguments, after, writing=number % 2 == 0)
             finish(folder, arguments)
             moments[moment] += 1
             identical += same(folder, whole)

@@ -15,7 +15,14 @@ QUIET = "UAP_QUIET"
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
 """Names of Lightning's loggers."""
 
-CHATTER = ("TPU available", "Tip:", "Loading `train_dataloader`", "`Trainer.fit` stopped", "LOCAL_RANK")
+CHATTER = (
+    "`weights_only` was not set",
+    "TPU available",
+    "Tip:",
+    "Loading `train_dataloader`",
+    "`Trainer.fit` stopped",
+    "LOCAL_RANK",
+)
 """Parts of what Lightning says to everybody and what nobody needs."""
 
 
@@ -44,5 +51,6 @@ def be_quiet() -> None:
 
 def drop_chatter() -> None:
     """Leave out Lightning's lines that say nothing of the run."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+    saving = "pytorch_lightning.trainer.connectors.checkpoint_connector"
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed", saving):
         logging.getLogger(name).addFilter(lambda record: not any(part in record.getMessage() for part in CHATTER))

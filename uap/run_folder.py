@@ -15,6 +15,11 @@ LAST = Path("checkpoints") / "last.ckpt"
 """Where in its folder a run keeps what it can be resumed from."""
 
 
+def go_on(folder: Path) -> str:
+    """Return what resumes the run of a folder, as a command line has it."""
+    return f"--config {folder / 'config.yaml'} --ckpt_path {folder / LAST}"
+
+
 def is_first() -> bool:
     """Return whether this process is the one that starts others, or stands for its node."""
     return os.environ.get("LOCAL_RANK", "0") == "0"

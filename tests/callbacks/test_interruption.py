@@ -188,7 +188,7 @@ def test_summed_gradients_go_back_to_their_parameters() -> None:
         is_last_batch=False,
         global_step=0,
         default_root_dir="",
-        save_checkpoint=lambda path, weights_only: None,
+        save_checkpoint=lambda path: None,
         strategy=SimpleNamespace(
             reduce_boolean_decision=lambda flag, all: flag, reduce=lambda gradient, reduce_op: gradient
         ),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uap.data.length import begun
 from uap.errors import InputError
-from uap.run_folder import LAST, is_first
+from uap.run_folder import LAST, go_on, is_first
 
 
 class Interruption(Checkpoint):
@@ -92,7 +92,7 @@ class Interruption(Checkpoint):
             return
         if trainer.global_step == self._step:
             self._summed = [_mean(trainer, parameter.grad) for parameter in _learnt(pl_module)]
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST, weights_only=False)
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
         self._saved = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -109,11 +109,8 @@ class Interruption(Checkpoint):
                 if callback is not self and not isinstance(callback, Checkpoint):
                     callback.on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
-            _say(
-                f"stopped after {trainer.global_step} steps; go on with --config {folder / 'config.yaml'} "
-                f"--ckpt_path {folder / LAST}"
-            )
+            again = go_on(Path(trainer.default_root_dir))
+            _say(f"stopped after {trainer.global_step} steps; go on with {again}")
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
         raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
 

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from uap.run_folder import LAST
+from uap.run_folder import LAST, go_on
 
 PATIENCE = 2.0
 """Seconds in which the system says of a process that it has ended."""
@@ -50,13 +50,8 @@ class Ranks(Callback):
         """
         gone = _gone(trainer) if trainer.world_size > 1 and isinstance(exception, RuntimeError) else ""
         if gone:
-            folder = Path(trainer.default_root_dir)
-            print(
-                f"error: {gone}, and the run with it. Go on with --config {folder / 'config.yaml'} --ckpt_path "
-                f"{folder / LAST}",
-                file=sys.stderr,
-                flush=True,
-            )
+            again = go_on(Path(trainer.default_root_dir))
+            print(f"error: {gone}, and the run with it. Go on with {again}", file=sys.stderr, flush=True)
             raise SystemExit(1) from exception
 
 
