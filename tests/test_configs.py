@@ -81,6 +81,16 @@ def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.Capture
     assert printed["model"]["victim"]["init_args"]["weights"] == "ESPNET.pth"
 
 
+def test_a_setting_goes_over_the_files_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(CONFIGS / "camvid_static.yaml")
+    settings = ["--data.root", "elsewhere", "--model.epsilon=3"]
+    printed = parse(fit.main, [*settings, "--config", file], capsys)
+    assert parse(fit.main, ["-c", file, *settings], capsys) == printed
+    read = yaml.safe_load(printed)
+    assert (read["data"]["class_path"], read["data"]["init_args"]["root"]) == ("uap.data.CamVid", "elsewhere")
+    assert read["model"]["epsilon"] == 3
+
+
 @pytest.mark.parametrize("main", [fit.main, evaluate.main, train_victim.main])
 def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -83,7 +83,7 @@ def test_wandb_and_albumentations_are_imported_in_one_file_each() -> None:
         ]
         for library in ("wandb", "albumentations")
     }
-    assert users == {"wandb": ["callbacks/dashboard.py"], "albumentations": ["data/transforms.py"]}
+    assert users == {"wandb": ["callbacks/wandb_run.py"], "albumentations": ["data/transforms.py"]}
 
 
 def test_albumentations_is_the_mit_release() -> None:

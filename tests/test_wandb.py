@@ -20,7 +20,8 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from tests.helpers import attack_args, learnt, make_camvid
 from uap import evaluate
 from uap.attack import UniversalAttack
-from uap.callbacks.dashboard import wandb_logger
+from uap.callbacks.wandb_run import wandb_logger
+from uap.cli import door
 from uap.fit import main
 from uap.perturbation import Perturbation, load_perturbation, save_perturbation
 
@@ -206,14 +207,18 @@ def agent(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_a_run_of_a_sweep_is_the_one_that_its_agent_chose(tmp_path: Path, agent: None) -> None:
-    run = wandb_logger(tmp_path, "name", resume=False).experiment
+    logger = wandb_logger(tmp_path, "name", resume=False)
+    logger.begin()
+    run = logger.experiment
     assert (run.id, run.sweep_id, run.group, run.project) == ("chosen1", "sweep1", "sweep1", "swept")
     assert (tmp_path / "wandb_id.txt").read_text() == "chosen1\n"  # resumed without an agent, it is continued
 
 
 def test_a_group_that_is_named_is_that_of_the_run(tmp_path: Path, agent: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_GROUP", "tries")
-    assert wandb_logger(tmp_path, "name", resume=False).experiment.group == "tries"
+    logger = wandb_logger(tmp_path, "name", resume=False)
+    logger.begin()
+    assert logger.experiment.group == "tries"
 
 
 def test_without_a_sweep_there_is_no_group_and_the_project_is_uap(tmp_path: Path) -> None:
@@ -243,9 +248,15 @@ def test_the_sweep_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch, capsys
 def test_with_a_login_the_run_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr(wandb, "login", lambda prompt: True)
-    logger = wandb_logger(tmp_path, "name", resume=False)
-    assert logger._wandb_init["mode"] == "online"
-    assert logger.version == (tmp_path / "wandb_id.txt").read_text().strip()
+    assert wandb_logger(tmp_path, "name", resume=False)._wandb_init["mode"] == "online"
+
+
+def test_a_start_that_is_refused_leaves_no_run_of_wandb_and_no_folder(tmp_path: Path, offline: None) -> None:
+    logged = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"trainer.logger": "null"})
+    with pytest.raises(SystemExit):
+        door(lambda: main([*logged, "--data.limit", "99"]))
+    assert wandb.run is None
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_login_the_run_is_offline_and_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

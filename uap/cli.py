@@ -19,8 +19,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
+from uap.callbacks.wandb_run import RunLogger, wandb_logger
 from uap.checkpoints import WholeCheckpoints, check_readable, discard_half_written
-from uap.config_files import Parser
+from uap.config_files import Parser, files_first
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
@@ -45,6 +46,10 @@ class SaveConfig(SaveConfigCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write nothing yet."""
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the W&B run, which other callbacks write to as soon as the training begins."""
+        _begin(trainer)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a run that begins."""
         if trainer.is_global_zero:
@@ -53,6 +58,7 @@ class SaveConfig(SaveConfigCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of an evaluation."""
         if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING:
+            _begin(trainer)
             self.save_config(trainer, pl_module, "validate")
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -105,7 +111,9 @@ class RunCLI(LightningCLI):
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
         given = sys.argv[1:] if args is None else args
-        self.is_named = not isinstance(given, list) or any(a.split("=")[0] in ("-c", "--config") for a in given)
+        if isinstance(given, list):
+            given = files_first(given)
+        self.is_named = not isinstance(given, list) or any(word.startswith("--config=") for word in given)
         if not self.is_named:  # jsonargparse's own default file cannot hold an optimiser: its --help fails
             given = [f"--config={default_config}", *given]
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # that it is not the command line's
@@ -171,8 +179,6 @@ class RunCLI(LightningCLI):
     def _loggers(self) -> list[Logger]:
         given = self.config_init.trainer.logger
         if given is None or given is True:
-            from uap.callbacks.dashboard import wandb_logger  # wandb takes a second to import
-
             given = wandb_logger(self.folder, self.folder.name, bool(self.resumed))
         return [*_as_list(given), MetricsFile(self.folder / "metrics.csv")]
 
@@ -184,6 +190,12 @@ class RunCLI(LightningCLI):
 def resume_argument(parser: LightningArgumentParser) -> None:
     """Add what every door to a run that can be resumed has."""
     parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to resume from.")
+
+
+def _begin(trainer: Trainer) -> None:
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        if isinstance(logger, RunLogger):
+            logger.begin()
 
 
 def _as_list(given: Any) -> list[Any]:

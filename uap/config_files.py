@@ -61,6 +61,19 @@ def _parts(content: Any, key: str) -> list[str]:
     return [found for name, value in content.items() for found in _parts(value, f"{key}.{name}".lstrip("."))]
 
 
+def files_first(given: list[str]) -> list[str]:
+    """Return a command line with its configuration files first: a setting goes over them wherever it stands."""
+    files: list[str] = []
+    settings: list[str] = []
+    words = iter(given)
+    for word in words:
+        if word in ("-c", "--config"):
+            files.append(f"--config={next(words, '')}")
+        else:
+            (files if word.startswith("--config=") else settings).append(word)
+    return [*files, *settings]
+
+
 class Parser(LightningArgumentParser):
     """Lightning's parser, with configuration files as above, and its complaints as sentences."""
 

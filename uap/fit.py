@@ -4,7 +4,7 @@ Learns one perturbation that, added to any image, makes a frozen segmentation ne
 scene without some classes. Without --config it attacks the network that ships, on scenes that the program draws.
 
 The settings that are changed most, and what they are without a configuration:
-  --config FILE                     settings of a run; of several files the later ones win (configs/ has many)
+  --config FILE                     settings of a run; later files go over earlier ones, and settings over all of them
   --data.root FOLDER                where the data set is (data/streetscenes)
   --data.size [H,W]                 height and width that images are resized to ([256,512])
   --data.limit N                    learn from so many of the training images (null: all)

@@ -4,7 +4,7 @@ Trains a segmentation network on the labels of a data set and leaves its best we
 that attacks it. Without --config it trains ESPNet on scenes that the program draws.
 
 The settings that are changed most, and what they are without a configuration:
-  --config FILE                     settings of a run; of several files the later ones win (configs/train_*.yaml)
+  --config FILE                     settings of a run; later files go over earlier ones (configs/train_*.yaml)
   --data.root FOLDER                where the data set is (data/streetscenes)
   --data.batch_size N               images per step and process (4)
   --model.learning_rate RATE        of AdamW, falling to 0 over the run (0.002)

@@ -1,14 +1,11 @@
-"""Weights & Biases: the logger, and what a run shows there at its end. The only file that imports wandb."""
+"""What a run shows in Weights & Biases at its end."""
 
 import copy
-import os
 import tempfile
-import uuid
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-import wandb
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
@@ -19,41 +16,11 @@ from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, universal_change
 from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
+from uap.callbacks.wandb_run import log_artifact
 from uap.data.base import data_of
 from uap.labels import IGNORE, LabelTable
 from uap.perturbation import Perturbation
 from uap.safe_load import safe_load
-
-RUN_ID = "wandb_id.txt"
-"""The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
-
-
-def wandb_logger(folder: Path, name: str, resume: bool) -> WandbLogger:
-    """Return the logger of a run: online where there is a login, else offline and without a question.
-
-    The agent of a sweep chooses the run's id and project by environment variables, and W&B then takes no others. The
-    runs of a sweep are one group, unless `WANDB_RUN_GROUP` names another.
-    """
-    kept, sweep = folder / RUN_ID, os.environ.get("WANDB_SWEEP_ID")
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other ranks are started after it
-    if is_first and not (resume and kept.exists()):
-        kept.write_text((os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8]) + "\n")
-    run_id = kept.read_text().strip() if kept.exists() and not sweep else None
-    return WandbLogger(
-        project=os.environ.get("WANDB_PROJECT", "uap"),
-        name=name,
-        save_dir=str(folder),
-        id=run_id,
-        mode=os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline"),
-        group=os.environ.get("WANDB_RUN_GROUP") or sweep,
-    )
-
-
-def _has_login() -> bool:
-    try:
-        return bool(wandb.login(prompt=False))
-    except wandb.Error:  # there is a key, but no way to W&B: the run can be synced later
-        return False
 
 
 class Dashboard(Callback):
@@ -67,7 +34,7 @@ class Dashboard(Callback):
         """Log `images` examples."""
         self.images = images
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say which end of each curve is the good one."""
         ends = {"success_rate": "max", "hidden": "max", "preserved": "max", "miou_adversarial": "min"}
         for logger in _loggers(trainer):
@@ -146,8 +113,8 @@ def _log_artifacts(logger: WandbLogger, attack: UniversalAttack, trainer: Traine
             with tempfile.TemporaryDirectory() as temporary:
                 path = Path(temporary) / "perturbation.safetensors"
                 write_perturbation(best, attack.target, known, path)
-                _log_artifact(logger, path, known, ["best"])
-    _log_artifact(logger, folder / "perturbation.safetensors", figures, aliases)
+                log_artifact(logger, path, known, ["best"])
+    log_artifact(logger, folder / "perturbation.safetensors", figures, aliases)
 
 
 def _best(kept: ModelCheckpoint, attack: UniversalAttack, figures: Figures) -> tuple[Perturbation, Figures]:
@@ -158,9 +125,3 @@ def _best(kept: ModelCheckpoint, attack: UniversalAttack, figures: Figures) -> t
     known = {name: value for name, value in figures.items() if "/" not in name and name != "largest_entry"}
     score = float(cast(Tensor, kept.best_model_score))
     return best, known | {"score": score, "epoch": checkpoint["epoch"], "global_step": checkpoint["global_step"]}
-
-
-def _log_artifact(logger: WandbLogger, path: Path, metadata: Figures, aliases: list[str]) -> None:
-    artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)
-    artifact.add_file(str(path))
-    logger.experiment.log_artifact(artifact, aliases=aliases)

@@ -1,0 +1,77 @@
+"""The Weights & Biases run of a run: when it begins, its id, and its artifacts. The only file that imports wandb.
+
+Within functions: it takes a second, which a run without it need not.
+"""
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import WandbLogger
+
+RUN_ID = "wandb_id.txt"
+"""The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
+
+
+class RunLogger(WandbLogger):
+    """A W&B run that begins when the training or the evaluation does: a start that is refused leaves none behind."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        """Describe a run whose files lie in `folder`."""
+        super().__init__(save_dir=str(folder), **settings)
+        self._wandb_init.pop("anonymous")  # without effect in wandb, which warns of it
+        self._kept = folder / RUN_ID
+        self._begun = False
+
+    def begin(self) -> None:
+        """Let the run begin, and keep its id; on rank 0."""
+        self._begun = True
+        self._kept.write_text(f"{self.experiment.id}\n")
+
+    @property
+    def experiment(self) -> Any:
+        """The W&B run; Lightning asks for it before the setup, and takes an error for an answer.
+
+        Raises:
+            AttributeError: it has not begun.
+        """
+        if not self._begun:
+            raise AttributeError("The W&B run begins with the training, not before.")
+        return super().experiment
+
+
+def wandb_logger(folder: Path, name: str, resume: bool) -> RunLogger:
+    """Return the logger of a run: online where there is a login, else offline and without a question.
+
+    The agent of a sweep chooses the run's id and project by environment variables, and W&B then takes no others. The
+    runs of a sweep are one group, unless `WANDB_RUN_GROUP` names another.
+    """
+    kept, sweep = folder / RUN_ID, os.environ.get("WANDB_SWEEP_ID")
+    known = kept.read_text().strip() if resume and kept.exists() else None
+    return RunLogger(
+        folder,
+        id=None if sweep else known or os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8],
+        project=os.environ.get("WANDB_PROJECT", "uap"),
+        name=name,
+        mode=os.environ.get("WANDB_MODE") or ("online" if _has_login() else "offline"),
+        group=os.environ.get("WANDB_RUN_GROUP") or sweep,
+    )
+
+
+def _has_login() -> bool:
+    import wandb
+
+    try:
+        return bool(wandb.login(prompt=False))
+    except wandb.Error:  # there is a key, but no way to W&B: the run can be synced later
+        return False
+
+
+def log_artifact(logger: WandbLogger, path: Path, metadata: dict[str, Any], aliases: list[str]) -> None:
+    """Log a perturbation's file as the next version of the run's artifact."""
+    import wandb
+
+    artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)
+    artifact.add_file(str(path))
+    logger.experiment.log_artifact(artifact, aliases=aliases)
