@@ -71,3 +71,19 @@ def discard_empty() -> None:
     if RUN_FOLDER in os.environ:
         with contextlib.suppress(OSError):
             Path(os.environ[RUN_FOLDER]).rmdir()
+
+
+def unique_names(places: list[Path]) -> list[str]:
+    """Return short names: the last part of each path, with as many parents as tell all of them apart.
+
+    Raises:
+        InputError: a place is given twice.
+    """
+    parts = [(place.with_suffix("") if place.is_file() else place).resolve().parts for place in places]
+    twice = [place for i, place in enumerate(places) if parts[i] in parts[:i]]
+    if twice:
+        raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.")
+    depth = 1
+    while len({part[-depth:] for part in parts}) < len(parts):
+        depth += 1
+    return ["/".join(part[-depth:]) for part in parts]

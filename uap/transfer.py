@@ -17,8 +17,9 @@ from typing import Any
 from uap.cli import door
 from uap.progress import be_quiet
 from uap.report.numbers import NOTHING, percent
+from uap.run_folder import unique_names
 from uap.scoring.arguments import sample_arguments
-from uap.scoring.experiment import config_of, device_trainer, unique_names
+from uap.scoring.experiment import config_of, device_trainer
 from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
 from uap.scoring.ground import ProvingGround, Sample
 from uap.scoring.learnt import Learnt, random_signs, read_learnt
@@ -52,7 +53,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
 
 
 def grounds_of(places: list[Path], sample: Sample) -> list[ProvingGround]:
-    """Build the columns; of those with the same network and images the first stands for all.
+    """Build the columns; those with the same network and images are one, with the names of all.
 
     Raises:
         InputError: a place has no configuration, or one that cannot be used.
@@ -62,7 +63,9 @@ def grounds_of(places: list[Path], sample: Sample) -> list[ProvingGround]:
     built = [ProvingGround(name, config_of(place), sample, trainer) for name, place in zip(names, places, strict=True)]
     different: dict[str, ProvingGround] = {}
     for ground in built:
-        different.setdefault(json.dumps(ground.identity(ground.size)), ground)
+        first = different.setdefault(json.dumps(ground.identity(ground.size)), ground)
+        if first is not ground:
+            first.name += f", {ground.name}"
     return list(different.values())
 
 

@@ -7,7 +7,7 @@ from tests.helpers import make_camvid
 from tests.scoring.runs import config
 from uap.data import CamVid
 from uap.errors import InputError
-from uap.scoring.experiment import build_data, build_target, config_of, unique_names
+from uap.scoring.experiment import build_data, build_target, config_of
 from uap.targets import DynamicTarget, StaticTarget
 
 
@@ -55,14 +55,3 @@ def test_a_run_folder_stands_for_its_configuration(file: Path, tmp_path: Path) -
     assert config_of(file) == file
     with pytest.raises(InputError, match=r"There is no none. Give the folder of a run .* or the configuration file"):
         config_of(Path("none"))
-
-
-def test_names_are_as_short_as_can_be() -> None:
-    for name in ("a/x/one", "b/x/one", "two.5"):
-        Path(name).mkdir(parents=True)
-    Path("three.yaml").touch()
-    assert unique_names([Path("a/x/one"), Path("two.5"), Path("three.yaml")]) == ["one", "two.5", "three"]
-    assert unique_names([Path("a/x/one"), Path("b/x/one")]) == ["a/x/one", "b/x/one"]
-    assert unique_names([Path("a")]) == ["a"]
-    with pytest.raises(InputError, match="a was given twice"):
-        unique_names([Path("a"), Path("b"), Path("./a")])

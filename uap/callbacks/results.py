@@ -54,18 +54,24 @@ class Results(Callback):
         self.gradient_evaluations = 0
         self.seconds = 0.0
         self.clock = 0.0
+        self.validating = 0.0
         self.figures: Figures = {}
         self.details: Figures = {}
         self.images: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return the cost so far, which a resumed run continues."""
-        return {"gradient_evaluations": self.gradient_evaluations, "seconds": self._elapsed()}
+        return {
+            "gradient_evaluations": self.gradient_evaluations,
+            "seconds": self._elapsed(),
+            "validating": self.validating,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue the cost of the run that is resumed."""
         self.gradient_evaluations = state_dict["gradient_evaluations"]
         self.seconds = state_dict["seconds"]
+        self.validating = state_dict["validating"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and take away the mark of a run that is over: an interrupted one has left its figures."""
@@ -90,7 +96,7 @@ class Results(Callback):
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
-            "images_per_second": round(self.gradient_evaluations / max(seconds, 1e-9), 2),
+            "images_per_second": round(self.gradient_evaluations / max(seconds - self.validating, 1e-9), 2),
         }
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
@@ -104,8 +110,13 @@ class Results(Callback):
                 logger.log_metrics(final, trainer.global_step)
             self._print(attack, data, folder)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the time that no image is learnt from."""
+        self.validating -= time.monotonic()
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the figures of an evaluation; validations within a fit wait for its end."""
+        self.validating += time.monotonic()
         if trainer.state.fn == TrainerFn.FITTING:
             return
         data = data_of(trainer)
@@ -184,11 +195,11 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
     if "seconds" in figures:
-        included = "" if "steps" in figures else ", validation included"
+        left_out = "" if "steps" in figures else " without validation"
         lines += [
             f"{'gradient evaluations':<22}{figures['gradient_evaluations']:>8}",
             f"{'seconds':<18}{figures['seconds']:>12g}   "
-            f"({figures['images_per_second']:g} images per second{included})",
+            f"({figures['images_per_second']:g} images per second{left_out})",
         ]
     lines.append("")
     files = ["perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from uap.errors import InputError
+from uap.run_folder import unique_names
 
 Points = list[tuple[float, float]]
 Row = dict[str, Any]
@@ -87,7 +88,7 @@ def read_runs(folders: list[Path]) -> list[Run]:
             raise InputError(f"{folder} {reason}, so it is no run. Give the folder of a run of python -m uap.fit.")
         if reason:
             print(f"warning: {folder} {reason}, so it is no run, and is left out.", file=sys.stderr)
-    return [_read(folder, name) for folder, name in zip(found, _names(found), strict=True)]
+    return [_read(folder, name) for folder, name in zip(found, unique_names(found), strict=True)]
 
 
 def _no_run(folder: Path) -> str:
@@ -95,18 +96,6 @@ def _no_run(folder: Path) -> str:
     if any((folder / file).is_file() for file in ("config.yaml", "metrics.json", "metrics.csv")):
         return ""
     return "has none of config.yaml, metrics.json and metrics.csv" if folder.is_dir() else "is no folder"
-
-
-def _names(folders: list[Path]) -> list[str]:
-    parts = [folder.resolve().parts for folder in folders]
-    twice = next((folder for i, folder in enumerate(folders) if parts[i] in parts[:i]), None)
-    if twice is not None:
-        raise InputError(f"The run {twice} was given twice, expected different folders. Name each run once.")
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def _read(folder: Path, name: str) -> Run:

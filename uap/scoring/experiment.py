@@ -54,19 +54,3 @@ def device_trainer() -> Trainer:
     return Trainer(
         devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
     )
-
-
-def unique_names(places: list[Path]) -> list[str]:
-    """Return short names: the last part of each path, with as many parents as tell all of them apart.
-
-    Raises:
-        InputError: a place is given twice.
-    """
-    parts = [(place.with_suffix("") if place.is_file() else place).absolute().parts for place in places]
-    twice = [place for i, place in enumerate(places) if parts[i] in parts[:i]]
-    if twice:
-        raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.")
-    depth = 1
-    while len({part[-depth:] for part in parts}) < len(parts):
-        depth += 1
-    return ["/".join(part[-depth:]) for part in parts]
