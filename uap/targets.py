@@ -86,8 +86,11 @@ class Target(abc.ABC):
         """
 
     @abc.abstractmethod
-    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
-        """Return the target (H, W) and the hidden pixels I_o (H, W) for a clean prediction (H, W)."""
+    def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the target (H, W) and the hidden pixels I_o (H, W) for a clean prediction (H, W).
+
+        None stands for a prediction that is not made yet, which a target without hidden classes does without.
+        """
 
     @abc.abstractmethod
     def usable(self, predictions: Mask) -> NDArray[np.bool_]:
@@ -120,7 +123,7 @@ class StaticTarget(Target):
         if (self.scene == IGNORE).all():
             raise InputError(f"{self.path} labels no pixel with a class of the network: {', '.join(table.names)}.")
 
-    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+    def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
         """Return the scene, and no hidden pixels."""
         if self.scene is None:
             raise RuntimeError("StaticTarget.make was called before prepare")
@@ -154,8 +157,10 @@ class DynamicTarget(Target):
         """Look the classes up in the victim's table."""
         self.hidden_classes = table.ids(self.hide)
 
-    def make(self, prediction: Mask) -> tuple[Mask, NDArray[np.bool_]]:
+    def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
         """Return the filled prediction and the hidden pixels; an image that is all hidden has no target, but 255."""
+        if prediction is None:
+            raise RuntimeError("DynamicTarget.make was called before there was a clean prediction")
         hidden = hidden_pixels(prediction, self.hidden_classes)
         return (np.full_like(prediction, IGNORE) if hidden.all() else fill_hidden(prediction, hidden)), hidden
 

@@ -17,7 +17,7 @@ from tests.data.zips import make_zips
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid, Cityscapes, ImageFolder
 from uap.data.dataset import SegmentationDataset
-from uap.data.predictions import attach_targets, clean_predictions
+from uap.data.predictions import attach_targets, clean_predictions, predict_missing
 from uap.errors import InputError
 from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden
 from uap.victims import FrozenVictim
@@ -51,7 +51,7 @@ def trainer(local_rank: int = 0, barrier: Callable[[str], None] = lambda name: N
 
 
 def kept(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
-    return clean_predictions(dataset, victim, trainer)[0]
+    return clean_predictions(dataset, victim, trainer)
 
 
 def cached(tmp_path: Path) -> list[Path]:
@@ -230,8 +230,24 @@ def test_a_limit_above_the_number_of_usable_images_is_refused_with_both(root: Pa
 
 def test_a_static_target_is_predicted_on_the_drawn_images_alone(root: Path) -> None:
     network = Counting()
-    assert len(learnt_from(data_in(root, limit=2), StaticTarget(image="train/frame_003.png"), network)) == 2
-    assert network.seen == 1 + 2 + 4  # the scene, the drawn images, the scored ones
+    data = data_in(root, limit=2)
+    assert len(learnt_from(data, StaticTarget(image="train/frame_003.png"), network)) == 2
+    assert network.seen == 1 + 4  # the scene, and the scored images
+    assert predict_missing(data.datasets["train"], [victim_of(network)], trainer()) == 2
+    assert network.seen == 1 + 4 + 2  # the drawn ones when they are to be scored
+    assert predict_missing(data.datasets["train"], [victim_of(network)], trainer()) == 0
+
+
+def test_a_static_target_does_without_predictions_until_they_are_made(root: Path) -> None:
+    data, victim = data_in(root), victim_of()
+    attach_targets(data, [victim], [StaticTarget(image="train/frame_003.png")], trainer())
+    images = data.datasets["train"]
+    before = images[0]
+    assert "prediction" not in before
+    predict_missing(images, [victim], trainer())
+    after = images[0]
+    assert torch.equal(after["prediction"], victim.predict(after["image"][None])[0])
+    assert all(torch.equal(before[name], after[name]) for name in ("target", "hidden"))
 
 
 def test_a_scene_that_is_not_there_is_named_with_one_that_is(root: Path) -> None:
@@ -325,6 +341,7 @@ def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
 def test_a_static_target_is_the_prediction_on_its_picture(root: Path) -> None:
     data, victim = data_in(root), victim_of()
     attach_targets(data, [victim], [StaticTarget(image="train/frame_003.png")], trainer())
+    predict_missing(data.datasets["train"], [victim], trainer())
     scene = data.datasets["train"][3]["prediction"]
     assert scene.any()
     assert len(data.datasets["train"]) == 6
@@ -359,13 +376,19 @@ def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
         attach_targets(data_in(root), [victim_of()], [DynamicTarget(["person"])], trainer())
 
 
+def predicted(data: CamVid, victim: FrozenVictim, target: StaticTarget) -> int:
+    """How many clean images a whole run predicts."""
+    at_first = attach_targets(data, [victim], [target], trainer())
+    return at_first + sum(predict_missing(dataset, [victim], trainer()) for dataset in data.datasets.values())
+
+
 def test_a_second_run_predicts_no_clean_image(root: Path) -> None:
     network = Counting()
     victim, target = victim_of(network), StaticTarget(image="train/frame_003.png")
-    assert attach_targets(data_in(root), [victim], [target], trainer()) == 10
+    assert predicted(data_in(root), victim, target) == 10
     assert network.seen == 11  # and the target's
     again = StaticTarget(image="train/frame_003.png")
-    assert attach_targets(data_in(root), [victim], [again], trainer()) == 0
+    assert predicted(data_in(root), victim, again) == 0
     assert network.seen == 11
     assert target.scene is not None
     assert again.scene is not None

@@ -16,6 +16,7 @@ from uap.attack import UniversalAttack
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
+from uap.data.predictions import predict_missing
 from uap.perturbation import Perturbation, save_perturbation
 from uap.progress import progress
 from uap.targets import StaticTarget, Target
@@ -31,7 +32,12 @@ AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 @torch.no_grad()
 def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> Scores:
-    """Score the 8-bit adversarial images of one set; every rank its share."""
+    """Score the 8-bit adversarial images of one set; every rank its share.
+
+    Raises:
+        InputError: the clean predictions on it, which may be made only now, cannot be kept.
+    """
+    attack.predicted += predict_missing(data.datasets[role], attack.victims, attack.trainer)
     scores = Scores(attack, data, final=role == "scored")
     bar = progress(data.loader(role, shuffle=False), f"Scoring {prefix}", "batch")
     for index, batch in enumerate(bar):

@@ -1,4 +1,7 @@
-"""Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers."""
+"""Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers.
+
+Those on images that are learnt from wait until these are scored, where the target does without: a run begins sooner.
+"""
 
 import hashlib
 import json
@@ -31,7 +34,7 @@ NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
 
 def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets: list[Target], trainer: Trainer) -> int:
-    """Give every item of the data each victim's clean prediction and target.
+    """Give every item of the data each victim's target, and its clean prediction unless that can wait.
 
     Leaves out the training images that nothing can be learnt from for the first victim, and says how many.
 
@@ -50,20 +53,41 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
         if role == "train" and hidden:
             dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
         needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
-        found, counts = zip(*(clean_predictions(dataset, victim, trainer) for victim in needed), strict=True)
-        predicted += sum(counts)
-        usable = targets[0].usable(np.load(found[0], mmap_mode="r"))
-        if not usable.any():
-            raise InputError(
-                f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so there "
-                "is nothing to hide. Choose another class, other images, or check the network's preprocessing."
-            )
-        rows = np.arange(len(dataset))
-        if role == "train":
-            rows = _learnable(usable, data, hidden)
-            dataset.items = [dataset.items[row] for row in rows]
-        dataset.prepare = PreparedTargets(list(found), rows, targets[: len(found)])
+        places = [_kept(data, victim, stamps(dataset.items)) for victim in needed]
+        prepared = dataset.prepare = PreparedTargets(
+            places, np.arange(len(dataset)), targets[: len(needed)], has_predictions=False
+        )
+        if role == "scored" or hidden:
+            predicted += predict_missing(dataset, needed, trainer)
+            usable = targets[0].usable(np.load(places[0], mmap_mode="r"))
+            if not usable.any():
+                raise InputError(
+                    f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so "
+                    "there is nothing to hide. Choose another class, other images, or check the network's "
+                    "preprocessing."
+                )
+            if role == "train":
+                prepared.rows = _learnable(usable, data, hidden)
+                dataset.items = [dataset.items[row] for row in prepared.rows]
     return predicted
+
+
+def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], trainer: Trainer) -> int:
+    """Predict the clean images of a data set with targets, unless that was done; without them it cannot be scored.
+
+    Returns:
+        How many were predicted now; none of those that an earlier run predicted.
+
+    Raises:
+        InputError: the predictions cannot be kept.
+    """
+    prepared = cast(PreparedTargets, dataset.prepare)
+    if prepared.has_predictions:
+        return 0
+    pairs = zip(prepared.paths, victims, strict=False)  # of what is scored there is the first victim's alone
+    made = sum(_complete(path, dataset, victim, trainer) for path, victim in pairs)
+    prepared.has_predictions = True
+    return made
 
 
 def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
@@ -113,37 +137,52 @@ def _say_unmapped(data: SegmentationData, victim: FrozenVictim) -> None:
 class PreparedTargets:
     """Looks up an image's clean predictions and makes its targets; runs in the workers."""
 
-    def __init__(self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target]) -> None:
-        """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole."""
+    def __init__(
+        self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target], has_predictions: bool = True
+    ) -> None:
+        """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole.
+
+        Args:
+            paths: the files.
+            rows: of each image in them.
+            targets: of each victim.
+            has_predictions: whether the files are there already; without them only targets that need none are served.
+        """
         self.paths = paths
         self.rows = rows
         self.targets = targets
+        self.has_predictions = has_predictions
 
     def __call__(self, index: int) -> dict[str, Any]:
         """Return what a `Batch` has of an image for the first victim, and under `partners` for the others."""
         first, *others = [
-            _prepared(path, self.rows[index], target) for path, target in zip(self.paths, self.targets, strict=True)
+            self._prepared(path, self.rows[index], target)
+            for path, target in zip(self.paths, self.targets, strict=True)
         ]
         return first | ({"partners": others} if others else {})
 
-
-def _prepared(path: Path, row: int, target: Target) -> dict[str, Tensor]:
-    prediction = np.array(np.load(path, mmap_mode="r")[row])
-    made, hidden = target.make(prediction)
-    return {
-        "prediction": torch.from_numpy(prediction),
-        "target": torch.from_numpy(made),
-        "hidden": torch.from_numpy(hidden),
-    }
+    def _prepared(self, path: Path, row: int, target: Target) -> dict[str, Tensor]:
+        prediction = np.array(np.load(path, mmap_mode="r")[row]) if self.has_predictions else None
+        made, hidden = target.make(prediction)
+        tensors = {"target": torch.from_numpy(made), "hidden": torch.from_numpy(hidden)}
+        return tensors if prediction is None else {"prediction": torch.from_numpy(prediction), **tensors}
 
 
-def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> tuple[Path, int]:
-    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set, and how many were made now.
+def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
+    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set.
 
-    They are computed by one process of a node and kept under a key of everything that they depend on: victim, size,
-    resampling, and each image's stamp.
+    It is kept under a key of everything that they depend on: victim, size, resampling, and each image's stamp.
+
+    Raises:
+        InputError: it cannot be written.
     """
     path = _kept(dataset.data, victim, stamps(dataset.items))
+    _complete(path, dataset, victim, trainer)
+    return path
+
+
+def _complete(path: Path, dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> int:
+    """Let one process of the node write a file of predictions that is not there; return how many it made."""
     made, error = 0, ""
     if not path.exists() and trainer.local_rank == 0:
         try:
@@ -155,7 +194,7 @@ def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, traine
     error = trainer.strategy.broadcast(error)  # so that every rank ends with the sentence, and none waits
     if error:
         raise InputError(error)
-    return path, made
+    return made
 
 
 def _kept(data: SegmentationData, victim: FrozenVictim, images: Any) -> Path:
@@ -183,8 +222,9 @@ def _keeping(path: Path) -> Iterator[Path]:
 
 def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path) -> None:
     data = dataset.data
+    images = SegmentationDataset(dataset.items, data, dataset.store)  # alone: targets may be made of what is predicted
     loader: DataLoader[Batch] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # collated, its items are a Batch
+        images,  # type: ignore[arg-type]  # collated, its items are a Batch
         batch_size=data.batch_size,
         num_workers=data.num_workers,
     )

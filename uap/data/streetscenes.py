@@ -1,8 +1,6 @@
 """StreetScenes: scenes that the program draws, written once in the layout and naming of Cityscapes."""
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from uap import scenes
 from uap.data.base import Split, TrainSplit
@@ -78,9 +77,22 @@ class StreetScenes(Cityscapes):
         for split in sorted({"train", self.split}):
             missing = [i for i in range(self.count(split)) if not self._is_drawn(split, i)]
             if missing:
-                with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and OpenCV let go of the interpreter's lock
-                    drawn = pool.map(partial(self._draw, split), missing)
-                    list(progress(drawn, f"Drawing {split} scenes", "scene", len(missing)))
+                self._draw_all(split, missing)
+
+    def _draw_all(self, split: Split, missing: list[int]) -> None:
+        """Draw scenes in worker processes: threads would wait for each other between the many small strokes."""
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # a process that is forked has none of OpenCV's threads, and would wait for them
+        try:
+            drawn: DataLoader[None] = DataLoader(
+                missing,  # type: ignore[arg-type]  # a list is a data set too
+                batch_size=None,
+                collate_fn=partial(self._draw, split),
+                num_workers=self.num_workers,
+            )
+            list(progress(drawn, f"Drawing {split} scenes", "scene", len(missing)))
+        finally:
+            cv2.setNumThreads(threads)
 
     def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the first `count` scenes of a split."""

@@ -112,7 +112,7 @@ class ProvingGround:
         if target is None:
             return None, data, note
         dataset = data.datasets["scored"]
-        path, _ = clean_predictions(dataset, self.victim, self.trainer)
+        path = clean_predictions(dataset, self.victim, self.trainer)
         dataset.prepare = PreparedTargets([path], np.arange(len(dataset)), [target])
         attack = UniversalAttack(self.victim, target, size, epsilon=learnt.perturbation.epsilon)
         attack.perturbation = learnt.perturbation

@@ -1,0 +1,121 @@
+"""The bare forward and backward pass of a network in several ways, and the loss against PyTorch's own.
+
+    python -m benchmarks.passes [--network ESPNet|CGNet] [--batch 4] [--size 360 480] [--rounds 7]
+
+Each way takes its turn in every round, so that their ratios hold when the machine's speed drifts. The gradient is that
+of the logits' mean to the normalised image; it is compared with that of the pass as it is. Untrained networks: speed
+does not depend on weights.
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from uap.losses.base import cross_entropy
+from uap.memory import keep_freed_memory
+from uap.victims import CGNet, ESPNet, FrozenVictim
+from uap.victims.frozen_prelu import FrozenPReLU
+
+Pass = Callable[[], Tensor]
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "ESPNet": lambda: ESPNet(20, 2, 8, join_image=False),
+    "CGNet": lambda: CGNet(12, 3, 21),
+}
+
+
+def with_torch_prelu(network: nn.Module) -> nn.Module:
+    """Return a copy whose PReLUs compute the gradient of their slopes too, as PyTorch's do."""
+    found = copy.deepcopy(network)
+    for name, part in list(found.named_modules()):
+        if isinstance(part, FrozenPReLU):
+            own = nn.PReLU(part.num_parameters)
+            own.weight = part.weight
+            found.set_submodule(name, own)
+    return found
+
+
+def gradient_of(network: Callable[[Tensor], Tensor], image: Tensor, dtype: torch.dtype | None = None) -> Pass:
+    """Return the pass of a network on an image, under autocast to `dtype` if there is one."""
+
+    def run() -> Tensor:
+        image.requires_grad_(True)
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            mean = network(image).float().mean()
+        return torch.autograd.grad(mean, image)[0]
+
+    return run
+
+
+def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
+    """Return the ways by name; the first is the one that runs."""
+    contiguous = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    return {
+        "as it is": gradient_of(network, image),
+        "PyTorch's PReLU": gradient_of(with_torch_prelu(network), image),
+        "not channels-last": gradient_of(contiguous, image.contiguous()),
+        "bf16 autocast": gradient_of(network, image, torch.bfloat16),
+        "torch.compile": gradient_of(torch.compile(copy.deepcopy(network)), image),
+    }
+
+
+def losses(size: tuple[int, int], batch: int) -> dict[str, Pass]:
+    """Return the cross entropy of 20 classes, ours and PyTorch's."""
+    logits = torch.randn(batch, 20, *size).contiguous(memory_format=torch.channels_last)
+    target = torch.randint(0, 20, (batch, *size))
+
+    def run(loss: Callable[[Tensor, Tensor], Tensor]) -> Pass:
+        def once() -> Tensor:
+            logits.requires_grad_(True)
+            return torch.autograd.grad(loss(logits, target).mean(), logits)[0]
+
+        return once
+
+    return {
+        "cross entropy, ours": run(cross_entropy),
+        "PyTorch's": run(lambda x, y: F.cross_entropy(x, y, reduction="none")),
+    }
+
+
+def compare(ways: dict[str, Pass], rounds: int) -> None:
+    """Print the time of each way, its ratio to the first, and how far its gradient is from the first's."""
+    first = next(iter(ways.values()))()
+    apart = {name: float((way() - first).norm() / first.norm()) for name, way in ways.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    own = next(iter(seconds.values()))
+    for name, times in seconds.items():
+        ratio = statistics.median(time / base for time, base in zip(times, own, strict=True))
+        print(f"{name:<22}{statistics.median(times):>10.4f}{ratio:>10.2f}{apart[name]:>12.1e}", flush=True)
+
+
+def main() -> None:
+    """Read the command line and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.passes", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--network", choices=list(NETWORKS), default="ESPNet", help="(default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=4, help="images per pass (default: %(default)s)")
+    parser.add_argument("--size", type=int, nargs=2, default=[360, 480], help="height and width (default: 360 480)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each way (default: %(default)s)")
+    given = parser.parse_args()
+    keep_freed_memory()  # as the doors do
+    torch.manual_seed(0)
+    network = FrozenVictim(NETWORKS[given.network](), size_multiple=8).network
+    size = (given.size[0], given.size[1])
+    image = torch.randn(given.batch, 3, *size).contiguous(memory_format=torch.channels_last)
+    print(f"{given.network}, {given.batch} images of {size[0]} x {size[1]}, {torch.get_num_threads()} threads")
+    print(f"{'':<22}{'seconds':>10}{'ratio':>10}{'gradient':>12}   (medians of {given.rounds}; its distance)")
+    compare(passes(network, image), given.rounds)
+    compare(losses(size, given.batch), given.rounds)
+
+
+if __name__ == "__main__":
+    main()
