@@ -81,11 +81,16 @@ def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.Capture
     assert printed["model"]["victim"]["init_args"]["weights"] == "ESPNET.pth"
 
 
-def test_a_setting_goes_over_the_files_wherever_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_setting_goes_over_the_files_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = str(CONFIGS / "camvid_static.yaml")
     settings = ["--data.root", "elsewhere", "--model.epsilon=3"]
-    printed = parse(fit.main, [*settings, "--config", file], capsys)
-    assert parse(fit.main, ["-c", file, *settings], capsys) == printed
+    printed = parse(fit.main, ["-c", file, *settings], capsys)
+    monkeypatch.setattr("sys.argv", ["uap.fit", *settings, "--config", file, "--print_config"])
+    with pytest.raises(SystemExit):
+        fit.main()
+    assert capsys.readouterr().out == printed
     read = yaml.safe_load(printed)
     assert (read["data"]["class_path"], read["data"]["init_args"]["root"]) == ("uap.data.CamVid", "elsewhere")
     assert read["model"]["epsilon"] == 3

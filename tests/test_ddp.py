@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,11 @@ from uap.callbacks.ranks import Ranks, _digest
 from uap.fit import main
 
 
+def one_thread() -> dict[str, str]:
+    """The environment of a process of several."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
+
 def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=7, val=3)  # odd: one rank is filled up, none counts twice
     changes = {
@@ -28,11 +34,7 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
         "trainer.logger": "null",
     }
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "two", **changes)]
-    environment = os.environ | {
-        "WANDB_MODE": "offline",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = one_thread() | {"WANDB_MODE": "offline"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr
     one = main(attack_args(root, tmp_path / "one", **{"data.batch_size": 2}))
@@ -53,12 +55,41 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
     assert torch.equal(checkpoint["state_dict"]["perturbation.proto"], ranks[0])
 
 
+def test_ranks_that_sum_up_batches_step_as_one_process_with_the_whole_batch(tmp_path: Path) -> None:
+    root = make_camvid(tmp_path / "camvid", train=7, val=2)  # the last step of an epoch has 3 images and a filler
+    summed = {"data.batch_size": 1, "trainer.devices": 2, "trainer.accumulate_grad_batches": 2}
+    command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "two", **summed)]
+    subprocess.run(command, env=one_thread(), capture_output=True, timeout=240, check=True)
+    one = main(attack_args(root, tmp_path / "one", **{"data.batch_size": 4}))
+    same = (learnt(tmp_path / "two") == one.model.perturbation.proto).float().mean()
+    assert same > 0.999
+
+
+def test_two_nodes_of_torchrun_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
+    root = make_camvid(tmp_path / "camvid", train=4, val=2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    changes = {"data.batch_size": 1, "trainer.num_nodes": 2, "trainer.devices": 1, "trainer.accelerator": "cpu"}
+    nodes = []
+    for node in (0, 1):
+        torchrun = ["torch.distributed.run", "--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1"]
+        place = ["--master-addr=127.0.0.1", f"--master-port={port}", "-m", "uap.fit"]
+        command = [sys.executable, "-m", *torchrun, *place, *attack_args(root, tmp_path / "two", **changes)]
+        nodes.append(subprocess.Popen(command, env=one_thread(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    for process in nodes:
+        printed, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, printed.decode()
+    one = main(attack_args(root, tmp_path / "one", **{"data.batch_size": 2}))
+    same = (learnt(tmp_path / "two") == one.model.perturbation.proto).float().mean()
+    assert same > 0.999
+
+
 def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid")
     changes = {"trainer.devices": 2, "data.batch_size": 1, "trainer.max_epochs": 500}
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "out", **changes)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(command, env=one_thread(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     checkpoint = tmp_path / "out" / "checkpoints" / "last.ckpt"
     while not checkpoint.exists() and run.poll() is None:
         time.sleep(0.1)

@@ -110,10 +110,8 @@ class RunCLI(LightningCLI):
         self.learnt = learnt
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
-        given = sys.argv[1:] if args is None else args
-        if isinstance(given, list):
-            given = files_first(given)
-        self.is_named = not isinstance(given, list) or any(word.startswith("--config=") for word in given)
+        given = files_first(sys.argv[1:]) if args is None else args  # a caller's own list is in the order that it wants
+        self.is_named = not isinstance(given, list) or any(w.split("=")[0] in ("-c", "--config") for w in given)
         if not self.is_named:  # jsonargparse's own default file cannot hold an optimiser: its --help fails
             given = [f"--config={default_config}", *given]
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # that it is not the command line's
@@ -235,6 +233,8 @@ def door(main: Callable[[], object]) -> None:
     torch.set_float32_matmul_precision("high")
     # Lightning's use of torch's tree utilities; it says nothing to a user.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
+    # The figures that are logged are those of all ranks already.
+    warnings.filterwarnings("ignore", "It is recommended to use `self.log")
     try:
         main()
     except (InputError, MisconfigurationException) as error:

@@ -71,7 +71,7 @@ def test_a_file_that_lacks_what_is_needed_is_a_sentence(name: str) -> None:
     [
         (["table9"], "There is no reproduction table9. There are: .*metzen2017/figure3, .*metzen2017/table1"),
         (["none.yaml"], "There is no reproduction none.yaml. Check the path"),
-        (["metzen2017/table1", "--on", "mars"], "--on is mars, but .* There are: camvid, streetscenes"),
+        (["metzen2017/table1", "--on", "mars"], "--on is mars, but .* There are: camvid, camvid_20, streetscenes"),
         (["metzen2017/table1", "metzen2017/table2"], "metzen2017/table2 is one name too many"),
         (["metzen2017/table1", "--shard", "3/2"], "--shard is 3/2, expected i/n with i from 1 to n, such as 1/4"),
         (["metzen2017/table1", "--model.epsilonn", "3"], "metzen2017/table1, epsilon 2: .*epsilonn"),
@@ -95,7 +95,7 @@ def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFi
     assert main([]) == []
     printed = capsys.readouterr().out
     assert re.search("metzen2017/table1 +Success of a static target by epsilon\n", printed)
-    assert "camvid|streetscenes" in printed
+    assert "camvid|camvid_20|streetscenes|FILE" in printed
     assert printed.strip() == listing().strip()
 
 
@@ -115,6 +115,13 @@ def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
     found = load(name, on)
     assert found.on is not None
     assert all(len(layers) == 2 for layers in found.experiments.values())
+    own = "uap.data.StreetScenes" if on == "streetscenes" else "uap.data.CamVid"
+    data = [row.point.config["data"] for row in rows_of(found, ["--data.root", "given"])]
+    roots = {
+        is_own: [d["init_args"]["root"] for d in data if (d["class_path"] == own) is is_own] for is_own in (True, False)
+    }
+    assert "given" in roots[True]
+    assert "given" not in roots[False]  # nor is anything of other data written there
 
 
 def test_an_own_file_says_what_it_runs_on() -> None:

@@ -89,8 +89,7 @@ class AdversarialFiles:
             InputError: the file cannot be read, or is not within epsilon grey levels of the image.
         """
         pixels = torch.from_numpy(read_image(self.path(name)).copy()).permute(2, 0, 1)
-        # rounding to 8 bits may add half a grey level to an epsilon that is no whole number
-        if pixels.shape != image.shape or (pixels.int() - image.int()).abs().max() > epsilon + 0.5:
+        if pixels.shape != image.shape or (pixels.int() - image.int()).abs().max() > epsilon:
             raise InputError(
                 f"{self.path(name)} is not within {epsilon:g} grey levels of {name} of the data. Remove it to attack "
                 "that image again, or set another --trainer.default_root_dir."

@@ -1,0 +1,101 @@
+"""How fast Cityscapes is read from its zip files, on one core, against what a network takes.
+
+    python -m benchmarks.zips [--images 12]
+
+The pictures are drawn scenes of 2048 x 1024 with noise, and about as large as Cityscapes' own; labels are read too, and
+both are resized to 1024 x 512. The network is ESPNet, forward and backward to the input, on one thread.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from uap import scenes
+from uap.data import Cityscapes
+from uap.data.base import Role
+from uap.labels import CITYSCAPES_LABEL_IDS
+from uap.memory import keep_freed_memory
+from uap.victims import ESPNet, FrozenVictim
+
+SIZE = (512, 1024)
+NOISE = 1.0
+"""Standard deviation in grey levels, which makes PNGs about as large as Cityscapes' (2.3 MB)."""
+
+
+def write_zips(root: Path, count: int) -> float:
+    """Write as many training scenes, and as many to validate; return the MB of an image."""
+    generator, written = np.random.default_rng(0), 0
+    kinds = ("leftImg8bit", "gtFine")
+    images, labels = (zipfile.ZipFile(root / f"{kind}_trainvaltest.zip", "w") for kind in kinds)
+    with images, labels:
+        for index in range(2 * count):
+            pixels, train_ids = scenes.draw_scene(0, index, (1024, 2048))
+            noisy = (pixels + generator.normal(0, NOISE, pixels.shape)).clip(0, 255).round().astype(np.uint8)
+            ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
+            name = f"{'train' if index < count else 'val'}/city/city_000000_{index:06d}"
+            images.writestr(f"leftImg8bit/{name}_leftImg8bit.png", png := _png(noisy))
+            labels.writestr(f"gtFine/{name}_gtFine_labelIds.png", _png(ids))
+            written += len(png)
+    return written / 2 / count / 1e6
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def read(root: Path, role: Role, **settings: float) -> tuple[float, float]:
+    """Return images per second of a first and of a second reading."""
+    data = Cityscapes(str(root), SIZE, **settings)
+    data.setup("fit")
+    dataset = data.datasets[role]
+    rates = []
+    for _ in range(2):
+        start = time.perf_counter()
+        for index in range(len(dataset)):
+            dataset[index]
+        rates.append(len(dataset) / (time.perf_counter() - start))
+    return rates[0], rates[1]
+
+
+def network() -> float:
+    """Return images per second that ESPNet takes."""
+    victim = FrozenVictim(ESPNet(20, 2, 8, join_image=False), size_multiple=8).network
+    image = torch.randn(1, 3, *SIZE).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.autograd.grad(victim(image).mean(), image)
+        times.append(time.perf_counter() - start)
+    return 1 / sorted(times)[2]
+
+
+def main() -> None:
+    """Read the command line and print the rates."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.zips", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--images", type=int, default=12, help="how many (default: %(default)s)")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()  # as the doors do
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["UAP_CACHE"] = place
+        size = write_zips(Path(place), given.images)
+        decoded, _ = read(Path(place), "train", cache_gib=0)
+        _, kept = read(Path(place), "scored")
+    print(f"{given.images} images of {size:.1f} MB")
+    print(f"from the zip files   {decoded:>8.1f} images a second and core")
+    print(f"from the cache       {kept:>8.1f}")
+    print(f"ESPNet takes         {network():>8.1f}")
+
+
+if __name__ == "__main__":
+    main()
