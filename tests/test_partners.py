@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from uap.fit import main
 from uap.optim import unit_gradient
 from uap.perturbation import load_perturbation
 from uap.scoring.learnt import read_learnt
+from uap.victims import FrozenVictim
 
 
 def network(class_path: str = "tests.helpers.Contrast", **init_args: Any) -> dict[str, Any]:
@@ -123,3 +125,26 @@ class OtherChannels(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("root_device", "processes", "expected"),
+    [
+        ("cuda:1", 1, ["cuda:1", "cuda:0", "cuda:2", "cuda:1"]),  # more networks than GPUs: they share
+        ("cuda:1", 2, ["cuda:1"] * 4),  # the other GPUs are those of other processes
+        ("cpu", 1, ["cpu"] * 4),
+    ],
+)
+def test_the_networks_of_one_process_are_spread_over_its_gpus(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root_device: str, processes: int, expected: list[str]
+) -> None:
+    attack = main(attack_args(root, tmp_path / "out", **against(network(), network(), network()))).model
+    placed: list[str] = []
+    monkeypatch.setattr("uap.attack.attach_targets", lambda *_: 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(FrozenVictim, "to", lambda victim, device: placed.append(str(device)))
+    monkeypatch.setattr(FrozenVictim, "check", lambda victim, size: None)
+    strategy = SimpleNamespace(root_device=torch.device(root_device))
+    attack.trainer = SimpleNamespace(strategy=strategy, world_size=processes, precision="32-true", datamodule=None)
+    attack.setup("fit")
+    assert placed == expected
