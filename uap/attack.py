@@ -202,7 +202,7 @@ class UniversalAttack(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
-        self.total_steps = total_steps(self.trainer, len(data_of(self.trainer).train_dataloader()))
+        self.total_steps = total_steps(self.trainer)
         optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

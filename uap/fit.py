@@ -52,6 +52,7 @@ from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI, door, resume_argument
+from uap.data.base import SPEED
 from uap.safe_load import safe_load
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
@@ -62,7 +63,7 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
-PLACE = ("root", "num_workers", "cache_gib", "split", "scored_scenes", "size")
+PLACE = ("root", "split", "scored_scenes", "size", *SPEED)
 """Settings of the data that change no step, or that the attack knows."""
 
 

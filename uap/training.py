@@ -148,9 +148,7 @@ class VictimTraining(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW under a polynomial schedule, stepped after every batch."""
         optimizer = torch.optim.AdamW(self.network.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.PolynomialLR(
-            optimizer, total_steps(self.trainer, len(data_of(self.trainer).train_dataloader())), power=0.9
-        )
+        schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_steps(self.trainer), power=0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -30,6 +30,9 @@ TrainSplit = Literal["train", "trainval", "train_extra"]
 Role = Literal["train", "scored"]
 """What the images are for: the training split is learnt from, the chosen split is scored."""
 
+SPEED = ("num_workers", "cache_gib")
+"""Settings that change how long a run takes, and nothing else."""
+
 
 class SegmentationData(LightningDataModule, abc.ABC):
     """Images of one data set at one size, for an attack or for training a victim.

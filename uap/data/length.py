@@ -15,14 +15,10 @@ def begun(trainer: Trainer) -> tuple[int, int]:
     return loop.epoch_progress.current.processed, 0 if batches.is_last_batch else batches.current.processed
 
 
-def total_steps(trainer: Trainer, batches: int) -> int:
+def total_steps(trainer: Trainer) -> int:
     """Return how many optimiser steps a whole run has, of which a resumed one has taken some already.
 
     Lightning's own count starts the workers, before a resumed run knows which images are next.
-
-    Args:
-        trainer: of the run.
-        batches: in an epoch.
 
     Raises:
         InputError: the run has no end, or accumulates no batch.
@@ -39,7 +35,8 @@ def total_steps(trainer: Trainer, batches: int) -> int:
                 "or --trainer.max_steps; --trainer.max_time may end it before."
             )
         return most
-    limit = trainer.limit_train_batches
+    limit, data = trainer.limit_train_batches, trainer.datamodule  # type: ignore[attr-defined]
+    batches = len(data.train_dataloader())
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(epochs, 1)
     return steps if most == -1 else min(steps, most)

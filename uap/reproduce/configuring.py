@@ -13,14 +13,12 @@ from typing import Any
 import yaml
 
 from uap import fit, paths
+from uap.data.base import SPEED
 from uap.errors import InputError
 from uap.reproduce.reproduction import Layer
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
-"""How the names of settings begin that change nothing in the result."""
-
-SPEED = (".num_workers", ".cache_gib")
-"""How they end."""
+"""How the names of settings begin that change nothing in the result; those of the data are `SPEED`."""
 
 LONGEST_PATH = 250
 """Text that is longer names no file."""
@@ -59,7 +57,8 @@ def determining(config: dict[str, Any]) -> dict[str, Any]:
 
     Other weights under the same name are another result, and the same weights under another name are not.
     """
-    known = {name: value for name, value in _flat(config) if not name.startswith(PASSING) and not name.endswith(SPEED)}
+    passing = (*PASSING, *(f"data.init_args.{name}" for name in SPEED))
+    known = {name: value for name, value in _flat(config) if not name.startswith(passing)}
     return {name: _with_contents(value) for name, value in known.items()}
 
 
