@@ -241,7 +241,9 @@ class UniversalAttack(LightningModule):
 
 
 if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers
-    from uap.attack_images import main
+    from uap import attack_images
     from uap.cli import door
+    from uap.short_help import short_help
 
-    door(main)
+    short_help(attack_images.__doc__)
+    door(attack_images.main)

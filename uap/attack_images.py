@@ -1,4 +1,27 @@
-"""What `python -m uap.attack` runs: a perturbation for each image by itself."""
+"""python -m uap.attack [--config FILE ...] [--SETTING VALUE ...]: a perturbation for each image by itself.
+
+Attacks each of the scored images with the target, the loss, the optimiser and the epsilon of a configuration of
+uap.fit: the ceiling of what a universal perturbation can reach. A tile is not used. Writes RUN/adversarial/*.png, 8-bit
+images of the data's size, and the figures and pictures of an evaluation. A run that was stopped goes on when it is
+started again with the same --trainer.default_root_dir: images that are there are not attacked again.
+
+The settings that are changed most, and what they are without a configuration:
+  --config FILE                     settings, such as a run's config.yaml; configs/full_batch.yaml as a second one is
+                                    the paper's recipe
+  --steps N                         gradient steps for each image (60)
+  --images N                        attack so many of the scored images, evenly spread (null: all)
+  --data.root FOLDER                where the data set is (data/streetscenes)
+  --data.split NAME                 the images that are attacked: train, val or test (val)
+  --model.victim.weights FILE       weights of the network, .safetensors or .pth
+  --model.epsilon E                 the largest change of a grey level, 0 to 255 (10)
+  --trainer.default_root_dir FOLDER the run's folder (null: runs/TIME-NAME)
+  --quiet                           print results and what is wrong, no progress
+
+Example:
+  python -m uap.attack --config RUN/config.yaml --images 20 --trainer.default_root_dir CEILING
+
+--help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+"""
 
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
@@ -11,19 +34,9 @@ from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI
 from uap.fit import DEFAULT_CONFIG, attack_arguments, attack_settings
 
-DESCRIPTION = """
-Attacks each of the scored images by itself: image-dependent perturbations with the target, the loss, the optimiser
-and the epsilon of a configuration of uap.fit. They are the ceiling of what a universal perturbation can reach. As
-many steps as in the paper by default, and the paper's own steps of 1 with configs/full_batch.yaml as a second
---config. A tile is not used: the perturbation of one image has no period. Writes RUN/adversarial/*.png, 8-bit images
-of the data's size, and the figures and pictures of an evaluation. A run that was stopped continues when it is started
-again with the same --trainer.default_root_dir: images that are there are not attacked again.
-"""
-
 
 def _arguments(parser: LightningArgumentParser) -> None:
     attack_arguments(parser)
-    parser.description = DESCRIPTION
     parser.add_argument("--steps", type=int, default=60, help="Gradient steps for each image.")
     parser.add_argument(
         "--images",
