@@ -80,19 +80,22 @@ door(main)
 """
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", ["almost a checkpoint", "nothing"])
+def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, tmp_path: Path, room: str) -> None:
     arguments = attack_args(root, tmp_path / "out", **CONSTANT)
     main(arguments)
     before = (tmp_path / "out/checkpoints/last.ckpt").read_bytes()
     resumed = [f"--config={tmp_path}/out/config.yaml", f"--ckpt_path={tmp_path}/out/checkpoints/last.ckpt"]
-    room = str(len(before) - 1000)
-    command = [sys.executable, "-c", FULL, room, *resumed, "--trainer.max_epochs=4"]
+    largest = len(before) - 1000 if room == "almost a checkpoint" else 100
+    command = [sys.executable, "-c", FULL, str(largest), *resumed, "--trainer.max_epochs=4"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2
     assert re.search(
-        r"error: .*\.ckpt cannot be written \(.*\). Make room on the disk. The one before is whole", ended.stderr
+        r"error: .* cannot be written \(.*\). Make room on the disk. The last checkpoint is whole: go on with --config "
+        rf"{tmp_path}/out/config.yaml --ckpt_path {tmp_path}/out/checkpoints/last.ckpt",
+        ended.stderr,
     )
     assert (tmp_path / "out/checkpoints/last.ckpt").read_bytes() == before
     assert not list((tmp_path / "out/checkpoints").glob("*.tmp*"))

@@ -8,11 +8,14 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from uap.errors import InputError
+from uap.run_folder import no_room
 from uap.safe_load import safe_load
 from uap.whole_file import whole_file
 
 IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
+
+HALF_WRITTEN = "*.tmp.ckpt"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -41,14 +44,14 @@ class WholeCheckpoints(TorchCheckpointIO):
             finally:
                 os.close(folder)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
-            kept = f"The one before is whole: resume from it with --ckpt_path {path}." if path.exists() else ""
-            raise InputError(f"{path} cannot be written ({error}). Make room on the disk. {kept}".strip()) from error
+            raise InputError(no_room(path, error)) from error
 
 
-def discard_half_written(folder: Path) -> None:
-    """Remove the checkpoints that a killed run did not finish."""
-    for path in folder.glob("*.tmp.ckpt"):
-        path.unlink(missing_ok=True)
+def discard_half_written(checkpoint: Path) -> None:
+    """Remove what a killed run did not finish beside the checkpoint that it is resumed from."""
+    for path in checkpoint.parent.glob(HALF_WRITTEN):
+        if path != checkpoint:
+            path.unlink(missing_ok=True)
 
 
 def check_readable(path: Path, learnt: str) -> None:
@@ -61,7 +64,8 @@ def check_readable(path: Path, learnt: str) -> None:
     try:
         _check(path, learnt)
     except InputError as error:
-        others = sorted(path.parent.glob("*.ckpt"), key=lambda other: -other.stat().st_mtime)
+        written = set(path.parent.glob("*.ckpt")) - set(path.parent.glob(HALF_WRITTEN))
+        others = sorted(written, key=lambda other: -other.stat().st_mtime)
         whole = next((other for other in others if other != path and _is_whole(other, learnt)), None)
         raise InputError(f"{error} {whole} is whole: resume from that." if whole else str(error)) from error
 

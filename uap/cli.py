@@ -1,11 +1,12 @@
 """One command line for every door: LightningCLI, the run folder, and errors as sentences."""
 
 import argparse
+import errno
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import torch
 import yaml
@@ -16,7 +17,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
-from uap.callbacks.interruption import Interruption
+from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
@@ -26,7 +27,9 @@ from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
-from uap.run_folder import LAST, discard_empty, is_first, run_folder
+from uap.run_folder import LAST, discard_empty, is_first, no_room, run_folder
+from uap.safe_load import safe_load
+from uap.whole_file import whole_file
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 4,
@@ -36,12 +39,18 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "enable_model_summary": False,
 }
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a disk, or a user's share of it, that is full."""
+
 
 class SaveConfig(SaveConfigCallback):
     """Writes `config.yaml` into the run folder, without what belongs to this one start, and into the W&B run.
 
     Not before the run begins: a start that is refused must not change the configuration of the run it was to resume.
     """
+
+    begun = False
+    """Whether a run has begun, so that its processes may fail each by itself; until then they fail together."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write nothing yet."""
@@ -52,6 +61,7 @@ class SaveConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the configuration of a run that begins."""
+        SaveConfig.begun = True
         if trainer.is_global_zero:
             self.save_config(trainer, pl_module, "fit")
 
@@ -67,7 +77,8 @@ class SaveConfig(SaveConfigCallback):
         for passing in ("ckpt_path", "perturbation", "config", "quiet"):
             config.pop(passing, None)
         config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
-        (Path(trainer.default_root_dir) / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        with whole_file(Path(trainer.default_root_dir) / "config.yaml") as place:  # which resuming asks for
+            place.write_text(yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
@@ -136,12 +147,26 @@ class RunCLI(LightningCLI):
         self.add_arguments(parser)
         parser.add_argument("--quiet", action="store_true", help="Print no progress, only results and what is wrong.")
 
+    def _set_seed(self) -> None:
+        """Seed everything.
+
+        Raises:
+            InputError: the seed is out of range.
+        """
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise InputError(f"seed_everything: {error}. Set a whole number from 0 on.") from error
+
     def instantiate_classes(self) -> None:
         """Build everything; an input error comes out of jsonargparse's own as it was raised."""
         try:
             super().instantiate_classes()
         except ValueError as error:
             raise (input_error_in(error) or error) from None
+        if self.resumed:  # before anything of the run that is to be resumed is touched
+            checkpoint = cast(dict[str, Any], safe_load(Path(self.resumed)))
+            check_processes(checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
 
     def before_instantiate_classes(self) -> None:
         """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
@@ -151,7 +176,7 @@ class RunCLI(LightningCLI):
         if self.resumed:
             check_readable(Path(self.resumed), self.learnt)
             if is_first():
-                discard_half_written(Path(self.resumed).parent)
+                discard_half_written(Path(self.resumed))
         self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())
         self.config.trainer.default_root_dir = str(self.folder)
 
@@ -239,7 +264,18 @@ def door(main: Callable[[], object]) -> None:
         main()
     except (InputError, MisconfigurationException) as error:
         # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
-        if is_first():
-            discard_empty()
-            print(f"error: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _refuse(str(error).rsplit("InputError: ", 1)[-1].strip())
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _refuse(no_room(error.filename or "A file of the run", error))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """Say what is wrong and leave; of several processes each, once the run has begun, and before that the first."""
+    if is_first():
+        discard_empty()
+        print(f"error: {sentence}", file=sys.stderr)
+    elif SaveConfig.begun:
+        print(f"error: rank {torch.distributed.get_rank()}: {sentence}", file=sys.stderr)
+    raise SystemExit(2) from None

@@ -62,13 +62,19 @@ def _parts(content: Any, key: str) -> list[str]:
 
 
 def files_first(given: list[str]) -> list[str]:
-    """Return a command line with its configuration files first: a setting goes over them wherever it stands."""
+    """Return a command line with its configuration files first: a setting goes over them wherever it stands.
+
+    Raises:
+        InputError: the last word asks for a file and names none.
+    """
     files: list[str] = []
     settings: list[str] = []
     words = iter(given)
     for word in words:
         if word in ("-c", "--config"):
-            files.append(f"--config={next(words, '')}")
+            if (name := next(words, None)) is None:
+                raise InputError("--config has no file behind it. Name one, such as configs/camvid_static.yaml.")
+            files.append(f"--config={name}")
         else:
             (files if word.startswith("--config=") else settings).append(word)
     return [*files, *settings]

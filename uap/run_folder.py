@@ -20,9 +20,16 @@ def go_on(folder: Path) -> str:
     return f"--config {folder / 'config.yaml'} --ckpt_path {folder / LAST}"
 
 
+def no_room(path: str | os.PathLike[str], error: Exception) -> str:
+    """Return what to say where a file cannot be written, and how to go on where the run has a checkpoint."""
+    folder = Path(os.environ.get(RUN_FOLDER, "."))
+    kept = f" The last checkpoint is whole: go on with {go_on(folder)}." if (folder / LAST).exists() else ""
+    return f"{path} cannot be written ({error}). Make room on the disk.{kept}"
+
+
 def is_first() -> bool:
-    """Return whether this process is the one that starts others, or stands for its node."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Return whether this process is the one that starts others, or stands for its node; SLURM starts all alike."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
 
 
 def run_folder(given: str | None, resumed: str | None, name: str) -> Path:

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from tests.helpers import attack_args, learnt, make_camvid
-from uap.callbacks.interruption import Interruption
+from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.results import Results
 from uap.errors import InputError
 from uap.fit import main
@@ -169,15 +169,29 @@ def fail(*args: Any) -> None:
 
 
 def test_a_checkpoint_from_within_an_epoch_wants_as_many_processes() -> None:
-    interruption = Interruption()
-    interruption.load_state_dict({"summed": [], "ranks": 2})
-    batches = SimpleNamespace(is_last_batch=False, current=SimpleNamespace(processed=2))
-    epochs = SimpleNamespace(current=SimpleNamespace(processed=1))
-    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches), epoch_progress=epochs)
-    trainer: Any = SimpleNamespace(fit_loop=loop, world_size=1)
-    module: Any = None
+    checkpoint = {"callbacks": {"Interruption": {"summed": [], "ranks": 2}}}
+    check_processes(checkpoint, 2)
+    check_processes({"callbacks": {"Interruption": {"summed": [], "ranks": 0}}}, 1)
     with pytest.raises(InputError, match=r"within an epoch of 2 processes, here there are 1\. Resume with"):
-        interruption.on_train_start(trainer, module)
+        check_processes(checkpoint, 1)
+
+
+def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit):
+        main(attack_args(root, tmp_path / "out", **signalled(5, TERM)))
+    monkeypatch.delenv("UAP_SIGNAL")
+    last = tmp_path / "out/checkpoints/last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["callbacks"]["Interruption"]["ranks"] == 1
+    checkpoint["callbacks"]["Interruption"]["ranks"] = 2
+    torch.save(checkpoint, last)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="within an epoch of 2 processes"):
+        resume(tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
 def test_summed_gradients_go_back_to_their_parameters() -> None:
@@ -187,6 +201,7 @@ def test_summed_gradients_go_back_to_their_parameters() -> None:
     trainer: Any = SimpleNamespace(
         is_last_batch=False,
         global_step=0,
+        world_size=1,
         default_root_dir="",
         save_checkpoint=lambda path: None,
         strategy=SimpleNamespace(

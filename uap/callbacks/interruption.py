@@ -12,7 +12,6 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from uap.data.length import begun
 from uap.errors import InputError
 from uap.run_folder import LAST, go_on, is_first
 
@@ -39,18 +38,8 @@ class Interruption(Checkpoint):
         self._ranks = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning, which gives them back itself when the run ends.
-
-        Raises:
-            InputError: the run was cut off within an epoch, whose images were shared out among more or fewer processes.
-        """
-        if begun(trainer)[1] and self._ranks not in (0, trainer.world_size):
-            raise InputError(
-                f"The checkpoint is from within an epoch of {self._ranks} processes, here there are "
-                f"{trainer.world_size}. Resume with as many, or from a checkpoint of the end of an epoch, such as "
-                "best.ckpt."
-            )
-        self._ranks, self._waits = trainer.world_size, True
+        """Take the signals over from Lightning, which gives them back itself when the run ends."""
+        self._waits = True
         if threading.current_thread() is threading.main_thread():  # no other may
             signal.signal(signal.SIGTERM, self._note)
             signal.signal(signal.SIGINT, self._note)
@@ -65,12 +54,12 @@ class Interruption(Checkpoint):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the gradients that are summed but not stepped by yet, and over how many processes."""
+        """Return the gradients that are summed but not stepped by yet; of a part of an epoch how many shared it."""
         return {"summed": self._summed, "ranks": self._ranks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the gradients of the run that was cut off."""
-        self._summed, self._ranks = state_dict["summed"], state_dict["ranks"]
+        self._summed = state_dict["summed"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """End here if the run was saved, when its last step is logged too.
@@ -92,6 +81,7 @@ class Interruption(Checkpoint):
             return
         if trainer.global_step == self._step:
             self._summed = [_mean(trainer, parameter.grad) for parameter in _learnt(pl_module)]
+        self._ranks = trainer.world_size
         trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
         self._saved = True
 
@@ -113,6 +103,20 @@ class Interruption(Checkpoint):
             _say(f"stopped after {trainer.global_step} steps; go on with {again}")
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
         raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
+
+
+def check_processes(checkpoint: dict[str, Any], processes: int) -> None:
+    """Check that a checkpoint from within an epoch is resumed by as many processes as shared the epoch's images.
+
+    Raises:
+        InputError: there were more, or fewer.
+    """
+    shared = checkpoint.get("callbacks", {}).get(Interruption.__qualname__, {}).get("ranks", 0)
+    if shared not in (0, processes):
+        raise InputError(
+            f"The checkpoint is from within an epoch of {shared} processes, here there are {processes}. Resume with as "
+            "many, or from a checkpoint of the end of an epoch, such as best.ckpt."
+        )
 
 
 def _learnt(module: LightningModule) -> list[torch.nn.Parameter]:

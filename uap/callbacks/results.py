@@ -77,7 +77,7 @@ class Results(Callback):
         """Continue the cost of the run that is resumed."""
         self.gradient_evaluations = state_dict["gradient_evaluations"]
         self.seconds = state_dict["seconds"]
-        self.validating = state_dict["validating"]
+        self.validating = state_dict.get("validating", 0.0)  # older checkpoints have none
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock, and take away the mark of a run that is over: an interrupted one has left its figures."""

@@ -1,6 +1,7 @@
 """What every data set shares: reading, resizing, batches from workers, and the targets of the attack."""
 
 import abc
+import math
 import warnings
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -88,7 +89,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
                 raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
-        if not cache_gib >= 0:
+        if not 0 <= cache_gib < math.inf:
             raise InputError(f"data.cache_gib is {cache_gib}, expected GiB of the disk, 0 or more.")
         if train_split not in self.train_splits:
             raise InputError(

@@ -228,11 +228,8 @@ def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path)
         batch_size=data.batch_size,
         num_workers=data.num_workers,
     )
-    with _keeping(path) as file:
-        predictions = np.lib.format.open_memmap(file, "w+", np.uint8, (len(dataset), *data.size))
-        done = 0
+    shape = (len(dataset), *data.size)
+    with _keeping(path) as place, place.open("wb") as file:  # not mapped: a full disk would end the process on the spot
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for batch in progress(loader, "Predicting clean images", "batch"):
-            predicted = victim.predict(batch["image"].to(victim.mean.device))
-            predictions[done : done + len(predicted)] = predicted.cpu().numpy()
-            done += len(predicted)
-        predictions.flush()
+            file.write(victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy().tobytes())

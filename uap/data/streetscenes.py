@@ -53,12 +53,13 @@ class StreetScenes(Cityscapes):
             settings: those of `SegmentationData`.
 
         Raises:
-            InputError: a number of scenes below 1, or what `SegmentationData` refuses.
+            InputError: a number of scenes below 1, a seed below 0, or what `SegmentationData` refuses.
         """
         super().__init__(root, size, **settings)
-        for name, value in {"scenes": scenes, "scored_scenes": scored_scenes}.items():
-            if value < 1:
-                raise InputError(f"data.{name} is {value}, expected 1 or more.")
+        counts = {"scenes": (scenes, 1), "scored_scenes": (scored_scenes, 1), "scene_seed": (scene_seed, 0)}
+        for name, (value, least) in counts.items():
+            if value < least:
+                raise InputError(f"data.{name} is {value}, expected {least} or more.")
         self.scenes = scenes
         self.scored_scenes = scored_scenes
         self.scene_seed = scene_seed
