@@ -99,7 +99,7 @@ def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> Non
     _, errors = run.communicate(timeout=120)
 
     assert time.monotonic() - begin < 60
-    assert run.returncode == 1
+    assert run.returncode in (1, -signal.SIGKILL)  # Lightning's own watch, every five seconds, may come first
     assert f"error: rank 1 was ended by SIGKILL, and the run with it. Go on with --config {tmp_path}" in errors
     assert "Traceback" not in errors.split("error: rank 1")[1]
     epoch = torch.load(checkpoint, weights_only=True)["epoch"]

@@ -277,3 +277,11 @@ def test_names_of_a_known_table_have_its_colours() -> None:
 def test_a_preprocessing_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
         FrozenVictim(nn.Identity(), classes=["a"], **settings)
+
+
+def test_a_network_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    asked = FrozenVictim(nn.Conv2d(3, 2, 1), classes=["a", "b"], compile=True)
+    FrozenVictim(nn.Conv2d(3, 2, 1), classes=["a", "b"])
+    assert compiled == [asked.network]

@@ -37,7 +37,7 @@ def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: s
     Raises:
         InputError: the clean predictions on it, which may be made only now, cannot be kept.
     """
-    attack.predicted += predict_missing(data.datasets[role], attack.victims, attack.trainer)
+    attack.predicted += predict_missing(data.datasets[role], attack.victims[:1], attack.trainer)
     scores = Scores(attack, data, final=role == "scored")
     bar = progress(data.loader(role, shuffle=False), f"Scoring {prefix}", "batch")
     for index, batch in enumerate(bar):

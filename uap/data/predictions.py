@@ -54,9 +54,8 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
             dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
         needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
         places = [_kept(data, victim, stamps(dataset.items)) for victim in needed]
-        prepared = dataset.prepare = PreparedTargets(
-            places, np.arange(len(dataset)), targets[: len(needed)], has_predictions=False
-        )
+        own = targets[: len(needed)]
+        prepared = dataset.prepare = PreparedTargets(places, np.arange(len(dataset)), own, predicted=0)
         if role == "scored" or hidden:
             predicted += predict_missing(dataset, needed, trainer)
             usable = targets[0].usable(np.load(places[0], mmap_mode="r"))
@@ -75,6 +74,11 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
 def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], trainer: Trainer) -> int:
     """Predict the clean images of a data set with targets, unless that was done; without them it cannot be scored.
 
+    Args:
+        dataset: the images.
+        victims: of the data set's victims the first ones, those that are needed: to score, the first alone.
+        trainer: tells the processes apart.
+
     Returns:
         How many were predicted now; none of those that an earlier run predicted.
 
@@ -82,11 +86,9 @@ def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], t
         InputError: the predictions cannot be kept.
     """
     prepared = cast(PreparedTargets, dataset.prepare)
-    if prepared.has_predictions:
-        return 0
-    pairs = zip(prepared.paths, victims, strict=False)  # of what is scored there is the first victim's alone
-    made = sum(_complete(path, dataset, victim, trainer) for path, victim in pairs)
-    prepared.has_predictions = True
+    missing = list(zip(prepared.paths[: len(victims)], victims, strict=True))[prepared.predicted :]
+    made = sum(_complete(path, dataset, victim, trainer) for path, victim in missing)
+    prepared.predicted += len(missing)
     return made
 
 
@@ -138,7 +140,7 @@ class PreparedTargets:
     """Looks up an image's clean predictions and makes its targets; runs in the workers."""
 
     def __init__(
-        self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target], has_predictions: bool = True
+        self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target], predicted: int | None = None
     ) -> None:
         """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole.
 
@@ -146,24 +148,23 @@ class PreparedTargets:
             paths: the files.
             rows: of each image in them.
             targets: of each victim.
-            has_predictions: whether the files are there already; without them only targets that need none are served.
+            predicted: how many of the files are there, all by default; without one only a target that needs none is
+                served.
         """
         self.paths = paths
         self.rows = rows
         self.targets = targets
-        self.has_predictions = has_predictions
+        self.predicted = len(paths) if predicted is None else predicted
 
     def __call__(self, index: int) -> dict[str, Any]:
         """Return what a `Batch` has of an image for the first victim, and under `partners` for the others."""
-        first, *others = [
-            self._prepared(path, self.rows[index], target)
-            for path, target in zip(self.paths, self.targets, strict=True)
-        ]
+        first, *others = [self._prepared(number, self.rows[index]) for number in range(len(self.paths))]
         return first | ({"partners": others} if others else {})
 
-    def _prepared(self, path: Path, row: int, target: Target) -> dict[str, Tensor]:
-        prediction = np.array(np.load(path, mmap_mode="r")[row]) if self.has_predictions else None
-        made, hidden = target.make(prediction)
+    def _prepared(self, number: int, row: int) -> dict[str, Tensor]:
+        is_there = number < self.predicted
+        prediction = np.array(np.load(self.paths[number], mmap_mode="r")[row]) if is_there else None
+        made, hidden = self.targets[number].make(prediction)
         tensors = {"target": torch.from_numpy(made), "hidden": torch.from_numpy(hidden)}
         return tensors if prediction is None else {"prediction": torch.from_numpy(prediction), **tensors}
 

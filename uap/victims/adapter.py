@@ -44,6 +44,7 @@ class FrozenVictim(nn.Module):
         size_multiple: int = 1,
         input_size: tuple[int, int] | None = None,
         output: str | int | None = None,
+        compile: bool = False,
     ) -> None:
         """Load the weights and freeze the network.
 
@@ -59,6 +60,8 @@ class FrozenVictim(nn.Module):
             input_size: height and width that images are resized to for the network, for one that takes no other;
                 the attack's gradient goes through the resizing.
             output: the key or the place of the logits among several outputs, if they are not the first.
+            compile: let `torch.compile` write the network's kernels; the first step then takes a minute, and where
+                later ones are faster depends on network and machine (`python -m benchmarks.passes`).
 
         Raises:
             InputError: the weights cannot be read or are another network's.
@@ -90,6 +93,8 @@ class FrozenVictim(nn.Module):
                 module.inplace = False
         self.structure = _structure(network)
         freeze_prelu(self)
+        if compile:
+            network.compile()
 
     def _lay_out(self, layout: torch.memory_format) -> None:
         self.layout = layout
