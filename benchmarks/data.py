@@ -3,8 +3,8 @@
     python -m benchmarks.data [--epochs 3] [uap.fit's arguments, such as --config FILE --data.root FOLDER]
 
 Runs `uap.fit` with an empty cache and takes the share of the training epochs' time, without validation, in which the
-step waits for a batch. Images are decoded by workers when they are first read, which is when the clean ones are
-predicted. Then a second run starts on the same data and network, in which no clean image is predicted.
+step waits for a batch. Images are decoded by workers when they are first read: with a static target that is the first
+epoch. Then a second run starts on the same data and network, in which no clean image is predicted.
 """
 
 import argparse

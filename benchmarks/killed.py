@@ -4,8 +4,9 @@
 
 Each time `uap.fit` starts in a folder of its own and is ended by `kill -9`, it and its workers, at a moment drawn
 evenly over the time that the whole run took; what is left is resumed from `last.ckpt`, or started anew where there is
-none yet, as a user would; every second kill waits from there for the next moment at which a checkpoint is being
-written. The perturbation and metrics.csv must be the whole run's to the last bit. One thread, CPU.
+none yet, with the configuration that the run has written, as a user would; every second kill waits from there for the
+next moment at which a checkpoint is being written. Every third run draws its scenes and fills its cache itself; the
+others find them. The perturbation and metrics.csv must be the whole run's to the last bit. One thread, CPU.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pathlib import Path
 import torch
 
 from uap.perturbation import load_perturbation
-from uap.run_folder import LAST
+from uap.run_folder import LAST, go_on
 
 SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "--trainer.max_epochs=5"]
 """A run of 30 steps and 5 checkpoints on the drawn scenes, with workers."""
@@ -31,10 +32,11 @@ SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "-
 
 def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
     """Start `uap.fit` in a folder; resumed where it holds a checkpoint."""
-    checkpoint = folder / LAST
-    resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.exists() else []
-    command = [sys.executable, "-m", "uap.fit", *arguments, f"--trainer.default_root_dir={folder}", *resumed]
+    resumed = go_on(folder).split() if (folder / LAST).exists() else arguments
+    command = [sys.executable, "-m", "uap.fit", *resumed, f"--trainer.default_root_dir={folder}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    if "--data.root" in " ".join(arguments):
+        environment |= {"UAP_CACHE": f"{folder}-cache"}
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
 
@@ -101,9 +103,10 @@ def main() -> None:
         seconds = finish(whole, arguments)
         for number in range(1, given.times + 1):
             folder = Path(place) / f"killed{number}"
+            own = [*arguments, f"--data.root={folder}-scenes"] if number % 3 == 0 else arguments
             after = draw.uniform(0, seconds)
-            moment = kill(folder, arguments, after, writing=number % 2 == 0)
-            finish(folder, arguments)
+            moment = kill(folder, own, after, writing=number % 2 == 0)
+            finish(folder, own)
             moments[moment] += 1
             identical += same(folder, whole)
             print(f"{number}: killed after {after:.1f} of {seconds:.1f} s, {moment}; {identical} identical", flush=True)

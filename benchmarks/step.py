@@ -4,8 +4,9 @@
 
 Both run in one process, one after the other on every step, so that the ratio holds when the machine's speed drifts.
 The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
-tiling, clipping, the loss with its cut-off, the sign step, the projection, metrics.csv; not the reading of files, which
-workers do meanwhile, nor the progress bar and W&B, which a run can leave out. The limit is the forward pass and
+tiling, clipping, the default loss, the sign step, the projection, the curves of the perturbation, metrics.csv, the look
+for a signal; not the reading of files, which workers do meanwhile, nor the progress bar and W&B, which a run can leave
+out. The limit is the forward pass and
 the gradient of the logits' mean to the normalised image, weights frozen, in the same memory layout. Peak memory is
 measured in a process of its own for each: on the CPU the growth of the resident size from before the first pass to its
 highest (Linux), on the GPU the allocator's peak.
@@ -27,6 +28,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from uap.attack import UniversalAttack
+from uap.callbacks.curves import PerturbationCurves
+from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.memory import keep_freed_memory
 from uap.targets import DynamicTarget
@@ -137,7 +140,7 @@ def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Call
             max_epochs=1,
             logger=MetricsFile(Path(folder) / "metrics.csv"),
             log_every_n_steps=1,
-            callbacks=callbacks,
+            callbacks=[PerturbationCurves(), *callbacks, Interruption()],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -2,7 +2,7 @@
 
     python -m benchmarks.zips [--images 12]
 
-The pictures are drawn scenes of 2048 x 1024 with noise, and about as large as Cityscapes' own; labels are read too, and
+The pictures are drawn scenes of 2048 x 1024 with noise, and larger than Cityscapes' own; labels are read too, and
 both are resized to 1024 x 512. The network is ESPNet, forward and backward to the input, on one thread.
 """
 
@@ -27,7 +27,7 @@ from uap.victims import ESPNet, FrozenVictim
 
 SIZE = (512, 1024)
 NOISE = 1.0
-"""Standard deviation in grey levels, which makes PNGs about as large as Cityscapes' (2.3 MB)."""
+"""Standard deviation in grey levels, which makes PNGs at least as large as Cityscapes' (2.3 MB)."""
 
 
 def write_zips(root: Path, count: int) -> float:
