@@ -141,7 +141,6 @@ def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Call
             logger=MetricsFile(Path(folder) / "metrics.csv"),
             log_every_n_steps=1,
             callbacks=[PerturbationCurves(), *callbacks, Interruption()],
-            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )

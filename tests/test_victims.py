@@ -1,9 +1,11 @@
 """`python -m uap.victims`: the list, and what one network sees."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -92,10 +94,10 @@ def test_a_whole_experiment_is_a_victim_too() -> None:
     ("text", "message"),
     [
         ("a: 1", r"bad.yaml describes no model.victim \('model'\). Expected model.victim with class_path"),
-        ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml describes no model.victim"),
+        ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml: model.victim: .*Nothing"),
         (
             "model: {victim: {class_path: uap.victims.FrozenVictim, init_args: {nets: 3}}}",
-            "bad.yaml describes no model.victim",
+            "bad.yaml: model.victim: .*nets",
         ),
         ("model: [", "bad.yaml describes no model.victim"),
     ],
@@ -104,6 +106,15 @@ def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> 
     Path("bad.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         build_victim(find_victim("bad.yaml"))
+
+
+def test_a_std_of_images_from_0_to_1_is_doubted() -> None:
+    network = torch.nn.Conv2d(3, 2, 1)
+    with pytest.warns(UserWarning, match=r"std is \[0.229, 0.224, 0.225\], all below 1, .* Multiply"):
+        FrozenVictim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FrozenVictim(network, classes=["a", "b"]).check((8, 8))
 
 
 def test_what_is_missing_is_a_sentence() -> None:

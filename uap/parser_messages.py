@@ -21,7 +21,12 @@ KINDS = {
 
 
 def sentence(message: str) -> str:
-    """Return what is left of a parser's message when the types that it tried are left out: setting, fault, advice."""
+    """Return a parser's message as setting, fault and advice."""
+    return f"{fault(message)}. --print_config shows the settings and their values."
+
+
+def fault(message: str) -> str:
+    """Return what is left of a parser's message when the types that it tried are left out: setting and fault."""
     found = [line.strip().removeprefix("- ") for line in message.splitlines()]
     # a class that cannot be imported is said on one line with the fault, or on two
     lines = [re.sub(r"^Problem with given class_path '[^']*': *", "", line) for line in found if line]
@@ -29,7 +34,7 @@ def sentence(message: str) -> str:
     faults = [_plain(line) for line in (KEY.sub("", line).strip() for line in lines) if line and not NOISE.search(line)]
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
     where = f"{'.'.join(keys)}: " if keys else ""
-    return f"{where}{text.rstrip('.')}. --print_config shows the settings and their values."
+    return f"{where}{text.rstrip('.')}"
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from uap.errors import InputError, input_error_in
+from uap.parser_messages import fault
 
 T = TypeVar("T")
 
@@ -31,7 +32,10 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
         parser = ArgumentParser(exit_on_error=False)
         parser.add_subclass_arguments(kind, "part", required=True)
         built = parser.instantiate_classes(parser.parse_object({"part": block}))
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, ArgumentError) as error:
+    except ArgumentError as error:
+        reason = fault(str(error)).replace("part", key, 1)
+        raise input_error_in(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise input_error_in(error) or InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."

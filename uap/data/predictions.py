@@ -98,7 +98,8 @@ def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
     def read(path: Path, is_image: bool) -> Mask:
         place = data.find(path)
         if isinstance(place, Path) and not place.exists():
-            example = subset.path_below(data.datasets["scored"].items[0], data.root)
+            role: Role = "train" if "train" in data.datasets else "scored"  # a scored one would show its target already
+            example = subset.path_below(data.datasets[role].items[0], data.root)
             raise InputError(
                 f"{place} does not exist, which the static target is made from. Set --model.target.image to a picture, "
                 f"such as {example} of these data."

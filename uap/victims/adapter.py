@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from typing import Any, Literal, Self
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from uap import paths
 from uap.errors import InputError
 from uap.labels import TABLES, LabelTable
+from uap.victims.doubts import doubtful_scale
 from uap.victims.frozen_prelu import freeze_prelu
 from uap.victims.outputs import padded_logits, resize
 from uap.victims.probe import probe
@@ -129,6 +131,8 @@ class FrozenVictim(nn.Module):
             self._lay_out(torch.contiguous_format)  # what some networks' `view` needs
             outputs = probe(self, size, self.table)
         self.table = self.table.first(outputs)
+        for doubt in doubtful_scale(self.std.flatten().tolist()):
+            warnings.warn(doubt, stacklevel=2)
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""

@@ -7,6 +7,14 @@ LOW_IOU = 0.2
 """Below it a network has been wired wrongly rather than trained badly."""
 
 
+def doubtful_scale(std: list[float]) -> list[str]:
+    """Return a warning of a std that is of images from 0 to 1: the network would see them 255 times too strong."""
+    if max(std) >= 1:
+        return []
+    shown = ", ".join(f"{value:g}" for value in std)
+    return [f"victim.std is [{shown}], all below 1, but images have grey levels to 255. Multiply mean and std by 255."]
+
+
 def doubts(confidence: float | None, outputs: int, miou: float | None) -> list[str]:
     """Return warnings of a network that was wired wrongly.
 
