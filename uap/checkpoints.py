@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
@@ -16,6 +16,7 @@ IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
 
 HALF_WRITTEN = "*.tmp.ckpt"
+"""What a killed run leaves of a checkpoint, by the names that `whole_file` gives."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -54,15 +55,15 @@ def discard_half_written(checkpoint: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def check_readable(path: Path, learnt: str) -> None:
-    """Check that a file is a checkpoint with a parameter whose name begins with `learnt`.
+def read_checkpoint(path: Path, learnt: str) -> dict[str, Any]:
+    """Return a checkpoint with a parameter whose name begins with `learnt`.
 
     Raises:
         InputError: it is missing, damaged, asks to run code, or holds no such parameter; the message names an older
             one beside it that is whole.
     """
     try:
-        _check(path, learnt)
+        return _read(path, learnt)
     except InputError as error:
         written = set(path.parent.glob("*.ckpt")) - set(path.parent.glob(HALF_WRITTEN))
         others = sorted(written, key=lambda other: -other.stat().st_mtime)
@@ -70,16 +71,17 @@ def check_readable(path: Path, learnt: str) -> None:
         raise InputError(f"{error} {whole} is whole: resume from that." if whole else str(error)) from error
 
 
-def _check(path: Path, learnt: str) -> None:
+def _read(path: Path, learnt: str) -> dict[str, Any]:
     checkpoint = safe_load(path)
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not any(str(name).startswith(learnt) for name in state):
         raise InputError(f"{path} holds no {learnt}. Expected a checkpoint that this command wrote.")
+    return cast(dict[str, Any], checkpoint)
 
 
 def _is_whole(path: Path, learnt: str) -> bool:
     try:
-        _check(path, learnt)
+        _read(path, learnt)
     except InputError:
         return False
     return True

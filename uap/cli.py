@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -21,14 +21,13 @@ from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
-from uap.checkpoints import WholeCheckpoints, check_readable, discard_half_written
+from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpoint
 from uap.config_files import Parser, files_first
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
 from uap.run_folder import LAST, discard_empty, is_first, no_room, run_folder
-from uap.safe_load import safe_load
 from uap.whole_file import whole_file
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -165,8 +164,7 @@ class RunCLI(LightningCLI):
         except ValueError as error:
             raise (input_error_in(error) or error) from None
         if self.resumed:  # before anything of the run that is to be resumed is touched
-            checkpoint = cast(dict[str, Any], safe_load(Path(self.resumed)))
-            check_processes(checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
+            check_processes(self.checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
 
     def before_instantiate_classes(self) -> None:
         """Settle the run folder before anything is computed, so that nothing is lost for want of one."""
@@ -174,7 +172,7 @@ class RunCLI(LightningCLI):
             be_quiet()
         self.resumed = self.config.get("ckpt_path")
         if self.resumed:
-            check_readable(Path(self.resumed), self.learnt)
+            self.checkpoint = read_checkpoint(Path(self.resumed), self.learnt)
             if is_first():
                 discard_half_written(Path(self.resumed))
         self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())

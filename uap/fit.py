@@ -37,7 +37,6 @@ from uap.short_help import short_help
 if __name__ == "__main__":
     short_help(__doc__)
 
-from pathlib import Path
 from typing import Any, cast
 
 import yaml
@@ -53,7 +52,6 @@ from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI, door, resume_argument
 from uap.data.base import SPEED
-from uap.safe_load import safe_load
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 
@@ -100,7 +98,7 @@ def main(args: ArgsType = None) -> RunCLI:
     )
     cli.model.settings = attack_settings(cli) | {"data": _learnt_from(cli)}
     if cli.resumed:  # before anything of the run that is to be resumed is touched
-        cli.model.on_load_checkpoint(safe_load(Path(cli.resumed)))
+        cli.model.on_load_checkpoint(cli.checkpoint)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
     if not results.clock and results.are_in(cli.folder):
         print(
