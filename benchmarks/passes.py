@@ -17,28 +17,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.networks import NETWORKS, new_victim
 from benchmarks.step import now
 from uap.losses.base import cross_entropy
 from uap.memory import keep_freed_memory
-from uap.victims import CGNet, ESPNet, FCN8s, FrozenVictim
-from uap.victims.frozen_prelu import FrozenPReLU
+from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
 
 Pass = Callable[[], Tensor]
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "ESPNet": lambda: ESPNet(20, 2, 8, join_image=False),
-    "CGNet": lambda: CGNet(12, 3, 21),
-    "FCN-8s": lambda: FCN8s(19),
-}
 
 
-def with_torch_prelu(network: nn.Module) -> nn.Module:
-    """Return a copy whose PReLUs compute the gradient of their slopes too, as PyTorch's do."""
+def with_torch_layers(network: nn.Module, frozen: type[nn.Module], own: type[nn.Module]) -> nn.Module:
+    """Return a copy with PyTorch's own layers in the place of those that compute the gradient of their input alone."""
     found = copy.deepcopy(network)
-    for name, part in list(found.named_modules()):
-        if isinstance(part, FrozenPReLU):
-            own = nn.PReLU(part.num_parameters)
-            own.weight = part.weight
-            found.set_submodule(name, own)
+    for part in found.modules():
+        if isinstance(part, frozen):
+            part.__class__ = own
     return found
 
 
@@ -59,7 +52,8 @@ def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
     contiguous = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     return {
         "as it is": gradient_of(network, image),
-        "PyTorch's PReLU": gradient_of(with_torch_prelu(network), image),
+        "PyTorch's PReLU": gradient_of(with_torch_layers(network, FrozenPReLU, nn.PReLU), image),
+        "PyTorch's BatchNorm": gradient_of(with_torch_layers(network, FrozenBatchNorm2d, nn.BatchNorm2d), image),
         "not channels-last": gradient_of(contiguous, image.contiguous()),
         "bf16 autocast": gradient_of(network, image, torch.bfloat16),
         "torch.compile": gradient_of(torch.compile(copy.deepcopy(network)), image),
@@ -144,8 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each way (default: %(default)s)")
     given = parser.parse_args()
     keep_freed_memory()  # as the doors do
-    torch.manual_seed(0)
-    network = FrozenVictim(NETWORKS[given.network](), size_multiple=8).to(given.device).network
+    network = new_victim(given.network, given.device).network
     image = torch.randn(given.batch, 3, *given.size, device=given.device).contiguous(memory_format=torch.channels_last)
     where = f"{given.device}, {torch.get_num_threads()} threads"
     print(f"{given.network}, {given.batch} images of {given.size[0]} x {given.size[1]}, {where}")

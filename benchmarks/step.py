@@ -1,15 +1,14 @@
 """The training step of the attack against the bare forward and backward pass of its network.
 
-    python -m benchmarks.step [--device cuda] [--batch 4] [--size 384 512] [--steps 20]
+    python -m benchmarks.step [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 384 512] [--steps 20]
 
 Both run in one process, one after the other on every step, so that the ratio holds when the machine's speed drifts.
 The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
 tiling, clipping, the default loss, the sign step, the projection, the curves of the perturbation, metrics.csv, the look
 for a signal; not the reading of files, which workers do meanwhile, nor the progress bar and W&B, which a run can leave
-out. The limit is the forward pass and
-the gradient of the logits' mean to the normalised image, weights frozen, in the same memory layout. Peak memory is
-measured in a process of its own for each: on the CPU the growth of the resident size from before the first pass to its
-highest (Linux), on the GPU the allocator's peak.
+out. The limit is the forward pass and the gradient of the logits' mean to the normalised image, weights frozen, in the
+same memory layout. Peak memory is measured in a process of its own for each: on the CPU the growth of the resident size
+from before the first pass to its highest (Linux), on the GPU the allocator's peak.
 """
 
 import argparse
@@ -27,13 +26,13 @@ from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.networks import NETWORKS, new_victim
 from uap.attack import UniversalAttack
 from uap.callbacks.curves import PerturbationCurves
 from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.memory import keep_freed_memory
 from uap.targets import DynamicTarget
-from uap.victims import ESPNet, FrozenVictim
 
 
 class Images(Dataset[dict[str, Tensor]]):
@@ -123,12 +122,9 @@ def bare_pass(attack: UniversalAttack, device: str, size: tuple[int, int], batch
     return run
 
 
-def new_attack(device: str, size: tuple[int, int]) -> UniversalAttack:
-    """Return an attack on ESPNet as it is published for Cityscapes, untrained: speed does not depend on weights."""
-    torch.manual_seed(0)
-    network = ESPNet(20, 2, 8, join_image=False)
-    victim = FrozenVictim(network, std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
-    return PreparedAttack(victim, DynamicTarget(["person"]), size)
+def new_attack(network: str, device: str, size: tuple[int, int]) -> UniversalAttack:
+    """Return an attack that hides people from a network."""
+    return PreparedAttack(new_victim(network, device), DynamicTarget(["person"]), size)
 
 
 def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Callback]) -> None:
@@ -147,9 +143,9 @@ def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Call
         trainer.fit(attack, datamodule=data)
 
 
-def peak_memory(part: str, device: str, size: tuple[int, int], batch: int) -> float:
+def peak_memory(part: str, network: str, device: str, size: tuple[int, int], batch: int) -> float:
     """Return the MiB that a few steps, or bare passes, take at most beyond what the process had before."""
-    attack, data = new_attack(device, size), Data(size, batch, 3)
+    attack, data = new_attack(network, device, size), Data(size, batch, 3)
     bare = bare_pass(attack, device, size, batch)
     Path("/proc/self/clear_refs").write_text("5")  # the highest size so far is forgotten: imports need much
     before = highest_resident_size()
@@ -169,22 +165,21 @@ def highest_resident_size() -> float:
     return int(line.split()[1]) / 1024
 
 
-def report(device: str, size: tuple[int, int], batch: int, steps: int) -> None:
+def report(network: str, device: str, size: tuple[int, int], batch: int, steps: int) -> None:
     """Print the ratios."""
-    attack = new_attack(device, size)
+    attack = new_attack(network, device, size)
     clock = Interleave(bare_pass(attack, device, size, batch))
     train(attack, Data(size, batch, steps + 2), device, [clock])
     pairs = list(zip(clock.steps, clock.bares, strict=True))[2:]  # the first warm up
     ratios = [step / bare for step, bare in pairs]
-    arguments = ["--device", device, "--batch", str(batch), "--size", *map(str, size)]
+    arguments = ["--network", network, "--device", device, "--batch", str(batch), "--size", *map(str, size)]
     command = [sys.executable, "-m", "benchmarks.step", *arguments, "--memory"]
     memory = {
         part: float(subprocess.run([*command, part], check=True, capture_output=True, text=True).stdout.split()[-1])
         for part in ("step", "bare")
     }
-    print(
-        f"ESPNet, {batch} images of {size[0]} x {size[1]}, {device}, {torch.get_num_threads()} threads, {steps} steps"
-    )
+    where = f"{device}, {torch.get_num_threads()} threads"
+    print(f"{network}, {batch} images of {size[0]} x {size[1]}, {where}, {steps} steps")
     print(f"{'':<14}{'step':>10}{'bare':>10}{'ratio':>10}   (time: median of the steps' own ratios, and their range)")
     medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
     spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
@@ -195,6 +190,7 @@ def report(device: str, size: tuple[int, int], batch: int, steps: int) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--network", choices=list(NETWORKS), default="ESPNet", help="(default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=[384, 512], help="height and width (default: 384 512)")
@@ -204,9 +200,9 @@ def main() -> None:
     keep_freed_memory()  # as the doors do
     size = (given.size[0], given.size[1])
     if given.memory:
-        print(peak_memory(given.memory, given.device, size, given.batch))
+        print(peak_memory(given.memory, given.network, given.device, size, given.batch))
     else:
-        report(given.device, size, given.batch, given.steps)
+        report(given.network, given.device, size, given.batch, given.steps)
 
 
 if __name__ == "__main__":

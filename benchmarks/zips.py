@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.networks import new_victim
 from uap import scenes
 from uap.data import Cityscapes
 from uap.data.base import Role
 from uap.labels import CITYSCAPES_LABEL_IDS
 from uap.memory import keep_freed_memory
-from uap.victims import ESPNet, FrozenVictim
 
 SIZE = (512, 1024)
 NOISE = 1.0
@@ -69,7 +69,7 @@ def read(root: Path, role: Role, **settings: float) -> tuple[float, float]:
 
 def network() -> float:
     """Return images per second that ESPNet takes."""
-    victim = FrozenVictim(ESPNet(20, 2, 8, join_image=False), size_multiple=8).network
+    victim = new_victim("ESPNet", "cpu").network
     image = torch.randn(1, 3, *SIZE).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     times = []
     for _ in range(5):

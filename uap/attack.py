@@ -30,7 +30,7 @@ from uap.perturbation import Parametrisation, Perturbation, tile
 from uap.targets import DynamicTarget, Target
 from uap.victims import FrozenVictim
 
-SAMPLE = np.s_[..., ::4, ::4]
+SAMPLE = np.s_[..., ::8, ::8]
 """The pixels of which a step's success is taken, for the progress bar: all of them would cost as much as the loss."""
 
 

@@ -9,14 +9,20 @@ STEP = 1e-6
 """Of the finite differences, in grey levels: small, so that hardly a ReLU of a large network changes its side."""
 
 
+@torch.no_grad()
 def settle(network: nn.Module) -> None:
     """Give the BatchNorms the statistics of noise, so that a signal passes through random weights."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    network.train()
-    network(torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
-    network.eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
+    network.eval()(torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
+    for hook in hooks:
+        hook.remove()
+
+
+def _take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
+    norm.get_buffer("running_mean").copy_(mean)
+    norm.get_buffer("running_var").copy_(variance)
 
 
 def assert_gradient_is_right(victim: FrozenVictim, height: int, width: int, count: int = 1) -> None:

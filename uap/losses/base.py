@@ -5,8 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from uap.labels import IGNORE
+
+IN_RANGE = 1e-20, 1e20
+"""Sums of exponentials between these are exact to float32's last digits: nothing that counts over- or underflows."""
 
 
 class PixelLoss(abc.ABC):
@@ -27,7 +31,7 @@ class PixelLoss(abc.ABC):
 
 
 class PixelCrossEntropy(torch.autograd.Function):
-    """Cross entropy of each pixel that keeps one copy of the logits for the backward pass, and makes one more in it.
+    """Cross entropy of each pixel that makes one tensor as large as the logits, and makes it the gradient in place.
 
     The logits of a segmentation network are the largest tensors of a step; torch's own function has three at a time,
     and where the classes lie next to each other in memory, as in a fast network's output, it copies them besides.
@@ -38,20 +42,35 @@ class PixelCrossEntropy(torch.autograd.Function):
         """Return (N, H, W) for logits (N, C, H, W) and targets (N, H, W) int64, 0 where the target is 255."""
         ignored = target == IGNORE
         index = target.masked_fill(ignored, 0)[:, None]
-        largest = largest_logit(logits)
-        exponentials = (logits - largest).exp_()
-        total = exponentials.sum(1, keepdim=True)
+        exponentials, total, shift = shifted_exponentials(logits)
         ctx.save_for_backward(exponentials, total, index, ignored)
-        loss = total.log() - (logits.gather(1, index) - largest)  # in this order confident pixels lose no digits
-        return loss[:, 0].masked_fill(ignored, 0.0)
+        loss = total.log() - (logits.gather(1, index) - shift)
+        return loss[:, 0].clamp_(min=0).masked_fill_(ignored, 0.0)  # rounding may leave a confident pixel below 0
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Return (softmax - one-hot target) * gradient."""
         exponentials, total, index, ignored = ctx.saved_tensors
         gradient = gradient.masked_fill(ignored, 0.0)[:, None]
-        result = exponentials * (gradient / total)
-        return result.scatter_add_(1, index, -gradient), None
+        return exponentials.mul_(gradient / total).scatter_add_(1, index, -gradient), None
+
+
+def shifted_exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return exp(logits - shift) (N, C, H, W), their sums over the classes (N, 1, H, W), and the shift of a pixel.
+
+    The largest logit of each pixel as shift keeps the exponentials in range, but on a CPU it takes as long to find as
+    all else, and most logits are in range without; a GPU finds it fast, and would wait for the answer whether they are.
+    """
+    if logits.device.type == "cpu":
+        exponentials = logits.exp()
+        total = exponentials.sum(1, keepdim=True)
+        smallest, largest = total.aminmax()
+        if smallest > IN_RANGE[0] and largest < IN_RANGE[1]:
+            return exponentials, total, logits.new_zeros(())
+    shift = largest_logit(logits)
+    exponentials = (logits - shift).exp_()
+    return exponentials, exponentials.sum(1, keepdim=True), shift
 
 
 def largest_logit(logits: Tensor) -> Tensor:

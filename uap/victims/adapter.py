@@ -12,7 +12,7 @@ from uap import paths
 from uap.errors import InputError
 from uap.labels import TABLES, LabelTable
 from uap.victims.doubts import doubtful_scale
-from uap.victims.frozen_prelu import freeze_prelu
+from uap.victims.frozen_layers import freeze_layers
 from uap.victims.outputs import padded_logits, resize
 from uap.victims.probe import probe
 from uap.victims.weights import load_weights
@@ -94,7 +94,7 @@ class FrozenVictim(nn.Module):
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
         self.structure = _structure(network)
-        freeze_prelu(self)
+        freeze_layers(self)
         if compile:
             network.compile()
 
@@ -110,7 +110,7 @@ class FrozenVictim(nn.Module):
         """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255."""
         size = (images.shape[-2], images.shape[-1])
         x = images.flip(1) if self.channel_order == "bgr" else images
-        x = resize((x - self.mean) / self.std, self.input_size or size, antialias=True)
+        x = resize((x - self.mean).div_(self.std), self.input_size or size, antialias=True)
         return resize(padded_logits(self.network, x, self.size_multiple, self.output, self.layout), size)
 
     @torch.no_grad()

@@ -1,0 +1,111 @@
+"""Tests of the layers that compute the gradient of their input alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from uap.victims import CGNet, ESPNet, FrozenVictim
+from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU, freeze_layers
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 6, 7), (1, 5, 2, 3, 4)])
+@pytest.mark.parametrize("slopes", [1, 5])
+@pytest.mark.parametrize("negative", [False, True])
+def test_values_and_gradients_of_a_prelu_are_pytorchs(
+    shape: tuple[int, ...], slopes: int, dtype: torch.dtype, negative: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    module = nn.PReLU(slopes).to(dtype)
+    with torch.no_grad():
+        module.weight.copy_(torch.rand(slopes, generator=generator) - 0.5 * negative)
+    x = torch.randn(shape, generator=generator).to(dtype)
+    x.view(-1)[0] = 0
+    gradient = torch.randn(shape, generator=generator).to(dtype)
+    results = []
+    for activation in (module, FrozenPReLU(module)):
+        image = x.clone().requires_grad_(True)
+        output = activation(image)
+        results.append((output, torch.autograd.grad(output, image, gradient)[0]))
+    assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("affine", [False, True])
+def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = nn.BatchNorm2d(5, eps=0.1, affine=affine).to(dtype).eval()
+    module(torch.randn(2, 5, 6, 7, dtype=dtype))
+    for tensor in (module.running_mean, module.running_var, *module.parameters()):
+        torch.nn.init.uniform_(tensor, 0.1, 2)  # type: ignore[arg-type]
+    x, gradient = torch.randn(2, 2, 5, 6, 7, dtype=dtype)
+    results = []
+    for norm in (module, FrozenBatchNorm2d(module)):
+        image = x.clone().requires_grad_(True)
+        output = norm(image)
+        results.append((output, torch.autograd.grad(output, image, gradient)[0]))
+    assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
+    module = FrozenBatchNorm2d(nn.BatchNorm2d(3).eval())
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    kept: list[int] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = module(x)
+    (gradient,) = torch.autograd.grad(output.square().sum(), x)
+    assert output.is_contiguous(memory_format=torch.channels_last)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+    assert kept == [3]
+
+
+def test_the_gradient_is_right_in_both_memory_layouts() -> None:
+    module = FrozenPReLU(nn.PReLU(3).double())
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    assert torch.autograd.gradcheck(module, x)
+    assert torch.autograd.gradcheck(lambda y: module(y.contiguous(memory_format=torch.channels_last)), x)
+
+
+@pytest.mark.parametrize("module", [FrozenPReLU(nn.PReLU(3)), FrozenBatchNorm2d(nn.BatchNorm2d(3).eval())])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_it_works_under_autocast(module: nn.Module, dtype: torch.dtype) -> None:
+    x = torch.randn(1, 3, 4, 5, dtype=dtype, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = module(x)
+    output.float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == dtype
+
+
+def test_every_prelu_and_batch_norm_of_a_module_is_replaced_and_keeps_its_name() -> None:
+    shared = nn.PReLU(3)
+    unknown = nn.BatchNorm2d(3, track_running_stats=False)
+    network = nn.Sequential(shared, nn.Sequential(nn.PReLU(), shared), nn.ReLU(), nn.BatchNorm2d(3), unknown)
+    names = list(network.state_dict())
+    freeze_layers(network)
+    kinds = [type(module) for module in network.modules() if not list(module.children())]
+    assert kinds.count(FrozenPReLU) == 3
+    assert kinds.count(FrozenBatchNorm2d) == 1
+    assert network[-1] is unknown
+    assert nn.PReLU not in kinds
+    assert list(network.state_dict()) == names
+
+
+@pytest.mark.parametrize("kind", [ESPNet, CGNet])
+def test_a_victim_gives_the_same_gradients_as_its_network(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    network = kind(5).eval().to(memory_format=torch.channels_last)
+    images = torch.rand(1, 3, 32, 32).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    (expected,) = torch.autograd.grad(network(images).square().sum(), images)
+    victim = FrozenVictim(network, classes=["a", "b", "c", "d", "e"])
+    (found,) = torch.autograd.grad(victim(images).square().sum(), images)
+    assert not any(type(module) is nn.PReLU for module in victim.modules())
+    assert not any(type(module) is nn.BatchNorm2d for module in victim.modules())
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
