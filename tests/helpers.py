@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -190,3 +191,8 @@ class SaveRank(Callback):
 def learnt(folder: Path) -> Tensor:
     """The perturbation of a run folder."""
     return load_perturbation(folder / "perturbation.safetensors")[0].proto.detach()
+
+
+def one_thread() -> dict[str, str]:
+    """The environment of a process of several."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}

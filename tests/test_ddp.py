@@ -15,14 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import attack_args, learnt, make_camvid
+from tests.helpers import attack_args, learnt, make_camvid, one_thread
 from uap.callbacks.ranks import Ranks, _digest
 from uap.fit import main
-
-
-def one_thread() -> dict[str, str]:
-    """The environment of a process of several."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
 def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
@@ -47,12 +42,25 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
     metrics = [(tmp_path / name / "metrics.json").read_text().splitlines()[1:3] for name in ("one", "two")]
     assert metrics[0] == metrics[1]  # success on training and validation images: no image is counted twice
     one_process, two_ranks = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert [run["clean_images_predicted"] for run in (two_ranks, one_process)] == [7 + 3, 0]  # shared out, and kept
     for details in ("per_image", "by_class"):
         assert one_process[details] == two_ranks[details]
     (offline,) = (tmp_path / "two" / "wandb").glob("offline-run-*")
     assert offline.name.endswith((tmp_path / "two" / "wandb_id.txt").read_text().strip())  # resuming finds this run
     checkpoint = torch.load(tmp_path / "two" / "checkpoints" / "last.ckpt", weights_only=True)
     assert torch.equal(checkpoint["state_dict"]["perturbation.proto"], ranks[0])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_picture_that_only_one_rank_reads_is_named(tmp_path: Path, split: str) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    (root / split / "frame_001.png").write_bytes(b"no picture")
+    command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "two", **{"trainer.devices": 2})]
+    run = subprocess.run(command, env=one_thread(), capture_output=True, text=True, timeout=120, check=False)
+    # predictions on what is scored come before the training, and all ranks end alike; later the others see one go
+    assert run.returncode == (2 if split == "val" else 1)
+    assert f"{split}/frame_001.png cannot be read" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_ranks_that_sum_up_batches_step_as_one_process_with_the_whole_batch(tmp_path: Path) -> None:

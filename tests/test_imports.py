@@ -14,6 +14,7 @@ LAYERS = [
         "parser_messages",
         "parts",
         "paths",
+        "processes",
         "progress",
         "labels",
         "run_folder",

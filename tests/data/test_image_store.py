@@ -95,9 +95,8 @@ def test_half_a_row_is_read_anew(root: Path) -> None:
     expected = data.datasets["train"][0]["image"].clone()
     store = data.datasets["train"].store
     assert store is not None
-    content = bytearray(store.path.read_bytes())
-    content[ROW // 2 : ROW] = bytes(ROW // 2)
-    store.path.write_bytes(content)
+    rows = np.load(store.file.path, mmap_mode="r+")
+    rows.reshape(len(rows), ROW)[0, ROW // 2 :] = 0
     assert store.get(data.datasets["train"].items[0]) is None
     assert torch.equal(data.datasets["train"][0]["image"], expected)
     assert store.get(data.datasets["train"].items[0]) is not None
@@ -152,12 +151,12 @@ def test_the_size_is_said_before_a_large_store_is_made(
     assert store is not None
     assert store.usable == 64
     assert "0.50 GiB for 64 of 100 images" in caplog.text
-    assert store.path.stat().st_blocks < 1000  # nothing is written yet
-    assert store.path.parent == paths.cache_folder() / "images"
+    assert store.file.path.stat().st_blocks < 1000  # nothing is written yet
+    assert store.file.path.parent == paths.cache_folder() / "images"
 
 
 def test_a_checksum_of_zero_is_not_taken_for_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uap.data.image_store.zlib.crc32", lambda row: 0)
+    monkeypatch.setattr("uap.data.row_file.zlib.crc32", lambda row: 0)
     item = Item("a", tmp_path / "a", None)
     store = ImageStore(tmp_path / "a.rows", {item: 0}, (2, 2), 1)
     assert store.get(item) is None

@@ -1,7 +1,8 @@
+import logging
 import os
+import re
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,8 +17,9 @@ from torch import Tensor
 from tests.data.zips import make_zips
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid, Cityscapes, ImageFolder
+from uap.data.clean_predictions import make_predictions, place_of
 from uap.data.dataset import SegmentationDataset
-from uap.data.predictions import attach_targets, clean_predictions, predict_missing
+from uap.data.predictions import attach_targets, predict_missing
 from uap.errors import InputError
 from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden
 from uap.victims import FrozenVictim
@@ -29,10 +31,10 @@ DARK = (1, 4)
 class Counting(Brightness):
     """Counts the images it is shown; fails at the image `fails_at`."""
 
-    def __init__(self, threshold: float = 128.0, fails_at: int | None = None) -> None:
+    def __init__(self, threshold: float = 128.0) -> None:
         super().__init__(threshold)
         self.seen = 0
-        self.fails_at = fails_at
+        self.fails_at: int | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen += len(x)
@@ -45,13 +47,16 @@ def victim_of(network: Counting | None = None, **settings: Any) -> FrozenVictim:
     return FrozenVictim(network or Counting(), classes=["dark", "bright"], **settings)
 
 
-def trainer(local_rank: int = 0, barrier: Callable[[str], None] = lambda name: None) -> Trainer:
-    strategy = SimpleNamespace(barrier=barrier, broadcast=lambda error: error)
-    return cast(Trainer, SimpleNamespace(local_rank=local_rank, strategy=strategy))
+def trainer() -> Trainer:
+    strategy = SimpleNamespace(barrier=lambda name: None)
+    alone = {"local_rank": 0, "num_devices": 1, "node_rank": 0, "world_size": 1}
+    return cast(Trainer, SimpleNamespace(**alone, strategy=strategy))
 
 
 def kept(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
-    return clean_predictions(dataset, victim, trainer)
+    path = place_of(dataset, victim)
+    make_predictions(dataset, victim, path, trainer)
+    return path
 
 
 def cached(tmp_path: Path) -> list[Path]:
@@ -94,17 +99,6 @@ def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
     path = kept(data_in(root).datasets["train"], victim_of(first), trainer())
     assert kept(data_in(root).datasets["train"], victim_of(again), trainer()) == path
     assert (first.seen, again.seen) == (6, 0)
-
-
-def test_only_the_first_process_of_a_node_predicts_and_all_of_them_wait(root: Path) -> None:
-    dataset, network = data_in(root).datasets["train"], Counting()
-    waited: list[str] = []
-    path = kept(dataset, victim_of(network), trainer(local_rank=1, barrier=waited.append))
-    assert len(waited) == 1
-    assert network.seen == 0
-    assert not path.exists()
-    assert kept(dataset, victim_of(network), trainer()) == path
-    assert path.exists()
 
 
 @pytest.mark.parametrize(
@@ -150,21 +144,70 @@ def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, chang
     assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
 
 
-def test_nothing_half_written_stays_when_the_network_fails(root: Path, tmp_path: Path) -> None:
-    dataset = data_in(root).datasets["train"]
+def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path: Path) -> None:
+    dataset, broken = data_in(root).datasets["train"], Counting()
+    victim = victim_of(broken)
+    broken.fails_at = 5
     with pytest.raises(RuntimeError, match="out of memory"):
-        kept(dataset, victim_of(Counting(fails_at=5)), trainer())
-    assert cached(tmp_path) == []
-    path = kept(dataset, victim_of(), trainer())
+        kept(dataset, victim, trainer())
+    (part,) = cached(tmp_path)
+    assert part.suffixes == [".part", ".npy"]
+    network = Counting()
+    path = kept(dataset, victim_of(network), trainer())
+    assert network.seen == 2  # the second batch
     assert cached(tmp_path) == [path]
+    for i, prediction in enumerate(np.load(path)):
+        np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
 
 
-def test_a_picture_that_cannot_be_read_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
+def test_a_prediction_that_was_half_written_is_made_anew(root: Path, tmp_path: Path) -> None:
+    dataset, broken = data_in(root).datasets["train"], Counting()
+    victim = victim_of(broken)
+    broken.fails_at = 5
+    with pytest.raises(RuntimeError, match="out of memory"):
+        kept(dataset, victim, trainer())
+    (part,) = cached(tmp_path)
+    np.load(part, mmap_mode="r+")[2] ^= 1
+    network = Counting()
+    prediction = np.load(kept(dataset, victim_of(network), trainer()))[2]
+    assert network.seen == 3
+    np.testing.assert_array_equal(prediction, victim_of().predict(dataset[2]["image"][None])[0])
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_kept(root: Path, tmp_path: Path) -> None:
     dataset = data_in(root).datasets["train"]
     (root / "train" / "frame_005.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"frame_005\.png cannot be read"):
         kept(dataset, victim_of(), trainer())
-    assert cached(tmp_path) == []
+    assert [path.suffixes for path in cached(tmp_path)] == [[".part", ".npy"]]
+
+
+def test_the_size_is_said_before_many_predictions_are_made(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("uap.data.clean_predictions.GIB", 6 * SIZE[0] * SIZE[1])
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        kept(data_in(root).datasets["train"], victim_of(), trainer())
+    assert re.search(r"Keeping clean predictions in .*predictions: 1\.00 GiB\.", caplog.text)
+
+
+def test_predictions_without_room_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = data_in(root).datasets["train"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    with pytest.raises(InputError, match=r"Clean predictions take 0\.00 GiB in .*, where 0\.00 GiB are free\. Set"):
+        kept(dataset, victim_of(), trainer())
+
+
+def test_two_runs_may_make_the_same_predictions_at_the_same_time(root: Path, tmp_path: Path) -> None:
+    def overtake(network: Counting, inputs: Any) -> None:
+        if not network.seen:
+            kept(data_in(root).datasets["train"], victim_of(), trainer())
+
+    network = Counting()
+    network.register_forward_pre_hook(overtake)
+    path = kept(data_in(root).datasets["train"], victim_of(network), trainer())
+    assert cached(tmp_path) == [path]
+    assert len(np.load(path)) == 6
 
 
 def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

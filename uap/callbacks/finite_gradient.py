@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
 from uap.data.base import data_of
 from uap.errors import InputError
+from uap.processes import from_all
 
 NAMED = 3
 """So many images are named."""
@@ -51,9 +51,7 @@ def _from(seen: list[tuple[Tensor, Tensor]], trainer: Trainer) -> str:
     """Return the names of the images whose gradient is not finite, as part of a sentence."""
     items = data_of(trainer).datasets["train"].items
     names = [items[int(i)].name for index, sums in seen for i in index[~sums.isfinite().to(index.device)]]
-    if trainer.world_size > 1:  # the mean of the ranks' gradients is not finite on any of them
-        found: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(found, names)
-        names = [name for part in found for name in part]
+    # the mean of the ranks' gradients is not finite on any of them
+    names = [name for part in from_all(names, trainer) for name in part]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f", from {', '.join(names[:NAMED])}{more}" if names else ""

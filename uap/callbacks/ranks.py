@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from uap.processes import from_all
 from uap.run_folder import LAST, go_on
 
 PATIENCE = 2.0
@@ -30,11 +30,8 @@ class Ranks(Callback):
         Raises:
             RuntimeError: they differ, which no configuration can bring about.
         """
-        if trainer.world_size == 1:
-            return
         learnt: Any = pl_module.perturbation.learnt  # type: ignore[union-attr]
-        hashes = [""] * trainer.world_size
-        torch.distributed.all_gather_object(hashes, _digest(learnt))
+        hashes = from_all(_digest(learnt), trainer)
         differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
         if differing:
             raise RuntimeError(

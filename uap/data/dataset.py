@@ -8,7 +8,8 @@ from torch.utils.data import Dataset
 
 from uap.data import transforms
 from uap.data.batch import Prepare
-from uap.data.image_store import ImageStore, Row
+from uap.data.image_store import ImageStore
+from uap.data.row_file import Row
 from uap.data.sampler import Draw
 from uap.data.sources import Item
 from uap.labels import IGNORE

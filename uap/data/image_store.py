@@ -2,38 +2,27 @@
 
 import hashlib
 import json
-import os
 import shutil
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 
 from uap import paths
+from uap.data.row_file import Row, RowFile
 from uap.data.sources import Item, stamps
-from uap.whole_file import whole_file
 
 GIB = 2**30
 
-Row = NDArray[np.uint8]
-"""An image and its labels, uint8 (4, H, W): red, green, blue, and the ids as the label file has them."""
-
 
 class ImageStore:
-    """A file of rows with a checksum for each, mapped into memory by every process that reads it.
-
-    Any number of processes may fill it at the same time: they write the same. A row counts when its checksum fits, so
-    that one that was half written when a process or the power went is read anew.
-    """
+    """Images and their labels, uint8 (4, H, W) each: red, green, blue, and the ids as the label file has them."""
 
     def __init__(self, path: Path, rows: dict[Item, int], size: tuple[int, int], usable: int) -> None:
         """Open a store, made where it is not there.
 
         Args:
-            path: the file; it takes room on the disk only for rows that are written.
+            path: the file.
             rows: which row is whose.
             size: height and width of the images.
             usable: how many rows may be written by this process.
@@ -41,54 +30,25 @@ class ImageStore:
         Raises:
             OSError: it cannot be made.
         """
-        self.path = path
+        self.file = RowFile(path, (len(rows), 4, *size))
         self.rows = {(item.image, item.labels): row for item, row in rows.items()}
-        self.shape = (len(rows), 4, *size)
         self.usable = usable
-        self._mapped: tuple[NDArray[np.uint8], NDArray[np.uint32]] | None = None
-        if not path.exists():
-            with whole_file(path) as place, place.open("wb") as file:
-                file.truncate(int(np.prod(self.shape)) + 4 * len(rows))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the mapping behind: each process has its own."""
-        return self.__dict__ | {"_mapped": None}
-
-    def _open(self) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-        if self._mapped is None:
-            images = np.memmap(self.path, np.uint8, "r", 0, self.shape)
-            self._mapped = images, np.memmap(self.path, np.uint32, "r", images.nbytes, (self.shape[0],))
-        return self._mapped
 
     def get(self, item: Item) -> Row | None:
         """Return a copy of the row of an item, None where it is not there."""
         place = self.rows.get((item.image, item.labels), self.usable)
-        if place >= self.usable:
-            return None
-        images, sums = self._open()
-        row = np.array(images[place])
-        return row if sums[place] == _checksum(row) else None
+        return self.file.get(place) if place < self.usable else None
 
     def put(self, item: Item, row: Row) -> None:
-        """Keep the row of an item, if there is room for it.
-
-        It is written and not mapped: of a disk that is full by then a mapping dies without a word.
-        """
+        """Keep the row of an item, if there is room for it."""
         place = self.rows.get((item.image, item.labels), self.usable)
         if place >= self.usable:
             return
         try:
-            with self.path.open("r+b", buffering=0) as file:
-                os.pwrite(file.fileno(), row.data, place * row.nbytes)
-                checksum = np.uint32(_checksum(row)).tobytes()
-                os.pwrite(file.fileno(), checksum, len(self.rows) * row.nbytes + place * len(checksum))
+            self.file.put(place, row)
         except OSError as error:
             self.usable = 0
-            print(f"Decoded images are not kept any more: {self.path} cannot be written ({error}).", flush=True)
-
-
-def _checksum(row: Row) -> int:
-    return zlib.crc32(row.data) or 1  # 0 says that there is no row
+            print(f"Decoded images are not kept any more: {self.file.path} cannot be written ({error}).", flush=True)
 
 
 def open_store(items: list[Item], settings: list[Any], size: tuple[int, int], gib: float) -> ImageStore | None:
@@ -112,7 +72,7 @@ def open_store(items: list[Item], settings: list[Any], size: tuple[int, int], gi
         return None
     content = [settings, size, stamps(items, with_labels=True)]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    path = paths.cache_folder() / "images" / f"{key}.rows"
+    path = paths.cache_folder() / "images" / f"{key}.npy"
     needed = usable * row
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

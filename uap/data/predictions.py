@@ -1,12 +1,8 @@
-"""Clean predictions: made once per image, victim and size, kept on disk, and turned into targets in the workers.
+"""Clean predictions turned into targets, in the workers.
 
 Those on images that are learnt from wait until these are scored, where the target does without: a run begins sooner.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,19 +12,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from uap import paths
 from uap.data import subset
 from uap.data.base import Role, SegmentationData
-from uap.data.batch import Batch
+from uap.data.clean_predictions import make_predictions, one_prediction, place_of
 from uap.data.dataset import SegmentationDataset
-from uap.data.sources import stamp, stamps
 from uap.errors import InputError
-from uap.progress import progress
 from uap.targets import Mask, ReadTarget, Target
 from uap.victims import FrozenVictim
-from uap.whole_file import whole_file
 
 NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
 
@@ -53,7 +44,7 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
         if role == "train" and hidden:
             dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
         needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
-        places = [_kept(data, victim, stamps(dataset.items)) for victim in needed]
+        places = [place_of(dataset, victim) for victim in needed]
         own = targets[: len(needed)]
         prepared = dataset.prepare = PreparedTargets(places, np.arange(len(dataset)), own, predicted=0)
         if role == "scored" or hidden:
@@ -87,7 +78,7 @@ def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], t
     """
     prepared = cast(PreparedTargets, dataset.prepare)
     missing = list(zip(prepared.paths[: len(victims)], victims, strict=True))[prepared.predicted :]
-    made = sum(_complete(path, dataset, victim, trainer) for path, victim in missing)
+    made = sum(make_predictions(dataset, victim, path, trainer) for path, victim in missing)
     prepared.predicted += len(missing)
     return made
 
@@ -104,14 +95,9 @@ def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
                 f"{place} does not exist, which the static target is made from. Set --model.target.image to a picture, "
                 f"such as {example} of these data."
             )
-        if not is_image:
-            return data.table.translation(victim.table)[data.read_labels(place)]
-        kept = _kept(data, victim, stamp(place))
-        if not kept.exists():
-            image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
-            with _keeping(kept) as file:
-                np.save(file, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
-        return cast(Mask, np.load(kept))
+        if is_image:
+            return one_prediction(data, victim, place)
+        return data.table.translation(victim.table)[data.read_labels(place)]
 
     return read
 
@@ -168,70 +154,3 @@ class PreparedTargets:
         made, hidden = self.targets[number].make(prediction)
         tensors = {"target": torch.from_numpy(made), "hidden": torch.from_numpy(hidden)}
         return tensors if prediction is None else {"prediction": torch.from_numpy(prediction), **tensors}
-
-
-def clean_predictions(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
-    """Return the file (.npy) of the victim's predictions (N, H, W) uint8 on a data set.
-
-    It is kept under a key of everything that they depend on: victim, size, resampling, and each image's stamp.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    path = _kept(dataset.data, victim, stamps(dataset.items))
-    _complete(path, dataset, victim, trainer)
-    return path
-
-
-def _complete(path: Path, dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> int:
-    """Let one process of the node write a file of predictions that is not there; return how many it made."""
-    made, error = 0, ""
-    if not path.exists() and trainer.local_rank == 0:
-        try:
-            _predict_all(dataset, victim, path)
-            made = len(dataset)
-        except InputError as found:
-            error = str(found)
-    trainer.strategy.barrier("clean predictions")
-    error = trainer.strategy.broadcast(error)  # so that every rank ends with the sentence, and none waits
-    if error:
-        raise InputError(error)
-    return made
-
-
-def _kept(data: SegmentationData, victim: FrozenVictim, images: Any) -> Path:
-    """Return where predictions on images with these stamps are kept."""
-    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, images]
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
-    return paths.cache_folder() / "predictions" / f"{key}.npy"
-
-
-@contextmanager
-def _keeping(path: Path) -> Iterator[Path]:
-    """Give the place of a file of predictions that is to be written whole.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        with whole_file(path) as place:
-            yield place
-    except OSError as error:
-        raise InputError(
-            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
-        ) from error
-
-
-def _predict_all(dataset: SegmentationDataset, victim: FrozenVictim, path: Path) -> None:
-    data = dataset.data
-    images = SegmentationDataset(dataset.items, data, dataset.store)  # alone: targets may be made of what is predicted
-    loader: DataLoader[Batch] = DataLoader(
-        images,  # type: ignore[arg-type]  # collated, its items are a Batch
-        batch_size=data.batch_size,
-        num_workers=data.num_workers,
-    )
-    shape = (len(dataset), *data.size)
-    with _keeping(path) as place, place.open("wb") as file:  # not mapped: a full disk would end the process on the spot
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for batch in progress(loader, "Predicting clean images", "batch"):
-            file.write(victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy().tobytes())

@@ -9,7 +9,8 @@ from pytorch_lightning import Trainer
 
 from uap.attack import UniversalAttack
 from uap.data import SegmentationData, subset
-from uap.data.predictions import PreparedTargets, clean_predictions
+from uap.data.clean_predictions import make_predictions, place_of
+from uap.data.predictions import PreparedTargets
 from uap.data.sources import stamp
 from uap.errors import InputError
 from uap.scoring.experiment import build_data
@@ -112,7 +113,8 @@ class ProvingGround:
         if target is None:
             return None, data, note
         dataset = data.datasets["scored"]
-        path = clean_predictions(dataset, self.victim, self.trainer)
+        path = place_of(dataset, self.victim)
+        make_predictions(dataset, self.victim, path, self.trainer)
         dataset.prepare = PreparedTargets([path], np.arange(len(dataset)), [target])
         attack = UniversalAttack(self.victim, target, size, epsilon=learnt.perturbation.epsilon)
         attack.perturbation = learnt.perturbation

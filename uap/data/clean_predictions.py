@@ -1,0 +1,180 @@
+"""Clean predictions: made once per image, victim and size, shared out between processes, and kept on disk."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from uap import paths
+from uap.data.base import SegmentationData
+from uap.data.batch import Batch
+from uap.data.dataset import SegmentationDataset
+from uap.data.image_store import GIB
+from uap.data.row_file import RowFile
+from uap.data.sources import Source, stamp, stamps
+from uap.errors import InputError
+from uap.processes import from_all
+from uap.progress import progress
+from uap.victims import FrozenVictim
+from uap.whole_file import whole_file
+
+
+def place_of(dataset: SegmentationDataset, victim: FrozenVictim) -> Path:
+    """Return where the victim's predictions (N, H, W) uint8 on a data set are kept, an `.npy`.
+
+    The name is a key of everything that they depend on: victim, size, resampling, and each image's stamp.
+
+    Raises:
+        InputError: an image is not there.
+    """
+    return _place(dataset.data, victim, stamps(dataset.items))
+
+
+def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> int:
+    """Predict the images of a data set, unless that was done; the processes of a node share them out.
+
+    Each image's prediction is kept as soon as it is made: who was interrupted goes on from there.
+
+    Args:
+        dataset: the images.
+        victim: the network.
+        path: what `place_of` said of them.
+        trainer: tells the processes apart.
+
+    Returns:
+        How many were predicted now, by all processes of this node.
+
+    Raises:
+        InputError: an image cannot be read, or the predictions cannot be kept; the same on every process.
+    """
+    made, error = 0, ""
+    try:
+        if not path.exists():
+            made = _predict_share(dataset, victim, path, trainer)
+    except InputError as found:
+        error = str(found)
+    shares = from_all((trainer.node_rank, made, error), trainer)  # so that every rank ends with the sentence
+    errors = [error for *_, error in shares if error]
+    if errors:
+        raise InputError(errors[0])
+    if trainer.local_rank == 0:
+        _finish(path)
+    trainer.strategy.barrier("clean predictions")
+    return sum(made for node, made, _ in shares if node == trainer.node_rank)
+
+
+def one_prediction(data: SegmentationData, victim: FrozenVictim, place: Path | Source) -> NDArray[np.uint8]:
+    """Return the victim's prediction (H, W) uint8 on a picture that is none of the data's images; made once.
+
+    Raises:
+        InputError: the picture cannot be read, or the prediction cannot be kept.
+    """
+    path = _place(data, victim, stamp(place))
+    if not path.exists():
+        image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
+        with _keeping(path), whole_file(path) as file:
+            np.save(file, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
+    prediction: NDArray[np.uint8] = np.load(path)
+    return prediction
+
+
+def _place(data: SegmentationData, victim: FrozenVictim, images: Any) -> Path:
+    """Return where predictions on images with these stamps are kept."""
+    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, images]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+    return paths.cache_folder() / "predictions" / f"{key}.npy"
+
+
+def _unfinished(path: Path) -> Path:
+    """Return the file that predictions are written to until all are there."""
+    return path.with_suffix(".part.npy")
+
+
+@contextlib.contextmanager
+def _keeping(path: Path) -> Iterator[None]:
+    """Say what is wrong if a file of predictions cannot be written.
+
+    Raises:
+        InputError: it cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
+        ) from error
+
+
+def _predict_share(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> int:
+    """Predict those of this process's share of the images that are not there; return how many were predicted."""
+    data, shape = dataset.data, (len(dataset), *dataset.data.size)
+    with _keeping(path):
+        _check_room(path, shape)
+        file = RowFile(_unfinished(path), shape)
+        share = range(trainer.local_rank, len(dataset), trainer.num_devices)
+        missing = [place for place in share if file.get(place) is None]
+    images = SegmentationDataset(dataset.items, data, dataset.store)  # alone: targets may be made of what is predicted
+    loader: DataLoader[Batch] = DataLoader(
+        images,  # type: ignore[arg-type]  # collated, its items are a Batch
+        batch_size=data.batch_size,
+        sampler=missing,
+        num_workers=data.num_workers,
+    )
+    made = 0
+    for batch in progress(loader, "Predicting clean images", "batch"):
+        predictions = victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy()
+        with _keeping(path):
+            made += _put(file, batch["index"].tolist(), predictions, path)
+        if path.exists():  # another run has made them all meanwhile
+            break
+    return made
+
+
+def _put(file: RowFile, places: list[int], predictions: NDArray[np.uint8], path: Path) -> int:
+    """Keep predictions, unless another run gave the file its name; return how many were kept."""
+    for number, (place, prediction) in enumerate(zip(places, predictions, strict=True)):
+        try:
+            file.put(place, prediction)
+        except FileNotFoundError:
+            if not path.exists():
+                raise
+            return number
+    return len(places)
+
+
+def _check_room(path: Path, shape: tuple[int, ...]) -> None:
+    """Say how large a file of predictions becomes, if that is much.
+
+    Raises:
+        InputError: there is no room for it.
+        OSError: its folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = _unfinished(path).stat().st_blocks * 512 if _unfinished(path).exists() else 0
+    needed, free = int(np.prod(shape)) - there, shutil.disk_usage(path.parent).free
+    size = f"{needed / GIB:.2f} GiB"
+    if needed > free:
+        raise InputError(
+            f"Clean predictions take {size} in {path.parent}, where {free / GIB:.2f} GiB are free. Set UAP_CACHE to a "
+            "folder with more."
+        )
+    if needed > GIB / 10:
+        rank_zero_info(f"Keeping clean predictions in {path.parent}: {size}.")
+
+
+def _finish(path: Path) -> None:
+    """Give predictions that are all there their name; another run may have done so with the same ones."""
+    with _keeping(path), contextlib.suppress(FileNotFoundError), _unfinished(path).open("r+b") as file:
+        os.fsync(file.fileno())
+        _unfinished(path).replace(path)
