@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.whole_file import whole_file
-
 Row = NDArray[np.uint8]
 
 
@@ -32,14 +30,17 @@ class RowFile:
         """
         self.path = path
         self.shape = shape
-        header = io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        self._start = header.tell()
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        header = buffer.getvalue()
+        self._start = len(header)
         self._sums = self._start + int(np.prod(shape))
         self._mapped: tuple[NDArray[np.uint8], NDArray[np.uint32]] | None = None
-        if not path.exists():
-            with whole_file(path) as place, place.open("wb") as file:
-                file.write(header.getbuffer())
+        if not path.exists() or path.stat().st_size < self._sums + 4 * shape[0]:
+            # nothing of it undoes what another process did, which may make the file or fill it at the same time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
+                _write(file.fileno(), header, 0)
                 file.truncate(self._sums + 4 * shape[0])
 
     def __getstate__(self) -> dict[str, Any]:
