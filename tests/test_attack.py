@@ -217,6 +217,13 @@ def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path:
         main(attack_args(root, tmp_path / "whole", **CONTRAST, **{"trainer.max_epochs": 6, "ckpt_path": checkpoint}))
 
 
+def test_a_tile_larger_than_the_images_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"tile is \[8, 33\], larger than the images, \[24, 32\]\. Set it to their size"
+    ):
+        main(attack_args(root, tmp_path / "out", **{"model.tile": [8, 33]}))
+
+
 @pytest.mark.parametrize(
     "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrisation": "tanh"}]
 )

@@ -79,9 +79,14 @@ class UniversalAttack(LightningModule):
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
 
         Raises:
-            InputError: an epsilon out of range, or a start_epsilon that is not above it or goes with a tanh.
+            InputError: an epsilon out of range, a start_epsilon that is not above it or goes with a tanh, a tile that
+                is larger than the images.
         """
         super().__init__()
+        if tile is not None and (tile[0] > size[0] or tile[1] > size[1]):
+            raise InputError(
+                f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less."
+            )
         if start_epsilon is not None and (parametrisation == "tanh" or not epsilon < start_epsilon <= 255):
             raise InputError(
                 f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrisation {parametrisation}; "
