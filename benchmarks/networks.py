@@ -1,11 +1,13 @@
-"""The networks of the benchmarks, as they are published for Cityscapes; untrained, since speed depends on no weight."""
+"""The networks of the benchmarks, as they are published for Cityscapes, but untrained."""
 
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from uap.victims import CGNet, ESPNet, FCN8s, FrozenVictim
+from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ESPNet": lambda: ESPNet(20, 2, 8, join_image=False),
@@ -18,3 +20,12 @@ def new_victim(name: str, device: str) -> FrozenVictim:
     """Return a network under attack by its name."""
     torch.manual_seed(0)
     return FrozenVictim(NETWORKS[name](), std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
+
+
+def with_torch_layers(network: nn.Module, *frozen: type[nn.Module]) -> nn.Module:
+    """Return a copy with PyTorch's own layers in the place of those that compute the gradient of their input alone."""
+    found, own = copy.deepcopy(network), {FrozenPReLU: nn.PReLU, FrozenBatchNorm2d: nn.BatchNorm2d}
+    for part in found.modules():
+        if isinstance(part, frozen):
+            part.__class__ = own[type(part)]
+    return found

@@ -3,8 +3,8 @@
     python -m benchmarks.passes [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 360 480] [--rounds 7]
 
 Each way takes its turn in every round, so that their ratios hold when the machine's speed drifts. The gradient is that
-of the logits' mean to the normalised image; it is compared with that of the pass as it is. Untrained networks: speed
-does not depend on weights. The rate of the pass stands beside that of a product of two large matrices.
+of the logits' mean to the normalised image; it is compared with that of the pass as it is. The networks are untrained.
+The rate of the pass stands beside that of a product of two large matrices.
 """
 
 import argparse
@@ -17,22 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.networks import NETWORKS, new_victim
+from benchmarks.networks import NETWORKS, new_victim, with_torch_layers
 from benchmarks.step import now
 from uap.losses.base import cross_entropy
 from uap.memory import keep_freed_memory
 from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
 
 Pass = Callable[[], Tensor]
-
-
-def with_torch_layers(network: nn.Module, frozen: type[nn.Module], own: type[nn.Module]) -> nn.Module:
-    """Return a copy with PyTorch's own layers in the place of those that compute the gradient of their input alone."""
-    found = copy.deepcopy(network)
-    for part in found.modules():
-        if isinstance(part, frozen):
-            part.__class__ = own
-    return found
 
 
 def gradient_of(network: Callable[[Tensor], Tensor], image: Tensor, dtype: torch.dtype | None = None) -> Pass:
@@ -52,8 +43,9 @@ def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
     contiguous = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     return {
         "as it is": gradient_of(network, image),
-        "PyTorch's PReLU": gradient_of(with_torch_layers(network, FrozenPReLU, nn.PReLU), image),
-        "PyTorch's BatchNorm": gradient_of(with_torch_layers(network, FrozenBatchNorm2d, nn.BatchNorm2d), image),
+        "PyTorch's PReLU": gradient_of(with_torch_layers(network, FrozenPReLU), image),
+        "PyTorch's BatchNorm": gradient_of(with_torch_layers(network, FrozenBatchNorm2d), image),
+        "both": gradient_of(with_torch_layers(network, FrozenPReLU, FrozenBatchNorm2d), image),
         "not channels-last": gradient_of(contiguous, image.contiguous()),
         "bf16 autocast": gradient_of(network, image, torch.bfloat16),
         "torch.compile": gradient_of(torch.compile(copy.deepcopy(network)), image),
@@ -61,12 +53,15 @@ def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
 
 
 def losses(image: Tensor) -> dict[str, Pass]:
-    """Return the cross entropy of 20 classes for outputs of the size of the images, ours and PyTorch's."""
+    """Return the cross entropy of 20 classes for outputs of the size of the images, ours and PyTorch's.
+
+    Ours for logits whose exponentials are in range, and for larger ones too.
+    """
     batch, _, *size = image.shape
-    logits = torch.randn(batch, 20, *size, device=image.device).contiguous(memory_format=torch.channels_last)
+    small = torch.randn(batch, 20, *size, device=image.device).contiguous(memory_format=torch.channels_last)
     target = torch.randint(0, 20, (batch, *size), device=image.device)
 
-    def run(loss: Callable[[Tensor, Tensor], Tensor]) -> Pass:
+    def run(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor) -> Pass:
         def once() -> Tensor:
             logits.requires_grad_(True)
             return torch.autograd.grad(loss(logits, target).mean(), logits)[0]
@@ -74,8 +69,9 @@ def losses(image: Tensor) -> dict[str, Pass]:
         return once
 
     return {
-        "cross entropy, ours": run(cross_entropy),
-        "PyTorch's": run(lambda x, y: F.cross_entropy(x, y, reduction="none")),
+        "cross entropy, ours": run(cross_entropy, small),
+        "of large logits": run(cross_entropy, small + 100),
+        "PyTorch's": run(lambda x, y: F.cross_entropy(x, y, reduction="none"), small),
     }
 
 

@@ -26,13 +26,14 @@ from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.networks import NETWORKS, new_victim
+from benchmarks.networks import NETWORKS, new_victim, with_torch_layers
 from uap.attack import UniversalAttack
 from uap.callbacks.curves import PerturbationCurves
 from uap.callbacks.interruption import Interruption
 from uap.callbacks.metrics_file import MetricsFile
 from uap.memory import keep_freed_memory
 from uap.targets import DynamicTarget
+from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
 
 
 class Images(Dataset[dict[str, Tensor]]):
@@ -146,6 +147,8 @@ def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Call
 def peak_memory(part: str, network: str, device: str, size: tuple[int, int], batch: int) -> float:
     """Return the MiB that a few steps, or bare passes, take at most beyond what the process had before."""
     attack, data = new_attack(network, device, size), Data(size, batch, 3)
+    if part == "torch":
+        attack.victim.network = with_torch_layers(attack.victim.network, FrozenPReLU, FrozenBatchNorm2d)
     bare = bare_pass(attack, device, size, batch)
     Path("/proc/self/clear_refs").write_text("5")  # the highest size so far is forgotten: imports need much
     before = highest_resident_size()
@@ -176,7 +179,7 @@ def report(network: str, device: str, size: tuple[int, int], batch: int, steps: 
     command = [sys.executable, "-m", "benchmarks.step", *arguments, "--memory"]
     memory = {
         part: float(subprocess.run([*command, part], check=True, capture_output=True, text=True).stdout.split()[-1])
-        for part in ("step", "bare")
+        for part in ("step", "bare", "torch")
     }
     where = f"{device}, {torch.get_num_threads()} threads"
     print(f"{network}, {batch} images of {size[0]} x {size[1]}, {where}, {steps} steps")
@@ -185,6 +188,7 @@ def report(network: str, device: str, size: tuple[int, int], batch: int, steps: 
     spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
     print(f"{'seconds':<14}{medians[0]:>10.4f}{medians[1]:>10.4f}{statistics.median(ratios):>10.3f}   ({spread})")
     print(f"{'peak MiB':<14}{memory['step']:>10.0f}{memory['bare']:>10.0f}{memory['step'] / memory['bare']:>10.3f}")
+    print(f"bare with PyTorch's PReLU and BatchNorm: {memory['torch']:.0f} MiB")
 
 
 def main() -> None:
@@ -195,7 +199,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=[384, 512], help="height and width (default: 384 512)")
     parser.add_argument("--steps", type=int, default=20, help="steps that count (default: %(default)s)")
-    parser.add_argument("--memory", choices=["step", "bare"], help="print the peak memory of one part alone, in MiB")
+    parser.add_argument(
+        "--memory", choices=["step", "bare", "torch"], help="print the peak memory of one part alone, in MiB"
+    )
     given = parser.parse_args()
     keep_freed_memory()  # as the doors do
     size = (given.size[0], given.size[1])

@@ -1,11 +1,22 @@
 """Tests of the layers that compute the gradient of their input alone."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
+from tests.victims.gradients import settle
+from uap.errors import InputError
 from uap.victims import CGNet, ESPNet, FrozenVictim
 from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU, freeze_layers
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """A frozen copy."""
+    copies = nn.Sequential(copy.deepcopy(module))
+    freeze_layers(copies)
+    return copies[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -23,7 +34,7 @@ def test_values_and_gradients_of_a_prelu_are_pytorchs(
     x.view(-1)[0] = 0
     gradient = torch.randn(shape, generator=generator).to(dtype)
     results = []
-    for activation in (module, FrozenPReLU(module)):
+    for activation in (module, frozen(module)):
         image = x.clone().requires_grad_(True)
         output = activation(image)
         results.append((output, torch.autograd.grad(output, image, gradient)[0]))
@@ -31,7 +42,7 @@ def test_values_and_gradients_of_a_prelu_are_pytorchs(
     torch.testing.assert_close(results[0][1], results[1][1])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("affine", [False, True])
 def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -41,7 +52,7 @@ def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: 
         torch.nn.init.uniform_(tensor, 0.1, 2)  # type: ignore[arg-type]
     x, gradient = torch.randn(2, 2, 5, 6, 7, dtype=dtype)
     results = []
-    for norm in (module, FrozenBatchNorm2d(module)):
+    for norm in (module, frozen(module)):
         image = x.clone().requires_grad_(True)
         output = norm(image)
         results.append((output, torch.autograd.grad(output, image, gradient)[0]))
@@ -50,7 +61,7 @@ def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: 
 
 
 def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
-    module = FrozenBatchNorm2d(nn.BatchNorm2d(3).eval())
+    module = frozen(nn.BatchNorm2d(3).eval())
     x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     kept: list[int] = []
 
@@ -67,41 +78,90 @@ def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
 
 
 def test_the_gradient_is_right_in_both_memory_layouts() -> None:
-    module = FrozenPReLU(nn.PReLU(3).double())
+    module = frozen(nn.PReLU(3).double())
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     assert torch.autograd.gradcheck(module, x)
     assert torch.autograd.gradcheck(lambda y: module(y.contiguous(memory_format=torch.channels_last)), x)
 
 
-@pytest.mark.parametrize("module", [FrozenPReLU(nn.PReLU(3)), FrozenBatchNorm2d(nn.BatchNorm2d(3).eval())])
+@pytest.mark.parametrize("layer", [nn.PReLU(3), nn.BatchNorm2d(3).eval()])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_it_works_under_autocast(module: nn.Module, dtype: torch.dtype) -> None:
-    x = torch.randn(1, 3, 4, 5, dtype=dtype, requires_grad=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = module(x)
-    output.float().sum().backward()
-    assert x.grad is not None
-    assert x.grad.dtype == dtype
+def test_under_autocast_values_and_gradients_are_pytorchs(layer: nn.Module, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    if isinstance(layer, nn.BatchNorm2d):
+        torch.nn.init.uniform_(layer.get_buffer("running_var"), 0.1, 2)
+    x, results = torch.randn(1, 3, 4, 5, dtype=dtype), []
+    for module in (layer, frozen(layer)):
+        image = x.clone().requires_grad_(True)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = module(image)
+        results.append((output, torch.autograd.grad(output.float().square().sum(), image)[0]))
+    assert results[0][0].dtype == results[1][0].dtype
+    assert results[1][1].dtype == dtype
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=2e-2, atol=1e-2)
 
 
-def test_every_prelu_and_batch_norm_of_a_module_is_replaced_and_keeps_its_name() -> None:
+def test_every_prelu_and_batch_norm_of_a_module_is_frozen_and_stays_the_same_object() -> None:
     shared = nn.PReLU(3)
     unknown = nn.BatchNorm2d(3, track_running_stats=False)
     network = nn.Sequential(shared, nn.Sequential(nn.PReLU(), shared), nn.ReLU(), nn.BatchNorm2d(3), unknown)
-    names = list(network.state_dict())
+    before, names = list(network.modules()), list(network.state_dict())
     freeze_layers(network)
-    kinds = [type(module) for module in network.modules() if not list(module.children())]
-    assert kinds.count(FrozenPReLU) == 3
+    assert all(one is other for one, other in zip(before, network.modules(), strict=True))
+    kinds = [type(module) for module in network.modules()]
+    assert kinds.count(FrozenPReLU) == 2
     assert kinds.count(FrozenBatchNorm2d) == 1
-    assert network[-1] is unknown
+    assert type(unknown) is nn.BatchNorm2d
     assert nn.PReLU not in kinds
     assert list(network.state_dict()) == names
+
+
+class Unusual(nn.Module):
+    """Keeps its layers in a list besides, has a hook, and changes what a PReLU gave in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.activation, self.head = nn.BatchNorm2d(3), nn.PReLU(3), nn.Conv2d(3, 2, 1)
+        self.stages = [self.norm, self.activation]
+        self.norm.register_forward_hook(lambda module, inputs, output: 3 * output)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stages[1](self.stages[0](x))
+        y += x
+        result: torch.Tensor = self.head(y)
+        return result
+
+
+def test_an_unusual_network_behaves_as_it_did() -> None:
+    torch.manual_seed(0)
+    network = Unusual().eval().double()
+    images = torch.rand(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    expected = network(images)
+    slopes = torch.autograd.grad(expected.square().sum(), images)[0]
+    fingerprint = FrozenVictim(network, classes=["a", "b"]).fingerprint()
+    victim = FrozenVictim(network, classes=["a", "b"]).double()
+    assert victim.fingerprint() != fingerprint  # of another type
+    assert victim.float().fingerprint() == fingerprint
+    victim.double()
+    torch.testing.assert_close(victim(images), expected)
+    torch.testing.assert_close(torch.autograd.grad(victim(images).square().sum(), images)[0], slopes)
+
+
+def test_a_batch_norm_that_the_network_sets_to_training_is_found() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1))
+    network.register_forward_pre_hook(lambda module, inputs: module[0].train() and None)
+    victim = FrozenVictim(network, classes=["a", "b"])
+    with pytest.raises(InputError, match="BatchNorm on the batch's own"):
+        victim.check((16, 16))
 
 
 @pytest.mark.parametrize("kind", [ESPNet, CGNet])
 def test_a_victim_gives_the_same_gradients_as_its_network(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
-    network = kind(5).eval().to(memory_format=torch.channels_last)
+    network = kind(5)
+    settle(network)
+    network.to(memory_format=torch.channels_last)
     images = torch.rand(1, 3, 32, 32).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     (expected,) = torch.autograd.grad(network(images).square().sum(), images)
     victim = FrozenVictim(network, classes=["a", "b", "c", "d", "e"])

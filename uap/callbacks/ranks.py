@@ -30,6 +30,8 @@ class Ranks(Callback):
         Raises:
             RuntimeError: they differ, which no configuration can bring about.
         """
+        if trainer.world_size == 1:
+            return
         learnt: Any = pl_module.perturbation.learnt  # type: ignore[union-attr]
         hashes = from_all(_digest(learnt), trainer)
         differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]

@@ -60,8 +60,7 @@ def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: P
     """
     made, error = 0, ""
     try:
-        if not path.exists():
-            made = _predict_share(dataset, victim, path, trainer)
+        made = _predict_share(dataset, victim, path, trainer)
     except InputError as found:
         error = str(found)
     shares = from_all((trainer.node_rank, made, error), trainer)  # so that every rank ends with the sentence
@@ -69,7 +68,7 @@ def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: P
     if errors:
         raise InputError(errors[0])
     if trainer.local_rank == 0:
-        _finish(path)
+        _finish(path, _shape(dataset))
     trainer.strategy.barrier("clean predictions")
     return sum(made for node, made, _ in shares if node == trainer.node_rank)
 
@@ -110,18 +109,40 @@ def _keeping(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        raise InputError(
-            f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
-        ) from error
+        raise InputError(_refusal(path, error)) from error
+
+
+def _refusal(path: Path, error: OSError) -> str:
+    return f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
+
+
+def _shape(dataset: SegmentationDataset) -> tuple[int, ...]:
+    return (len(dataset), *dataset.data.size)
 
 
 def _predict_share(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> int:
     """Predict those of this process's share of the images that are not there; return how many were predicted."""
-    data, shape = dataset.data, (len(dataset), *dataset.data.size)
+    made = 0
+    try:
+        for predicted in _predict_missing(dataset, victim, path, trainer):
+            made += predicted
+    except FileNotFoundError as error:  # another run has made them all meanwhile, and given the file its name
+        if not path.exists():
+            raise InputError(_refusal(path, error)) from error
+    return made
+
+
+def _predict_missing(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> Iterator[int]:
+    """Predict batch by batch, and give the number of images in each."""
+    if path.exists():
+        return
+    data = dataset.data
     with _keeping(path):
-        _check_room(path, shape)
-        file = RowFile(_unfinished(path), shape)
+        _check_room(path, _shape(dataset))
+        file = RowFile(_unfinished(path), _shape(dataset))
         share = range(trainer.local_rank, len(dataset), trainer.num_devices)
         missing = [place for place in share if file.get(place) is None]
     images = SegmentationDataset(dataset.items, data, dataset.store)  # alone: targets may be made of what is predicted
@@ -131,26 +152,12 @@ def _predict_share(dataset: SegmentationDataset, victim: FrozenVictim, path: Pat
         sampler=missing,
         num_workers=data.num_workers,
     )
-    made = 0
     for batch in progress(loader, "Predicting clean images", "batch"):
         predictions = victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy()
         with _keeping(path):
-            made += _put(file, batch["index"].tolist(), predictions, path)
-        if path.exists():  # another run has made them all meanwhile
-            break
-    return made
-
-
-def _put(file: RowFile, places: list[int], predictions: NDArray[np.uint8], path: Path) -> int:
-    """Keep predictions, unless another run gave the file its name; return how many were kept."""
-    for number, (place, prediction) in enumerate(zip(places, predictions, strict=True)):
-        try:
-            file.put(place, prediction)
-        except FileNotFoundError:
-            if not path.exists():
-                raise
-            return number
-    return len(places)
+            for place, prediction in zip(batch["index"].tolist(), predictions, strict=True):
+                file.put(place, prediction)
+        yield len(predictions)
 
 
 def _check_room(path: Path, shape: tuple[int, ...]) -> None:
@@ -173,8 +180,20 @@ def _check_room(path: Path, shape: tuple[int, ...]) -> None:
         rank_zero_info(f"Keeping clean predictions in {path.parent}: {size}.")
 
 
-def _finish(path: Path) -> None:
-    """Give predictions that are all there their name; another run may have done so with the same ones."""
-    with _keeping(path), contextlib.suppress(FileNotFoundError), _unfinished(path).open("r+b") as file:
-        os.fsync(file.fileno())
-        _unfinished(path).replace(path)
+def _finish(path: Path, shape: tuple[int, ...]) -> None:
+    """Give predictions that are all there their name, unless another run has done so.
+
+    Raises:
+        InputError: they are not all there, which only a change of the folder from outside can bring about.
+    """
+    unfinished = _unfinished(path)
+    with contextlib.suppress(FileNotFoundError), _keeping(path):
+        if not path.exists():
+            file = RowFile(unfinished, shape)
+            if all(file.get(place) is not None for place in range(shape[0])):
+                with unfinished.open("rb") as made:
+                    os.fsync(made.fileno())
+                unfinished.replace(path)
+        unfinished.unlink(missing_ok=True)
+    if not path.exists():
+        raise InputError(f"Clean predictions in {path.parent} were changed while they were made. Start again.")

@@ -1,0 +1,230 @@
+"""Clean predictions are made once, by whoever comes first, and whole."""
+
+import logging
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.data.predicting import Counting, cached, data_in, kept, make_root, stored, trainer, victim_of
+from tests.data.zips import make_zips
+from tests.helpers import SIZE
+from uap.data import Cityscapes, ImageFolder, clean_predictions
+from uap.data.row_file import RowFile
+from uap.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_root(tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: int) -> None:
+    dataset, victim = data_in(root, num_workers=workers).datasets["train"], victim_of()
+    predictions = np.load(kept(dataset, victim, trainer()))
+    assert predictions.dtype == np.uint8
+    assert predictions.shape == (6, *SIZE)
+    assert 0 < predictions.mean() < 1
+    for i, prediction in enumerate(predictions):
+        np.testing.assert_array_equal(prediction, victim.predict(dataset[i]["image"][None])[0])
+
+
+def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
+    first, again = Counting(), Counting()
+    path = kept(data_in(root).datasets["train"], victim_of(first), trainer())
+    assert kept(data_in(root).datasets["train"], victim_of(again), trainer()) == path
+    assert (first.seen, again.seen) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    "changed", ["weights", "mean", "std", "channel_order", "size", "resampling", "file", "one file less"]
+)
+def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: Path, changed: str) -> None:
+    image = root / "train" / "frame_001.png"
+    stored(image, 60)
+    before = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    network = Counting(100.0) if changed == "weights" else Counting()
+    victims: dict[str, dict[str, Any]] = {
+        "mean": {"mean": (1.0, 0.0, 0.0)},
+        "std": {"std": (1.0, 1.0, 2.0)},
+        "channel_order": {"channel_order": "bgr"},
+    }
+    settings: dict[str, dict[str, Any]] = {"size": {"size": (12, 16)}, "resampling": {"resampling": "opencv"}}
+    if changed == "file":
+        length = image.stat().st_size
+        stored(image, 200)
+        assert image.stat().st_size == length
+        os.utime(image, ns=(0, 0))
+    if changed == "one file less":
+        image.unlink()
+    data = data_in(root, **settings.get(changed, {}))
+    after = kept(data.datasets["train"], victim_of(network, **victims.get(changed, {})), trainer())
+    assert after != before
+    assert network.seen == len(data.datasets["train"])
+    if changed == "file":
+        assert np.load(after)[1].all()
+
+
+def test_images_that_are_turned_upright_have_predictions_of_their_own(root: Path) -> None:
+    stored, turned = data_in(root), ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
+    turned.setup("fit")
+    datasets = [data.datasets["train"] for data in (stored, turned)]
+    assert [item.image for item in datasets[0].items] == [item.image for item in datasets[1].items]
+    assert len({kept(dataset, victim_of(), trainer()) for dataset in datasets}) == 2
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 1}, {"seed": 3}, {"num_workers": 1}])
+def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
+    before = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
+
+
+def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path: Path) -> None:
+    dataset, broken = data_in(root).datasets["train"], Counting()
+    victim = victim_of(broken)
+    broken.fails_at = 5
+    with pytest.raises(RuntimeError, match="out of memory"):
+        kept(dataset, victim, trainer())
+    (part,) = cached(tmp_path)
+    assert part.suffixes == [".part", ".npy"]
+    network = Counting()
+    path = kept(dataset, victim_of(network), trainer())
+    assert network.seen == 2  # the second batch
+    assert cached(tmp_path) == [path]
+    for i, prediction in enumerate(np.load(path)):
+        np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
+
+
+def test_a_prediction_that_was_half_written_is_made_anew(root: Path, tmp_path: Path) -> None:
+    dataset, broken = data_in(root).datasets["train"], Counting()
+    victim = victim_of(broken)
+    broken.fails_at = 5
+    with pytest.raises(RuntimeError, match="out of memory"):
+        kept(dataset, victim, trainer())
+    (part,) = cached(tmp_path)
+    np.load(part, mmap_mode="r+")[2] ^= 1
+    network = Counting()
+    prediction = np.load(kept(dataset, victim_of(network), trainer()))[2]
+    assert network.seen == 3
+    np.testing.assert_array_equal(prediction, victim_of().predict(dataset[2]["image"][None])[0])
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_kept(root: Path, tmp_path: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    (root / "train" / "frame_005.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"frame_005\.png cannot be read"):
+        kept(dataset, victim_of(), trainer())
+    assert [path.suffixes for path in cached(tmp_path)] == [[".part", ".npy"]]
+
+
+def test_the_size_is_said_before_many_predictions_are_made(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("uap.data.clean_predictions.GIB", 6 * SIZE[0] * SIZE[1])
+    with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
+        kept(data_in(root).datasets["train"], victim_of(), trainer())
+    assert re.search(r"Keeping clean predictions in .*predictions: 1\.00 GiB\.", caplog.text)
+
+
+def test_predictions_without_room_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = data_in(root).datasets["train"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
+    with pytest.raises(InputError, match=r"Clean predictions take 0\.00 GiB in .*, where 0\.00 GiB are free\. Set"):
+        kept(dataset, victim_of(), trainer())
+
+
+def test_two_runs_may_make_the_same_predictions_at_the_same_time(root: Path, tmp_path: Path) -> None:
+    def overtake(network: Counting, inputs: Any) -> None:
+        if not network.seen:
+            kept(data_in(root).datasets["train"], victim_of(), trainer())
+
+    network = Counting()
+    network.register_forward_pre_hook(overtake)
+    path = kept(data_in(root).datasets["train"], victim_of(network), trainer())
+    assert cached(tmp_path) == [path]
+    assert len(np.load(path)) == 6
+
+
+def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("UAP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot be kept in .*file.*Set UAP_CACHE to a folder"):
+        kept(data_in(root).datasets["train"], victim_of(), trainer())
+
+
+def test_a_file_that_vanishes_is_named(root: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    (root / "train" / "frame_002.png").unlink()
+    with pytest.raises(InputError, match=r"frame_002\.png does not exist"):
+        kept(dataset, victim_of(), trainer())
+
+
+@pytest.mark.parametrize("changed", ["the picture", "another picture"])
+def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_changes(
+    tmp_path: Path, changed: str
+) -> None:
+    def predict(network: Counting) -> Path:
+        data = Cityscapes(str(tmp_path / "zips"), size=SIZE, num_workers=0)
+        data.setup("fit")
+        return kept(data.datasets["train"], victim_of(network), trainer())
+
+    archive = make_zips(tmp_path / "zips") / "leftImg8bit_trainvaltest.zip"
+    first, again, after = Counting(), Counting(), Counting()
+    path = predict(first)
+    assert predict(again) == path
+    archive.rename("old.zip")
+    split = "train" if changed == "the picture" else "val"
+    with zipfile.ZipFile("old.zip") as old, zipfile.ZipFile(archive, "w") as new:
+        for name in old.namelist():
+            replaced = name == f"leftImg8bit/{split}/aachen/aachen_000001_000019_leftImg8bit.png"
+            new.writestr(name, old.read(name.replace("000001", "000000") if replaced else name))
+    assert (predict(after) == path) == (split == "val")
+    assert (first.seen, again.seen, after.seen) == (6, 0, 6 if split == "train" else 0)
+
+
+def finish_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Let another run make the same predictions when this one first comes to a function."""
+    function: Any = getattr(clean_predictions, where)
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(clean_predictions, where, function)
+        result = function(*args) if where == "RowFile" else None
+        kept(data_in(root).datasets["train"], victim_of(), trainer())
+        return result or function(*args)
+
+    monkeypatch.setattr(clean_predictions, where, late)
+
+
+@pytest.mark.parametrize("where", ["_check_room", "RowFile", "_finish"])
+def test_another_run_that_is_faster_spoils_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    finish_meanwhile(root, monkeypatch, where)
+    path = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    assert cached(tmp_path) == [path]
+    dataset = data_in(root).datasets["train"]
+    for i, prediction in enumerate(np.load(path)):
+        np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
+
+
+def test_what_another_run_left_unfinished_takes_the_place_of_nothing(root: Path, tmp_path: Path) -> None:
+    path = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    expected = np.load(path)
+    RowFile(path.with_suffix(".part.npy"), expected.shape)
+    assert kept(data_in(root).datasets["train"], victim_of(), trainer()) == path
+    np.testing.assert_array_equal(np.load(path), expected)
+    assert cached(tmp_path) == [path]
+
+
+def test_a_folder_that_vanishes_while_predictions_are_made_is_said(root: Path, tmp_path: Path) -> None:
+    network = Counting()
+    network.register_forward_pre_hook(lambda *_: shutil.rmtree(tmp_path / "cache" / "predictions"))
+    with pytest.raises(InputError, match=r"Clean predictions cannot be kept in .*No such file"):
+        kept(data_in(root).datasets["train"], victim_of(network), trainer())
