@@ -26,6 +26,9 @@ import torch
 from uap.perturbation import load_perturbation
 from uap.run_folder import LAST, go_on
 
+ENDED, WRITING = "it had ended", "while a checkpoint was written"
+"""Moments: the first is no kill; without one of the second the command shows too little."""
+
 SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "--trainer.max_epochs=5"]
 """A run of 30 steps and 5 checkpoints on the drawn scenes, with workers."""
 
@@ -64,9 +67,9 @@ def kill(folder: Path, arguments: list[str], after: float, writing: bool) -> str
         process.communicate()
     written = {path.name for path in folder.rglob("*")}
     if process.returncode == 0:
-        return "it had ended"
+        return ENDED
     if half_written(folder):
-        return "while a checkpoint was written"
+        return WRITING
     if "metrics.json" in written:
         return "while the figures were written"
     return "after a checkpoint" if "last.ckpt" in written else "before the first checkpoint"
@@ -110,10 +113,13 @@ def main() -> None:
             moments[moment] += 1
             identical += same(folder, whole)
             print(f"{number}: killed after {after:.1f} of {seconds:.1f} s, {moment}; {identical} identical", flush=True)
-    print(f"{identical} of {given.times} resumed runs are the whole run's to the last bit; they were killed")
+    ended = moments.pop(ENDED, 0)
+    kills = given.times - ended
+    print(f"{identical - ended} of {kills} resumed runs are the whole run's to the last bit; they were killed")
     for moment, count in moments.most_common():
         print(f"{count:>4} {moment}")
-    raise SystemExit(identical != given.times)
+    print(f"{ended} more had just ended")
+    raise SystemExit(identical != given.times or WRITING not in moments)
 
 
 if __name__ == "__main__":

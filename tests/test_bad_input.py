@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import attack_args, make_camvid, save
+from tests.helpers import Brightness, attack_args, make_camvid, save
 from uap import fit
 from uap.cli import door
 from uap.victims.espnet import ESPNet
@@ -79,8 +79,8 @@ def checkpoint(change: Any) -> Any:
     def give(root: Path) -> dict[str, Any]:
         folder = root / "run"
         fit.main(attack_args(root, folder))
-        change(folder / "checkpoints" / "last.ckpt")
-        return {"trainer.default_root_dir": folder, "ckpt_path": folder / "checkpoints" / "last.ckpt"}
+        last = folder / "checkpoints" / "last.ckpt"
+        return {"trainer.default_root_dir": folder, "ckpt_path": change(last) or last}
 
     return give
 
@@ -97,7 +97,72 @@ def of_a_network(path: Path) -> None:
     torch.save({"state_dict": {"network.weight": torch.ones(1)}}, path)
 
 
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(bytes(torch.load(path, weights_only=True)["state_dict"]["perturbation.proto"].numpy().data))
+    content[place : place + 400] = bytes(255 - byte for byte in content[place : place + 400])
+    path.write_bytes(content)
+
+
+def without_numbers(path: Path) -> Path:
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["perturbation.proto"][0, 0, 0] = torch.nan
+    torch.save(content, path.parents[1] / "nan.ckpt")  # elsewhere: every test's checkpoints are held to epsilon
+    return path.parents[1] / "nan.ckpt"
+
+
+def without_loops(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    del content["loops"], content["epoch"]
+    torch.save(content, path)
+
+
+def both_damaged(path: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        half(path.with_name(name))
+    torch.save({}, path.with_name("other.ckpt"))
+
+
+def postscript(root: Path) -> dict[str, Any]:
+    """Pillow gives PostScript to a program, whatever the file's name."""
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\n(executed) (w) file\n"
+    (root / "train" / "frame_003.png").write_bytes(content)
+    return {}
+
+
+def weights_without_numbers(root: Path) -> dict[str, Any]:
+    network = Brightness()
+    torch.save(network.state_dict() | {"conv.bias": torch.tensor([0.0, torch.nan])}, root / "nan.pth")
+    return {"model.victim.weights": root / "nan.pth"}
+
+
 CASES: dict[str, tuple[Any, str]] = {
+    "a picture that is a program": (postscript, "frame_003.png cannot be read as a picture"),
+    "weights that are no numbers": (weights_without_numbers, "Brightness gives numbers that are not finite"),
+    "a checkpoint of other bits": (checkpoint(flipped), r"last.ckpt is damaged \(.*\)\. .*best.ckpt is whole"),
+    "a checkpoint without numbers": (
+        checkpoint(without_numbers),
+        "nan.ckpt holds a perturbation with entries that are no",
+    ),
+    "a checkpoint without a place": (checkpoint(without_loops), "last.ckpt has no epoch, loops. Expected a checkpoint"),
+    "no whole checkpoint": (checkpoint(both_damaged), r"last.ckpt cannot be read[^:]*: [^:]*again\.$"),
+    "a checkpoint without a name": ({"ckpt_path": ""}, "There is no file"),
+    "a step without end": ({"model.optimizer.lr": ".inf"}, "optimizer.lr is inf"),
+    "a step that leaves no numbers": (
+        {"model.optimizer": "torch.optim.SGD", "model.optimizer.lr": ".inf"},
+        "Step 1 left .* entries of the perturbation that are no numbers",
+    ),
+    "an optimiser that torch refuses": (
+        {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": -1},
+        "model.optimizer or model.lr_scheduler cannot be built: Invalid learning rate",
+    ),
+    "a validation every 0 epochs": ({"trainer.check_val_every_n_epoch": 0}, "check_val_every_n_epoch is 0, expected 1"),
+    "aliases in a configuration": (written("x.yaml", b"a: &a {b: *a}", "config"), "x.yaml has YAML aliases"),
+    "a trainer of nothing": (written("x.yaml", b"trainer: null", "config"), "x.yaml has trainer: None, expected its"),
+    "a folder for a result": (
+        lambda root: (root / "run" / "metrics.csv").mkdir(parents=True) or {"trainer.default_root_dir": root / "run"},
+        "metrics.csv cannot be read or written",
+    ),
     "a picture of 16 bits": (sixteen_bits, "frame_003.png has mode I;16, expected 8 bits per channel"),
     "labels in colour": (coloured_labels, "frame_003.png has mode RGB, expected an 8-bit PNG of one channel"),
     "a file for a folder": (written("file", b"x", "data.root"), "No images in .*file/train. Set --data.root"),
@@ -218,3 +283,32 @@ def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.Captu
     assert "Traceback" not in printed
     assert re.search(message, printed, re.DOTALL), printed
     assert not Path("executed").exists()
+
+
+def test_ctrl_c_before_the_training_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        door(interrupted)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "a.npy"), "a.npy cannot be read or written .Permission denied."),
+        (OSError(28, "No space left on device", "a.npy"), "a.npy cannot be written .*Make room on the disk"),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_named(
+    error: OSError, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        door(refused)
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err)

@@ -1,11 +1,13 @@
 """A run that is resumed ends where the run ends that was never stopped, bit for bit."""
 
+import csv
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,9 @@ door(main)
 def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, tmp_path: Path, room: str) -> None:
     arguments = attack_args(root, tmp_path / "out", **CONSTANT)
     main(arguments)
-    before = (tmp_path / "out/checkpoints/last.ckpt").read_bytes()
+    folder = tmp_path / "out/checkpoints"
+    checkpoints = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = checkpoints["last.ckpt"]
     resumed = [f"--config={tmp_path}/out/config.yaml", f"--ckpt_path={tmp_path}/out/checkpoints/last.ckpt"]
     largest = len(before) - 1000 if room == "almost a checkpoint" else 100
     command = [sys.executable, "-c", FULL, str(largest), *resumed, "--trainer.max_epochs=4"]
@@ -97,8 +101,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, 
         rf"{tmp_path}/out/config.yaml --ckpt_path {tmp_path}/out/checkpoints/last.ckpt",
         ended.stderr,
     )
-    assert (tmp_path / "out/checkpoints/last.ckpt").read_bytes() == before
-    assert not list((tmp_path / "out/checkpoints").glob("*.tmp*"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == checkpoints
 
 
 def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_path: Path) -> None:
@@ -165,3 +168,27 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(root: Path, tmp
     with pytest.raises(InputError, match="asks to run code"):
         main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / "hostile.ckpt"))
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kept"),
+    [
+        (lambda text: text[: len(text) - 20], 5),  # the last row, which a full disk cut off
+        (lambda text: text + "6", 6),
+        (lambda text: text + "6,1,2,3,4,5,6,7,8,9,10,11,12\n", 6),
+        (lambda text: "a,b\n1,2\n", 0),
+        (lambda text: "\0\x80", 0),
+        (lambda text: "", 0),
+    ],
+)
+def test_a_damaged_metrics_csv_loses_its_damaged_rows_alone(
+    root: Path, tmp_path: Path, damage: Callable[[str], str], kept: int
+) -> None:
+    main(attack_args(root, tmp_path / "out", **CONSTANT, **{"trainer.check_val_every_n_epoch": 9}))
+    file = tmp_path / "out" / "metrics.csv"
+    text = "".join(file.read_text().splitlines(keepends=True)[:7])  # the header and six steps
+    file.write_text(damage(text), encoding="latin1")
+    resume(tmp_path / "out", **{"trainer.max_epochs": 3})
+    with file.open() as opened:
+        steps = [int(row["step"]) for row in csv.DictReader(opened)]
+    assert steps == [*range(kept), 6, 7, 8, 9]  # the last are the final figures

@@ -213,10 +213,13 @@ class UniversalAttack(LightningModule):
 
     def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return what moves perturbations in so many steps: the optimiser, and the schedule of its step size."""
-        optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
+        try:
+            optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
+            schedule = self.lr_scheduler(optimizer)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"model.optimizer or model.lr_scheduler cannot be built: {error}") from error
         if isinstance(optimizer, GradientAggregation):
             optimizer.check(steps)
-        schedule = self.lr_scheduler(optimizer)
         if isinstance(schedule, CosineToEnd):
             schedule.total_steps = steps
         return optimizer, schedule

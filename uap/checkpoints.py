@@ -1,11 +1,13 @@
 """Checkpoints: written whole, and refused where they do not fit."""
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch import Tensor
 
 from uap.errors import InputError
 from uap.run_folder import no_room
@@ -14,6 +16,9 @@ from uap.whole_file import whole_file
 
 IDENTITY = "uap"
 """The key under which a checkpoint says what its perturbation was learnt for."""
+
+KEYS = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
+"""What a checkpoint has besides."""
 
 HALF_WRITTEN = "*.tmp.ckpt"
 """What a killed run leaves of a checkpoint, by the names that `whole_file` gives."""
@@ -73,10 +78,21 @@ def read_checkpoint(path: Path, learnt: str) -> dict[str, Any]:
 
 def _read(path: Path, learnt: str) -> dict[str, Any]:
     checkpoint = safe_load(path)
+    with zipfile.ZipFile(path) as archive:  # torch reads its zip files without a look at their checksums
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise InputError(f"{path} is damaged ({damaged}).")
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not any(str(name).startswith(learnt) for name in state):
+    found = [value for name, value in state.items() if str(name).startswith(learnt)] if isinstance(state, dict) else []
+    if not found:
         raise InputError(f"{path} holds no {learnt}. Expected a checkpoint that this command wrote.")
-    return cast(dict[str, Any], checkpoint)
+    if not all(isinstance(value, Tensor) and value.isfinite().all() for value in found):
+        raise InputError(f"{path} holds a {learnt} with entries that are no numbers. It was changed.")
+    content = cast(dict[str, Any], checkpoint)
+    missing = [name for name in KEYS if name not in content]
+    if missing:
+        raise InputError(f"{path} has no {', '.join(missing)}. Expected a checkpoint that this command wrote.")
+    return content
 
 
 def _is_whole(path: Path, learnt: str) -> bool:

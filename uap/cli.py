@@ -163,7 +163,7 @@ class RunCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise (input_error_in(error) or error) from None
-        if self.resumed:  # before anything of the run that is to be resumed is touched
+        if self.resumed is not None:  # before anything of the run that is to be resumed is touched
             check_processes(self.checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
 
     def before_instantiate_classes(self) -> None:
@@ -171,7 +171,7 @@ class RunCLI(LightningCLI):
         if self.config.quiet:
             be_quiet()
         self.resumed = self.config.get("ckpt_path")
-        if self.resumed:
+        if self.resumed is not None:
             self.checkpoint = read_checkpoint(Path(self.resumed), self.learnt)
             if is_first():
                 discard_half_written(Path(self.resumed))
@@ -264,16 +264,25 @@ def door(main: Callable[[], object]) -> None:
         # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
         _refuse(str(error).rsplit("InputError: ", 1)[-1].strip())
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno in FULL:
+            _refuse(no_room(error.filename or "A file of the run", error))
+        if error.filename is None:
             raise
-        _refuse(no_room(error.filename or "A file of the run", error))
+        _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
 
 
 def _refuse(sentence: str) -> NoReturn:
-    """Say what is wrong and leave; of several processes each, once the run has begun, and before that the first."""
+    """Say what is wrong and leave."""
+    _leave(f"error: {sentence}", 2)
+
+
+def _leave(sentence: str, code: int) -> NoReturn:
+    """Say why, and leave; of several processes each says it, once the run has begun, and before that the first."""
     if is_first():
         discard_empty()
-        print(f"error: {sentence}", file=sys.stderr)
+        print(sentence, file=sys.stderr)
     elif SaveConfig.begun:
-        print(f"error: rank {torch.distributed.get_rank()}: {sentence}", file=sys.stderr)
-    raise SystemExit(2) from None
+        print(f"rank {torch.distributed.get_rank()}: {sentence}", file=sys.stderr)
+    raise SystemExit(code) from None

@@ -41,7 +41,10 @@ def parts(file: str) -> list[str]:
     """
     try:
         is_text = file.lstrip().startswith("{")  # settings in the place of a file's name
-        content = yaml.safe_load(file if is_text else Path(file).read_text())
+        text = file if is_text else Path(file).read_text()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # nine of them are a thousand million
+            raise InputError(f"The configuration {file} has YAML aliases (*name). Write out what they stand for.")
+        content = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise InputError(f"There is no configuration {file}. Check the path.") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -50,6 +53,8 @@ def parts(file: str) -> list[str]:
     if not isinstance(content, dict):
         kind = "nothing" if content is None else f"a {type(content).__name__}"
         raise InputError(f"The configuration {file} holds {kind}, expected settings by name, such as data: or model:.")
+    if not isinstance(content.get("trainer", {}), dict):
+        raise InputError(f"The configuration {file} has trainer: {content['trainer']}, expected its settings by name.")
     return list(_parts(content, ""))
 
 

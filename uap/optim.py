@@ -52,7 +52,7 @@ class SignSGD(_ByTensor):
         Raises:
             InputError: a step size that is not positive, a momentum that is not within [0, 1).
         """
-        if not lr > 0 or not 0 <= momentum < 1:
+        if not 0 < lr < math.inf or not 0 <= momentum < 1:
             raise InputError(
                 f"optimizer.lr is {lr} and momentum {momentum}, expected a step above 0 and a decay from 0 to below 1."
             )
@@ -86,7 +86,7 @@ class GradientAggregation(_ByTensor):
         Raises:
             InputError: a step size that is not positive, a number of steps below 1.
         """
-        if not lr > 0 or inner_steps < 1:
+        if not 0 < lr < math.inf or inner_steps < 1:
             raise InputError(f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.")
         super().__init__(params, {"lr": lr, "inner_steps": inner_steps})
 

@@ -70,16 +70,34 @@ def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
     assert csv[0] == csv[1]
 
 
-@pytest.mark.parametrize("batch", [2, 5])
-def test_a_gradient_over_all_images_is_continued_where_it_was(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+REAL_GRADIENTS: dict[str, Any] = {
+    "model.victim.network": "uap.victims.ESPNet",
+    "model.victim.network.classes": 11,
+    "model.victim.network.q": 1,
+    "model.victim.classes": "camvid",
+}
+"""Of a network whose every pixel has a gradient; that of brightness has the same sign with half of the images."""
+
+
+@pytest.mark.parametrize(
+    ("batch", "together"),
+    [
+        (2, "--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"),
+        (5, "--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"),
+        (4, "--trainer.accumulate_grad_batches=2"),
+    ],
+)
+def test_a_gradient_of_many_batches_is_continued_where_it_was(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, together: str
 ) -> None:
-    full = ["--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"]
-    main([*attack_args(root, tmp_path / "whole", **signalled(batch)), *full])
+    changes = signalled(batch, **REAL_GRADIENTS)
+    main([*attack_args(root, tmp_path / "whole", **changes), together])
     monkeypatch.setenv("UAP_SIGNAL", "0")
     with pytest.raises(SystemExit):
-        main([*attack_args(root, tmp_path / "ended", **signalled(batch)), *full])
+        main([*attack_args(root, tmp_path / "ended", **changes), together])
     monkeypatch.delenv("UAP_SIGNAL")
+    (summed,) = torch.load(tmp_path / "ended" / LAST, weights_only=True)["callbacks"]["Interruption"]["summed"]
+    assert summed.count_nonzero() > 1000
     resume(tmp_path / "ended")
     assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
 

@@ -228,3 +228,39 @@ def test_a_folder_that_vanishes_while_predictions_are_made_is_said(root: Path, t
     network.register_forward_pre_hook(lambda *_: shutil.rmtree(tmp_path / "cache" / "predictions"))
     with pytest.raises(InputError, match=r"Clean predictions cannot be kept in .*No such file"):
         kept(data_in(root).datasets["train"], victim_of(network), trainer())
+
+
+@pytest.mark.parametrize("damage", ["half", "nothing", "bits", "header"])
+def test_finished_predictions_that_were_damaged_are_made_anew(root: Path, tmp_path: Path, damage: str) -> None:
+    path = kept(data_in(root).datasets["train"], victim_of(), trainer())
+    expected, content = np.load(path), bytearray(path.read_bytes())
+    if damage == "bits":
+        content[128 + SIZE[0] * SIZE[1] + 3] ^= 1  # in the second row
+    if damage == "header":
+        content[:128] = bytes(128)
+    if damage in ("half", "nothing"):
+        del content[len(content) // 2 if damage == "half" else 0 :]
+    path.write_bytes(content)
+    network = Counting()
+    assert kept(data_in(root).datasets["train"], victim_of(network), trainer()) == path
+    assert network.seen == {"half": 6, "nothing": 6, "bits": 1, "header": 0}[damage]  # sums are at the end of the file
+    np.testing.assert_array_equal(np.load(path), expected)
+    assert cached(tmp_path) == [path]
+
+
+def test_the_prediction_on_a_target_picture_that_was_damaged_is_made_anew(root: Path, tmp_path: Path) -> None:
+    data, network = data_in(root), Counting()
+    victim, picture = victim_of(network), root / "train" / "frame_003.png"
+    expected = clean_predictions.one_prediction(data, victim, picture)
+    (path,) = cached(tmp_path)
+    path.write_bytes(path.read_bytes()[:300])
+    np.testing.assert_array_equal(clean_predictions.one_prediction(data, victim, picture), expected)
+    np.testing.assert_array_equal(clean_predictions.one_prediction(data, victim, picture), expected)
+    assert network.seen == 2
+
+
+def test_a_folder_in_the_place_of_predictions_is_said(root: Path) -> None:
+    dataset = data_in(root).datasets["train"]
+    clean_predictions.place_of(dataset, victim_of()).mkdir(parents=True)
+    with pytest.raises(InputError, match=r"Clean predictions cannot be kept in .*Is a directory"):
+        kept(dataset, victim_of(), trainer())

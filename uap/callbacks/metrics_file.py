@@ -39,8 +39,9 @@ class MetricsFile(Logger):
         """Append a row; a column that is new is added to all."""
         row = {"step": step or 0, **metrics}
         if self.resumed:
-            self.columns = list((self._rows() or [{}])[0])
-            self._rewrite([kept for kept in self._rows() if int(kept["step"]) < row["step"]])
+            rows = self._rows()
+            self.columns = list((rows or [{}])[0])
+            self._rewrite([kept for kept in rows if int(kept["step"]) < row["step"]])
             self.resumed = False
         new = [name for name in row if name not in self.columns]
         if new:
@@ -51,8 +52,10 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self.columns).writerow(row)
 
     def _rows(self) -> list[dict[str, str]]:
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        """Return the rows that are whole: a full disk cuts off the last one, and a file may be no such table at all."""
+        with self.path.open(newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        return [row for row in rows if None not in row and None not in row.values() and row.get("step", "").isdecimal()]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         with whole_file(self.path) as place, place.open("w", newline="") as file:

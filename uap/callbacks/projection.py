@@ -4,6 +4,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from uap.errors import InputError
+
 
 class ProjectToEpsilon(Callback):
     """Clips the perturbation to epsilon after every step, before any other callback and any checkpoint sees it."""
@@ -16,8 +18,18 @@ class ProjectToEpsilon(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Clip; idempotent, so steps that accumulate do no harm."""
+        """Clip; idempotent, so steps that accumulate do no harm.
+
+        Raises:
+            InputError: the step left something that is no number, which no clipping mends.
+        """
         pl_module.perturbation.project_(pl_module.bound())  # type: ignore[union-attr, operator]
+        learnt: Any = pl_module.perturbation.learnt  # type: ignore[union-attr]
+        if not learnt.isfinite().all():
+            raise InputError(
+                f"Step {trainer.global_step} left {int((~learnt.isfinite()).sum())} of {learnt.numel()} entries of the "
+                "perturbation that are no numbers. Check the settings of model.optimizer, such as lr and eps."
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Clip to epsilon: a run that ends early may still have a larger bound."""

@@ -27,7 +27,6 @@ from uap.errors import InputError
 from uap.processes import from_all
 from uap.progress import progress
 from uap.victims import FrozenVictim
-from uap.whole_file import whole_file
 
 
 def place_of(dataset: SegmentationDataset, victim: FrozenVictim) -> Path:
@@ -60,9 +59,15 @@ def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: P
     """
     made, error = 0, ""
     try:
-        made = _predict_share(dataset, victim, path, trainer)
+        if trainer.local_rank == 0:
+            _set_aside_if_damaged(path, _shape(dataset))
     except InputError as found:
         error = str(found)
+    trainer.strategy.barrier("the clean predictions that are there")
+    try:
+        made = _predict_share(dataset, victim, path, trainer)
+    except InputError as found:
+        error = error or str(found)
     shares = from_all((trainer.node_rank, made, error), trainer)  # so that every rank ends with the sentence
     errors = [error for *_, error in shares if error]
     if errors:
@@ -80,11 +85,15 @@ def one_prediction(data: SegmentationData, victim: FrozenVictim, place: Path | S
         InputError: the picture cannot be read, or the prediction cannot be kept.
     """
     path = _place(data, victim, stamp(place))
-    if not path.exists():
-        image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
-        with _keeping(path), whole_file(path) as file:
-            np.save(file, victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy())
-    prediction: NDArray[np.uint8] = np.load(path)
+    with _keeping(path):
+        file = RowFile(path, (1, *data.size))
+        kept = file.get(0)
+    if kept is not None:
+        return kept
+    image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
+    prediction: NDArray[np.uint8] = victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy()
+    with _keeping(path):
+        file.put(0, prediction)
     return prediction
 
 
@@ -117,6 +126,13 @@ def _keeping(path: Path) -> Iterator[None]:
 
 def _refusal(path: Path, error: OSError) -> str:
     return f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
+
+
+def _set_aside_if_damaged(path: Path, shape: tuple[int, ...]) -> None:
+    """Let predictions that were changed since they were made count as begun: the rows that are whole stay."""
+    with _keeping(path):
+        if path.exists() and not RowFile(path, shape).is_whole():
+            path.replace(_unfinished(path))
 
 
 def _shape(dataset: SegmentationDataset) -> tuple[int, ...]:
@@ -168,16 +184,15 @@ def _check_room(path: Path, shape: tuple[int, ...]) -> None:
         OSError: its folder cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    whole, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
     there = _unfinished(path).stat().st_blocks * 512 if _unfinished(path).exists() else 0
-    needed, free = int(np.prod(shape)) - there, shutil.disk_usage(path.parent).free
-    size = f"{needed / GIB:.2f} GiB"
-    if needed > free:
+    if whole - there > free:
         raise InputError(
-            f"Clean predictions take {size} in {path.parent}, where {free / GIB:.2f} GiB are free. Set UAP_CACHE to a "
-            "folder with more."
+            f"Clean predictions take {whole / GIB:.2f} GiB in {path.parent}, where {free / GIB:.2f} GiB are free. Set "
+            "UAP_CACHE to a folder with more."
         )
-    if needed > GIB / 10:
-        rank_zero_info(f"Keeping clean predictions in {path.parent}: {size}.")
+    if whole > GIB / 10:
+        rank_zero_info(f"Keeping clean predictions in {path.parent}: {whole / GIB:.2f} GiB.")
 
 
 def _finish(path: Path, shape: tuple[int, ...]) -> None:
@@ -190,7 +205,7 @@ def _finish(path: Path, shape: tuple[int, ...]) -> None:
     with contextlib.suppress(FileNotFoundError), _keeping(path):
         if not path.exists():
             file = RowFile(unfinished, shape)
-            if all(file.get(place) is not None for place in range(shape[0])):
+            if file.is_whole():
                 with unfinished.open("rb") as made:
                     os.fsync(made.fileno())
                 unfinished.replace(path)

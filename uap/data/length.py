@@ -28,6 +28,10 @@ def total_steps(trainer: Trainer) -> int:
         raise InputError(
             f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, expected 1 or more batches."
         )
+    if trainer.check_val_every_n_epoch == 0:
+        raise InputError(
+            f"trainer.check_val_every_n_epoch is {trainer.check_val_every_n_epoch}, expected 1 or more epochs."
+        )
     if epochs is None or epochs == -1:
         if most == -1:
             raise InputError(

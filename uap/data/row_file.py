@@ -36,12 +36,22 @@ class RowFile:
         self._start = len(header)
         self._sums = self._start + int(np.prod(shape))
         self._mapped: tuple[NDArray[np.uint8], NDArray[np.uint32]] | None = None
-        if not path.exists() or path.stat().st_size < self._sums + 4 * shape[0]:
+        if not self._is_made(header):
             # nothing of it undoes what another process did, which may make the file or fill it at the same time
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
                 _write(file.fileno(), header, 0)
                 file.truncate(self._sums + 4 * shape[0])
+
+    def _is_made(self, header: bytes) -> bool:
+        if not self.path.exists() or self.path.stat().st_size < self._sums + 4 * self.shape[0]:
+            return False
+        with self.path.open("rb") as file:
+            return file.read(len(header)) == header
+
+    def is_whole(self) -> bool:
+        """Return whether all rows are there; reads them."""
+        return all(self.get(place) is not None for place in range(self.shape[0]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapping behind: each process has its own."""

@@ -14,6 +14,9 @@ from PIL import Image
 
 from uap.errors import InputError
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What a picture may be, whatever its name; of others Pillow gives some to programs that execute what is in them."""
+
 
 class Source(abc.ABC):
     """A picture that is no plain file; small, and the same in every process that it is sent to."""
@@ -112,7 +115,7 @@ class ZipMember(Source):
             raise InputError(f"{self.archive} holds no {self.member}. Check the path, or download it again.") from None
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
             raise InputError(f"{self} cannot be read ({error}). Download the zip file again.") from error
-        return Image.open(io.BytesIO(content))
+        return Image.open(io.BytesIO(content), formats=FORMATS)
 
     def stamp(self) -> list[str | int]:
         """Return the place, the length and the checksum."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from uap.data.sources import Source
+from uap.data.sources import FORMATS, Source
 from uap.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
@@ -57,7 +57,7 @@ def read_mask(place: Path | Source) -> NDArray[np.uint8]:
 
 def _open(place: Path | Source) -> Image.Image:
     try:
-        with place.open() if isinstance(place, Source) else Image.open(place) as picture:
+        with place.open() if isinstance(place, Source) else Image.open(place, formats=FORMATS) as picture:
             picture.load()
             return picture
     except FileNotFoundError:

@@ -33,7 +33,7 @@ def data_uri(path: Path, photograph: bool) -> tuple[str, int, int]:
         InputError: the file is no picture.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=["PNG"]) as opened:
             picture = opened.convert("RGB")
     except OSError as error:
         raise InputError(f"{path} cannot be read as a picture ({error}). Remove it or run again.") from error

@@ -53,6 +53,10 @@ def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: Label
             f"(1, {len(table)} or more, {size[0]}, {size[1]}) for its classes ({', '.join(table.names)}). "
             "Set victim.classes to what its outputs are, or victim.output to another of its outputs."
         )
+    if not logits.isfinite().all():
+        raise InputError(
+            f"The network {name} gives numbers that are not finite. Check its weights, and the mean and std of images."
+        )
     if logits.shape[1] == 1:
         raise InputError(
             f"The network {name} gives one output, expected one for each of two classes or more. Where it is the score "
