@@ -9,8 +9,8 @@ from torch.autograd.function import once_differentiable
 
 from uap.labels import IGNORE
 
-IN_RANGE = 1e-25, 1e25
-"""Between these a sum of exponentials is exact to float32's last digits: nothing that counts over- or underflows."""
+LARGEST_LOGIT, SMALLEST_SUM = 57.0, 1e-25
+"""Below the one and above the other no exponential that counts is out of float32's range."""
 
 
 class PixelLoss(abc.ABC):
@@ -64,11 +64,10 @@ def shifted_exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Without it a loss is exact to some 1e-5, as the difference of two numbers of the size of the logits; gradients lose
     nothing.
     """
-    if logits.device.type == "cpu":
+    if logits.device.type == "cpu" and logits.amax() < LARGEST_LOGIT:
         exponentials = logits.exp()
         total = exponentials.sum(1, keepdim=True)
-        smallest, largest = total.aminmax()
-        if smallest > IN_RANGE[0] and largest < IN_RANGE[1]:
+        if total.amin() > SMALLEST_SUM:
             return exponentials, total, logits.new_zeros(())
         del exponentials, total
     shift = largest_logit(logits)
