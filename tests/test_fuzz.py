@@ -144,7 +144,12 @@ NAMES = st.sampled_from(["data", "model", "trainer", "class_path"]) | st.text(ma
 def test_any_settings_are_parts_or_none(tmp_path: Path, content: dict[str, Any]) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump(content))
-    for key in parts(str(path)):
+    try:
+        found = parts(str(path))
+    except InputError:
+        assert not isinstance(content.get("trainer", {}), dict) or "&id" in path.read_text()  # an anchor, for aliases
+        return
+    for key in found:
         assert isinstance(key, str)
 
 
