@@ -16,6 +16,7 @@ from tests.data.predicting import Counting, cached, data_in, kept, make_root, st
 from tests.data.zips import make_zips
 from tests.helpers import SIZE
 from uap.data import Cityscapes, ImageFolder, clean_predictions
+from uap.data.dataset import SegmentationDataset
 from uap.data.row_file import RowFile
 from uap.errors import InputError
 
@@ -86,13 +87,19 @@ def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, chang
     assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
 
 
-def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path: Path) -> None:
+def interrupted(root: Path, tmp_path: Path) -> tuple[SegmentationDataset, Path]:
+    """The training images, and what a run leaves that fails in its second batch of them."""
     dataset, broken = data_in(root).datasets["train"], Counting()
     victim = victim_of(broken)
     broken.fails_at = 5
     with pytest.raises(RuntimeError, match="out of memory"):
         kept(dataset, victim, trainer())
     (part,) = cached(tmp_path)
+    return dataset, part
+
+
+def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path: Path) -> None:
+    dataset, part = interrupted(root, tmp_path)
     assert part.suffixes == [".part", ".npy"]
     network = Counting()
     path = kept(dataset, victim_of(network), trainer())
@@ -103,12 +110,7 @@ def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path
 
 
 def test_a_prediction_that_was_half_written_is_made_anew(root: Path, tmp_path: Path) -> None:
-    dataset, broken = data_in(root).datasets["train"], Counting()
-    victim = victim_of(broken)
-    broken.fails_at = 5
-    with pytest.raises(RuntimeError, match="out of memory"):
-        kept(dataset, victim, trainer())
-    (part,) = cached(tmp_path)
+    dataset, part = interrupted(root, tmp_path)
     np.load(part, mmap_mode="r+")[2] ^= 1
     network = Counting()
     prediction = np.load(kept(dataset, victim_of(network), trainer()))[2]

@@ -19,6 +19,17 @@ def frozen(module: nn.Module) -> nn.Module:
     return copies[0]
 
 
+def assert_frozen_is_the_same(module: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> None:
+    """In values to the last bit, and in the gradient of the input."""
+    results = []
+    for layer in (module, frozen(module)):
+        image = x.clone().requires_grad_(True)
+        output = layer(image)
+        results.append((output, torch.autograd.grad(output, image, gradient)[0]))
+    assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 6, 7), (1, 5, 2, 3, 4)])
 @pytest.mark.parametrize("slopes", [1, 5])
@@ -33,13 +44,7 @@ def test_values_and_gradients_of_a_prelu_are_pytorchs(
     x = torch.randn(shape, generator=generator).to(dtype)
     x.view(-1)[0] = 0
     gradient = torch.randn(shape, generator=generator).to(dtype)
-    results = []
-    for activation in (module, frozen(module)):
-        image = x.clone().requires_grad_(True)
-        output = activation(image)
-        results.append((output, torch.autograd.grad(output, image, gradient)[0]))
-    assert torch.equal(results[0][0], results[1][0])
-    torch.testing.assert_close(results[0][1], results[1][1])
+    assert_frozen_is_the_same(module, x, gradient)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -51,13 +56,7 @@ def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: 
     for tensor in (module.running_mean, module.running_var, *module.parameters()):
         torch.nn.init.uniform_(tensor, 0.1, 2)  # type: ignore[arg-type]
     x, gradient = torch.randn(2, 2, 5, 6, 7, dtype=dtype)
-    results = []
-    for norm in (module, frozen(module)):
-        image = x.clone().requires_grad_(True)
-        output = norm(image)
-        results.append((output, torch.autograd.grad(output, image, gradient)[0]))
-    assert torch.equal(results[0][0], results[1][0])
-    torch.testing.assert_close(results[0][1], results[1][1])
+    assert_frozen_is_the_same(module, x, gradient)
 
 
 def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
