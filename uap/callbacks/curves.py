@@ -45,9 +45,13 @@ class PerturbationCurves(Callback):
             return
         perturbation = cast(UniversalAttack, pl_module).perturbation
         magnitude = perturbation.proto.abs()
-        figures = {"linf": magnitude.max(), "saturation": (magnitude >= perturbation.epsilon).float().mean()}
-        moved = (perturbation.proto - self.before).sign().to(torch.int8)
+        figures = {"linf": magnitude.amax(), "saturation": _share(magnitude >= perturbation.epsilon)}
+        moved = (perturbation.proto > self.before).char() - (perturbation.proto < self.before).char()
         if self.moved is not None:
-            figures["sign_flips"] = (moved * self.moved.to(moved.device) < 0).float().mean()
+            figures["sign_flips"] = _share(moved * self.moved.to(moved.device) < 0)
         self.before, self.moved = None, moved
         pl_module.log_dict({f"perturbation/{name}": value for name, value in figures.items()})
+
+
+def _share(entries: Tensor) -> Tensor:
+    return entries.count_nonzero() / entries.numel()

@@ -39,7 +39,7 @@ class FiniteGradient(Callback):
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if scaler is not None and scaler.get_scale() >= 1:
             return  # it skips the step, and scales less from then on
-        if gradient is not None and not gradient.isfinite().all():
+        if gradient is not None and not gradient.abs().amax().isfinite():
             raise InputError(
                 f"The gradient is not finite at step {trainer.global_step}: {int((~gradient.isfinite()).sum())} of "
                 f"{gradient.numel()} entries{_from(seen, trainer)}. The perturbation was left as it was. Check the "
