@@ -18,6 +18,10 @@ PATIENCE = 2.0
 """Seconds in which the system says of a process that it has ended."""
 
 
+class RanksDifferError(RuntimeError):
+    """Ranks hold different perturbations, which no configuration can bring about."""
+
+
 class Ranks(Callback):
     """Checks after every epoch that all ranks hold the same perturbation, to the last bit, before it is saved.
 
@@ -28,7 +32,7 @@ class Ranks(Callback):
         """Compare a hash of the perturbation over the ranks.
 
         Raises:
-            RuntimeError: they differ, which no configuration can bring about.
+            RanksDifferError: they differ.
         """
         if trainer.world_size == 1:
             return
@@ -36,7 +40,7 @@ class Ranks(Callback):
         hashes = from_all(_digest(learnt), trainer)
         differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
         if differing:
-            raise RuntimeError(
+            raise RanksDifferError(
                 f"After epoch {trainer.current_epoch} rank {', '.join(map(str, differing))} holds another perturbation "
                 f"than rank 0. The last checkpoint is of the epoch before: {Path(trainer.default_root_dir) / LAST}."
             )
@@ -47,7 +51,8 @@ class Ranks(Callback):
         Raises:
             SystemExit: with exit code 1, in the place of what the exchange with it said.
         """
-        gone = _gone(trainer) if trainer.world_size > 1 and isinstance(exception, RuntimeError) else ""
+        is_exchange = isinstance(exception, RuntimeError) and not isinstance(exception, RanksDifferError)
+        gone = _gone(trainer) if trainer.world_size > 1 and is_exchange else ""
         if gone:
             again = go_on(Path(trainer.default_root_dir))
             print(f"error: {gone}, and the run with it. Go on with {again}", file=sys.stderr, flush=True)

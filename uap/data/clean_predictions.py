@@ -24,7 +24,7 @@ from uap.data.image_store import GIB
 from uap.data.row_file import RowFile
 from uap.data.sources import Source, stamp, stamps
 from uap.errors import InputError
-from uap.processes import from_all
+from uap.processes import together
 from uap.progress import progress
 from uap.victims import FrozenVictim
 
@@ -57,25 +57,15 @@ def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: P
     Raises:
         InputError: an image cannot be read, or the predictions cannot be kept; the same on every process.
     """
-    made, error = 0, ""
-    try:
-        if trainer.local_rank == 0:
-            _set_aside_if_damaged(path, _shape(dataset))
-    except InputError as found:
-        error = str(found)
-    trainer.strategy.barrier("the clean predictions that are there")
-    try:
-        made = _predict_share(dataset, victim, path, trainer)
-    except InputError as found:
-        error = error or str(found)
-    shares = from_all((trainer.node_rank, made, error), trainer)  # so that every rank ends with the sentence
-    errors = [error for *_, error in shares if error]
-    if errors:
-        raise InputError(errors[0])
-    if trainer.local_rank == 0:
-        _finish(path, _shape(dataset))
-    trainer.strategy.barrier("clean predictions")
-    return sum(made for node, made, _ in shares if node == trainer.node_rank)
+    is_first, shape = trainer.local_rank == 0, _shape(dataset)  # one process of each node
+
+    def share() -> tuple[int, int]:
+        return trainer.node_rank, _predict_share(dataset, victim, path, trainer)
+
+    together(lambda: _set_aside_if_damaged(path, shape) if is_first else None, trainer)
+    made = together(share, trainer)
+    together(lambda: _finish(path, shape) if is_first else None, trainer)
+    return sum(count for node, count in made if node == trainer.node_rank)
 
 
 def one_prediction(data: SegmentationData, victim: FrozenVictim, place: Path | Source) -> NDArray[np.uint8]:
@@ -203,12 +193,11 @@ def _finish(path: Path, shape: tuple[int, ...]) -> None:
     """
     unfinished = _unfinished(path)
     with contextlib.suppress(FileNotFoundError), _keeping(path):
-        if not path.exists():
-            file = RowFile(unfinished, shape)
-            if file.is_whole():
-                with unfinished.open("rb") as made:
-                    os.fsync(made.fileno())
-                unfinished.replace(path)
-        unfinished.unlink(missing_ok=True)
+        if not path.exists() and RowFile(unfinished, shape).is_whole():
+            with unfinished.open("rb") as made:
+                os.fsync(made.fileno())
+            unfinished.replace(path)
+        if path.exists():
+            unfinished.unlink(missing_ok=True)
     if not path.exists():
         raise InputError(f"Clean predictions in {path.parent} were changed while they were made. Start again.")
