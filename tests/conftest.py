@@ -1,6 +1,7 @@
 """Every test keeps to its own folder: no cache, no W&B run and no run folder of the user's is touched."""
 
 import contextlib
+import logging
 import os
 import pickle
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
+
+from uap.progress import LIGHTNING
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
@@ -26,7 +29,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setenv("WANDB_MODE", "disabled")
     for name in ("UAP_RUN_FOLDER", "UAP_QUIET", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
+    levels = {name: logging.getLogger(name).level for name in LIGHTNING}
     yield
+    for name, level in levels.items():  # a quiet run turns them down
+        logging.getLogger(name).setLevel(level)
     for largest, epsilon, file in [*perturbations(tmp_path), *checkpoints(tmp_path)]:
         assert largest <= epsilon, file
 

@@ -3,10 +3,12 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,6 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from uap.attack import UniversalAttack
+from uap.cli import door
 from uap.labels import CITYSCAPES_LABEL_IDS
 from uap.perturbation import load_perturbation
 
@@ -162,6 +165,14 @@ class Signal(Callback):
                 os.kill(0 if self.group else os.getpid(), self.number)
 
 
+class SignalAtEnd(Callback):
+    """Sends SIGTERM when the last epoch is over, where UAP_SIGNAL says so."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if "UAP_SIGNAL" in os.environ:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 class EndAt(Callback):
     """Ends the run after 3 optimiser steps, as a limit of time or a callback that has seen enough does."""
 
@@ -188,6 +199,15 @@ class SaveRank(Callback):
         torch.save(cast(UniversalAttack, pl_module).perturbation.proto.detach(), f"rank{trainer.global_rank}.pt")
 
 
+class Differ(Callback):
+    """Changes the perturbation of rank 1 a little in the second epoch, as a fault of memory or of a library would."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if trainer.global_rank == 1 and trainer.current_epoch == 1:
+            with torch.no_grad():
+                cast(UniversalAttack, pl_module).perturbation.proto[0, 0, 0] *= 0.999
+
+
 def learnt(folder: Path) -> Tensor:
     """The perturbation of a run folder."""
     return load_perturbation(folder / "perturbation.safetensors")[0].proto.detach()
@@ -196,3 +216,34 @@ def learnt(folder: Path) -> Tensor:
 def one_thread() -> dict[str, str]:
     """The environment of a process of several."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
+
+def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """What is synced and renamed from now on, in order: the call, and the number and length of the file that it is of.
+
+    What is renamed before it is synced may be an empty file under the new name once the power is gone.
+    """
+    seen: list[tuple[str, int, int]] = []
+
+    def record(name: str, function: Callable[..., None], stat: Callable[[Any], os.stat_result]) -> None:
+        def call(first: Any, *args: Any, **kwargs: Any) -> None:
+            found = stat(first)
+            seen.append((name, found.st_ino, found.st_size))
+            function(first, *args, **kwargs)
+
+        monkeypatch.setattr(os, function.__name__, call)
+
+    record("sync", os.fsync, os.fstat)
+    record("rename", os.replace, os.stat)
+    record("rename", os.rename, os.stat)
+    return seen
+
+
+def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a door prints of bad input: with exit code 2, and no traceback."""
+    with pytest.raises(SystemExit) as ended:
+        door(main)
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "Traceback" not in printed
+    return printed

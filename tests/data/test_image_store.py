@@ -39,9 +39,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     whole = transforms._open
 
-    def counted(place: Any) -> Any:
+    def counted(place: Any, **settings: Any) -> Any:
         names.append(place.name)
-        return whole(place)
+        return whole(place, **settings)
 
     monkeypatch.setattr(transforms, "_open", counted)
     return names
@@ -128,6 +128,28 @@ def test_a_store_that_has_no_room_is_left_out_and_said(
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         assert data_in(root).datasets["train"].store is None
     assert "Decoded images are not kept: 0.00 GiB in" in caplog.text
+
+
+def test_a_store_that_is_there_needs_no_room(root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = data_in(root).datasets["train"]
+    [first[i] for i in range(6)]
+    usage = namedtuple("usage", ["total", "used", "free"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 1))
+    again = data_in(root).datasets["train"]
+    assert again.store is not None
+    [again[i] for i in range(6)]
+    assert len(reads) == 12
+
+
+@pytest.mark.parametrize(("times", "made"), [(1.9, False), (2.1, True)])
+def test_a_store_takes_no_more_than_half_of_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, made: bool
+) -> None:
+    image = save(tmp_path / "image.png", np.zeros((4, 4, 3), np.uint8))
+    items = [Item(str(number), image, None) for number in range(10)]
+    usage = namedtuple("usage", ["total", "used", "free"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, times * 10 * ROW))
+    assert (open_store(items, [], SIZE, 1.0) is not None) == made
 
 
 def test_a_folder_that_cannot_be_written_is_said(

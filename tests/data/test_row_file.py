@@ -1,5 +1,7 @@
 """Rows of a file that many processes fill."""
 
+import contextlib
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,3 +61,73 @@ def test_a_copy_for_another_process_maps_the_file_itself(tmp_path: Path) -> None
     copy = pickle.loads(pickle.dumps(file))
     assert copy._mapped is None
     assert copy.get(0) is not None
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, content, start: whole(file, content[:7], start))
+    path = tmp_path / "rows.npy"
+    for number in range(4):
+        RowFile(path, (4, 3, 5)).put(number, row(number))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(np.load(path), [row(number) for number in range(4)])
+    assert RowFile(path, (4, 3, 5)).is_whole()
+
+
+@pytest.mark.parametrize("taken", range(20))
+def test_a_row_whose_writing_was_cut_off_anywhere_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    left = [taken]
+    whole = os.pwrite
+
+    def until_it_is_full(file: int, content: bytes, start: int) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        written = whole(file, content[: left[0]], start)
+        left[0] -= written
+        return written
+
+    file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
+    file.put(0, row(0))
+    monkeypatch.setattr(os, "pwrite", until_it_is_full)
+    with pytest.raises(OSError, match="No space left") if taken < 19 else contextlib.nullcontext():
+        file.put(1, row(1))  # 15 bytes, and 4 of their checksum
+    monkeypatch.undo()
+    again = RowFile(tmp_path / "rows.npy", (4, 3, 5))
+    assert (again.get(1) is not None) == (taken >= 19)
+    np.testing.assert_array_equal(again.get(0), row(0))
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_a_file_is_whole_once_every_row_is(tmp_path: Path, missing: int) -> None:
+    file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
+    for number in range(4):
+        if number != missing:
+            file.put(number, row(number))
+    assert not file.is_whole()
+    file.put(missing, row(missing))
+    assert file.is_whole()
+
+
+@pytest.mark.parametrize("byte", [0, 14, 15, 29])
+def test_a_row_with_another_bit_is_not_there_and_the_others_are(tmp_path: Path, byte: int) -> None:
+    path = tmp_path / "rows.npy"
+    file = RowFile(path, (2, 3, 5))
+    for number in range(2):
+        file.put(number, row(number))
+    content = bytearray(path.read_bytes())
+    content[content.index(row(0).tobytes()) + byte] ^= 1
+    path.write_bytes(content)
+    found = RowFile(path, (2, 3, 5))
+    assert [found.get(number) is None for number in range(2)] == [byte < 15, byte >= 15]
+    assert not found.is_whole()
+
+
+def test_a_row_of_zeros_that_was_never_put_is_not_there(tmp_path: Path) -> None:
+    file = RowFile(tmp_path / "rows.npy", (1, 3, 5))
+    assert file.get(0) is None
+    file.put(0, np.zeros((3, 5), np.uint8))
+    assert file.get(0) is not None

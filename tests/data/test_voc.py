@@ -158,7 +158,7 @@ def test_damaged_labels_of_sbd_are_named(root: Path, sbd: Path, content: bytes) 
 
 
 def test_ids_outside_the_table_are_refused_with_the_file(root: Path) -> None:
-    mask = np.zeros(SIZE, np.uint8)
+    mask = np.zeros(SIZES["2007_a"], np.uint8)
     mask[3, 3] = 21
     path = save(root / "SegmentationClass" / "2007_a.png", mask)
     with pytest.raises(InputError, match=re.escape(f"{path} holds the id 21, expected 0 to 20, or 255.")):

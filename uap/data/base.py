@@ -18,11 +18,13 @@ from uap.data.batch import Batch
 from uap.data.dataset import SegmentationDataset
 from uap.data.image_store import ImageStore, open_store
 from uap.data.length import begun
+from uap.data.machine import check_machine
+from uap.data.row_file import Row
 from uap.data.sampler import EpochSampler
 from uap.data.sources import Item, Source
 from uap.data.workers import outlive_signals
 from uap.errors import InputError
-from uap.labels import LabelTable
+from uap.labels import IGNORE, LabelTable
 
 Split = Literal["train", "val", "test"]
 TrainSplit = Literal["train", "trainval", "train_extra"]
@@ -80,8 +82,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
             cache_gib: how much of the disk decoded images may take, in GiB for each split; 0 decodes them each time.
 
         Raises:
-            InputError: a size, limit or batch size that is not positive, a number of workers or seed below 0, or a
-                split that the data set does not have.
+            InputError: a size, limit or batch size that is not positive, a number of workers or seed below 0, more
+                pixels or workers than the machine can bear, or a split that the data set does not have.
         """
         super().__init__()
         counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "num_workers": num_workers, "seed": seed}
@@ -89,6 +91,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
                 raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
+        check_machine(size, batch_size, num_workers)
         if not 0 <= cache_gib < math.inf:
             raise InputError(f"data.cache_gib is {cache_gib}, expected GiB of the disk, 0 or more.")
         if train_split not in self.train_splits:
@@ -164,11 +167,28 @@ class SegmentationData(LightningDataModule, abc.ABC):
 
     def read_labels(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return class ids of `table` uint8 (H, W) at the data's size; a path may be relative to the data's root."""
-        return self.label_ids(self.read_resized_ids(place), self.find(place))
+        place = self.find(place)
+        return self.label_ids(transforms.resize_mask(self.read_ids(place), self.size), place)
 
-    def read_resized_ids(self, place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids (H, W) of a label file, which may be relative to the data's root, at the data's size."""
-        return transforms.resize_mask(self.read_ids(self.find(place)), self.size)
+    def read_row(self, item: Item) -> Row:
+        """Return an image and the ids of its label file, uint8 (4, H, W) at the data's size; 255 where it has none.
+
+        Raises:
+            InputError: one of the files cannot be read, or the labels have not the size of the image.
+        """
+        image = transforms.read_image(item.image, upright=self.upright)
+        row = np.full((4, *self.size), IGNORE, np.uint8)
+        row[:3] = transforms.resize_image(image, self.size, self.resampling).transpose(2, 0, 1)
+        if item.labels is not None:
+            ids = self.read_ids(item.labels)
+            if ids.shape != image.shape[:2]:
+                raise InputError(
+                    f"{item.labels} has {ids.shape[0]} x {ids.shape[1]} pixels, but its image {item.image} has "
+                    f"{image.shape[0]} x {image.shape[1]}, expected the same. Are they of the same data set? Extract "
+                    "both again, or resize the labels by the nearest neighbour."
+                )
+            row[3] = transforms.resize_mask(ids, self.size)
+        return row
 
     def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids (H, W) of a label file as they stand in it."""

@@ -12,7 +12,6 @@ from uap.data.image_store import ImageStore
 from uap.data.row_file import Row
 from uap.data.sampler import Draw
 from uap.data.sources import Item
-from uap.labels import IGNORE
 
 if TYPE_CHECKING:
     from uap.data.base import SegmentationData
@@ -58,10 +57,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         kept = self.store.get(item) if self.store else None
         if kept is not None:
             return kept
-        row = np.full((4, *self.data.size), IGNORE, np.uint8)
-        row[:3] = self.data.read_image(item.image).transpose(2, 0, 1)
-        if item.labels is not None:
-            row[3] = self.data.read_resized_ids(item.labels)
+        row = self.data.read_row(item)
         if self.store:
             self.store.put(item, row)
         return row

@@ -67,7 +67,7 @@ def open_store(items: list[Item], settings: list[Any], size: tuple[int, int], gi
         InputError: an image is not there.
     """
     row = 4 * size[0] * size[1]
-    usable = min(len(items), int(gib * GIB) // row)
+    usable = int(min(len(items), gib * GIB // row))
     if not usable:
         return None
     content = [settings, size, stamps(items, with_labels=True)]

@@ -47,6 +47,16 @@ class Item(NamedTuple):
     labels: Path | Source | None
 
 
+def check_file(path: Path) -> None:
+    """Check that what is at a path, if anything, is a file: to read a pipe or a device may take for ever.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not path.is_file() and path.exists():
+        raise InputError(f"{path} is a folder, a pipe or a device, expected a file. Check the path.")
+
+
 def check_labelled(items: list[Item], where: Path, tree: str) -> list[Item]:
     """Return the items of a data set whose labels lie in `where`.
 
@@ -135,6 +145,7 @@ def members(archive: Path) -> list[str]:
 def _archive(path: Path) -> zipfile.ZipFile:
     """Return a zip file that this process opened: forked workers that shared one would move each other's position."""
     try:
+        check_file(path)
         facts = path.stat()
         return _opened(path, os.getpid(), facts.st_size, facts.st_mtime_ns)
     except (zipfile.BadZipFile, OSError) as error:

@@ -25,6 +25,9 @@ DRAWN_SIZE = (256, 512)
 FIRST_INDEX: dict[Split, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 """Scenes of different splits never share an index, so no validation scene is ever trained on."""
 
+MOST_SCENES = FIRST_INDEX["val"]
+"""More of a split would be those of the next one."""
+
 MANIFEST = "streetscenes.json"
 
 
@@ -53,13 +56,16 @@ class StreetScenes(Cityscapes):
             settings: those of `SegmentationData`.
 
         Raises:
-            InputError: a number of scenes below 1, a seed below 0, or what `SegmentationData` refuses.
+            InputError: a number of scenes below 1 or above `MOST_SCENES`, a seed below 0, or what `SegmentationData`
+                refuses.
         """
         super().__init__(root, size, **settings)
         counts = {"scenes": (scenes, 1), "scored_scenes": (scored_scenes, 1), "scene_seed": (scene_seed, 0)}
         for name, (value, least) in counts.items():
             if value < least:
                 raise InputError(f"data.{name} is {value}, expected {least} or more.")
+            if name != "scene_seed" and value > MOST_SCENES:
+                raise InputError(f"data.{name} is {value}, expected {MOST_SCENES} or less.")
         self.scenes = scenes
         self.scored_scenes = scored_scenes
         self.scene_seed = scene_seed

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.sources import Item, ZipMember
+from uap.data.sources import Item, ZipMember, check_file
 from uap.errors import InputError
 
 
@@ -51,9 +51,10 @@ def listed(items: list[Item], path: Path, root: Path) -> list[Item]:
 
 
 def _lines(path: Path) -> list[str]:
+    check_file(path)
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
         raise InputError(
             f"data.files {path} cannot be read ({error}). Give a text file of one name per line."
         ) from error

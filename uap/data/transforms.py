@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from uap.data.sources import FORMATS, Source
+from uap.data.sources import FORMATS, Source, check_file
 from uap.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
@@ -27,7 +27,8 @@ def read_image(place: Path | Source, *, upright: bool = False) -> NDArray[np.uin
         upright: turn it as its EXIF data say, as viewers show it; else the pixels stay as they are stored.
 
     Raises:
-        InputError: the file is missing, truncated, no picture, or has more than 8 bits per channel.
+        InputError: the file is missing, truncated, no picture, or has more than 8 bits per pixel of grey. Of 16 bits in
+            colour Pillow reads the upper 8.
     """
     return np.asarray(open_image(place, upright=upright).convert("RGB"))
 
@@ -46,18 +47,16 @@ def read_mask(place: Path | Source) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing, truncated, or not an 8-bit PNG of one channel.
     """
-    picture = _open(place)
-    if picture.mode not in ("L", "P"):
-        raise InputError(
-            f"{place} has mode {picture.mode}, expected an 8-bit PNG of one channel that holds a class id per pixel. "
-            "Colour-coded labels must be converted to ids first."
-        )
-    return np.asarray(picture)
+    return np.asarray(_open(place, ids=True))
 
 
-def _open(place: Path | Source) -> Image.Image:
+def _open(place: Path | Source, *, ids: bool = False) -> Image.Image:
     try:
+        if isinstance(place, Path):
+            check_file(place)
         with place.open() if isinstance(place, Source) else Image.open(place, formats=FORMATS) as picture:
+            if ids:
+                _check_ids(picture, place)
             picture.load()
             return picture
     except FileNotFoundError:
@@ -67,6 +66,20 @@ def _open(place: Path | Source) -> Image.Image:
             f"{place} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it "
             "again."
         ) from error
+
+
+def _check_ids(picture: Image.Image, place: Path | Source) -> None:
+    """Check that the pixels of a picture that is not loaded yet will be the ids that were written."""
+    kind = f"is a {picture.format}" if picture.format != "PNG" else ""  # others may have lost the ids, as JPEG does
+    if picture.mode not in ("L", "P"):
+        kind = f"has mode {picture.mode}"
+    if any(tile[3] in ("L;2", "L;4") for tile in getattr(picture, "tile", ())):
+        kind = "has grey levels of less than 8 bits"  # which Pillow scales to 0 to 255
+    if kind:
+        raise InputError(
+            f"{place} {kind}, expected an 8-bit PNG of one channel that holds a class id per pixel. Colour-coded "
+            "labels must be converted to ids first; ids that were saved as JPEG are lost: extract the originals again."
+        )
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int], resampling: Resampling) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from uap.data.base import SegmentationData, Split, TrainSplit
-from uap.data.sources import Item, Source, check_labelled
+from uap.data.sources import Item, Source, check_file, check_labelled
 from uap.errors import InputError
 from uap.labels import IGNORE, VOC
 
@@ -76,6 +76,7 @@ class PascalVOC(SegmentationData):
         """Return the ids (H, W) of a PNG of VOC or of a `.mat` file of SBD."""
         if not isinstance(place, Path) or place.suffix != ".mat":
             return super().read_ids(place)
+        check_file(place)
         try:
             ids: NDArray[np.uint8] = loadmat(place)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
         except Exception as error:  # SciPy lets out whatever a damaged file leads to
@@ -96,9 +97,10 @@ class PascalVOC(SegmentationData):
 
 
 def _names(path: Path, setting: str, tree: str) -> list[str]:
+    check_file(path)
     try:
         names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
         raise InputError(f"No list of images {path} ({error}). Set --data.{setting} to its folder. {tree}") from error
     if not names:
         raise InputError(f"{path} lists no image. {tree}")
