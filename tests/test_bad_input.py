@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import Brightness, attack_args, make_camvid, save
+from tests.helpers import Brightness, attack_args, make_camvid, refusal, save
 from uap import fit
 from uap.cli import door
 from uap.victims.espnet import ESPNet
@@ -157,7 +158,7 @@ CASES: dict[str, tuple[Any, str]] = {
         "model.optimizer or model.lr_scheduler cannot be built: Invalid learning rate",
     ),
     "a validation every 0 epochs": ({"trainer.check_val_every_n_epoch": 0}, "check_val_every_n_epoch is 0, expected 1"),
-    "aliases in a configuration": (written("x.yaml", b"a: &a {b: *a}", "config"), "x.yaml has YAML aliases"),
+    "aliases in a configuration": (written("x.yaml", b"a: &a {b: *a}", "config"), "x.yaml .* it has YAML aliases"),
     "a trainer of nothing": (written("x.yaml", b"trainer: null", "config"), "x.yaml has trainer: None, expected its"),
     "a folder for a result": (
         lambda root: (root / "run" / "metrics.csv").mkdir(parents=True) or {"trainer.default_root_dir": root / "run"},
@@ -275,24 +276,34 @@ def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.Captu
     change, message = CASES[name]
     root = make_camvid(tmp_path / "camvid")
     changes = change(root) if callable(change) else change
-    with pytest.raises(SystemExit) as ended:
-        door(lambda: fit.main(attack_args(root, tmp_path / "out", **changes)))
-
-    assert ended.value.code == 2
-    printed = capsys.readouterr().err
-    assert "Traceback" not in printed
+    printed = refusal(lambda: fit.main(attack_args(root, tmp_path / "out", **changes)), capsys)
     assert re.search(message, printed, re.DOTALL), printed
     assert not Path("executed").exists()
 
 
-def test_ctrl_c_before_the_training_is_a_word(capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_a_signal_before_or_after_the_training_is_a_sentence(
+    number: signal.Signals,
+    has_checkpoint: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("UAP_RUN_FOLDER", str(tmp_path))
+    if has_checkpoint:
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints/last.ckpt").touch()
+    handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as ended:
-        door(interrupted)
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"
+        door(lambda: os.kill(os.getpid(), number))
+    assert ended.value.code == 128 + number
+    go_on = (
+        f" The last checkpoint is whole: go on with --config {tmp_path}/config.yaml --ckpt_path {tmp_path}/checkpoints/"
+    )
+    said = capsys.readouterr().out
+    assert said.startswith(f"\n{number.name}: ended at once.{go_on * has_checkpoint}")
+    assert signal.getsignal(number) is handler
 
 
 @pytest.mark.parametrize(
@@ -300,10 +311,13 @@ def test_ctrl_c_before_the_training_is_a_word(capsys: pytest.CaptureFixture[str]
     [
         (PermissionError(13, "Permission denied", "a.npy"), "a.npy cannot be read or written .Permission denied."),
         (OSError(28, "No space left on device", "a.npy"), "a.npy cannot be written .*Make room on the disk"),
+        (MemoryError("Unable to allocate 9 TiB"), "The memory is full .Unable to allocate 9 TiB.. Set a smaller"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "The memory is full .CUDA out of memory... Set a smaller"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The memory is full .Default"),
     ],
 )
-def test_a_file_that_the_system_refuses_is_named(
-    error: OSError, message: str, capsys: pytest.CaptureFixture[str]
+def test_what_the_system_refuses_is_a_sentence(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused() -> None:
         raise error

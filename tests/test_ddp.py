@@ -111,8 +111,20 @@ def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> Non
     assert f"error: rank 1 was ended by SIGKILL, and the run with it. Go on with --config {tmp_path}" in errors
     assert "Traceback" not in errors.split("error: rank 1")[1]
     epoch = torch.load(checkpoint, weights_only=True)["epoch"]
-    given = [f"--config={tmp_path / 'out' / 'config.yaml'}", f"--ckpt_path={checkpoint}", "--trainer.devices=1"]
-    assert main([*given, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
+    given = [f"--config={tmp_path / 'out' / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
+    same = ["--trainer.devices=1", "--trainer.accumulate_grad_batches=2"]
+    assert main([*given, *same, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
+
+
+def test_ranks_that_really_differ_stop_the_run_before_it_saves(tmp_path: Path) -> None:
+    root = make_camvid(tmp_path / "camvid", train=4, val=2)
+    changes = {"trainer.devices": 2, "trainer.max_epochs": 4, "trainer.callbacks+": "tests.helpers.Differ"}
+    command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "out", **changes)]
+    run = subprocess.run(command, env=one_thread(), capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 1
+    assert "After epoch 1 rank 1 holds another perturbation than rank 0. The last checkpoint is of the" in run.stderr
+    assert torch.load(tmp_path / "out/checkpoints/last.ckpt", weights_only=True)["epoch"] == 0
+    assert not (tmp_path / "out/perturbation.safetensors").exists()
 
 
 @pytest.mark.parametrize(("other", "differs"), [(torch.zeros(3), False), (torch.tensor([0.0, 0.0, 1e-7]), True)])

@@ -73,6 +73,15 @@ def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.Captu
     assert "has finished its 2 epochs already" in capsys.readouterr().out
 
 
+def test_a_run_that_is_resumed_clears_away_what_was_half_written_and_keeps_the_rest(root: Path, tmp_path: Path) -> None:
+    main(attack_args(root, tmp_path / "out"))
+    folder = tmp_path / "out/checkpoints"
+    shutil.copy(folder / "best.ckpt", folder / "mine.ckpt")
+    (folder / "last.0123abcd.tmp.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:1000])
+    resume(tmp_path / "out")
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt", "mine.ckpt"]
+
+
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)  # as a disk with no more room than that
@@ -131,6 +140,10 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"data.batch_size": 1}, "its data is .*'batch_size': 2.*, here it is .*'batch_size': 1"),
         ({"data.limit": 1}, "its data is .*, here it is .*'limit': 1"),
         ({"model.loss": "uap.losses.Margin"}, "its loss is .*, here it is .*Margin"),
+        ({"trainer.accumulate_grad_batches": 2}, r"its batches per step .*_batches\) is 1, here it is 2"),
+        ({"trainer.callbacks": "uap.callbacks.full_batch.FullBatchGradient"}, "its batches per step .* here it is all"),
+        ({"trainer.limit_train_batches": 1}, "its limit_train_batches is 1.0, here it is 1"),
+        ({"trainer.precision": "bf16-mixed"}, "its precision is 32-true, here it is bf16-mixed"),
     ],
 )
 def test_a_checkpoint_of_another_attack_is_refused(

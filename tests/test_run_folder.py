@@ -1,11 +1,11 @@
-"""How run folders are called in tables."""
+"""How run folders are called."""
 
 from pathlib import Path
 
 import pytest
 
 from uap.errors import InputError
-from uap.run_folder import unique_names
+from uap.run_folder import run_folder, unique_names
 
 
 def test_names_are_as_short_as_can_be() -> None:
@@ -17,3 +17,10 @@ def test_names_are_as_short_as_can_be() -> None:
     assert unique_names([Path("a")]) == ["a"]
     with pytest.raises(InputError, match="a was given twice"):
         unique_names([Path("a"), Path("b"), Path("./a")])
+
+
+def test_two_runs_of_the_same_second_have_a_folder_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
+    monkeypatch.setenv("UAP_RUN_FOLDER", "")
+    names = [run_folder(None, None, "default").name for _ in range(3)]
+    assert names == ["20260101-120000-default", "20260101-120000-default-2", "20260101-120000-default-3"]

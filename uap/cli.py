@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.memory import is_oom_error
 
-from uap.callbacks.interruption import Interruption, check_processes
+from uap.callbacks.interruption import Interruption, check_processes, end_at_once
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
@@ -27,7 +29,7 @@ from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.memory import keep_freed_memory
 from uap.progress import be_quiet, drop_chatter
-from uap.run_folder import LAST, discard_empty, is_first, no_room, run_folder
+from uap.run_folder import LAST, discard_empty, is_first, no_room, resume_hint, run_folder
 from uap.whole_file import whole_file
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -250,7 +252,7 @@ def positive(text: str) -> int:
 
 
 def door(main: Callable[[], object]) -> None:
-    """Run a door: bad input becomes a sentence and exit code 2."""
+    """Run a door: bad input becomes a sentence and exit code 2, and a signal a sentence, from the first moment on."""
     keep_freed_memory()
     drop_chatter()
     torch.set_float32_matmul_precision("high")
@@ -258,6 +260,7 @@ def door(main: Callable[[], object]) -> None:
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
     # The figures that are logged are those of all ranks already.
     warnings.filterwarnings("ignore", "It is recommended to use `self.log")
+    before = {number: signal.signal(number, end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         main()
     except (InputError, MisconfigurationException) as error:
@@ -269,20 +272,20 @@ def door(main: Callable[[], object]) -> None:
         if error.filename is None:
             raise
         _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not is_oom_error(error):
+            raise
+        _refuse(f"The memory is full ({error}). Set a smaller --data.batch_size or --data.size.{resume_hint()}")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse(sentence: str) -> NoReturn:
-    """Say what is wrong and leave."""
-    _leave(f"error: {sentence}", 2)
-
-
-def _leave(sentence: str, code: int) -> NoReturn:
-    """Say why, and leave; of several processes each says it, once the run has begun, and before that the first."""
+    """Say what is wrong, and leave; before the run has begun the first process does so for all."""
     if is_first():
         discard_empty()
-        print(sentence, file=sys.stderr)
+        print(f"error: {sentence}", file=sys.stderr)
     elif SaveConfig.begun:
-        print(f"rank {torch.distributed.get_rank()}: {sentence}", file=sys.stderr)
-    raise SystemExit(code) from None
+        print(f"rank {torch.distributed.get_rank()}: error: {sentence}", file=sys.stderr)
+    raise SystemExit(2) from None

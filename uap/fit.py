@@ -47,6 +47,7 @@ from uap import paths
 from uap.attack import UniversalAttack
 from uap.callbacks.curves import PerturbationCurves
 from uap.callbacks.dashboard import Dashboard
+from uap.callbacks.full_batch import FullBatchGradient
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
@@ -78,6 +79,19 @@ def _learnt_from(cli: RunCLI) -> dict[str, Any]:
     return {"class_path": data["class_path"], **settings}
 
 
+def _steps_from(cli: RunCLI) -> dict[str, Any]:
+    """Return what the trainer's settings make of a step; how many processes share its batches changes nothing."""
+    trainer = cli.trainer
+    batches: int | str = trainer.num_devices * trainer.num_nodes * trainer.accumulate_grad_batches
+    if any(isinstance(callback, FullBatchGradient) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+        batches = "all"
+    return {
+        "batches per step (processes x trainer.accumulate_grad_batches)": batches,
+        "limit_train_batches": str(trainer.limit_train_batches),  # 1 is a batch, 1.0 are all
+        "precision": str(trainer.precision),
+    }
+
+
 def _arguments(parser: LightningArgumentParser) -> None:
     attack_arguments(parser)
     resume_argument(parser)
@@ -96,7 +110,7 @@ def main(args: ArgsType = None) -> RunCLI:
         add_arguments=_arguments,
         args=args,
     )
-    cli.model.settings = attack_settings(cli) | {"data": _learnt_from(cli)}
+    cli.model.settings = attack_settings(cli) | {"data": _learnt_from(cli)} | _steps_from(cli)
     if cli.resumed:  # before anything of the run that is to be resumed is touched
         cli.model.on_load_checkpoint(cli.checkpoint)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)

@@ -1,6 +1,7 @@
 """The folder of a run: found, made, and never that of another run."""
 
 import contextlib
+import errno
 import os
 import time
 from itertools import count
@@ -14,17 +15,26 @@ RUN_FOLDER = "UAP_RUN_FOLDER"
 LAST = Path("checkpoints") / "last.ckpt"
 """Where in its folder a run keeps what it can be resumed from."""
 
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+"""What the system says of a place that cannot be written, however much room there is."""
+
 
 def go_on(folder: Path) -> str:
     """Return what resumes the run of a folder, as a command line has it."""
     return f"--config {folder / 'config.yaml'} --ckpt_path {folder / LAST}"
 
 
+def resume_hint() -> str:
+    """Return a sentence on how to go on where this process's run has a checkpoint, a space before it."""
+    folder = Path(os.environ.get(RUN_FOLDER, "."))
+    return f" The last checkpoint is whole: go on with {go_on(folder)}." if (folder / LAST).exists() else ""
+
+
 def no_room(path: str | os.PathLike[str], error: Exception) -> str:
     """Return what to say where a file cannot be written, and how to go on where the run has a checkpoint."""
-    folder = Path(os.environ.get(RUN_FOLDER, "."))
-    kept = f" The last checkpoint is whole: go on with {go_on(folder)}." if (folder / LAST).exists() else ""
-    return f"{path} cannot be written ({error}). Make room on the disk.{kept}"
+    is_refused = isinstance(error, OSError) and error.errno in REFUSED
+    advice = "Make its folder one that may be written" if is_refused else "Make room on the disk"
+    return f"{path} cannot be written ({error}). {advice}.{resume_hint()}"
 
 
 def is_first() -> bool:
@@ -40,6 +50,8 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     Raises:
         InputError: the folder cannot be written, or holds another run that would be lost.
     """
+    if "\0" in (given or ""):
+        raise InputError(f"No folder can be called {given!r}. Set another --trainer.default_root_dir.")
     parents = Path(resumed).absolute().parents if resumed else []
     if given is not None:
         folder = Path(given)

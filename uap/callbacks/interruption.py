@@ -3,9 +3,10 @@
 import contextlib
 import signal
 import threading
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -13,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from uap.errors import InputError
-from uap.run_folder import LAST, go_on, is_first
+from uap.run_folder import LAST, go_on, is_first, resume_hint
 
 
 class Interruption(Checkpoint):
@@ -46,7 +47,7 @@ class Interruption(Checkpoint):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received or not self._waits:
-            raise SystemExit(128 + number)
+            end_at_once(number, frame)
         self.received = number
         if is_first():
             _say(
@@ -103,6 +104,13 @@ class Interruption(Checkpoint):
             _say(f"stopped after {trainer.global_step} steps; go on with {again}")
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
         raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
+
+
+def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """End on the spot at a signal, and say how to go on where there is a checkpoint."""
+    if parent_process() is None and is_first():
+        _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
+    raise SystemExit(128 + number)
 
 
 def check_processes(checkpoint: dict[str, Any], processes: int) -> None:

@@ -1,0 +1,77 @@
+"""A run that is told to end when nothing is left to learn, and what its ranks have summed."""
+
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule
+
+from tests.helpers import attack_args, make_camvid
+from uap.callbacks.interruption import Interruption, check_processes
+from uap.fit import main
+from uap.run_folder import LAST
+
+
+def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
+    """So that the mean which a step takes of the ranks' gradients is what it would have been."""
+    module: Any = LightningModule()
+    module.used = torch.nn.Linear(1, 1, bias=False)
+    module.used.weight.grad = torch.full((1, 1), 1.0)
+    others = torch.full((1, 1), 5.0)
+    strategy = SimpleNamespace(
+        reduce_boolean_decision=lambda flag, all: flag if all else True,  # the other rank was told
+        reduce=lambda gradient, reduce_op: getattr(torch.stack([gradient, others]), reduce_op)(0),
+    )
+    trainer: Any = SimpleNamespace(
+        is_last_batch=False,
+        global_step=0,
+        world_size=2,
+        default_root_dir="",
+        save_checkpoint=lambda path: None,
+        strategy=strategy,
+    )
+    stopped, resumed = Interruption(), Interruption()
+    stopped.on_train_batch_end(trainer, module, None, None, 0)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.on_train_batch_start(trainer, module, None, 0)
+    assert float(module.used.weight.grad) == 3.0
+    module.used.weight.grad += 1
+    resumed.on_train_batch_start(trainer, module, None, 1)
+    assert float(module.used.weight.grad) == 4.0  # once is enough
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"trainer.max_epochs": 1}, {"trainer.max_steps": 3}, {"trainer.callbacks+": "tests.helpers.EndAt"}],
+)
+def test_a_signal_after_the_last_epoch_ends_a_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """No step is left that would end it; a scheduler would kill it long before its figures were made."""
+    root = make_camvid(tmp_path / "camvid")
+    arguments = [*attack_args(root, tmp_path / "out", **changes), "--trainer.callbacks+=tests.helpers.SignalAtEnd"]
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    monkeypatch.delenv("UAP_SIGNAL")
+    assert ended.value.code == 143
+    assert torch.load(tmp_path / "out" / LAST, weights_only=True)["global_step"] == 3
+    main([f"--config={tmp_path / 'out/config.yaml'}", f"--ckpt_path={tmp_path / 'out' / LAST}"])
+    assert (tmp_path / "out/metrics.json").is_file()
+
+
+def test_a_run_that_ends_between_two_epochs_may_be_resumed_by_any_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": 3, "callbacks.number": int(signal.SIGTERM)}
+    changes = {f"trainer.{name}": value for name, value in sender.items()}
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit):  # in the last batch of the first epoch
+        main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **changes))
+    checkpoint = torch.load(tmp_path / "out" / LAST, weights_only=True)
+    assert checkpoint["global_step"] == 3
+    for processes in (1, 2, 8):
+        check_processes(checkpoint, processes)
