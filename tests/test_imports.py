@@ -14,6 +14,7 @@ LAYERS = [
         "parser_messages",
         "parts",
         "paths",
+        "plain_yaml",
         "processes",
         "progress",
         "labels",

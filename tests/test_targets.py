@@ -133,20 +133,26 @@ def test_no_class_to_hide_is_a_sentence() -> None:
         DynamicTarget([])
 
 
+def test_a_scene_of_another_network_is_a_sentence() -> None:
+    scene = np.full((HEIGHT, WIDTH), len(CAMVID), np.uint8)
+    with pytest.raises(InputError, match=r"scene of a\.png has classes that the network does not know: sky, "):
+        StaticTarget(image="a.png").prepare(CAMVID, lambda path, is_image: scene)
+
+
 @pytest.mark.parametrize(("arguments", "is_image"), [({"image": "a.png"}, True), ({"labels": "a.png"}, False)])
 def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str], is_image: bool) -> None:
-    asked = []
+    asked, scene = [], NUMBERED % len(CAMVID)
 
     def read(path: Path, is_image: bool) -> Mask:
         asked.append((path, is_image))
-        return NUMBERED
+        return scene
 
     target = StaticTarget(**arguments)
     target.prepare(CAMVID, read)
-    scene, hidden = target.make(np.zeros((HEIGHT, WIDTH), np.uint8))
+    made, hidden = target.make(np.zeros((HEIGHT, WIDTH), np.uint8))
 
     assert asked == [(Path("a.png"), is_image)]
-    assert np.array_equal(scene, NUMBERED)
+    assert np.array_equal(made, scene)
     assert hidden.shape == (HEIGHT, WIDTH)
     assert not hidden.any()
     assert target.hidden_classes == ()

@@ -177,7 +177,7 @@ def test_an_evaluation_logs_its_figures_and_tables_and_no_artifact(tmp_path: Pat
     root, path, out = make_camvid(tmp_path / "camvid"), tmp_path / "p.safetensors", tmp_path / "out"
     perturbation = Perturbation((1, 1), 52)  # the bright blocks are about 52 above the threshold
     perturbation.proto.data.fill_(-52)
-    save_perturbation(perturbation, path, {})
+    save_perturbation(perturbation, path, {"size": "[24, 32]"})
     hide = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
     evaluate.main(attack_args(root, out, perturbation=path, **hide, **{"trainer.logger": "null"}))
 

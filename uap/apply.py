@@ -11,14 +11,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from uap.cli import door, positive
+from uap.cli import door
 from uap.data import ImageFolder, VideoFrames
 from uap.data.transforms import open_image, resize_image
 from uap.data.video import read_frames, video_facts
 from uap.data.video_file import VideoFile
 from uap.errors import InputError
-from uap.perturbation import Perturbation, load_perturbation
+from uap.perturbation import Perturbation, learnt_size, load_perturbation
 from uap.progress import be_quiet, progress
+from uap.scoring.arguments import side
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim
 
@@ -44,22 +45,21 @@ class Applied:
         return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def check_fit(perturbation: Perturbation, learnt: str, size: tuple[int, int], fit: Fit) -> None:
+def check_fit(perturbation: Perturbation, learnt: tuple[int, int], size: tuple[int, int], fit: Fit) -> None:
     """Check that a perturbation may be put on an image.
 
     Args:
         perturbation: with its proto-tile.
-        learnt: the size of the images that it was learnt on, as its file states it; the tile's where it does not.
-        size: height and width of the image.
+        learnt: height and width of the images that it was learnt on.
+        size: those of the image.
         fit: `tile` repeats it over any image, `crop` cuts it to smaller ones, `refuse` asks for the size as learnt.
             A periodic perturbation fits any image.
 
     Raises:
         InputError: it does not fit in that way.
     """
-    tile = (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
-    is_periodic = learnt != str(list(tile))
-    if is_periodic or tile == size or fit == "tile":
+    tile = perturbation.proto.shape[-2:]
+    if learnt != tile or tile == size or fit == "tile":
         return
     if fit == "refuse":
         raise InputError(
@@ -79,7 +79,7 @@ class Applier:
     def __init__(self, file: Path, fit: Fit, size: tuple[int, int] | None, victim: FrozenVictim | None) -> None:
         """Read the perturbation; images are resized to `size` (height, width) first, if it is given."""
         self.perturbation, metadata = load_perturbation(file)
-        self.learnt = metadata.get("size", str(list(self.perturbation.proto.shape[-2:])))
+        self.learnt = learnt_size(self.perturbation, metadata)
         self.fit: Fit = fit
         self.size = size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -123,7 +123,7 @@ def find_inputs(places: list[Path], out: Path) -> list[tuple[Path, Path]]:
     for place in places:
         if not place.exists():
             raise InputError(f"There is no {place}. Give images, videos, or folders of them.")
-        if place.is_file() and place.suffix.lower() not in endings:
+        if not place.is_dir() and not (place.is_file() and place.suffix.lower() in endings):
             raise InputError(f"{place} is neither an image nor a video: known are {', '.join(endings)}. Convert it.")
         files = [place] if place.is_file() else sorted(place.rglob("*"))
         base = place.parent if place.is_file() else place
@@ -221,14 +221,17 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--victim", help="a configuration of configs/victim/, or any YAML file with model.victim, such "
                         "as a run's config.yaml: its predictions are written beside the images")  # fmt: skip
     parser.add_argument("--weights", help="a weight file in the place of the victim's own")
-    parser.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="resize images to it first")
+    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize images to it first")
     parser.add_argument(
         "--fit", choices=("refuse", "tile", "crop"), default="refuse",
         help="what to do with an image of another size than the perturbation's, where that has no period "
         "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="print no progress")
-    return parser.parse_args(args)
+    given = parser.parse_args(args)
+    if given.weights is not None and given.victim is None:
+        raise InputError("--weights is given without --victim, the network that they are of. Give both, or neither.")
+    return given
 
 
 def main(args: list[str] | None = None) -> None:
@@ -236,7 +239,7 @@ def main(args: list[str] | None = None) -> None:
     given = parse(args)
     if given.quiet:
         be_quiet()
-    victim = build_victim(find_victim(given.victim), given.weights) if given.victim else None
+    victim = build_victim(find_victim(given.victim), given.weights) if given.victim is not None else None
     applier = Applier(given.perturbation, given.fit, tuple(given.size) if given.size else None, victim)
     inputs = find_inputs(given.inputs, given.out)
     stems = [given.out / name for name in written_names([name for _, name in inputs])]

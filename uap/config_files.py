@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import ActionConfigFile, set_parsing_settings  # type: ignore[attr-defined]  # they are documented
 from pytorch_lightning.cli import LightningArgumentParser
 
 from uap.errors import InputError
 from uap.parser_messages import sentence
+from uap.plain_yaml import plain_yaml
 
 # a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
 # where a setting has no type
@@ -42,12 +42,10 @@ def parts(file: str) -> list[str]:
     try:
         is_text = file.lstrip().startswith("{")  # settings in the place of a file's name
         text = file if is_text else Path(file).read_text()
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):  # nine of them are a thousand million
-            raise InputError(f"The configuration {file} has YAML aliases (*name). Write out what they stand for.")
-        content = yaml.safe_load(text)
+        content = plain_yaml(text)
     except FileNotFoundError as error:
         raise InputError(f"There is no configuration {file}. Check the path.") from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error
     if not isinstance(content, dict):

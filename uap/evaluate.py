@@ -32,7 +32,7 @@ from uap.callbacks.success import SuccessMetrics
 from uap.cli import RunCLI, door
 from uap.errors import InputError
 from uap.fit import DEFAULT_CONFIG, attack_arguments
-from uap.perturbation import load_perturbation, load_scene
+from uap.perturbation import learnt_size, load_perturbation, load_scene
 from uap.targets import StaticTarget
 
 
@@ -50,16 +50,16 @@ def load_into(attack: UniversalAttack, path: Path) -> None:
         InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
     """
     perturbation, metadata = load_perturbation(path)
-    learnt, tile = metadata.get("size"), list(perturbation.proto.shape[-2:])
-    if learnt == str(tile) and tile != list(attack.size):
+    learnt = learnt_size(perturbation, metadata)
+    if learnt == perturbation.proto.shape[-2:] and learnt != attack.size:
         raise InputError(
-            f"{path} was learnt for images of {tile[0]} x {tile[1]} without a period, the data's are "
-            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {tile}, or learn a periodic one "
+            f"{path} was learnt for images of {learnt[0]} x {learnt[1]} without a period, the data's are "
+            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learnt)}, or learn a periodic one "
             "with --model.tile."
         )
     attack.perturbation = perturbation
     own = attack.victim.fingerprint()
-    scene = load_scene(path) if metadata.get("victim_fingerprint", own) == own else None
+    scene = load_scene(path, learnt) if metadata.get("victim_fingerprint", own) == own else None
     if isinstance(attack.target, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
         attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import fault
+from uap.plain_yaml import plain_yaml
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
         InputError: the file has no such part, or one that cannot be built.
     """
     try:
-        block: Any = yaml.safe_load(file.read_text())
+        block = plain_yaml(file.read_text())
         for name in key.split("."):
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes
@@ -35,7 +35,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
     except ArgumentError as error:
         reason = fault(str(error)).replace("part", key, 1)
         raise input_error_in(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise input_error_in(error) or InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."

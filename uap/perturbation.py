@@ -1,5 +1,6 @@
 """The perturbation: the only thing that is learnt, and its file."""
 
+import json
 import math
 from pathlib import Path
 from typing import Literal
@@ -147,13 +148,14 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
             proto: Tensor = file.get_tensor("proto")
-        if proto.ndim != 3 or len(proto) != 3:
-            raise ValueError(f"`proto` has the shape {tuple(proto.shape)}, not (3, h, w)")
+        if proto.ndim != 3 or len(proto) != 3 or proto.dtype != torch.float32:
+            raise ValueError(f"`proto` has the shape {tuple(proto.shape)} and {proto.dtype}, not (3, h, w) and float32")
         perturbation = Perturbation((proto.shape[-2], proto.shape[-1]), float(metadata["epsilon"]))
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        learnt_size(perturbation, metadata)
+    except (SafetensorError, KeyError, ValueError, RecursionError, OSError, InputError) as error:
         raise InputError(
-            f"{path} holds no perturbation ({error}). Expected a safetensors file with the tensor `proto` and the "
-            "metadata `epsilon`, as a run writes it."
+            f"{path} holds no perturbation ({str(error).rstrip('.')}). Expected a safetensors file with the tensor "
+            "`proto` and the metadata `epsilon`, as a run writes it."
         ) from error
     with torch.no_grad():
         if not (proto.abs() <= perturbation.epsilon).all():
@@ -165,8 +167,35 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
     return perturbation, metadata
 
 
-def load_scene(path: Path) -> Tensor | None:
-    """Return the static target (H, W) uint8, if any, of a file that `load_perturbation` reads."""
+def learnt_size(perturbation: Perturbation, metadata: dict[str, str]) -> tuple[int, int]:
+    """Return height and width of the images that a perturbation was learnt on: its tile's, where its file has none.
+
+    Where they differ from the tile's, it is periodic.
+
+    Raises:
+        ValueError: the metadata have no size.
+    """
+    size = json.loads(metadata["size"]) if "size" in metadata else list(perturbation.proto.shape[-2:])
+    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise ValueError(f"its `size` is {metadata['size']}, not [height, width]")
+    return size[0], size[1]
+
+
+def load_scene(path: Path, size: tuple[int, int]) -> Tensor | None:
+    """Return the static target (H, W) uint8, if any, of a file that `load_perturbation` reads.
+
+    Args:
+        path: the file.
+        size: height and width of the images that the perturbation was learnt on.
+
+    Raises:
+        InputError: the target is no scene of that size.
+    """
     with safe_open(path, "pt") as file:
         scene: Tensor | None = file.get_tensor("scene") if "scene" in file.keys() else None  # noqa: SIM118
+    if scene is not None and (scene.dtype != torch.uint8 or tuple(scene.shape) != size):
+        raise InputError(
+            f"{path} has a `scene` of {tuple(scene.shape)} and {scene.dtype}, expected {size} and uint8, as the images "
+            "that it was learnt on. It was changed: learn it again with python -m uap.fit."
+        )
     return scene

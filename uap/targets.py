@@ -122,6 +122,11 @@ class StaticTarget(Target):
             self.scene = read(self.path, self.is_image)
         if (self.scene == IGNORE).all():
             raise InputError(f"{self.path} labels no pixel with a class of the network: {', '.join(table.names)}.")
+        if (self.scene[self.scene != IGNORE] >= len(table)).any():
+            raise InputError(
+                f"The scene of {self.path} has classes that the network does not know: {', '.join(table.names)}. "
+                "It was learnt for another network: learn it again with python -m uap.fit."
+            )
 
     def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
         """Return the scene, and no hidden pixels."""

@@ -1,5 +1,6 @@
 """Training a victim on labelled scenes: the recipe of the networks that ship in `checkpoints/`."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -56,8 +57,26 @@ class VictimTraining(LightningModule):
                 one number per class.
             learning_rate: at the start; it falls to 0 by a power of 0.9.
             weight_decay: of AdamW.
+
+        Raises:
+            InputError: a number out of its range, which would end in a network that has learnt nothing.
         """
         super().__init__()
+        low, high = zoom
+        given = class_weights if isinstance(class_weights, list) else [1.0]
+        ranges = {
+            "crop": (crop, min(crop) >= 1, "pixels of 1 or more"),
+            "zoom": (zoom, 0 < low <= high < math.inf, "a factor above 0, and one that is no smaller"),
+            "mean": (mean, all(map(math.isfinite, mean)), "grey levels"),
+            "std": (std, all(0 < value < math.inf for value in std), "grey levels above 0"),
+            "size_multiple": (size_multiple, size_multiple >= 1, "1 or more"),
+            "class_weights": (class_weights, 0 < sum(given) < math.inf and min(given) >= 0, "0 or more, not all 0"),
+            "learning_rate": (learning_rate, 0 < learning_rate < math.inf, "a step above 0"),
+            "weight_decay": (weight_decay, 0 <= weight_decay < math.inf, "0 or more"),
+        }
+        for name, (value, is_right, expected) in ranges.items():
+            if not is_right:
+                raise InputError(f"model.{name} is {value}, expected {expected}.")
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from uap.cli import door
+from uap.errors import InputError
 from uap.progress import be_quiet
 from uap.report.numbers import NOTHING, percent
 from uap.run_folder import unique_names
@@ -24,7 +25,7 @@ from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
 from uap.scoring.ground import ProvingGround, Sample
 from uap.scoring.learnt import Learnt, random_signs, read_learnt
 from uap.scoring.steps import steps
-from uap.scoring.tables import csv_text, json_text, markdown, writable, write
+from uap.scoring.tables import csv_text, json_text, markdown, read_json, writable, write
 
 Cell = dict[str, Any]
 
@@ -78,10 +79,10 @@ def cell_file(learnt: Learnt, ground: ProvingGround, out: Path) -> Path:
 def read_cell(path: Path) -> Cell | None:
     """Return a cell that was scored before; None where there is none, or a file that was damaged."""
     try:
-        cell: Cell = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        cell = read_json(path, "images", "size", "figures", "note")
+    except InputError:
         return None
-    return cell if isinstance(cell, dict) and "figures" in cell else None
+    return cell if isinstance(cell["figures"], dict) else None
 
 
 def score_cell(learnt: Learnt, ground: ProvingGround) -> Cell:

@@ -56,7 +56,7 @@ class AdversarialFiles:
                 self._check(json.loads(card.read_text()), expected)
             with whole_file(card) as file:
                 file.write_text(json.dumps(expected, indent=2) + "\n")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{card} cannot be used ({error}). Set another --trainer.default_root_dir, or remove {folder}."
             ) from error

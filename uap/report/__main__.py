@@ -7,6 +7,7 @@ from pathlib import Path
 from uap.errors import InputError
 from uap.report.page import page
 from uap.report.run import read_runs
+from uap.scoring.tables import write
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -36,12 +37,7 @@ def main(given: list[str] | None = None) -> Path:
     out: Path = settings.out
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"The page was to be written to {out}, expected a name that ends in .html. Set another --out.")
-    text = page(read_runs(settings.runs))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"The page {out} cannot be written ({error}). Set another --out.") from error
+    write(out, page(read_runs(settings.runs)))
     print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
     return out
 
@@ -52,6 +48,11 @@ def door() -> None:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename} cannot be read ({error.strerror}). Check the path.", file=sys.stderr)
         raise SystemExit(2) from None
 
 

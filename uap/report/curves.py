@@ -89,7 +89,7 @@ def _histogram(run: Run, number: int, rate: str, shares: list[float], several: b
 
 
 def _spread(run: Run, rate: str) -> Markup | None:
-    deciles = (run.part("per_image", dict).get(rate) or {}).get("deciles")
+    deciles = run.part("per_image", dict).get(rate, {}).get("deciles")
     if not isinstance(deciles, list) or len(deciles) != 11:
         return None
     places = {"lowest": deciles[0], "median": deciles[5], "highest": deciles[10]}

@@ -72,7 +72,7 @@ def facts(runs: list[Run]) -> Rows:
     for rate, name in RATES.items():
         rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
     for role, title in {"train": "images learnt from", "scored": "images scored"}.items():
-        rows[title] = [count(run.part("images", dict).get(role)) for run in runs]
+        rows[title] = [count(run.part("images", dict, object).get(role)) for run in runs]
     rows["gradient evaluations"] = [count(run.figures.get("gradient_evaluations")) for run in runs]
     for key in ("seconds", "images_per_second"):
         rows[key.replace("_", " ")] = [plain(run.figures.get(key)) for run in runs]
@@ -92,7 +92,7 @@ def settings_that_differ(runs: list[Run]) -> Rows:
 
 def worst_tenth(run: Run, rate: str) -> Any:
     """Return the rate of the tenth of the images where it is lowest, None where it was not counted."""
-    return (run.part("per_image", dict).get(rate) or {}).get("worst_decile")
+    return run.part("per_image", dict).get(rate, {}).get("worst_decile")
 
 
 def _tile(run: Run, rate: str) -> Markup:

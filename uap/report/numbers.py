@@ -1,14 +1,16 @@
 """How the page writes values; what is no number is a dash."""
 
-import math
 from typing import Any, TypeGuard
+
+LARGEST = 1e300
+"""A number beyond it is none: the axes of a chart could not hold it."""
 
 NOTHING = "\N{EN DASH}"
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
     """Return whether this is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def percent(share: Any) -> str:

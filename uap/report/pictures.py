@@ -32,10 +32,12 @@ def data_uri(path: Path, photograph: bool) -> tuple[str, int, int]:
     Raises:
         InputError: the file is no picture.
     """
+    if not path.is_file():
+        raise InputError(f"{path} is no file. Remove it or run again.")
     try:
         with Image.open(path, formats=["PNG"]) as opened:
             picture = opened.convert("RGB")
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as a picture ({error}). Remove it or run again.") from error
     resampling = Image.Resampling.LANCZOS if photograph else Image.Resampling.NEAREST
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), resampling)
@@ -84,7 +86,7 @@ def perturbations(runs: list[Run]) -> Markup | None:
         shown = [
             _figure(path, f"{caption}: {run.name}", caption, style)
             for caption, (path, style) in found.items()
-            if path.is_file()
+            if path.exists()
         ]
         if shown:
             title = run_title(run, i) if len(runs) > 1 else None

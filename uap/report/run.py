@@ -3,16 +3,16 @@
 import csv
 import io
 import json
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from uap.errors import InputError
+from uap.plain_yaml import plain_yaml
+from uap.report.numbers import is_number
 from uap.run_folder import unique_names
 
 Points = list[tuple[float, float]]
@@ -53,19 +53,22 @@ class Run:
         known = {key.split("/")[-1] for key in [*self.figures, *self.curves]}
         return [rate for rate in RATES if rate in known]
 
-    def part(self, key: str, kind: type) -> Any:
-        """Return a list or dictionary of metrics.json, empty where there is none.
+    def part(self, key: str, kind: type, of: type = dict) -> Any:
+        """Return a list or dictionary of metrics.json, empty where there is none; `of` is what is in it.
 
         Raises:
             InputError: it is something else.
         """
         value = self.figures.get(key)
-        if value is not None and not isinstance(value, kind):
+        value = kind() if value is None else value
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        kinds = [(value, kind), *((one, of) for one in inside)]
+        if wrong := [one for one, expected in kinds if not isinstance(one, expected)]:
             raise InputError(
-                f"{self.folder / 'metrics.json'} has {key!r} of type {type(value).__name__}, expected "
-                f"{kind.__name__}. Run again what wrote it."
+                f"{self.folder / 'metrics.json'} has {key!r} of type {type(wrong[0]).__name__}, expected "
+                f"{kind.__name__}, each of {of.__name__}. Run again what wrote it."
             )
-        return value or kind()
+        return value
 
     def setting(self, path: str) -> Any:
         """Return a value of the configuration by its dotted name, None where there is none."""
@@ -105,19 +108,21 @@ def _read(folder: Path, name: str) -> Run:
         name=name,
         folder=folder,
         figures=_parsed(files["metrics.json"], json.loads),
-        config=_parsed(files["config.yaml"], yaml.safe_load),
+        config=_parsed(files["config.yaml"], plain_yaml),
         config_text=_text(files["config.yaml"]),
         curves=_curves(_rows(files["metrics.csv"])),
-        images=_rows(files["per_image.csv"]),
-        legend=_parsed(pictures / "legend.json", json.loads),
+        images=_images(files["per_image.csv"]),
+        legend=_legend(pictures / "legend.json"),
         examples=_examples(pictures / "panels"),
     )
 
 
 def _text(path: Path) -> str:
-    """Return a file's text, empty where there is no file."""
+    """Return a file's text, empty where there is nothing."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file. Move it away.")
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}). Restore it or remove it.") from error
 
@@ -126,12 +131,32 @@ def _parsed(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     text = _text(path)
     try:
         value = parse(text) if text.strip() else {}
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read ({reason}). Run again what wrote it, or remove it.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}, expected names with values. Restore it or remove it.")
     return value
+
+
+def _legend(path: Path) -> dict[str, list[int]]:
+    """Return the colours of the classes."""
+    legend = _parsed(path, json.loads)
+    for name, rgb in legend.items():
+        if not (isinstance(rgb, list) and len(rgb) == 3 and all(isinstance(value, str | int) for value in rgb)):
+            raise InputError(f"{path} gives {name} the colour {rgb}, expected red, green and blue. Run again.")
+    return legend
+
+
+def _images(path: Path) -> list[Row]:
+    """Return the rows of the scored images, whose rates are shares."""
+    rows = _rows(path)
+    for row, rate in product(rows, RATES):
+        if is_number(row.get(rate)) and not 0 <= row[rate] <= 1:
+            raise InputError(
+                f"{path} has the {rate} {row[rate]:g} of {row.get('image')}, expected 0 to 1. Run again what wrote it."
+            )
+    return rows
 
 
 def _rows(path: Path) -> list[Row]:
@@ -157,7 +182,7 @@ def _curves(rows: list[Row]) -> dict[str, Points]:
     for row in rows:
         step = row.pop("step", None)
         for name, value in row.items():
-            if isinstance(step, float) and isinstance(value, float) and math.isfinite(value):
+            if is_number(step) and step >= 0 and is_number(value):
                 curves.setdefault(name, []).append((step, value))
     return curves
 

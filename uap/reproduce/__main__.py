@@ -119,10 +119,10 @@ def parts_of(shard: str) -> tuple[int, int]:
     Raises:
         InputError: it is none.
     """
-    number, _, of = shard.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+    numbers = [int(text) for text in shard.split("/")] if re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", shard) else []
+    if not numbers or not 1 <= numbers[0] <= numbers[1]:
         raise InputError(f"--shard is {shard}, expected i/n with i from 1 to n, such as 1/4.")
-    return int(number), int(of)
+    return numbers[0], numbers[1]
 
 
 def with_options(found: list[Reproduction], further: list[str]) -> tuple[list[Reproduction], list[str]]:

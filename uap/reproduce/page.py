@@ -1,13 +1,12 @@
 """One self-contained HTML page: table, curves, pictures, the paper's figures beside ours, and how it was made."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from uap.callbacks.figures import amplified
-from uap.perturbation import load_perturbation, tile
+from uap.perturbation import learnt_size, load_perturbation, tile
 from uap.report.markup import Markup, tag
 from uap.report.page import document
 from uap.report.pictures import gallery, legend, perturbations, picture
@@ -80,8 +79,7 @@ def _bare(results: Results, runs: list[Run]) -> Markup:
     for number, run in enumerate(runs, start=1):
         path = results.perturbation_file(number)
         perturbation, metadata = load_perturbation(run.folder / "perturbation.safetensors")
-        height, width = json.loads(metadata["size"])
-        noise = tile(perturbation.proto.detach(), (height, width)).permute(1, 2, 0).numpy()
+        noise = tile(perturbation.proto.detach(), learnt_size(perturbation, metadata)).permute(1, 2, 0).numpy()
         Image.fromarray(amplified(noise, 1)).save(path)
         caption = f"The perturbation as it is added, over plain grey: {run.name}"
         figures.append(tag("figure", picture(path, caption, photograph=False), tag("figcaption", caption)))

@@ -1,7 +1,6 @@
 """Runs points: what is done is skipped, what was cut off is resumed, and the time that is left is said."""
 
 import gc
-import json
 import platform
 import signal
 import time
@@ -23,7 +22,7 @@ from uap.errors import InputError
 from uap.progress import is_quiet
 from uap.reproduce.points import Point
 from uap.run_folder import LAST
-from uap.scoring.tables import json_text, write
+from uap.scoring.tables import json_text, read_json, write
 
 RECORD = "point.json"
 """What the folder of a point that is done says of how it was made."""
@@ -45,7 +44,7 @@ def versions() -> str:
 
 def versions_of(folder: Path) -> str:
     """Return with which versions a point that is done was run."""
-    return str(json.loads((folder / RECORD).read_text())["versions"])
+    return str(read_json(folder / RECORD, "versions")["versions"])
 
 
 def is_done(folder: Path) -> bool:
@@ -163,9 +162,9 @@ def _measured(points: list[Point], out: Path) -> list[Measured]:
     found = []
     for point in points:
         folder = out / point.folder
-        seconds = json.loads((folder / RECORD).read_text())["seconds"] if is_done(folder) else None
+        seconds = read_json(folder / RECORD, "seconds")["seconds"] if is_done(folder) else None
         if seconds:
-            fitted = json.loads((folder / "metrics.json").read_text())["images"] if point.door == "fit" else {}
+            fitted = read_json(folder / "metrics.json", "images")["images"] if point.door == "fit" else {}
             found.append(Measured(point, seconds, fitted.get("train", 0)))
     return found
 

@@ -81,7 +81,7 @@ def read_section(path: Path) -> Section:
     """
     try:
         return Section(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}). Check the file.") from error
 
 

@@ -1,6 +1,5 @@
 """The table of a reproduction: what was measured, summed up where an axis is reduced, beside what the paper reports."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -10,7 +9,7 @@ from uap.report.numbers import NOTHING, is_number, plain
 from uap.reproduce.points import Point, Row
 from uap.reproduce.reproduction import Reproduction, name_of
 from uap.reproduce.running import is_done
-from uap.scoring.tables import csv_text, markdown
+from uap.scoring.tables import csv_text, markdown, read_json
 
 Report = tuple[dict[str, str], dict[str, float]]
 """What a paper reports in a row: the names of the axes' values, and the figures."""
@@ -98,10 +97,10 @@ def figures_of(point: Point, out: Path) -> dict[str, float]:
     if not is_done(folder):
         return {}
     if point.door == "transfer":
-        cells = json.loads((folder / "transfer.json").read_text())["cells"]
+        cells = read_json(folder / "transfer.json", "cells")["cells"]
         found = {("control" if c["control"] else "scored", key): v for c in cells for key, v in c["figures"].items()}
         return {f"{kind}/{key}": value for (kind, key), value in found.items() if is_number(value)}
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = read_json(folder / "metrics.json")
     return {_scored(key): value for key, value in metrics.items() if is_number(value)}
 
 

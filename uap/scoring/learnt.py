@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from uap.data.transforms import resize_mask
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
-from uap.perturbation import Perturbation, load_perturbation, load_scene
+from uap.perturbation import Perturbation, learnt_size, load_perturbation, load_scene
 from uap.scoring.experiment import build_target, config_of
 from uap.targets import DynamicTarget, StaticTarget, Target
 from uap.victims import FrozenVictim
@@ -103,20 +103,19 @@ def read_learnt(folder: Path, name: str) -> Learnt:
     """
     config, file = config_of(folder), folder / "perturbation.safetensors"
     perturbation, metadata = load_perturbation(file)
+    size, tile = learnt_size(perturbation, metadata), (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
     victim, target = build_victim(config), build_target(config)
     if isinstance(target, StaticTarget):
-        scene = load_scene(file)
+        scene = load_scene(file, size)
         if scene is None:
             raise InputError(f"{file} holds no scene of its static target. Learn it again with python -m uap.fit.")
         target.scene = scene.numpy()
     elif not isinstance(target, DynamicTarget):
         raise InputError(f"{config} has a {type(target).__name__}, expected a StaticTarget or a DynamicTarget.")
-    tile = list(perturbation.proto.shape[-2:])
-    is_periodic = metadata.get("size", str(tile)) != str(tile)
     return Learnt(
         name=name,
         perturbation=perturbation,
-        size=None if is_periodic else (tile[0], tile[1]),
+        size=size if size == tile else None,
         target=target,
         table=victim.table,
         victim=victim.fingerprint(),
@@ -125,7 +124,7 @@ def read_learnt(folder: Path, name: str) -> Learnt:
             "network": ", ".join(filter(None, [type(victim.network).__name__, metadata.get("partners")])),
             "data": metadata.get("data", ""),
             "epsilon": f"{perturbation.epsilon:g}",
-            "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if is_periodic else ""),
+            "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if size != tile else ""),
             "target": f"hide {', '.join(target.hide)}" if isinstance(target, DynamicTarget) else "static",
         },
     )

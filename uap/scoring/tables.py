@@ -39,6 +39,23 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Return what a JSON file holds that `json_text` made, with some keys at least.
+
+    Raises:
+        InputError: it is missing or damaged, or has no such key.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("it is no file")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or any(key not in content for key in keys):
+            raise ValueError(f"expected names with values, {', '.join(keys)} among them")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be used ({error}). Remove its folder, and run again what wrote it.") from error
+    return content
+
+
 def writable(folder: Path) -> Path:
     """Return a folder that is made and can be written: found out before hours of scoring, not after.
 
@@ -58,6 +75,6 @@ def write(path: Path, text: str) -> None:
     """
     try:
         with whole_file(path) as file:
-            file.write_text(text, encoding="utf-8")
-    except OSError as error:
+            file.write_text(text, encoding="utf-8", errors="replace")  # file names need not be UTF-8
+    except (OSError, ValueError) as error:  # the latter of a name with a NUL
         raise InputError(f"{path} cannot be written ({error}). Set another --out.") from error

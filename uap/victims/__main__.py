@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from uap import victims
 from uap.callbacks.figures import panels
-from uap.cli import door, positive
+from uap.cli import door
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
 from uap.errors import InputError
+from uap.labels import IGNORE
 from uap.metrics import ClassIoU
+from uap.scoring.arguments import side
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim, shipped_victims
 from uap.victims.doubts import doubts
@@ -27,6 +29,9 @@ DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "voc": PascalVOC,
 }
 """The data sets whose label files can be read alone."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+"""How the name of a picture that is written may end."""
 
 
 def listing() -> str:
@@ -66,9 +71,19 @@ def predict(victim: FrozenVictim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np
 
 
 def read_labels(path: Path, labels_of: str, size: tuple[int, int], victim: FrozenVictim) -> NDArray[np.uint8]:
-    """Return the labels (H, W) of a file of the data set `labels_of` in the victim's classes."""
+    """Return the labels (H, W) of a file of the data set `labels_of` in the victim's classes.
+
+    Raises:
+        InputError: the file holds no labels of that data set, or none of the victim's classes.
+    """
     data = DATA[labels_of](".", size)
-    return data.table.translation(victim.table)[data.read_labels(path)]
+    labels: NDArray[np.uint8] = data.table.translation(victim.table)[data.read_labels(path)]
+    if (labels == IGNORE).all():
+        raise InputError(
+            f"{path}, read as labels of {labels_of}, has no pixel of the network's classes "
+            f"({', '.join(victim.table.names)}). Set --labels_of to its data set."
+        )
+    return labels
 
 
 def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
@@ -112,13 +127,18 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--image", type=Path, help="the picture to predict")
     parser.add_argument("--weights", help="a weight file in the place of the configuration's")
-    parser.add_argument("--size", type=positive, nargs=2, metavar=("H", "W"), help="resize the picture to it")
+    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize the picture to it")
     parser.add_argument("--labels", type=Path, help="its label file, for the IoU")
     parser.add_argument("--labels_of", choices=DATA, default="cityscapes", help="the data set whose labels these are")
     parser.add_argument("--out", type=Path, default=Path("prediction.png"), help="the picture to write")
     given = parser.parse_args(args)
-    if (given.name is None) != (given.image is None):
+    of_one = (given.image, given.weights, given.size, given.labels)
+    if (given.name is None or given.image is None) and any(one is not None for one in (given.name, *of_one)):
         raise InputError("Give both, the name of a victim and --image, or neither for the list of victims.")
+    if given.out.suffix.lower() not in PICTURES:
+        raise InputError(f"--out is {given.out}, expected a name that ends in one of {', '.join(PICTURES)}.")
+    if given.out.resolve() in [place.resolve() for place in (given.image, given.labels) if place is not None]:
+        raise InputError(f"--out {given.out} is an original and would be written over. Set another --out.")
     return given
 
 
