@@ -1,6 +1,6 @@
 """Steps against the paper's formula and against numpy."""
 
-from math import cos, pi
+from math import cos, inf, pi
 
 import numpy as np
 import pytest
@@ -128,7 +128,8 @@ def test_momentum_survives_the_state_of_the_optimizer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lr", "momentum"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, 1.0), (1.0, -0.1), (1.0, float("nan"))]
+    ("lr", "momentum"),
+    [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (inf, 0.0), (1.0, 1.0), (1.0, -0.1), (1.0, float("nan"))],
 )
 def test_a_step_size_or_momentum_out_of_range_is_refused(lr: float, momentum: float) -> None:
     with pytest.raises(InputError, match=r"optimizer.lr is .* and momentum .*, expected a step above 0 and a decay"):
@@ -193,7 +194,7 @@ def test_aggregation_continues_from_its_state(taken: int) -> None:
     assert torch.equal(whole, cut)
 
 
-@pytest.mark.parametrize(("lr", "inner_steps"), [(0.0, 4), (float("nan"), 4), (1.0, 0)])
+@pytest.mark.parametrize(("lr", "inner_steps"), [(0.0, 4), (float("nan"), 4), (inf, 4), (1.0, 0)])
 def test_aggregation_out_of_range_is_refused(lr: float, inner_steps: int) -> None:
     with pytest.raises(InputError, match=r"optimizer.lr is .* and inner_steps .*, expected above 0, and 1 or more"):
         GradientAggregation([parameter(0.0)], lr, inner_steps)

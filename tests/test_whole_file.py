@@ -34,3 +34,29 @@ def test_two_write_the_same_file(tmp_path: Path) -> None:
         assert path.read_text() == "second"
     assert path.read_text() == "first"
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_who_reads_the_old_file_meanwhile_reads_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with path.open() as reader:
+        with whole_file(path) as place:
+            place.write_text("new")
+            assert path.read_text() == "old"
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("old", ["old", None])
+def test_half_a_file_takes_no_name_and_leaves_nothing(tmp_path: Path, old: str | None) -> None:
+    def write_half() -> None:
+        with whole_file(path) as place:
+            place.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    path = tmp_path / "table.csv"
+    if old is not None:
+        path.write_text(old)
+    with pytest.raises(OSError, match="No space left"):
+        write_half()
+    assert [p.read_text() for p in tmp_path.iterdir()] == [text for text in [old] if text is not None]

@@ -1,0 +1,168 @@
+"""A checkpoint is the one before or the new one, and what is not whole is never taken for good."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import record_syncs
+from uap.checkpoints import KEYS, WholeCheckpoints, check_identity, discard_half_written, read_checkpoint
+from uap.errors import InputError
+from uap.whole_file import whole_file
+
+LEARNT = "perturbation"
+
+
+def content(level: float = 1.0) -> dict[str, Any]:
+    return dict.fromkeys(KEYS, 0) | {"state_dict": {"perturbation.proto": torch.full((3, 40, 40), level)}}
+
+
+def checkpoint(path: Path, age: int = 0, level: float = 1.0) -> Path:
+    """A whole checkpoint that was written `age` seconds ago."""
+    path.parent.mkdir(exist_ok=True)
+    torch.save(content(level), path)
+    now = path.stat().st_mtime
+    os.utime(path, (now - age, now - age))
+    return path
+
+
+def half(path: Path, age: int = 0) -> Path:
+    whole = checkpoint(path, age).read_bytes()
+    times = path.stat().st_atime, path.stat().st_mtime
+    path.write_bytes(whole[: len(whole) // 2])
+    os.utime(path, times)
+    return path
+
+
+def left_of(path: Path) -> Path:
+    """Where a run that was killed leaves what it had not finished of a file."""
+    with contextlib.suppress(FileNotFoundError), whole_file(path) as place:
+        pass
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "kept").mkdir()  # not `checkpoints`, whose files every test holds to their epsilon
+    return tmp_path / "kept"
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name_and_then_its_name_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = checkpoint(folder / "last.ckpt", level=1.0)
+    before, calls = last.stat().st_ino, record_syncs(monkeypatch)
+    WholeCheckpoints().save_checkpoint(content(2.0), last)
+    written = last.stat()
+    assert written.st_ino != before
+    assert [(name, number) for name, number, _ in calls] == [
+        ("sync", written.st_ino),
+        ("rename", written.st_ino),
+        ("sync", folder.stat().st_ino),
+    ]
+    assert calls[0][2] == written.st_size  # what is still in the process's own buffer is not synced
+    assert [path.name for path in folder.iterdir()] == ["last.ckpt"]
+    assert read_checkpoint(last, LEARNT)["state_dict"]["perturbation.proto"].unique() == 2.0
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
+@pytest.mark.parametrize("fails", ["torch.save", "os.fsync"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, fails: str
+) -> None:
+    def full(*args: Any) -> None:
+        for place in args[1:]:
+            place.write(b"half of a checkpoint")
+        raise error
+
+    last = checkpoint(folder / "last.ckpt")
+    before = last.read_bytes()
+    monkeypatch.setattr(torch if fails == "torch.save" else os, fails.partition(".")[2], full)
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be written \(.*\)\. Make room on the disk"):
+        WholeCheckpoints().save_checkpoint(content(2.0), last)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"last.ckpt": before}
+
+
+def flip(path: Path) -> None:
+    """Other bits in the perturbation, which torch reads without a word."""
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.ones(40).numpy().tobytes()) + 2] ^= 4
+    path.write_bytes(data)
+    assert torch.load(path, weights_only=True)["state_dict"]["perturbation.proto"].isfinite().all()
+
+
+def replaced(**changes: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        torch.save({name: value for name, value in (content() | changes).items() if value is not None}, path)
+
+    return write
+
+
+DAMAGED: dict[str, Callable[[Path], object]] = {
+    "half of it": half,
+    "other bits": flip,
+    "no numbers": replaced(state_dict={"perturbation.proto": torch.tensor([0.0, torch.nan])}),
+    "no perturbation": replaced(state_dict={"network.weight": torch.ones(3)}),
+    "no tensor": replaced(state_dict={"perturbation.proto": 3.0}),
+    "no state": replaced(state_dict=None),
+    "no steps": replaced(global_step=None),
+    "no optimiser": replaced(optimizer_states=None),
+    "a list": lambda path: torch.save([1, 2], path),
+    "nothing": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_what_is_not_whole_is_refused_and_not_offered_and_an_older_one_that_is_whole_is(
+    folder: Path, damage: str
+) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        DAMAGED[damage](checkpoint(folder / name))
+    checkpoint(folder / "older.ckpt", age=100)
+    checkpoint(folder / "oldest.ckpt", age=200)
+    with pytest.raises(InputError, match=r"last\.ckpt .*older\.ckpt is whole: resume from that\.$") as refused:
+        read_checkpoint(folder / "last.ckpt", LEARNT)
+    assert "best.ckpt" not in str(refused.value)
+    for name in ("older.ckpt", "oldest.ckpt"):
+        DAMAGED[damage](folder / name)
+    with pytest.raises(InputError) as refused:
+        read_checkpoint(folder / "last.ckpt", LEARNT)
+    assert "is whole" not in str(refused.value)
+
+
+def test_what_a_killed_run_has_not_finished_is_not_offered_even_if_it_looks_whole(folder: Path) -> None:
+    half(folder / "last.ckpt")
+    checkpoint(folder / "best.ckpt", age=100)
+    checkpoint(left_of(folder / "last.ckpt"))
+    with pytest.raises(InputError, match=r"kept/best\.ckpt is whole"):
+        read_checkpoint(folder / "last.ckpt", LEARNT)
+    (folder / "best.ckpt").unlink()
+    with pytest.raises(InputError) as refused:
+        read_checkpoint(folder / "last.ckpt", LEARNT)
+    assert "is whole" not in str(refused.value)
+
+
+def test_what_a_killed_run_has_not_finished_is_removed_and_nothing_else(folder: Path) -> None:
+    kept = [checkpoint(folder / name) for name in ("last.ckpt", "best.ckpt", "tmp.ckpt")]
+    kept.append(left_of(folder / "table.csv"))
+    kept[-1].touch()
+    for name in ("last.ckpt", "best.ckpt"):
+        half(left_of(folder / name))
+    discard_half_written(folder / "last.ckpt")
+    assert sorted(folder.iterdir()) == sorted(kept)
+
+
+def test_the_checkpoint_that_is_resumed_is_never_removed_whatever_its_name(folder: Path) -> None:
+    resumed = checkpoint(left_of(folder / "last.ckpt"))
+    discard_half_written(resumed)
+    assert list(folder.iterdir()) == [resumed]
+
+
+@pytest.mark.parametrize("found", [{}, {"uap": {"epsilon": 3.0}}])
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_refused(found: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="its victim is None, here it is abc"):
+        check_identity(found, {"epsilon": 3.0, "victim": "abc"})
