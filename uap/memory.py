@@ -1,4 +1,4 @@
-"""How freed memory is kept for the next step."""
+"""How freed memory is kept for the next step, and given back by processes that take none."""
 
 import ctypes
 import sys
@@ -20,3 +20,13 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, -1)
         libc.mallopt(M_TOP_PAD, 64 * 2**20)
+
+
+def give_back_freed_memory() -> None:
+    """Give freed memory back to the system, where there is glibc.
+
+    A worker is a copy of the run's process. What that had freed by then, some 100 MiB of a step, the worker would hold
+    for as long as it lives, from the moment on at which the next step writes there.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)

@@ -22,7 +22,7 @@ from uap.data.machine import check_machine
 from uap.data.row_file import Row
 from uap.data.sampler import EpochSampler
 from uap.data.sources import Item, Source
-from uap.data.workers import outlive_signals
+from uap.data.workers import start_worker
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 
@@ -222,7 +222,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             num_workers=self.num_workers,
             persistent_workers=shuffle and self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=outlive_signals,
+            worker_init_fn=start_worker,
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -23,6 +23,7 @@ from uap.data.dataset import SegmentationDataset
 from uap.data.image_store import GIB
 from uap.data.row_file import RowFile
 from uap.data.sources import Source, stamp, stamps
+from uap.data.workers import start_worker
 from uap.errors import InputError
 from uap.processes import together
 from uap.progress import progress
@@ -157,6 +158,7 @@ def _predict_missing(dataset: SegmentationDataset, victim: FrozenVictim, path: P
         batch_size=data.batch_size,
         sampler=missing,
         num_workers=data.num_workers,
+        worker_init_fn=start_worker,
     )
     for batch in progress(loader, "Predicting clean images", "batch"):
         predictions = victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy()
