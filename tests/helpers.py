@@ -16,7 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from uap.attack import UniversalAttack
-from uap.cli import door
+from uap.door import door
 from uap.labels import CITYSCAPES_LABEL_IDS
 from uap.perturbation import load_perturbation
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.helpers import Brightness, attack_args, make_camvid, refusal, save
 from uap import fit
-from uap.cli import door
+from uap.door import door
 from uap.victims.espnet import ESPNet
 
 

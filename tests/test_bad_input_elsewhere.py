@@ -22,7 +22,7 @@ from tests.reproduce.helpers import BRIGHTNESS, reproduction
 from tests.scoring.runs import block_scene, config, make_run, noise
 from tests.test_bad_input import half
 from uap import apply, attack_images, evaluate, fit, robustness, train_victim, transfer
-from uap.cli import door
+from uap.door import door
 from uap.report import __main__ as report
 from uap.reproduce import __main__ as reproduce
 from uap.run_folder import no_room

@@ -8,7 +8,7 @@ import yaml
 from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
 from uap.attack import UniversalAttack
-from uap.cli import door
+from uap.door import door
 from uap.losses import Balanced, Uniform
 from uap.optim import CosineToEnd, SignSGD
 from uap.targets import DynamicTarget, StaticTarget

@@ -27,7 +27,7 @@ LAYERS = [
     {"perturbation", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
     {"data"},
     {"attack", "attacks", "training", "callbacks"},
-    {"cli"},
+    {"cli", "door"},
     {"scoring"},
     {"fit", "evaluate", "attack_images", "train_victim", "apply", "report", "transfer", "robustness"},
     {"reproduce"},

@@ -21,7 +21,7 @@ from tests.helpers import attack_args, learnt, make_camvid
 from uap import evaluate
 from uap.attack import UniversalAttack
 from uap.callbacks.wandb_run import wandb_logger
-from uap.cli import door
+from uap.door import door
 from uap.fit import main
 from uap.perturbation import Perturbation, load_perturbation, save_perturbation
 

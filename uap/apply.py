@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from uap.cli import door
 from uap.data import ImageFolder, VideoFrames
 from uap.data.transforms import open_image, resize_image
 from uap.data.video import read_frames, video_facts
 from uap.data.video_file import VideoFile
+from uap.door import door
 from uap.errors import InputError
 from uap.perturbation import Perturbation, learnt_size, load_perturbation
 from uap.progress import be_quiet, progress

@@ -250,7 +250,7 @@ class UniversalAttack(LightningModule):
 
 if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers
     from uap import attack_images
-    from uap.cli import door
+    from uap.door import door
     from uap.short_help import short_help
 
     short_help(attack_images.__doc__)

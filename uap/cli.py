@@ -1,25 +1,19 @@
-"""One command line for every door: LightningCLI, the run folder, and errors as sentences."""
+"""One command line for every door: LightningCLI and the run folder."""
 
-import argparse
-import errno
-import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
 import yaml
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities.memory import is_oom_error
 
-from uap.callbacks.interruption import Interruption, check_processes, end_at_once
+from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
@@ -27,9 +21,8 @@ from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpo
 from uap.config_files import Parser, files_first
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
-from uap.memory import keep_freed_memory
-from uap.progress import be_quiet, drop_chatter
-from uap.run_folder import LAST, discard_empty, is_first, no_room, resume_hint, run_folder
+from uap.progress import be_quiet
+from uap.run_folder import LAST, is_first, run_folder
 from uap.whole_file import whole_file
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -39,9 +32,6 @@ TRAINER_DEFAULTS: dict[str, Any] = {
     "log_every_n_steps": 1,
     "enable_model_summary": False,
 }
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a disk, or a user's share of it, that is full."""
 
 
 class SaveConfig(SaveConfigCallback):
@@ -238,54 +228,3 @@ def checkpointing(folder: Path, monitor: str) -> list[Callback]:
         folder / LAST.parent, LAST.stem, save_on_train_epoch_end=True, enable_version_counter=False, save_last=False
     )
     return [best, last, Interruption()]
-
-
-def positive(text: str) -> int:
-    """Return an argument of a command that is to be a whole number above 0.
-
-    Raises:
-        ArgumentTypeError: it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
-    return int(text)
-
-
-def door(main: Callable[[], object]) -> None:
-    """Run a door: bad input becomes a sentence and exit code 2, and a signal a sentence, from the first moment on."""
-    keep_freed_memory()
-    drop_chatter()
-    torch.set_float32_matmul_precision("high")
-    # Lightning's use of torch's tree utilities; it says nothing to a user.
-    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
-    # The figures that are logged are those of all ranks already.
-    warnings.filterwarnings("ignore", "It is recommended to use `self.log")
-    before = {number: signal.signal(number, end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        main()
-    except (InputError, MisconfigurationException) as error:
-        # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
-        _refuse(str(error).rsplit("InputError: ", 1)[-1].strip())
-    except OSError as error:
-        if error.errno in FULL:
-            _refuse(no_room(error.filename or "A file of the run", error))
-        if error.filename is None:
-            raise
-        _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not is_oom_error(error):
-            raise
-        _refuse(f"The memory is full ({error}). Set a smaller --data.batch_size or --data.size.{resume_hint()}")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _refuse(sentence: str) -> NoReturn:
-    """Say what is wrong, and leave; before the run has begun the first process does so for all."""
-    if is_first():
-        discard_empty()
-        print(f"error: {sentence}", file=sys.stderr)
-    elif SaveConfig.begun:
-        print(f"rank {torch.distributed.get_rank()}: error: {sentence}", file=sys.stderr)
-    raise SystemExit(2) from None

@@ -29,7 +29,8 @@ from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
-from uap.cli import RunCLI, door
+from uap.cli import RunCLI
+from uap.door import door
 from uap.errors import InputError
 from uap.fit import DEFAULT_CONFIG, attack_arguments
 from uap.perturbation import learnt_size, load_perturbation, load_scene

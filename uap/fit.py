@@ -51,8 +51,9 @@ from uap.callbacks.full_batch import FullBatchGradient
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
 from uap.callbacks.success import SuccessMetrics
-from uap.cli import RunCLI, door, resume_argument
+from uap.cli import RunCLI, resume_argument
 from uap.data.base import SPEED
+from uap.door import door
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 

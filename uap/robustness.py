@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from uap.attack import UniversalAttack
-from uap.cli import door
 from uap.data import SegmentationData
+from uap.door import door
 from uap.errors import InputError
 from uap.progress import be_quiet
 from uap.report.numbers import percent

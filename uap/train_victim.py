@@ -28,7 +28,8 @@ from pytorch_lightning.cli import ArgsType
 
 from uap import paths
 from uap.callbacks.card import VictimCard
-from uap.cli import RunCLI, door, resume_argument
+from uap.cli import RunCLI, resume_argument
+from uap.door import door
 from uap.training import VictimTraining
 
 

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from uap.cli import door
+from uap.door import door
 from uap.errors import InputError
 from uap.progress import be_quiet
 from uap.report.numbers import NOTHING, percent

@@ -43,7 +43,7 @@ def main(given: list[str] | None = None) -> Path:
 
 
 def door() -> None:
-    """Bad input becomes a sentence and exit code 2; `uap.cli.door` would import Lightning, which takes seconds."""
+    """Bad input becomes a sentence and exit code 2; `uap.door` would import Lightning, which takes seconds."""
     try:
         main()
     except InputError as error:

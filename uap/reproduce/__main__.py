@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uap import paths
-from uap.cli import door
+from uap.door import door
 from uap.errors import InputError
 from uap.progress import be_quiet
 from uap.reproduce.page import page

@@ -2,9 +2,18 @@
 
 import argparse
 
-from uap.cli import positive
-
 LARGEST_SEED = 2**63 - 1
+
+
+def positive(text: str) -> int:
+    """Return an argument of a command that is to be a whole number above 0.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
 
 
 def natural(text: str) -> int:

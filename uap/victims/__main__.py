@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from uap import victims
 from uap.callbacks.figures import panels
-from uap.cli import door
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
+from uap.door import door
 from uap.errors import InputError
 from uap.labels import IGNORE
 from uap.metrics import ClassIoU
