@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from tests.helpers import save
-from uap.apply import check_fit, check_written, main
+from uap.apply import check_fit, main
+from uap.apply_files import check_written
 from uap.data.video_file import VideoFile
 from uap.errors import InputError
 from uap.perturbation import Perturbation, save_perturbation

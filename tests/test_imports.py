@@ -29,7 +29,7 @@ LAYERS = [
     {"attack", "attacks", "training", "callbacks"},
     {"cli", "door"},
     {"scoring"},
-    {"fit", "evaluate", "attack_images", "train_victim", "apply", "report", "transfer", "robustness"},
+    {"fit", "evaluate", "attack_images", "train_victim", "apply", "apply_files", "report", "transfer", "robustness"},
     {"reproduce"},
 ]
 """Each room imports from rooms before it, or from its own layer; the `__main__.py` of a room is a door."""
