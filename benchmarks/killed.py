@@ -11,6 +11,7 @@ others find them. The perturbation and metrics.csv must be the whole run's to th
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -94,7 +95,7 @@ def same(one: Path, other: Path) -> bool:
 def main() -> None:
     """Read the command line and print how often it went well."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.killed", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--times", type=int, default=30, help="runs that are killed (default: %(default)s)")
+    parser.add_argument("--times", type=int, default=30, help="kills before the end of a run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     given, further = parser.parse_known_args()
     draw = random.Random(given.seed)
@@ -104,7 +105,9 @@ def main() -> None:
         arguments = SMALL + further
         whole = Path(place) / "whole"
         seconds = finish(whole, arguments)
-        for number in range(1, given.times + 1):
+        for number in itertools.count(1):
+            if moments.total() - moments[ENDED] == given.times:
+                break
             folder = Path(place) / f"killed{number}"
             own = [*arguments, f"--data.root={folder}-scenes"] if number % 3 == 0 else arguments
             after = draw.uniform(0, seconds)
@@ -114,12 +117,12 @@ def main() -> None:
             identical += same(folder, whole)
             print(f"{number}: killed after {after:.1f} of {seconds:.1f} s, {moment}; {identical} identical", flush=True)
     ended = moments.pop(ENDED, 0)
-    kills = given.times - ended
+    kills = moments.total()
     print(f"{identical - ended} of {kills} resumed runs are the whole run's to the last bit; they were killed")
     for moment, count in moments.most_common():
         print(f"{count:>4} {moment}")
     print(f"{ended} more had just ended")
-    raise SystemExit(identical != given.times or WRITING not in moments)
+    raise SystemExit(identical - ended != kills or WRITING not in moments)
 
 
 if __name__ == "__main__":

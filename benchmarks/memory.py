@@ -21,10 +21,9 @@ SAMPLES = 20
 
 
 def resident(process: str = "self") -> float:
-    """Return the memory of a process that no other shares, in MiB."""
+    """Return the memory of a process that is of no file, in MiB; what it shares with its workers counts for each."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    private = [int(line.split()[1]) for line in lines if line.startswith("Private")]
-    return sum(private) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous")) / 1024
 
 
 def children() -> list[str]:

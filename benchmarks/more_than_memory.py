@@ -93,7 +93,8 @@ def main() -> None:
                 figures = json.loads((place / "run" / "metrics.json").read_text())
                 print(f"{figures['gradient_evaluations']} gradient evaluations")
     finally:
-        while (group / "cgroup.procs").read_text():  # a run that was killed leaves workers, which notice
+        deadline = time.monotonic() + 60
+        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:  # a killed run's workers notice
             time.sleep(1)
         group.rmdir()
 

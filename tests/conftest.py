@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from uap.progress import LIGHTNING
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background lets pytest ignore it
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 SHARED = Path(os.environ.get("UAP_SHARED", Path(__file__).parents[2] / "shared"))

@@ -1,8 +1,11 @@
 """Bad input from the user's side of the command line: one sentence, exit code 2, no traceback."""
 
+import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +161,9 @@ CASES: dict[str, tuple[Any, str]] = {
         "model.optimizer or model.lr_scheduler cannot be built: Invalid learning rate",
     ),
     "a validation every 0 epochs": ({"trainer.check_val_every_n_epoch": 0}, "check_val_every_n_epoch is 0, expected 1"),
+    "a merge of aliases": (written("x.yaml", b"a: &a {b: 1}\nc: {<<: [*a]}", "config"), "x.yaml .* YAML aliases"),
+    "a tag without its value": (written("x.yaml", b"a: !!int ''", "config"), "x.yaml cannot be read as YAML"),
+    "a tag in a setting": ({"data.limit": "!!int ''"}, "data.limit"),
     "aliases in a configuration": (written("x.yaml", b"a: &a {b: *a}", "config"), "x.yaml .* it has YAML aliases"),
     "a trainer of nothing": (written("x.yaml", b"trainer: null", "config"), "x.yaml has trainer: None, expected its"),
     "a folder for a result": (
@@ -306,14 +312,58 @@ def test_a_signal_before_or_after_the_training_is_a_sentence(
     assert signal.getsignal(number) is handler
 
 
+def test_a_worker_that_meets_a_damaged_picture_ends_the_run(tmp_path: Path) -> None:
+    """And does not outlive it: a run waits at its exit for workers, which outlive its signal."""
+    root = make_camvid(tmp_path / "camvid")
+    picture = sorted((root / "train").iterdir())[-1]
+    picture.write_bytes(picture.read_bytes()[:60])
+    arguments = attack_args(root, tmp_path / "out", **{"data.num_workers": 2})
+    ended = subprocess.run(
+        [sys.executable, "-m", "uap.fit", *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert f"error: {picture} cannot be read" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    worker = multiprocessing.get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def work() -> None:
+        worker.start()
+        worker.join()
+
+    door(work)
+    assert worker.exitcode == 143
+    assert "ended at once" not in capfd.readouterr().out
+
+
+def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        door(lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "a.npy"), "a.npy cannot be read or written .Permission denied."),
         (OSError(28, "No space left on device", "a.npy"), "a.npy cannot be written .*Make room on the disk"),
-        (MemoryError("Unable to allocate 9 TiB"), "The memory is full .Unable to allocate 9 TiB.. Set a smaller"),
-        (torch.OutOfMemoryError("CUDA out of memory."), "The memory is full .CUDA out of memory... Set a smaller"),
+        (MemoryError("Unable to allocate 9 TiB"), "The memory is full .Unable to allocate 9 TiB.. Take smaller"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "The memory is full .CUDA out of memory... Take smaller"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "The memory is full .Default"),
+        (
+            RuntimeError("Caught by a worker\n_ArrayMemoryError: Unable to allocate"),
+            "._ArrayMemoryError: Unable",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_a_sentence(

@@ -237,6 +237,12 @@ CASES: dict[str, Case] = {
         [*LOOK, "--labels=labels.png", "--labels_of=voc"],
         "labels.png, read as labels of voc, has no pixel of the network's classes .sky, building.. Set --labels_of",
     ),
+    "labels of another size": (
+        "victims",
+        lambda: save(Path("labels.png"), np.zeros((9, 9), np.uint8)),
+        [*LOOK, "--labels=labels.png", "--labels_of=camvid"],
+        r"labels.png has \(9, 9\) pixels, expected \(24, 32\), as its image has",
+    ),
     "a picture written over": ("victims", nothing, [*LOOK, "--out=photos/a.png"], "photos/a.png is an original"),
     "a picture without an ending": (
         "victims",

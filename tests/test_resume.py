@@ -142,7 +142,7 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"model.loss": "uap.losses.Margin"}, "its loss is .*, here it is .*Margin"),
         ({"trainer.accumulate_grad_batches": 2}, r"its batches per step .*_batches\) is 1, here it is 2"),
         ({"trainer.callbacks": "uap.callbacks.full_batch.FullBatchGradient"}, "its batches per step .* here it is all"),
-        ({"trainer.limit_train_batches": 1}, "its limit_train_batches is 1.0, here it is 1"),
+        ({"trainer.limit_train_batches": 1}, r"its batches per epoch .*\) is 1.0, here it is 1\."),
         ({"trainer.precision": "bf16-mixed"}, "its precision is 32-true, here it is bf16-mixed"),
     ],
 )

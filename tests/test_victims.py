@@ -86,6 +86,17 @@ def test_the_shipped_networks_are_found_by_name_and_see_the_drawn_classes() -> N
     assert find_victim(str(find_victim("espnet_streetscenes"))) == find_victim("espnet_streetscenes")
 
 
+def test_a_network_needs_no_type_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = "class Net(torch.nn.Conv2d):\n    def __init__(self, outputs):\n"
+    text = f"import torch\n{signature}        super().__init__(3, outputs, 1)"
+    (tmp_path / "unhinted_net.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    block = yaml.safe_load(BRIGHTNESS.read_text())
+    block["model"]["victim"]["init_args"]["network"] = {"class_path": "unhinted_net.Net", "init_args": {"outputs": 2}}
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump(block))
+    assert build_victim(tmp_path / "net.yaml")(torch.zeros(1, 3, 4, 4)).shape == (1, 2, 4, 4)
+
+
 def test_a_whole_experiment_is_a_victim_too() -> None:
     assert build_victim(BRIGHTNESS).table.names == CAMVID.names[:2]
 

@@ -104,7 +104,7 @@ def _is_whole(path: Path, learnt: str) -> bool:
 
 
 def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Check that a checkpoint was learnt for the same size, epsilon and victim.
+    """Check that a checkpoint is of the same attack: size, epsilon, victim, recipe, images and steps.
 
     Raises:
         InputError: the message names everything that differs.

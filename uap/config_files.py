@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, set_parsing_settings  # type: ignore[attr-defined]  # they are documented
+import yaml
+from jsonargparse import (  # type: ignore[attr-defined]  # they are documented
+    ActionConfigFile,
+    get_loader,
+    set_loader,
+    set_parsing_settings,
+)
 from pytorch_lightning.cli import LightningArgumentParser
 
 from uap.errors import InputError
@@ -13,6 +19,8 @@ from uap.plain_yaml import plain_yaml
 # a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
 # where a setting has no type
 set_parsing_settings(import_path_denylist=[], instantiate_subclass_spec_in_any=False)
+# what PyYAML raises of tags without a value, such as !!int, is a text that is no YAML too
+set_loader("yaml", get_loader("yaml"), (yaml.YAMLError, LookupError, AttributeError, TypeError))
 
 
 class ConfigFile(ActionConfigFile):

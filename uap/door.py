@@ -1,6 +1,7 @@
 """How a command runs: what is wrong becomes a sentence and exit code 2, and a signal a sentence."""
 
 import errno
+import multiprocessing
 import signal
 import sys
 import warnings
@@ -9,9 +10,8 @@ from typing import NoReturn
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.utilities.memory import is_oom_error
 
-from uap.callbacks.interruption import end_at_once
+from uap.callbacks.interruption import end_at_once, take_signals
 from uap.cli import SaveConfig
 from uap.errors import InputError
 from uap.memory import keep_freed_memory
@@ -21,9 +21,12 @@ from uap.run_folder import discard_empty, is_first, no_room, resume_hint
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a disk, or a user's share of it, that is full."""
 
+OUT_OF_MEMORY = ("can't allocate memory", "Unable to allocate", "MemoryError")
+"""What torch, NumPy and Python say of a memory that is full, where that comes as another error."""
+
 
 def door(main: Callable[[], object]) -> None:
-    """Run a door: bad input becomes a sentence and exit code 2, and a signal a sentence, from the first moment on."""
+    """Run a door: bad input becomes a sentence and exit code 2, and a signal a sentence."""
     keep_freed_memory()
     drop_chatter()
     torch.set_float32_matmul_precision("high")
@@ -31,7 +34,7 @@ def door(main: Callable[[], object]) -> None:
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
     # The figures that are logged are those of all ranks already.
     warnings.filterwarnings("ignore", "It is recommended to use `self.log")
-    before = {number: signal.signal(number, end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = take_signals(end_at_once)
     try:
         main()
     except (InputError, MisconfigurationException) as error:
@@ -44,10 +47,13 @@ def door(main: Callable[[], object]) -> None:
             raise
         _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not is_oom_error(error):
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1]  # behind the traceback of a worker
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in said for s in OUT_OF_MEMORY):
             raise
-        _refuse(f"The memory is full ({error}). Set a smaller --data.batch_size or --data.size.{resume_hint()}")
+        _refuse(f"The memory is full ({said}). Take smaller batches or images.{resume_hint()}")
     finally:
+        for worker in multiprocessing.active_children():  # they outlive the SIGTERM of an exit, which waits for them
+            worker.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
 

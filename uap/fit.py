@@ -81,14 +81,17 @@ def _learnt_from(cli: RunCLI) -> dict[str, Any]:
 
 
 def _steps_from(cli: RunCLI) -> dict[str, Any]:
-    """Return what the trainer's settings make of a step; how many processes share its batches changes nothing."""
+    """Return what the trainer's settings make of a step and of an epoch, by however many processes."""
     trainer = cli.trainer
-    batches: int | str = trainer.num_devices * trainer.num_nodes * trainer.accumulate_grad_batches
+    processes, limit = trainer.num_devices * trainer.num_nodes, trainer.limit_train_batches
+    batches: int | str = processes * trainer.accumulate_grad_batches
     if any(isinstance(callback, FullBatchGradient) for callback in trainer.callbacks):  # type: ignore[attr-defined]
         batches = "all"
     return {
         "batches per step (processes x trainer.accumulate_grad_batches)": batches,
-        "limit_train_batches": str(trainer.limit_train_batches),  # 1 is a batch, 1.0 are all
+        "batches per epoch (processes x trainer.limit_train_batches)": str(  # 1 is one of each process, 1.0 are all
+            limit * processes if isinstance(limit, int) else limit
+        ),
         "precision": str(trainer.precision),
     }
 

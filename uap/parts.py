@@ -30,7 +30,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes
         parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(kind, "part", required=True)
+        parser.add_subclass_arguments(kind, "part", required=True, fail_untyped=False)
         built = parser.instantiate_classes(parser.parse_object({"part": block}))
     except ArgumentError as error:
         reason = fault(str(error)).replace("part", key, 1)

@@ -173,7 +173,7 @@ def learnt_size(perturbation: Perturbation, metadata: dict[str, str]) -> tuple[i
     Where they differ from the tile's, it is periodic.
 
     Raises:
-        ValueError: the metadata have no size.
+        ValueError: the file's size is no [height, width].
     """
     size = json.loads(metadata["size"]) if "size" in metadata else list(perturbation.proto.shape[-2:])
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):

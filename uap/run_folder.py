@@ -26,8 +26,9 @@ def go_on(folder: Path) -> str:
 
 def resume_hint() -> str:
     """Return a sentence on how to go on where this process's run has a checkpoint, a space before it."""
-    folder = Path(os.environ.get(RUN_FOLDER, "."))
-    return f" The last checkpoint is whole: go on with {go_on(folder)}." if (folder / LAST).exists() else ""
+    folder = os.environ.get(RUN_FOLDER)
+    is_there = folder is not None and (Path(folder) / LAST).exists()
+    return f" The last checkpoint is whole: go on with {go_on(Path(folder or ''))}." if is_there else ""
 
 
 def no_room(path: str | os.PathLike[str], error: Exception) -> str:

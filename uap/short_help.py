@@ -1,5 +1,6 @@
 """The help of a door on one page, shown before anything heavy is imported: torch and Lightning take seconds."""
 
+import signal
 import sys
 
 EVERYTHING = "--help-all"
@@ -7,6 +8,8 @@ EVERYTHING = "--help-all"
 
 def short_help(page: str | None) -> None:
     """Print the page and leave where the command line asks for `--help`; `--help-all` lists all settings."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while torch is imported needs no traceback
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((page or "").strip())
         raise SystemExit(0)

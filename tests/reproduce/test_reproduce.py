@@ -5,8 +5,10 @@ import csv
 import html
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -22,6 +24,7 @@ from tests.helpers import learnt
 from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
+from uap.door import door
 from uap.errors import InputError
 from uap.reproduce.__main__ import main
 
@@ -140,12 +143,13 @@ def test_a_point_that_is_refused_does_not_stand_in_the_way_of_the_others() -> No
 def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     def tell(self: Results, trainer: Trainer, module: LightningModule) -> None:
         write(self, trainer, module)
-        trainer._signal_connector.received_sigterm = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     write = Results.on_train_end
     monkeypatch.setattr(Results, "on_train_end", tell)
+    name = reproduction()
     with pytest.raises(SystemExit) as ended:
-        reproduce(reproduction())
+        door(lambda: reproduce(name))
     assert ended.value.code == 143
     assert len(folders()) == 1
 

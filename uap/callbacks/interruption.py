@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from uap.errors import InputError
-from uap.run_folder import LAST, go_on, is_first, resume_hint
+from uap.run_folder import LAST, discard_empty, go_on, is_first, resume_hint
 
 
 class Interruption(Checkpoint):
@@ -42,8 +43,7 @@ class Interruption(Checkpoint):
         """Take the signals over from Lightning, which gives them back itself when the run ends."""
         self._waits = True
         if threading.current_thread() is threading.main_thread():  # no other may
-            signal.signal(signal.SIGTERM, self._note)
-            signal.signal(signal.SIGINT, self._note)
+            take_signals(self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received or not self._waits:
@@ -106,9 +106,22 @@ class Interruption(Checkpoint):
         raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
 
 
+def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Let a handler have the signals that end a run; return their handlers before.
+
+    A shell lets what it runs in the background ignore Ctrl-C: that stays ignored.
+    """
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = {number: found for number, found in before.items() if found not in (signal.SIG_IGN, None)}
+    for number in taken:
+        signal.signal(number, handler)
+    return taken
+
+
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     """End on the spot at a signal, and say how to go on where there is a checkpoint."""
     if parent_process() is None and is_first():
+        discard_empty()
         _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
     raise SystemExit(128 + number)
 

@@ -4,10 +4,10 @@ import os
 
 from uap.errors import InputError
 
-BYTES = 48
+LEAST_BYTES_PER_PIXEL = 48
 """Of memory that each pixel of a batch takes at least, once a network is run forward and backward."""
 
-MANY_WORKERS = 64
+BEARABLE_WORKERS = 64
 """So many are bearable on any machine, on large ones two for each core; torch starts whatever number it is given."""
 
 
@@ -18,14 +18,14 @@ def check_machine(size: tuple[int, int], batch_size: int, num_workers: int) -> N
         InputError: they cannot.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed = batch_size * size[0] * size[1] * BYTES
+    needed = batch_size * size[0] * size[1] * LEAST_BYTES_PER_PIXEL
     if needed > memory:
         raise InputError(
             f"data.batch_size is {batch_size} and data.size {size}, which takes more than {needed >> 30} GiB of "
             f"memory, where this machine has {memory >> 30}. Set a smaller batch or size."
         )
     cores = os.cpu_count() or 1
-    most = max(MANY_WORKERS, 2 * cores)
+    most = max(BEARABLE_WORKERS, 2 * cores)
     if num_workers > most:
         raise InputError(
             f"data.num_workers is {num_workers}, expected {most} or less on the {cores} cores of this machine. One or "

@@ -1,8 +1,8 @@
 """Runs points: what is done is skipped, what was cut off is resumed, and the time that is left is said."""
 
 import gc
+import os
 import platform
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from uap.cli import RunCLI
 from uap.errors import InputError
 from uap.progress import is_quiet
 from uap.reproduce.points import Point
-from uap.run_folder import LAST
+from uap.run_folder import LAST, RUN_FOLDER
 from uap.scoring.tables import json_text, read_json, write
 
 RECORD = "point.json"
@@ -191,12 +191,11 @@ def _started(folder: Path) -> list[str]:
 
 
 def _end(cli: RunCLI) -> None:
-    """End the run in W&B, or the next point would log into it; and the command, if it was told to while it scored."""
+    """End the run in W&B, or the next point would log into it, and have no run folder."""
     for logger in cli.trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
-    if cli.trainer.received_sigterm:  # of which Lightning takes note alone where it does not train
-        raise SystemExit(128 + signal.SIGTERM)
+    os.environ.pop(RUN_FOLDER, None)
 
 
 def _options(point: Point) -> list[str]:

@@ -70,13 +70,18 @@ def predict(victim: FrozenVictim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np
     return logits[0].argmax(0).to(torch.uint8).numpy(), float(logits.softmax(1).amax(1).mean())
 
 
-def read_labels(path: Path, labels_of: str, size: tuple[int, int], victim: FrozenVictim) -> NDArray[np.uint8]:
-    """Return the labels (H, W) of a file of the data set `labels_of` in the victim's classes.
+def read_labels(
+    path: Path, labels_of: str, stored: tuple[int, ...], size: tuple[int, int], victim: FrozenVictim
+) -> NDArray[np.uint8]:
+    """Return the labels of a file of the data set `labels_of` in the victim's classes, at `size` = (height, width).
 
     Raises:
-        InputError: the file holds no labels of that data set, or none of the victim's classes.
+        InputError: the file holds no labels of that data set, not of the image's `stored` size, or none of the victim's
+            classes.
     """
     data = DATA[labels_of](".", size)
+    if (found := data.read_ids(path).shape) != stored:
+        raise InputError(f"{path} has {found} pixels, expected {stored}, as its image has. Are they of the same scene?")
     labels: NDArray[np.uint8] = data.table.translation(victim.table)[data.read_labels(path)]
     if (labels == IGNORE).all():
         raise InputError(
@@ -89,6 +94,7 @@ def read_labels(path: Path, labels_of: str, size: tuple[int, int], victim: Froze
 def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     """Predict an image, write the picture, and say what the network saw."""
     pixels = read_image(args.image)
+    stored = pixels.shape[:2]
     pixels = resize_image(pixels, tuple(args.size) if args.size else pixels.shape[:2], "pil")
     size = (pixels.shape[0], pixels.shape[1])
     victim.check(size)
@@ -96,7 +102,7 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     pictures = {f"{args.image.name}, {size[0]} x {size[1]}": pixels, "prediction": victim.table.paint(prediction)}
     miou = None
     if args.labels:
-        labels = read_labels(args.labels, args.labels_of, size, victim)
+        labels = read_labels(args.labels, args.labels_of, stored, size, victim)
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
         miou = float(iou.compute().nanmean())
