@@ -1,6 +1,6 @@
 """A run over more images than its memory holds: it is put into a control group of less memory than they take.
 
-    python -m benchmarks.more_than_memory [--images 4000] [--gib 1.5] [--workers 1]
+    python -m benchmarks.more_than_memory [--images 4000] [--gib 2] [--workers 1]
 
 Writes pictures of noise, and runs `uap.fit` on them in a control group of `--gib` (Linux, as root). The decoded images
 and the clean predictions lie on the disk, mapped into memory, so that the system may drop them and read them again.
@@ -73,7 +73,7 @@ def main() -> None:
         prog="python -m benchmarks.more_than_memory", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--images", type=int, default=4000, help="pictures to learn from (default: %(default)s)")
-    parser.add_argument("--gib", type=float, default=1.5, help="of memory (default: %(default)s)")
+    parser.add_argument("--gib", type=float, default=2.0, help="of memory (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes that read pictures (default: %(default)s)")
     given = parser.parse_args()
     group, peak = new_group(int(given.gib * GIB))
