@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from uap import fit
 from uap.attack import UniversalAttack
 from uap.door import door
 from uap.labels import CITYSCAPES_LABEL_IDS
@@ -247,3 +249,22 @@ def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> s
     assert ended.value.code == 2
     assert "Traceback" not in printed
     return printed
+
+
+def fit_refusal(change: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `uap.fit` prints of bad settings, given as they are or made of the data's root."""
+    root = make_camvid(folder / "camvid")
+    changes = change(root) if callable(change) else change
+    return refusal(lambda: fit.main(attack_args(root, folder / "out", **changes)), capsys)
+
+
+def trainer_between_steps(ranks: int, strategy: Any) -> Any:
+    """What `Interruption` asks of a trainer within an epoch, of a step that sums up batches."""
+    return SimpleNamespace(
+        is_last_batch=False,
+        global_step=0,
+        world_size=ranks,
+        default_root_dir="",
+        save_checkpoint=lambda path: None,
+        strategy=strategy,
+    )

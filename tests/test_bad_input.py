@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import Brightness, attack_args, make_camvid, refusal, save
+from tests.helpers import Brightness, attack_args, fit_refusal, save
 from uap import fit
 from uap.door import door
 from uap.victims.espnet import ESPNet
@@ -280,9 +280,7 @@ CASES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
-    root = make_camvid(tmp_path / "camvid")
-    changes = change(root) if callable(change) else change
-    printed = refusal(lambda: fit.main(attack_args(root, tmp_path / "out", **changes)), capsys)
+    printed = fit_refusal(change, tmp_path, capsys)
     assert re.search(message, printed, re.DOTALL), printed
     assert not Path("executed").exists()
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule
 
-from tests.helpers import attack_args, learnt, make_camvid
+from tests.helpers import attack_args, learnt, make_camvid, trainer_between_steps
 from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.results import Results
 from uap.errors import InputError
@@ -216,16 +216,10 @@ def test_summed_gradients_go_back_to_their_parameters() -> None:
     module: Any = LightningModule()
     module.unused, module.used = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     module.used.weight.grad = torch.full((1, 1), 3.0)
-    trainer: Any = SimpleNamespace(
-        is_last_batch=False,
-        global_step=0,
-        world_size=1,
-        default_root_dir="",
-        save_checkpoint=lambda path: None,
-        strategy=SimpleNamespace(
-            reduce_boolean_decision=lambda flag, all: flag, reduce=lambda gradient, reduce_op: gradient
-        ),
+    strategy = SimpleNamespace(
+        reduce_boolean_decision=lambda flag, all: flag, reduce=lambda gradient, reduce_op: gradient
     )
+    trainer = trainer_between_steps(1, strategy)
     stopped, resumed = Interruption(), Interruption()
     stopped.received = TERM
     stopped.on_train_batch_end(trainer, module, None, None, 0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule
 
-from tests.helpers import attack_args, make_camvid
+from tests.helpers import attack_args, make_camvid, trainer_between_steps
 from uap.callbacks.interruption import Interruption, check_processes
 from uap.fit import main
 from uap.run_folder import LAST
@@ -25,14 +25,7 @@ def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
         reduce_boolean_decision=lambda flag, all: flag if all else True,  # the other rank was told
         reduce=lambda gradient, reduce_op: getattr(torch.stack([gradient, others]), reduce_op)(0),
     )
-    trainer: Any = SimpleNamespace(
-        is_last_batch=False,
-        global_step=0,
-        world_size=2,
-        default_root_dir="",
-        save_checkpoint=lambda path: None,
-        strategy=strategy,
-    )
+    trainer = trainer_between_steps(2, strategy)
     stopped, resumed = Interruption(), Interruption()
     stopped.on_train_batch_end(trainer, module, None, None, 0)
     resumed.load_state_dict(stopped.state_dict())

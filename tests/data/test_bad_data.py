@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, make_camvid, refusal, save
-from uap import fit
+from tests.helpers import SIZE, fit_refusal, save
 from uap.data import PascalVOC
 from uap.data.image_store import open_store
 from uap.data.sources import Item
@@ -117,9 +116,7 @@ CASES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_bad_data_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
-    root = make_camvid(tmp_path / "camvid")
-    changes = change(root) if callable(change) else change
-    printed = refusal(lambda: fit.main(attack_args(root, tmp_path / "out", **changes)), capsys)
+    printed = fit_refusal(change, tmp_path, capsys)
     assert re.search(message, printed, re.DOTALL), printed
 
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
-
 from uap.errors import InputError
+from uap.plain_yaml import plain_yaml
 
 T = TypeVar("T")
 Default = TypeVar("Default")
@@ -80,8 +79,8 @@ def read_section(path: Path) -> Section:
         InputError: it is not there, or no YAML with names and values.
     """
     try:
-        return Section(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))  # which may have aliases
-    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, AttributeError, TypeError) as error:
+        return Section(plain_yaml(path.read_text(encoding="utf-8"), aliases=True), str(path))
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}). Check the file.") from error
 
 
