@@ -226,16 +226,18 @@ def test_the_configuration_of_a_universal_perturbation_attacks_single_images(roo
         assert np.array_equal(adversarial(tmp_path / "out")[name], pixels)
 
 
-def test_images_to_hide_something_in_are_those_where_the_network_sees_it(root: Path, tmp_path: Path) -> None:
+def test_an_image_with_nothing_to_hide_is_attacked_like_the_others(root: Path, tmp_path: Path) -> None:
     save(root / "val" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))
     figures = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
-    assert list(adversarial(tmp_path / "out")) == ["frame_001", "frame_002", "frame_003"]
+    names = ["frame_000", "frame_002", "frame_003"]  # those that any other command scores of three
+    assert list(adversarial(tmp_path / "out")) == names
     with (tmp_path / "out" / "per_image.csv").open() as file:
-        assert [row["image"] for row in csv.DictReader(file)] == ["frame_001", "frame_002", "frame_003"]
+        assert [row["image"] for row in csv.DictReader(file)] == names
     assert figures["val/hidden"] > 0.99
     assert figures["val/preserved"] > 0.99
-    with pytest.raises(InputError, match=r"images is 4, but 3 of the 4 scored images can be attacked. Set it to 3"):
-        run(root, tmp_path / "more", images=4, **DYNAMIC)
+    assert figures["val/remaining"] < 0.01
+    with pytest.raises(InputError, match="on none of the 1 images that are scored"):
+        run(root, tmp_path / "first", images=1, **DYNAMIC)
 
 
 def test_images_of_the_same_name_have_a_file_each(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,19 +102,22 @@ def test_a_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path
     assert metrics["images"] == {"train": 5, "scored": 4}
     noise = learnt(tmp_path / "out")
     assert noise.shape == (3, 1, 1)
-    hidden = preserved = bright = dark = 0.0
+    hidden = preserved = after = bright = dark = 0.0
     for path in sorted((root / "val").glob("*.png")):
         image = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1).float()
         clean = image.mean(0) > 128
         attacked = (image + noise).clamp(0, 255).round().mean(0) > 128
         hidden += float((clean & ~attacked).sum())
         preserved += float((~clean & ~attacked).sum())
+        after += float(attacked.sum())
         bright += float(clean.sum())
         dark += float((~clean).sum())
     assert metrics["val/hidden"] == pytest.approx(hidden / bright, abs=1e-6)
     assert metrics["val/preserved"] == pytest.approx(preserved / dark, abs=1e-6)
     assert metrics["val/hidden"] > 0.9
-    assert cli.trainer.callback_metrics["score"] == pytest.approx((hidden / bright + preserved / dark) / 2, abs=1e-6)
+    assert metrics["val/remaining"] == pytest.approx(after / bright, abs=1e-6)
+    best = (hidden / bright + preserved / dark + 1 - after / bright) / 3  # the less remains, the better
+    assert cli.trainer.callback_metrics["score"] == pytest.approx(best, abs=1e-6)
 
 
 def test_data_without_labels_has_no_iou(root: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ LAYERS = [
         "plain_yaml",
         "processes",
         "progress",
+        "attack_metrics",
         "labels",
         "run_folder",
         "safe_load",

@@ -123,17 +123,18 @@ def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.Ca
     printed, text = capsys.readouterr().out, (out / "robustness.md").read_text()
     with (out / "robustness.csv").open(newline="") as file:
         table = list(csv.reader(file))
-    columns = ("hidden", "hidden_control", "preserved", "preserved_control")
-    assert table[0] == ["distortion", *columns, "miou_adversarial", "miou_adversarial_control"]
+    names = ("hidden", "preserved", "remaining", "miou_adversarial")
+    assert table[0] == ["distortion", *(column for name in names for column in (name, f"{name}_control"))]
     assert [row[0] for row in table[1:]] == NAMES
     for line in table[1:]:
         found = rows(out)[line[0]]
-        figures = [found[k][f] for f in ("hidden", "preserved", "miou_adversarial") for k in ("figures", "control")]
+        figures = [found[k][f] for f in names for k in ("figures", "control")]
         assert [float(cell) for cell in line[1:]] == figures
         for shown in (printed, text):
             cells = next(row for row in shown.splitlines() if row.startswith(f"| {line[0]} ")).split("|")[2:-1]
             assert [cell.strip() for cell in cells] == [f"{100 * figure:.1f} %" for figure in figures]
-    assert "| hidden, unperturbed | preserved | preserved, unperturbed | mean IoU with labels |" in text
+    for title in ("hidden", "preserved", "remaining", "mean IoU with labels"):
+        assert f"| {title} | {title}, unperturbed |" in text
     assert "CamVid, val" in text
     assert "hide building" in text
 

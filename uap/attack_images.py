@@ -42,8 +42,7 @@ def _arguments(parser: LightningArgumentParser) -> None:
         "--images",
         type=int | None,
         default=None,
-        help="Attack so many of the scored images, evenly spread; all by default. Where the target hides a class, they "
-        "are chosen from the images in which the network sees it.",
+        help="Attack so many of the scored images, evenly spread, in the place of data.eval_images.",
     )
     for name in ("steps", "images"):
         parser.link_arguments(name, f"model.{name}")

@@ -5,6 +5,7 @@ The settings that are changed most, and what they are without a configuration:
   --config FILE                     settings, such as the run's config.yaml
   --data.root FOLDER                where the data set is (data/streetscenes)
   --data.split NAME                 the images that are scored: train, val or test (val)
+  --data.eval_images N              score so many of them, evenly spread (null: all)
   --model.victim.weights FILE       weights of the network, .safetensors or .pth
   --trainer.default_root_dir FOLDER where the figures go (null: runs/TIME-NAME)
   --quiet                           print results and what is wrong, no progress

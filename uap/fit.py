@@ -8,6 +8,7 @@ The settings that are changed most, and what they are without a configuration:
   --data.root FOLDER                where the data set is (data/streetscenes)
   --data.size [H,W]                 height and width that images are resized to ([256,512])
   --data.limit N                    learn from so many of the training images (null: all)
+  --data.eval_images N              score so many of the validation images, evenly spread (null: all)
   --data.batch_size N               images per step and process (4)
   --model.victim.weights FILE       weights of the network, .safetensors or .pth
   --model.target.image FILE         a static target: what the network draws on this picture
@@ -63,7 +64,7 @@ def attack_arguments(parser: LightningArgumentParser) -> None:
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
-PLACE = ("root", "split", "scored_scenes", "size", *SPEED)
+PLACE = ("root", "split", "scored_scenes", "eval_images", "size", *SPEED)
 """Settings of the data that change no step, or that the attack knows."""
 
 

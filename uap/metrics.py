@@ -3,6 +3,9 @@
 Every rate is a quotient of counts summed over the data set; the counts of each image are kept beside it.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.ndimage import label
@@ -59,6 +62,29 @@ def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tenso
     return _counts(predicted == target, ~hidden & (target != IGNORE))
 
 
+def remaining_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """Count the pixels predicted as the hidden classes, wherever they are, after the attack and before it.
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        hidden: (N, H, W) bool, as in `hidden_counts`.
+        classes: the hidden class ids.
+
+    Returns:
+        (N, 2) int64: pixels after, pixels before; there can be more of the first.
+    """
+    return torch.stack([(~left_classes(predicted, classes)).flatten(1).sum(1), hidden.flatten(1).sum(1)], dim=1)
+
+
+COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]] = {
+    "success_rate": lambda predicted, batch, classes: success_counts(predicted, batch["target"]),
+    "hidden": lambda predicted, batch, classes: hidden_counts(predicted, batch["hidden"], classes),
+    "preserved": lambda predicted, batch, classes: preserved_counts(predicted, batch["target"], batch["hidden"]),
+    "remaining": lambda predicted, batch, classes: remaining_counts(predicted, batch["hidden"], classes),
+}
+"""How each metric of `uap.attack_metrics` counts predictions (N, H, W), for a `Batch` and the hidden class ids."""
+
+
 def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:
     """Return bool (N, H, W), True where class ids (N, H, W) are none of `classes`."""
     return ~torch.isin(predicted, torch.tensor(classes, dtype=predicted.dtype, device=predicted.device))
@@ -102,11 +128,12 @@ def size_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> 
     return torch.from_numpy(counts)
 
 
-def distribution(counts: Tensor) -> dict[str, float | list[float]]:
+def distribution(counts: Tensor, *, higher_is_better: bool = True) -> dict[str, float | list[float]]:
     """Summarise a rate over images; an image without counted pixels is left out.
 
     Args:
         counts: (images, 2) int64: hits, pixels.
+        higher_is_better: whether the attack succeeds least where the rate is lowest, or where it is highest.
 
     Returns:
         `worst_decile`, the mean share of the tenth of the images (rounded down, at least one) on which the attack
@@ -118,8 +145,10 @@ def distribution(counts: Tensor) -> dict[str, float | list[float]]:
         return {}
     shares = (counts[:, 0] / counts[:, 1]).sort().values
     deciles = shares.quantile(torch.linspace(0, 1, 11, dtype=torch.float64))
+    tenth = max(1, len(shares) // 10)
+    worst = shares[:tenth] if higher_is_better else shares[-tenth:]
     return {
-        "worst_decile": round(float(shares[: max(1, len(shares) // 10)].mean()), 6),
+        "worst_decile": round(float(worst.mean()), 6),
         "deciles": [round(share, 6) for share in deciles.tolist()],
     }
 
@@ -152,7 +181,10 @@ def iou_per_class(confusion: Tensor) -> Tensor:
 
 
 class PixelRate(Metric):
-    """The share of pixels that count as hits over a data set, with the counts of each image."""
+    """A quotient of pixel counts, hits over pixels, of a data set, with the counts of each image.
+
+    Where the hits are not among the pixels, it can exceed 1.
+    """
 
     full_state_update = False
     hits: Tensor
@@ -173,8 +205,9 @@ class PixelRate(Metric):
         self.images.append(torch.cat([index[:, None].to(counts), counts], dim=1))
 
     def compute(self) -> Tensor:
-        """Return the rate, 0 to 1; NaN without pixels."""
-        return self.hits.cpu().double() / self.pixels.cpu()
+        """Return the rate; NaN without pixels."""
+        rate = self.hits.cpu().double() / self.pixels.cpu()
+        return rate.masked_fill(self.pixels.cpu() == 0, torch.nan)  # hits over no pixel would be infinite
 
     def per_image(self) -> Tensor:
         """Return (images, 3) int64 of all ranks, by index: index, hits, pixels. Every rank must call it."""

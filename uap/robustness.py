@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import METRICS
 from uap.data import SegmentationData
 from uap.door import door
 from uap.errors import InputError
@@ -26,15 +27,13 @@ from uap.scoring.arguments import sample_arguments
 from uap.scoring.distortions import gaussian_noise, jpeg, resize_there_and_back, shifted
 from uap.scoring.experiment import config_of, device_trainer
 from uap.scoring.figures import Figures, print_doubts
-from uap.scoring.ground import ProvingGround, Sample
+from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import read_learnt
 from uap.scoring.steps import steps
 from uap.scoring.tables import csv_text, json_text, markdown, writable, write
 
 COLUMNS = {
-    "success_rate": "success",
-    "hidden": "hidden",
-    "preserved": "preserved",
+    **{name: metric.title for name, metric in METRICS.items()},
     "miou_adversarial": "mean IoU with labels",
 }
 """The figures of the table, and their titles in Markdown; each has its control beside it."""
@@ -141,7 +140,7 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     learnt = read_learnt(given.run, given.run.name)
-    ground = ProvingGround(learnt.name, config_of(given.run), Sample(given.images, given.seed), device_trainer())
+    ground = ProvingGround(learnt.name, config_of(given.run), given.images, device_trainer())
     attack, data, _ = ground.attack(learnt)
     if attack is None:
         raise InputError(f"{given.run} has a target without a class of its own network. Learn it again.")

@@ -22,7 +22,7 @@ from uap.run_folder import unique_names
 from uap.scoring.arguments import sample_arguments
 from uap.scoring.experiment import config_of, device_trainer
 from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
-from uap.scoring.ground import ProvingGround, Sample
+from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import Learnt, random_signs, read_learnt
 from uap.scoring.steps import steps
 from uap.scoring.tables import csv_text, json_text, markdown, read_json, writable, write
@@ -53,7 +53,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def grounds_of(places: list[Path], sample: Sample) -> list[ProvingGround]:
+def grounds_of(places: list[Path], images: int | None) -> list[ProvingGround]:
     """Build the columns; those with the same network and images are one, with the names of all.
 
     Raises:
@@ -61,7 +61,7 @@ def grounds_of(places: list[Path], sample: Sample) -> list[ProvingGround]:
     """
     trainer = device_trainer()
     names = unique_names(places)
-    built = [ProvingGround(name, config_of(place), sample, trainer) for name, place in zip(names, places, strict=True)]
+    built = [ProvingGround(name, config_of(place), images, trainer) for name, place in zip(names, places, strict=True)]
     different: dict[str, ProvingGround] = {}
     for ground in built:
         first = different.setdefault(json.dumps(ground.identity(ground.size)), ground)
@@ -136,7 +136,7 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     learnt = [read_learnt(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
-    grounds = grounds_of(given.onto or given.runs, Sample(given.images, given.seed))
+    grounds = grounds_of(given.onto or given.runs, given.images)
     out = writable(given.out)
     rows = learnt + random_signs(learnt, given.seed)
     cells = score_all(rows, grounds, out)

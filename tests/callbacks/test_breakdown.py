@@ -78,10 +78,12 @@ def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) ->
     shares = {
         "hidden": sorted((~a[c]).mean() for a, c in zip(adversarial, clean, strict=True)),
         "preserved": sorted((~a[~c]).mean() for a, c in zip(adversarial, clean, strict=True)),
+        "remaining": sorted(a.sum() / c.sum() for a, c in zip(adversarial, clean, strict=True)),
     }
-    assert list(found["per_image"]) == ["hidden", "preserved"]
+    assert list(found["per_image"]) == ["hidden", "preserved", "remaining"]
     for name, expected in shares.items():
-        assert found["per_image"][name]["worst_decile"] == pytest.approx(expected[0], abs=1e-6)
+        worst = expected[-1 if name == "remaining" else 0]  # the attack fails where much remains
+        assert found["per_image"][name]["worst_decile"] == pytest.approx(worst, abs=1e-6)
         assert found["per_image"][name]["deciles"] == pytest.approx(
             np.percentile(expected, range(0, 101, 10)), abs=1e-6
         )
@@ -94,11 +96,12 @@ def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) ->
     assert (sky["pixels"], building["pixels"]) == ((~clean).sum(), clean.sum())
     assert sky["preserved"] == pytest.approx((~adversarial[~clean]).mean(), abs=1e-6)
     assert building["hidden"] == pytest.approx(hidden, abs=1e-6)
+    assert building["remaining"] == pytest.approx(adversarial.sum() / clean.sum(), abs=1e-6)
     for row, label in ((sky, 0), (building, 1)):
         assert row["iou_clean"] == pytest.approx(iou(clean == label, labels == label), abs=1e-6)
         assert row["iou_adversarial"] == pytest.approx(iou(adversarial == label, labels == label), abs=1e-6)
     assert set(sky) == {"class", "pixels", "preserved", "iou_clean", "iou_adversarial"}
-    assert set(building) == {"class", "pixels", "hidden", "iou_clean", "iou_adversarial"}
+    assert set(building) == {"class", "pixels", "hidden", "remaining", "iou_clean", "iou_adversarial"}
     assert evaluated(tmp_path / "out") == found
 
 

@@ -13,7 +13,7 @@ from uap.data.transforms import read_image
 from uap.errors import InputError
 from uap.scoring.experiment import device_trainer
 from uap.scoring.figures import TITLES, score
-from uap.scoring.ground import ProvingGround, Sample
+from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import read_learnt
 
 
@@ -22,10 +22,10 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid", val=5)
 
 
-def ground_of(settings: dict[str, Any], sample: Sample | None = None) -> ProvingGround:
+def ground_of(settings: dict[str, Any], images: int | None = None) -> ProvingGround:
     path = Path("ground.yaml")
     path.write_text(yaml.safe_dump(settings))
-    return ProvingGround("ground", path, sample or Sample(), device_trainer())
+    return ProvingGround("ground", path, images, device_trainer())
 
 
 def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
@@ -36,14 +36,17 @@ def names(ground: ProvingGround, size: tuple[int, int] = SIZE) -> list[str]:
     return [item.name for item in ground.data(size).datasets["scored"].items]
 
 
-def test_images_are_drawn_by_the_seed_in_their_order(root: Path) -> None:
+def test_images_are_evenly_spread_and_those_of_the_configuration_by_default(root: Path) -> None:
     everything = names(ground_of(settings_of(root)))
     assert everything == [f"frame_{i:03d}" for i in range(5)]
-    drawn = [names(ground_of(settings_of(root), Sample(2, seed))) for seed in range(8)]
-    assert all(len(each) == 2 and each == sorted(each) for each in drawn)
-    assert len({tuple(each) for each in drawn}) > 2
-    assert names(ground_of(settings_of(root), Sample(2, 3))) == drawn[3]
-    assert names(ground_of(settings_of(root), Sample(7))) == everything
+    assert names(ground_of(settings_of(root), 3)) == ["frame_000", "frame_002", "frame_004"]
+    assert names(ground_of(settings_of(root), 7)) == everything
+    configured = settings_of(root)
+    configured["data"]["init_args"]["eval_images"] = 2
+    ground = ground_of(configured)
+    assert names(ground) == ["frame_000", "frame_004"]
+    assert ground.facts()["images"] == "2 of 5"
+    assert names(ground_of(configured, 1)) == ["frame_000"]
 
 
 def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> None:
@@ -119,15 +122,15 @@ def test_hidden_and_preserved_are_those_counted_by_hand(root: Path) -> None:
 
 
 def test_the_identity_is_that_of_all_that_figures_depend_on(root: Path) -> None:
-    def identity(size: tuple[int, int] = SIZE, sample: Sample | None = None, **changes: Any) -> list[Any]:
-        return ground_of(settings_of(root, **changes), sample).identity(size)
+    def identity(size: tuple[int, int] = SIZE, images: int | None = None, **changes: Any) -> list[Any]:
+        return ground_of(settings_of(root, **changes), images).identity(size)
 
     same = identity()
     assert identity() == same
-    assert identity(sample=Sample(5)) == same
+    assert identity(images=5) == same
     different = [
         identity((12, 16)),
-        identity(sample=Sample(3)),
+        identity(images=3),
         identity(threshold=100.0),
         identity(classes=["sky", "road"]),
     ]

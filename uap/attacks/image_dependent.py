@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
@@ -14,8 +13,6 @@ from uap.attack import UniversalAttack
 from uap.attacks.adversarial_files import AdversarialFiles, named_once
 from uap.data.base import data_of
 from uap.data.batch import Batch
-from uap.data.dataset import SegmentationDataset
-from uap.data.predictions import PreparedTargets
 from uap.errors import InputError
 from uap.perturbation import Perturbation
 from uap.progress import progress
@@ -42,8 +39,7 @@ class ImageAttack(UniversalAttack):
 
         Args:
             steps: for each image; the paper's 60 by default.
-            images: attack so many of the scored images, evenly spread; all by default. Where the target hides a class,
-                they are chosen from the images in which the network sees it.
+            images: attack so many of the scored images, in the place of the data's `eval_images`.
             tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
             random_phase: not used either.
             settings: those of `UniversalAttack`.
@@ -70,30 +66,18 @@ class ImageAttack(UniversalAttack):
         return self.taken / self.steps
 
     def setup(self, stage: str) -> None:
-        """Predict the clean images, choose those that are attacked, and find what was done before."""
-        dataset = data_of(self.trainer).datasets["scored"]
-        dataset.items = named_once(dataset.items)  # before any are chosen: a name is to stay that of its image
+        """Choose the images, predict the clean ones, and find what was done before."""
+        data = data_of(self.trainer)
+        data.eval_images = self.images or data.eval_images
+        dataset = data.datasets["scored"]
+        data.evaluate(named_once(data.items(data.split)))  # before any are chosen: a name is to stay that of its image
         super().setup(stage)
-        if self.images is not None:
-            self._choose(dataset, self.images)
         self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
         done = sum(self.files.has(item.name) for item in dataset.items)
         rank_zero_info(
             f"Attacking {len(dataset) - done} images, {done} were done before. Should this run be stopped, start it "
             f"again with --trainer.default_root_dir {self.trainer.default_root_dir} to continue."
         )
-
-    def _choose(self, dataset: SegmentationDataset, count: int) -> None:
-        prepared = cast(PreparedTargets, dataset.prepare)
-        usable = np.flatnonzero(self.target.usable(np.load(prepared.paths[0], mmap_mode="r")))
-        if count > len(usable):
-            raise InputError(
-                f"images is {count}, but {len(usable)} of the {len(dataset)} scored images can be attacked. Set it to "
-                f"{len(usable)} or less."
-            )
-        rows = usable[np.linspace(0, len(usable) - 1, count).round().astype(int)]
-        dataset.items = [dataset.items[row] for row in rows]
-        prepared.rows = prepared.rows[rows]
 
     def identity(self) -> dict[str, Any]:
         """Return everything that an adversarial image depends on beside its image."""
@@ -106,18 +90,19 @@ class ImageAttack(UniversalAttack):
     def on_validation_epoch_start(self) -> None:
         """Measure anew."""
         self.largest_change = 0
+        self.scored: list[str] = []
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the prediction `(N, H, W)` uint8 on the adversarial images as they are in their files."""
         adversarial = self.adversarial(batch)
+        self.scored += self._names(batch)
         change = (adversarial.int() - batch["image"].int()).abs().max()
         self.largest_change = max(self.largest_change, int(change))
         return self.victim.predict(adversarial)
 
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 from their files; those that have none are attacked."""
-        items = data_of(self.trainer).datasets["scored"].items
-        names = [items[index].name for index in batch["index"].tolist()]
+        names = self._names(batch)
         missing = [row for row, name in enumerate(names) if not self.files.has(name)]
         if missing:
             start = time.monotonic()
@@ -170,9 +155,7 @@ class ImageAttack(UniversalAttack):
 
     def figures(self) -> dict[str, Any]:
         """Return what the attack on the images in the table took, in this start and in those before."""
-        names = [item.name for item in data_of(self.trainer).datasets["scored"].items]
-        done = [name for name in names if self.files.has(name)]
-        seconds, evaluations = sum(map(self.files.seconds, done)), self.steps * len(done)
+        seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
         return {
             "largest_entry": self.largest_change,
             "steps": self.steps,
@@ -180,6 +163,10 @@ class ImageAttack(UniversalAttack):
             "seconds": round(seconds, 1),
             "images_per_second": round(evaluations / max(seconds, 1e-9), 2),
         }
+
+    def _names(self, batch: Batch) -> list[str]:
+        items = data_of(self.trainer).datasets["scored"].items
+        return [items[index].name for index in batch["index"].tolist()]
 
 
 def _rows(batch: Batch, rows: list[int]) -> Batch:

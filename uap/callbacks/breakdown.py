@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import METRICS
 from uap.data.batch import Batch
 from uap.metrics import SIZES, ClassIoU, CountTable, PixelRate, class_counts, distribution, left_classes, size_counts
 
@@ -18,7 +19,7 @@ class Breakdown:
         """Count for the attack's target on its device."""
         self.names = attack.victim.table.names
         self.hidden_classes = attack.target.hidden_classes
-        self.by_class = CountTable(len(self.names), 2).to(attack.device)
+        self.by_class = CountTable(len(self.names), 3).to(attack.device)
         self.by_size = CountTable(len(SIZES), 3).to(attack.device)
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
@@ -26,11 +27,17 @@ class Breakdown:
         target, hidden = batch["target"], batch["hidden"]
         kept = predicted == target
         if not self.hidden_classes:
-            self.by_class.update(class_counts(target, kept, len(self.names)))
+            self._count(target, kept, predicted)
             return
         hits = torch.where(hidden, left_classes(predicted, self.hidden_classes), kept)
-        self.by_class.update(class_counts(batch["prediction"], hits, len(self.names)))
+        self._count(batch["prediction"], hits, predicted)
         self.by_size.update(size_counts(predicted, hidden, self.hidden_classes))
+
+    def _count(self, ids: Tensor, hits: Tensor, predicted: Tensor) -> None:
+        """Count by class hits and pixels of `ids`, and the pixels that are predicted as the class."""
+        classes = len(self.names)
+        after = class_counts(predicted, hits, classes)[:, 1:]
+        self.by_class.update(torch.cat([class_counts(ids, hits, classes), after], dim=1))
 
     def compute(self, rates: dict[str, PixelRate], iou: dict[str, ClassIoU]) -> dict[str, Any]:
         """Return what `metrics.json` has beside the figures; on all ranks together.
@@ -39,7 +46,10 @@ class Breakdown:
             rates: of the same images, by name.
             iou: `miou_clean` and `miou_adversarial` of the same images.
         """
-        per_image = {name: distribution(rate.per_image()[:, 1:]) for name, rate in rates.items()}
+        per_image = {
+            name: distribution(rate.per_image()[:, 1:], higher_is_better=METRICS[name].higher_is_better)
+            for name, rate in rates.items()
+        }
         details: dict[str, Any] = {"per_image": {name: found for name, found in per_image.items() if found}}
         if self.hidden_classes:
             details["hidden_by_size"] = {
@@ -53,13 +63,14 @@ class Breakdown:
         counts, labelled = self.by_class.compute().tolist(), iou["miou_clean"].labelled().tolist()
         clean, adversarial = (iou[name].compute().tolist() for name in ("miou_clean", "miou_adversarial"))
         rows = []
-        for class_id, (hits, pixels) in enumerate(counts):
+        for class_id, (hits, pixels, after) in enumerate(counts):
             if pixels or labelled[class_id]:
                 rows.append(
                     {
                         "class": self.names[class_id],
                         "pixels": pixels or labelled[class_id],
-                        self._rate(class_id): round(hits / pixels, 6) if pixels else None,
+                        self._rate(class_id): _quotient(hits, pixels),
+                        **({"remaining": _quotient(after, pixels)} if self._is_hidden(class_id) else {}),
                         "iou_clean": _number(clean[class_id]),
                         "iou_adversarial": _number(adversarial[class_id]),
                     }
@@ -69,7 +80,14 @@ class Breakdown:
     def _rate(self, class_id: int) -> str:
         if not self.hidden_classes:
             return "success_rate"
-        return "hidden" if class_id in self.hidden_classes else "preserved"
+        return "hidden" if self._is_hidden(class_id) else "preserved"
+
+    def _is_hidden(self, class_id: int) -> bool:
+        return class_id in self.hidden_classes
+
+
+def _quotient(hits: int, pixels: int) -> float | None:
+    return round(hits / pixels, 6) if pixels else None
 
 
 def _number(value: float) -> float | None:

@@ -13,6 +13,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import METRICS
 from uap.callbacks.figures import amplified
 from uap.callbacks.pictures import Example, examples, universal_change
 from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
@@ -36,7 +37,8 @@ class Dashboard(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say which end of each curve is the good one."""
-        ends = {"success_rate": "max", "hidden": "max", "preserved": "max", "miou_adversarial": "min"}
+        ends = {name: "max" if metric.higher_is_better else "min" for name, metric in METRICS.items()}
+        ends["miou_adversarial"] = "min"
         for logger in _loggers(trainer):
             for name, summary in ends.items():
                 metric = f"{data_of(trainer).split}/{name}"

@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 
 from uap.attack import UniversalAttack
 from uap.callbacks.figures import attack_figure, perturbation_figure, prediction_figure
+from uap.data import subset
 from uap.data.base import SegmentationData, data_of
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
@@ -47,7 +48,7 @@ class Example:
 def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> list[Example]:
     """Return the attack on `count` of the scored images, spread evenly over the data set."""
     dataset = data.datasets["scored"]
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).astype(int)).tolist()
+    chosen = subset.evenly(len(dataset), count).tolist()
     batch = default_collate([dataset[index] for index in chosen])
     adversarial_images = attack.adversarial(attack.transfer_batch_to_device(batch, attack.device, 0))
     adversarial = attack.victim.predict(adversarial_images).cpu().numpy()

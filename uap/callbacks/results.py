@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,9 +14,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import images_scored
 from uap.callbacks.figures import amplified
 from uap.callbacks.success import Scores, SuccessMetrics
 from uap.data.base import Role, SegmentationData, data_of
+from uap.data.length import limited
 from uap.data.predictions import predict_missing
 from uap.perturbation import Perturbation, save_perturbation
 from uap.progress import progress
@@ -32,14 +35,16 @@ AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 @torch.no_grad()
 def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> Scores:
-    """Score the 8-bit adversarial images of one set; every rank its share.
+    """Score the 8-bit adversarial images of one set; every rank its share, within `trainer.limit_val_batches`.
 
     Raises:
         InputError: the clean predictions on it, which may be made only now, cannot be kept.
     """
     attack.predicted += predict_missing(data.datasets[role], attack.victims[:1], attack.trainer)
     scores = Scores(attack, data, final=role == "scored")
-    bar = progress(data.loader(role, shuffle=False), f"Scoring {prefix}", "batch")
+    loader = data.loader(role, shuffle=False)
+    batches = limited(len(loader), attack.trainer.limit_val_batches) if role == "scored" else len(loader)
+    bar = progress(islice(loader, batches), f"Scoring {prefix}", "batch", batches)
     for index, batch in enumerate(bar):
         batch = attack.transfer_batch_to_device(batch, attack.device, 0)
         scores.update(batch, attack.validation_step(batch, index))
@@ -156,13 +161,14 @@ class Results(Callback):
             "data": type(data).__name__,
             "data_seed": data.seed,
             "clean_images_predicted": attack.predicted,
-            "images": {role: len(dataset) for role, dataset in data.datasets.items()},
+            "images": {role: len(dataset) for role, dataset in data.datasets.items()} | {"scored": len(self.images)},
+            "images_in_split": data.images_in_split,
         }
         if len(attack.victims) > 1:
             self.figures["partners"] = ", ".join(type(partner.network).__name__ for partner in attack.victims[1:])
         self.figures |= attack.figures()
         with whole_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(self.images[0]))
+            writer = csv.DictWriter(file, list(self.images[0]) if self.images else ["image"])
             writer.writeheader()
             writer.writerows(self.images)
         with whole_file(folder / "metrics.json") as place:
@@ -197,7 +203,8 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
             worst = f"{100 * per_image[name]['worst_decile']:>10.1f} %"
             lines.append(f"{'  worst decile':<18}{worst:>{12 * len(columns)}}")
     counts = figures["images"]  # an evaluation of the training split has scored images alone
-    images = (counts["train" if column == "train" and "train" in counts else "scored"] for column in columns)
+    shown = {"scored": images_scored(counts["scored"], figures["images_in_split"]), "train": counts.get("train")}
+    images = (shown["train" if column == "train" and "train" in counts else "scored"] for column in columns)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
     if "seconds" in figures:

@@ -9,14 +9,15 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import DYNAMIC, METRICS, STATIC, overall
 from uap.callbacks.breakdown import Breakdown
 from uap.data.base import SegmentationData, data_of
 from uap.data.batch import Batch
-from uap.metrics import ClassIoU, PixelRate, hidden_counts, preserved_counts, success_counts
+from uap.metrics import COUNTS, ClassIoU, PixelRate, success_counts
 
 
 class Scores:
-    """The figures of one set of images: success rate or hidden and preserved, and IoU where there are labels."""
+    """The metrics of one set of images: those of the target's kind, and IoU where there are labels."""
 
     def __init__(self, attack: UniversalAttack, data: SegmentationData, *, final: bool) -> None:
         """Count for the attack's target on its device, with the data's labels in the victim's classes.
@@ -28,8 +29,7 @@ class Scores:
         """
         device, classes = attack.device, len(attack.victim.table)
         self.hidden_classes = attack.target.hidden_classes
-        names = ["hidden", "preserved"] if self.hidden_classes else ["success_rate"]
-        self.rates = {name: PixelRate().to(device) for name in names}
+        self.rates = {metric.name: PixelRate().to(device) for metric in (DYNAMIC if self.hidden_classes else STATIC)}
         self.before = PixelRate().to(device)  # without the perturbation: a scene may be the target's in part already
         self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
         self.breakdown = Breakdown(attack) if final else None
@@ -37,13 +37,10 @@ class Scores:
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
         """Add a batch and the predictions (N, H, W) on its adversarial images."""
-        target, hidden, index = batch["target"], batch["hidden"], batch["index"]
-        if self.hidden_classes:
-            self.rates["hidden"].update(hidden_counts(predicted, hidden, self.hidden_classes), index)
-            self.rates["preserved"].update(preserved_counts(predicted, target, hidden), index)
-        else:
-            self.rates["success_rate"].update(success_counts(predicted, target), index)
-            self.before.update(success_counts(batch["prediction"], target), index)
+        for name, rate in self.rates.items():
+            rate.update(COUNTS[name](predicted, batch, self.hidden_classes), batch["index"])
+        if not self.hidden_classes:
+            self.before.update(success_counts(batch["prediction"], batch["target"]), batch["index"])
         labels = self.translation[batch["labels"].long()]
         self.iou["miou_clean"].update(batch["prediction"], labels)
         self.iou["miou_adversarial"].update(predicted, labels)
@@ -51,7 +48,7 @@ class Scores:
             self.breakdown.update(batch, predicted)
 
     def compute(self, prefix: str) -> dict[str, float]:
-        """Return the figures, 0 to 1, under `prefix`/name; on all ranks together. What has no pixel has no figure."""
+        """Return the figures under `prefix`/name; on all ranks together. What has no pixel has no figure."""
         figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
         if not self.hidden_classes:
             figures["success_before"] = float(self.before.compute())
@@ -106,5 +103,5 @@ class SuccessMetrics(Callback):
         figures = self.scores.compute(prefix)
         for name, rate in figures.items():
             pl_module.log(name, rate, prog_bar="miou" not in name and "before" not in name)
-        rates = [figures[f"{prefix}/{name}"] for name in self.scores.rates if f"{prefix}/{name}" in figures]
-        pl_module.log("score", sum(rates) / max(len(rates), 1))
+        reached = {name: figures[f"{prefix}/{name}"] for name in METRICS if f"{prefix}/{name}" in figures}
+        pl_module.log("score", overall(reached))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from uap import __version__
@@ -64,6 +65,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         train_split: TrainSplit = "train",
         files: str | None = None,
         cache_gib: float = 8.0,
+        eval_images: int | None = None,
     ) -> None:
         """Describe the data; nothing is read yet.
 
@@ -80,13 +82,16 @@ class SegmentationData(LightningDataModule, abc.ABC):
             train_split: the images that are learnt from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
             files: learn from the training images that this text file lists, one name or path to a line.
             cache_gib: how much of the disk decoded images may take, in GiB for each split; 0 decodes them each time.
+            eval_images: score so many of the split's images, evenly spread; all by default, and where it has fewer.
 
         Raises:
-            InputError: a size, limit or batch size that is not positive, a number of workers or seed below 0, more
-                pixels or workers than the machine can bear, or a split that the data set does not have.
+            InputError: a size, limit, batch size or number of scored images that is not positive, a number of workers
+                or seed below 0, more pixels or workers than the machine can bear, or a split that the data set does
+                not have.
         """
         super().__init__()
-        counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "num_workers": num_workers, "seed": seed}
+        counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "eval_images": eval_images}
+        counts |= {"num_workers": num_workers, "seed": seed}
         for name, value in counts.items():
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
@@ -110,6 +115,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.train_split: TrainSplit = train_split
         self.files = files
         self.cache_gib = cache_gib
+        self.eval_images = eval_images
+        self.images_in_split = 0
         self.datasets: dict[Role, SegmentationDataset] = {}
 
     @abc.abstractmethod
@@ -136,6 +143,16 @@ class SegmentationData(LightningDataModule, abc.ABC):
             self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self, self._store(items))
         scored = self.items(self.split)
         self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
+        self.images_in_split = len(scored)
+        self.evaluate(scored)
+
+    def evaluate(self, items: list[Item]) -> None:
+        """Score `eval_images` of `items`, which are the split's."""
+        if self.eval_images is not None and self.eval_images > len(items):
+            rank_zero_info(
+                f"data.eval_images is {self.eval_images}, but the split {self.split} has {len(items)}: all are scored."
+            )
+        self.datasets["scored"].items = [items[row] for row in subset.evenly(len(items), self.eval_images)]
 
     def _store(self, items: list[Item]) -> ImageStore | None:
         settings = [__version__, type(self).__module__, type(self).__qualname__, self.resampling, self.upright]

@@ -15,6 +15,11 @@ def begun(trainer: Trainer) -> tuple[int, int]:
     return loop.epoch_progress.current.processed, 0 if batches.is_last_batch else batches.current.processed
 
 
+def limited(batches: int, limit: int | float) -> int:
+    """Return how many of so many batches a limit of the trainer leaves: a number, or a fraction of them."""
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
 def total_steps(trainer: Trainer) -> int:
     """Return how many optimiser steps a whole run has, of which a resumed one has taken some already.
 
@@ -40,7 +45,6 @@ def total_steps(trainer: Trainer) -> int:
             )
         return most
     limit, data = trainer.limit_train_batches, trainer.datamodule  # type: ignore[attr-defined]
-    batches = len(data.train_dataloader())
-    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    batches = limited(len(data.train_dataloader()), limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * max(epochs, 1)
     return steps if most == -1 else min(steps, most)

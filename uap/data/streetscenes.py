@@ -51,7 +51,7 @@ class StreetScenes(Cityscapes):
             root: the folder that the scenes are written to.
             size: height and width that scenes are resized to.
             scenes: number of training scenes.
-            scored_scenes: number of scenes that are scored.
+            scored_scenes: number of scenes of the split that is scored; `eval_images` scores some of them.
             scene_seed: of the drawing.
             settings: those of `SegmentationData`.
 

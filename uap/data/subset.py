@@ -1,4 +1,4 @@
-"""Which of the images are learnt from: a number drawn by the seed, or those that a file lists."""
+"""Which of the images are learnt from, a number drawn by the seed or those that a file lists; and which are scored."""
 
 from pathlib import Path
 
@@ -12,6 +12,16 @@ from uap.errors import InputError
 def drawn(count: int, limit: int, seed: int) -> NDArray[np.int64]:
     """Return `limit` of the numbers below `count`, drawn by the seed and sorted."""
     return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+
+
+def evenly(count: int, wanted: int | None) -> NDArray[np.int64]:
+    """Return `wanted` of the numbers below `count`, evenly spread from the first to the last; all where it is None.
+
+    What is scored, attacked or shown is chosen by this alone, so that the same number is the same images everywhere.
+    Where there are not so many, all are taken.
+    """
+    wanted = count if wanted is None else min(wanted, count)
+    return np.linspace(0, count - 1, wanted).round().astype(np.int64)
 
 
 def path_below(item: Item, root: Path) -> str:

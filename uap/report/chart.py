@@ -64,7 +64,13 @@ def line_chart(title: str, lines: list[Line], x_title: str) -> Markup:
 
 
 def histogram(title: str, values: list[float], run: int, mark: float | None, x_title: str) -> Markup:
-    """Draw how many of `values` (0 to 100) fall into each tenth of the range; `mark` is a line with its value."""
+    """Draw how many of `values`, 0 or more, fall into each tenth of 0 to 100, the last with those above.
+
+    `mark` is a line with its value.
+    """
+    names = [f"{10 * i} to {10 * i + 10} %" for i in range(9)] + [
+        "90 % or more" if max(values) > 100 else "90 to 100 %"
+    ]
     counts = [0] * 10
     for value in values:
         counts[min(int(value / 10), 9)] += 1
@@ -73,7 +79,7 @@ def histogram(title: str, values: list[float], run: int, mark: float | None, x_t
     bars = [
         tag(
             "rect",
-            tag("title", f"{10 * i} to {10 * i + 10} %: {count} images"),
+            tag("title", f"{names[i]}: {count} images"),
             x=round(x(10 * i) + 1, 1), y=round(y(count), 1),
             width=round(x(10) - x(0) - 2, 1), height=round(y(0) - y(count), 1),
         )
@@ -123,13 +129,13 @@ def _line(line: Line, x: Callable[[float], float], y: Callable[[float], float]) 
 
 
 def _mark(value: float, x: Callable[[float], float]) -> Markup:
-    right_half = value > 50
+    right_half, place = value > 50, round(x(min(value, 100)), 1)
     return tag(
         "g",
-        tag("line", x1=round(x(value), 1), x2=round(x(value), 1), y1=TOP, y2=HEIGHT - BOTTOM),
+        tag("line", x1=place, x2=place, y1=TOP, y2=HEIGHT - BOTTOM),
         tag(
             "text", f"worst tenth {value:.1f} %",
-            x=round(x(value) + (-5 if right_half else 5), 1), y=TOP + 10, text_anchor="end" if right_half else "start",
+            x=round(place + (-5 if right_half else 5), 1), y=TOP + 10, text_anchor="end" if right_half else "start",
         ),
         class_="mark",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from uap.attack_metrics import DYNAMIC
 from uap.report.chart import Line, colour, histogram, line_chart
 from uap.report.facts import worst_tenth
 from uap.report.markup import Markup, tag
@@ -29,7 +30,7 @@ class Chart:
 CHARTS = [
     Chart("Loss", {"train/loss": "training batches"}, factor=1),
     Chart("Pixels that show the target, %", {"*/success_rate": "scored images"}, {"train/success": "training batches"}),
-    Chart("Hidden and preserved pixels, %", {"*/hidden": "hidden"}, {"*/preserved": "preserved"}),
+    *(Chart(f"{metric.title.capitalize()} pixels, %", {f"*/{metric.name}": metric.title}) for metric in DYNAMIC),
     Chart("Mean IoU with the labels, %", {"*/miou_adversarial": "adversarial"}, {"*/miou_clean": "clean"}),
     Chart("Epsilon reached, grey levels", {"perturbation/linf": "largest entry of the perturbation"}, factor=1),
     Chart("Saturation, %", {"perturbation/saturation": "entries at epsilon"}),

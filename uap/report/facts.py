@@ -4,6 +4,7 @@ import json
 from pathlib import PurePath
 from typing import Any
 
+from uap.attack_metrics import images_scored
 from uap.report.markup import Markup, tag
 from uap.report.numbers import NOTHING, count, is_number, percent, plain
 from uap.report.run import RATES, Run
@@ -12,7 +13,7 @@ SPLITS = {"train": "training", "val": "validation"}
 """What the page calls the sets of images that files abbreviate."""
 
 FIGURES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "mean IoU, adversarial"}
-"""The figures of a set of images, 0 to 1, and what the page calls them."""
+"""The figures of a set of images and what the page calls them."""
 
 Rows = dict[str, list[str]]
 
@@ -72,7 +73,7 @@ def facts(runs: list[Run]) -> Rows:
     for rate, name in RATES.items():
         rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
     for role, title in {"train": "images learnt from", "scored": "images scored"}.items():
-        rows[title] = [count(run.part("images", dict, object).get(role)) for run in runs]
+        rows[title] = [_images(run, role) for run in runs]
     rows["gradient evaluations"] = [count(run.figures.get("gradient_evaluations")) for run in runs]
     for key in ("seconds", "images_per_second"):
         rows[key.replace("_", " ")] = [plain(run.figures.get(key)) for run in runs]
@@ -91,8 +92,15 @@ def settings_that_differ(runs: list[Run]) -> Rows:
 
 
 def worst_tenth(run: Run, rate: str) -> Any:
-    """Return the rate of the tenth of the images where it is lowest, None where it was not counted."""
+    """Return the rate of the tenth of the images where the attack succeeds least, None where it was not counted."""
     return run.part("per_image", dict).get(rate, {}).get("worst_decile")
+
+
+def _images(run: Run, role: str) -> str:
+    some, whole = run.part("images", dict, object).get(role), run.figures.get("images_in_split")
+    if role == "scored" and is_number(some) and is_number(whole):
+        return images_scored(round(some), round(whole))
+    return count(some)
 
 
 def _tile(run: Run, rate: str) -> Markup:

@@ -63,9 +63,7 @@ def _header(runs: list[Run], title: str) -> Markup:
 
 def _sections(runs: list[Run]) -> list[Markup]:
     hint = "Drag over a picture, or move the slider with the mouse or the arrow keys."
-    worst = (
-        "The bars count the scored images. The worst tenth of them is that with the lowest rates; its mean is marked."
-    )
+    worst = "The bars count the scored images. In the worst tenth the attack succeeds least; its mean is marked."
     classes = "A pixel's class is that of the target scene, or of the clean prediction where classes are hidden."
     sizes = "Connected regions of hidden classes: medium from 32 x 32 pixels on, large from 96 x 96."
     differ = differences(runs)

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from uap.attack_metrics import METRICS
 from uap.errors import InputError
 from uap.plain_yaml import plain_yaml
 from uap.report.numbers import is_number
@@ -18,8 +19,8 @@ from uap.run_folder import unique_names
 Points = list[tuple[float, float]]
 Row = dict[str, Any]
 
-RATES = {"success_rate": "success", "hidden": "hidden", "preserved": "preserved"}
-"""The rates of an attack, 0 to 1, as the files and as the page call them."""
+RATES = {name: metric.title for name, metric in METRICS.items()}
+"""The metrics of an attack as the files and as the page call them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Run:
 
     @property
     def rates(self) -> list[str]:
-        """The rates that the run has: success, or hidden and preserved."""
+        """The metrics that the run has: those of a static or of a dynamic target."""
         known = {key.split("/")[-1] for key in [*self.figures, *self.curves]}
         return [rate for rate in RATES if rate in known]
 
@@ -149,12 +150,14 @@ def _legend(path: Path) -> dict[str, list[int]]:
 
 
 def _images(path: Path) -> list[Row]:
-    """Return the rows of the scored images, whose rates are shares."""
+    """Return the rows of the scored images; their metrics are no number below 0, and shares are none above 1."""
     rows = _rows(path)
-    for row, rate in product(rows, RATES):
-        if is_number(row.get(rate)) and not 0 <= row[rate] <= 1:
+    for row, metric in product(rows, METRICS.values()):
+        value = row.get(metric.name)
+        if is_number(value) and not (0 <= value <= 1 or (value > 1 and not metric.is_share)):
             raise InputError(
-                f"{path} has the {rate} {row[rate]:g} of {row.get('image')}, expected 0 to 1. Run again what wrote it."
+                f"{path} has the {metric.name} {value:g} of {row.get('image')}, expected "
+                f"{'0 to 1' if metric.is_share else '0 or more'}. Run again what wrote it."
             )
     return rows
 

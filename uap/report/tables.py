@@ -29,6 +29,7 @@ BY_SIZE = [
     Column("pixels", "pixels", count, bar=False),
     Column("hidden", "hidden"),
 ]
+"""A hidden object has no *remaining*: pixels that enter its class elsewhere are not of any object."""
 PER_IMAGE = [*RATE_COLUMNS, Column("hidden_pixels", "pixels to hide", count, bar=False)]
 
 

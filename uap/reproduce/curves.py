@@ -63,7 +63,8 @@ def draw(table: Table, axis: str, path: Path) -> None:
     for plot, (kind, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for number, line in enumerate(lines):
             _draw(plot, line, place, f"C{number % 10}")
-        plot.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%", ylim=(0, 102))
+        plot.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%")
+        plot.set_ylim(0, max(102, plot.get_ylim()[1]))  # most are shares; `remaining` can exceed 100 %
         plot.set_xticks([place[value] for value in values], values)
         plot.grid(alpha=0.3)
         plot.legend(fontsize=8)

@@ -47,7 +47,7 @@ def sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         type=positive,
-        help="score so many, drawn by the seed (default: all)",
+        help="score so many, evenly spread (default: data.eval_images of the configuration, else all)",
     )
     parser.add_argument("--seed", type=natural, default=0, help="of whatever is drawn (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print no progress, only results")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.attack import UniversalAttack
+from uap.attack_metrics import DYNAMIC, STATIC
 from uap.callbacks.success import Scores
 from uap.data import SegmentationData
 from uap.data.batch import Batch
@@ -14,16 +15,15 @@ from uap.progress import progress
 from uap.victims.doubts import doubts
 
 TITLES = {
-    "success_rate": "Success rate: pixels that are the static target's class",
+    **{metric.name: metric.description for metric in STATIC},
     "success_before": "Success before: the same on the clean images",
-    "hidden": "Hidden: pixels of the hidden classes that got another class",
-    "preserved": "Preserved: background pixels that kept their class",
+    **{metric.name: metric.description for metric in DYNAMIC},
     "miou_clean": "Mean IoU with the labels, clean images",
     "miou_adversarial": "Mean IoU with the labels, adversarial images",
     "miou_target_before": "Mean IoU with the target, clean images",
     "miou_target": "Mean IoU with the target, adversarial images",
 }
-"""Every figure, a share from 0 to 1, by its name in the files; in the order of the tables."""
+"""Every figure by its name in the files, in the order of the tables; a share from 0 to 1 unless it says otherwise."""
 
 CLEAN = ("success_before", "miou_clean", "miou_target_before")
 """The figures of the clean images, on which a perturbation has no part."""

@@ -1,6 +1,5 @@
 """A network and the images on which perturbations are scored."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import numpy as np
 from pytorch_lightning import Trainer
 
 from uap.attack import UniversalAttack
-from uap.data import SegmentationData, subset
+from uap.attack_metrics import images_scored
+from uap.data import SegmentationData
 from uap.data.clean_predictions import make_predictions, place_of
 from uap.data.predictions import PreparedTargets
 from uap.data.sources import stamp
@@ -18,24 +18,16 @@ from uap.scoring.learnt import Learnt
 from uap.victims.building import build_victim
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Which of the scored images are taken: `images` of them, drawn by the seed; all by default."""
-
-    images: int | None = None
-    seed: int = 0
-
-
 class ProvingGround:
     """The network of an experiment and its scored images, at the experiment's size or at another."""
 
-    def __init__(self, name: str, config: Path, sample: Sample, trainer: Trainer) -> None:
+    def __init__(self, name: str, config: Path, images: int | None, trainer: Trainer) -> None:
         """Build the network and find the images.
 
         Args:
             name: how tables call it.
             config: a configuration file with `data` and `model.victim`.
-            sample: the images.
+            images: score so many, in the place of the configuration's `data.eval_images`.
             trainer: tells the device.
 
         Raises:
@@ -43,7 +35,7 @@ class ProvingGround:
         """
         self.name = name
         self.config = config
-        self.sample = sample
+        self.images = images
         self.trainer = trainer
         self.victim = build_victim(config).to(trainer.strategy.root_device)
         self.fingerprint = self.victim.fingerprint()
@@ -66,11 +58,9 @@ class ProvingGround:
     def _load(self, size: tuple[int, int]) -> SegmentationData:
         self.victim.check(size)
         data = build_data(self.config, size)
+        data.eval_images = self.images or data.eval_images
         data.prepare_data()
         data.setup("validate")
-        dataset = data.datasets["scored"]
-        count = min(self.sample.images or len(dataset), len(dataset))
-        dataset.items = [dataset.items[row] for row in subset.drawn(len(dataset), count, self.sample.seed)]
         return data
 
     def identity(self, size: tuple[int, int]) -> list[Any]:
@@ -95,7 +85,7 @@ class ProvingGround:
         return {
             "network": type(self.victim.network).__name__,
             "data": f"{type(data).__name__}, {data.split}",
-            "images": str(len(data.datasets["scored"])),
+            "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
             "size": f"{self.size[0]} x {self.size[1]}",
         }
 

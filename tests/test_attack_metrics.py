@@ -1,0 +1,80 @@
+"""The list of an attack's metrics, and that all who show metrics show those of the list."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+import torch
+import yaml
+
+from tests.report.helpers import FIGURES, Page, make_run, write_rows
+from uap import paths, robustness
+from uap.attack_metrics import DYNAMIC, METRICS, images_scored, overall
+from uap.metrics import COUNTS, PixelRate, distribution, hidden_counts, remaining_counts
+from uap.report.__main__ import main as report
+from uap.report.curves import CHARTS
+from uap.report.run import RATES
+from uap.scoring.figures import TITLES
+
+FOLDER = paths.shipped("configs/reproduce")
+
+
+def test_what_reappears_elsewhere_is_seen_by_remaining_alone() -> None:
+    clean = torch.tensor([[[9, 9, 0, 0], [1, 1, 1, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]], dtype=torch.uint8)
+    attacked = torch.tensor([[[0, 0, 9, 9], [9, 1, 1, 1]], [[0, 0, 0, 9], [0, 0, 0, 0]]], dtype=torch.uint8)
+    hidden = clean == 9
+    assert hidden_counts(attacked, hidden, (9,)).tolist() == [[2, 2], [0, 0]]
+    assert remaining_counts(attacked, hidden, (9,)).tolist() == [[3, 2], [1, 0]]
+    assert remaining_counts(attacked, hidden | (clean == 1), (1, 9)).tolist() == [[6, 6], [1, 0]]  # of several classes
+
+
+def test_counts_are_summed_before_they_are_divided() -> None:
+    rate = PixelRate()
+    rate.update(torch.tensor([[3, 2], [1, 0], [0, 6]]), torch.arange(3))
+    assert float(rate.compute()) == 0.5
+    rate = PixelRate()
+    rate.update(torch.tensor([[1, 0]]), torch.tensor([0]))
+    assert float(rate.compute()) != float("inf")  # more of what was not there is no number, and JSON has no infinity
+
+
+def test_the_worst_tenth_is_at_the_end_that_is_bad() -> None:
+    counts = torch.tensor([[i, 10] for i in range(20)])
+    assert distribution(counts)["worst_decile"] == pytest.approx(0.05)
+    assert distribution(counts, higher_is_better=False)["worst_decile"] == pytest.approx(1.85)
+
+
+def test_a_score_turns_what_is_to_be_low() -> None:
+    assert overall({"success_rate": 0.7}) == pytest.approx(0.7)
+    assert overall({"hidden": 0.9, "preserved": 0.9, "remaining": 0.2}) == pytest.approx(2.6 / 3)
+    assert overall({"hidden": 0.9, "preserved": 0.9, "remaining": 3.0}) < 0
+    assert overall({}) == 0
+
+
+def test_every_metric_is_counted_and_has_a_place_in_every_table() -> None:
+    patterns = {pattern for chart in CHARTS for pattern in chart.solid | chart.dashed}
+    for known in (COUNTS, TITLES, RATES, robustness.COLUMNS):
+        assert METRICS.keys() <= cast(Mapping[str, Any], known).keys()
+    assert {f"*/{name}" for name in METRICS} <= patterns
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_reproduction_that_shows_hidden_shows_all_of_a_dynamic_target(path: Any) -> None:
+    figures = yaml.safe_load(path.read_text()).get("figures", {})
+    for images in {key.split("/")[0] for key in figures if key.endswith("/hidden")}:
+        assert {f"{images}/{metric.name}" for metric in DYNAMIC} <= figures.keys()
+
+
+def test_tables_say_of_how_many_images_they_are() -> None:
+    assert images_scored(8, 48) == "8 of 48"
+    assert images_scored(48, 48) == "48"
+
+
+def test_a_page_shows_what_exceeds_a_hundred_per_cent(tmp_path: Any) -> None:
+    run = make_run(tmp_path / "run", FIGURES | {"val/remaining": 1.25})
+    rows = [{"image": f"scene_{i}", "hidden": 0.5, "remaining": value} for i, value in enumerate((0.1, 0.95, 23.5))]
+    write_rows(run / "per_image.csv", rows)
+    report([str(run), "--out", str(tmp_path / "page.html")])
+    text = (tmp_path / "page.html").read_text()
+    assert "90 % or more: 2 images" in text
+    assert "2350.0 %" in text
+    assert "Remaining by image" in Page(tmp_path / "page.html").text("strong")
