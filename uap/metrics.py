@@ -3,7 +3,9 @@
 Every rate is a quotient of counts summed over the data set; the counts of each image are kept beside it.
 """
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -178,6 +180,14 @@ def iou_per_class(confusion: Tensor) -> Tensor:
     hits = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - hits
     return hits.cpu().double() / union.cpu()  # 0 / 0 is NaN; not every device has float64
+
+
+@contextmanager
+def maybe_of_nothing() -> Iterator[None]:
+    """Let metrics be computed that no image was added to: a rank may get none, and a validation may be off."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``compute`` method of metric .* was called before the ``update``")
+        yield
 
 
 class PixelRate(Metric):

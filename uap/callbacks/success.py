@@ -13,7 +13,7 @@ from uap.attack_metrics import DYNAMIC, METRICS, STATIC, overall
 from uap.callbacks.breakdown import Breakdown
 from uap.data.base import SegmentationData, data_of
 from uap.data.batch import Batch
-from uap.metrics import COUNTS, ClassIoU, PixelRate, success_counts
+from uap.metrics import COUNTS, ClassIoU, PixelRate, maybe_of_nothing, success_counts
 
 
 class Scores:
@@ -47,6 +47,7 @@ class Scores:
         if self.breakdown is not None:
             self.breakdown.update(batch, predicted)
 
+    @maybe_of_nothing()
     def compute(self, prefix: str) -> dict[str, float]:
         """Return the figures under `prefix`/name; on all ranks together. What has no pixel has no figure."""
         figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
@@ -55,6 +56,7 @@ class Scores:
         figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
         return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
 
+    @maybe_of_nothing()
     def details(self) -> dict[str, Any]:
         """Return the final figures by image, by class and by size, as in `metrics.json`; on all ranks together."""
         if self.breakdown is None:
