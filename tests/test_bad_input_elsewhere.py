@@ -216,7 +216,7 @@ CASES: dict[str, Case] = {
         ["photos/c.png", *APPLY[1:]],
         "photos/c.png is neither an image nor a video",
     ),
-    "half a picture": ("apply", lambda: half(Path("photos/b.png")), APPLY, "photos/b.png cannot be read as a picture"),
+    "half a picture": ("apply", lambda: half(Path("photos/b.png")), APPLY, "photos/b.png is truncated or damaged"),
     "an empty video": ("apply", written("v.mp4", b""), ["v.mp4", *APPLY[1:]], "v.mp4 cannot be opened as a video"),
     "an empty folder": ("apply", folder("empty"), ["empty", *APPLY[1:]], "No images or videos in empty"),
     "a file for --out": ("apply", written("out"), APPLY, "out/a cannot be written .* Set another --out"),

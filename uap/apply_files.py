@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from uap.data import ImageFolder, VideoFrames
+from uap.data.files import ends_in, files_below, say_left_out
 from uap.errors import InputError
 
 IMAGE_ENDINGS = (".png", "_prediction_clean.png", "_prediction.png")
@@ -23,14 +24,15 @@ def find_inputs(places: list[Path], out: Path) -> list[tuple[Path, Path]]:
     for place in places:
         if not place.exists():
             raise InputError(f"There is no {place}. Give images, videos, or folders of them.")
-        if not place.is_dir() and not (place.is_file() and place.suffix.lower() in endings):
+        if not place.is_dir() and not (place.is_file() and ends_in(place, endings)):
             raise InputError(f"{place} is neither an image nor a video: known are {', '.join(endings)}. Convert it.")
-        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        files = [place] if place.is_file() else files_below(place)
         base = place.parent if place.is_file() else place
         if out.resolve() == base.resolve():
             raise InputError(f"--out {out} is the folder of the originals, which would be mixed up. Set another --out.")
-        files = [path for path in files if path.is_file() and not path.resolve().is_relative_to(out.resolve())]
-        found += [(path, path.relative_to(base)) for path in files if path.suffix.lower() in endings]
+        files = [path for path in files if not path.resolve().is_relative_to(out.resolve())]
+        found += [(path, path.relative_to(base)) for path in files if ends_in(path, endings)]
+        say_left_out(place, (path for path in files if not ends_in(path, endings)), "images or videos")
     if not found:
         raise InputError(f"No images or videos in {', '.join(map(str, places))}: known are {', '.join(endings)}.")
     return found

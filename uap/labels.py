@@ -119,6 +119,22 @@ CITYSCAPES = LabelTable(
 CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The label id of each train id: `CITYSCAPES_LABEL_IDS[train_id]` stands in `*_labelIds.png`."""
 
+
+def check_train_ids(ids: NDArray[np.uint8], place: object) -> NDArray[np.uint8]:
+    """Return train ids of Cityscapes as they are.
+
+    Raises:
+        InputError: there are others, as in label files of Cityscapes' label ids; the message names `place`.
+    """
+    wrong = ids[(ids >= len(CITYSCAPES)) & (ids != IGNORE)]
+    if wrong.size:
+        raise InputError(
+            f"{place} holds the id {wrong[0]}, expected train ids 0 to {len(CITYSCAPES) - 1}, or 255. Are these masks "
+            "for semantic segmentation, with train ids in place of Cityscapes' label ids?"
+        )
+    return ids
+
+
 CAMVID = LabelTable(
     names=(
         "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",

@@ -75,7 +75,7 @@ def test_an_image_of_another_size_is_refused() -> None:
 def test_a_damaged_image_is_refused() -> None:
     files = written()
     files.path("a").write_bytes(files.path("a").read_bytes()[:60])
-    with pytest.raises(InputError, match=r"a.png cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"a.png is truncated or damaged"):
         files.read("a", IMAGE, 5)
 
 

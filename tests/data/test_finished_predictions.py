@@ -128,5 +128,5 @@ def test_both_ranks_end_with_the_sentence_of_the_one_that_failed(root: Path, mon
     (root / "train" / "frame_003.png").write_bytes(b"no picture")  # the second rank's
     sentences = ranks.run(predict)
     assert sentences[0] == sentences[1]
-    assert "frame_003.png cannot be read" in sentences[0]
+    assert "frame_003.png is not a picture" in sentences[0]
     assert not path.exists()

@@ -207,7 +207,7 @@ def test_a_member_that_is_no_picture_is_named(root: Path) -> None:
     name = "leftImg8bit/train/aachen/zz_leftImg8bit.png"
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr(name, b"no picture")
-    with pytest.raises(InputError, match=rf"zip/{name} cannot be read as a picture"):
+    with pytest.raises(InputError, match=rf"zip/{name} is not a picture"):
         Cityscapes(str(root), size=SIZE).read_image(ZipMember(archive, name))
 
 
@@ -216,5 +216,5 @@ def test_a_member_or_zip_file_that_vanishes_is_named(root: Path) -> None:
     with pytest.raises(InputError, match=r"trainvaltest\.zip holds no gone\.png"):
         ZipMember(archive, "gone.png").open()
     archive.unlink()
-    with pytest.raises(InputError, match=r"trainvaltest\.zip cannot be read as a zip file .*No such file"):
+    with pytest.raises(InputError, match=r"trainvaltest\.zip does not exist"):
         ZipMember(archive, "gone.png").stamp()

@@ -17,6 +17,7 @@ from uap import __version__
 from uap.data import subset, transforms
 from uap.data.batch import Batch
 from uap.data.dataset import SegmentationDataset
+from uap.data.enlarged import enlarged, spread
 from uap.data.image_store import ImageStore, open_store
 from uap.data.length import begun
 from uap.data.machine import check_machine
@@ -118,6 +119,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.eval_images = eval_images
         self.images_in_split = 0
         self.datasets: dict[Role, SegmentationDataset] = {}
+        self.said_enlarged = False
 
     @abc.abstractmethod
     def items(self, split: Split | TrainSplit) -> list[Item]:
@@ -145,6 +147,8 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
         self.images_in_split = len(scored)
         self.evaluate(scored)
+        items = [item for dataset in self.datasets.values() for item in spread(dataset.items)]
+        self._say_enlarged([(item.image, self.stored_size(item.image)) for item in items])
 
     def evaluate(self, items: list[Item]) -> None:
         """Score `eval_images` of `items`, which are the split's."""
@@ -154,9 +158,22 @@ class SegmentationData(LightningDataModule, abc.ABC):
             )
         self.datasets["scored"].items = [items[row] for row in subset.evenly(len(items), self.eval_images)]
 
+    def stored_size(self, image: Path | Source) -> tuple[int, int]:
+        """Return the height and width that an image has where it is stored."""
+        return transforms.stored_size(image, upright=self.upright)
+
+    def _say_enlarged(self, stored: list[tuple[Path | Source, tuple[int, int]]]) -> None:
+        said = None if self.said_enlarged else enlarged(stored, self.size)
+        if said:
+            self.said_enlarged = True
+            rank_zero_info(said)
+
     def _store(self, items: list[Item]) -> ImageStore | None:
-        settings = [__version__, type(self).__module__, type(self).__qualname__, self.resampling, self.upright]
-        return open_store(items, settings, self.size, self.cache_gib)
+        return open_store(items, self.reading(), self.size, self.cache_gib)
+
+    def reading(self) -> list[Any]:
+        """Return what images and ids depend on beside their files and the size; plain values."""
+        return [__version__, type(self).__module__, type(self).__qualname__, self.resampling, self.upright]
 
     def training_items(self) -> list[Item]:
         """Return the images that may be learnt from, before `limit`.
@@ -179,7 +196,9 @@ class SegmentationData(LightningDataModule, abc.ABC):
 
     def read_image(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return an image uint8 (H, W, 3) RGB at the data's size; a path may be relative to the data's root."""
-        image = transforms.read_image(self.find(place), upright=self.upright)
+        found = self.find(place)
+        image = transforms.read_image(found, upright=self.upright)
+        self._say_enlarged([(found, (image.shape[0], image.shape[1]))])
         return transforms.resize_image(image, self.size, self.resampling)
 
     def read_labels(self, place: Path | Source) -> NDArray[np.uint8]:

@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uap.data.base import SegmentationData, Split, TrainSplit
-from uap.data.sources import Item, Source, check_labelled
+from uap.data.files import ENDINGS, files_below, readable_files
+from uap.data.image_folder import names_of
+from uap.data.sources import Item, Source, check_labelled, say_unlabelled
 from uap.errors import InputError
-from uap.labels import CITYSCAPES, IGNORE
+from uap.labels import CITYSCAPES, check_train_ids
 
-LAYOUTS = (("images/10k", "labels/sem_seg/masks", ".png"), ("seg/images", "seg/labels", "_train_id.png"))
-"""Folders of images and of labels, and what follows an image's name in the name of its labels; both were published."""
+IMAGES = ("images/10k", "seg/images")
+"""Folders of images; both were published."""
+
+LABELS = (("labels/sem_seg/masks", ".png"), ("seg/labels", "_train_id.png"))
+"""Folders of labels, and what follows an image's name in the name of its labels."""
 
 TREE = """Expected:
   ROOT/images/10k/{train,val,test}/*.jpg     ROOT/labels/sem_seg/masks/{train,val}/*.png   (7,000, 1,000, 2,000 images)
@@ -31,27 +36,26 @@ class BDD100K(SegmentationData):
 
     def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the images of a split, by name."""
-        for images, labels, ending in LAYOUTS:
-            found = sorted((self.root / images / split).glob("*.jpg"))
+        for images in IMAGES:
+            folder = self.root / images / split
+            found = readable_files(folder, ENDINGS, "pictures")
             if found:
-                return _with_labels(found, self.root / labels / split, ending)
+                return self._with_labels(found, folder, split)
         raise InputError(
-            f"No images in {self.root / LAYOUTS[0][0] / split}. Set --data.root to the folder of BDD100K. {TREE}"
+            f"No images in {self.root / IMAGES[0] / split}. Set --data.root to the folder of BDD100K. {TREE}"
         )
+
+    def _with_labels(self, images: list[Path], folder: Path, split: str) -> list[Item]:
+        places = [(self.root / labels / split, ending) for labels, ending in LABELS]
+        where, ending = next((place for place in places if place[0].is_dir()), (None, ""))
+        files = [] if where is None else files_below(where)
+        labels = {path.name.removesuffix(ending): path for path in files if path.name.endswith(ending)}
+        names = names_of(images, folder)
+        items = [Item(name, image, labels.get(image.stem)) for name, image in zip(names, images, strict=True)]
+        if where is None:
+            return say_unlabelled(items, folder, [str(place) for place, _ in places])
+        return check_labelled(items, where, TREE)
 
     def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids as they are: they are Cityscapes' train ids."""
-        wrong = ids[(ids >= len(CITYSCAPES)) & (ids != IGNORE)]
-        if wrong.size:
-            raise InputError(
-                f"{place} holds the id {wrong[0]}, expected train ids 0 to {len(CITYSCAPES) - 1}, or 255. Are these "
-                "BDD100K's masks for semantic segmentation?"
-            )
-        return ids
-
-
-def _with_labels(images: list[Path], folder: Path, ending: str) -> list[Item]:
-    if not folder.is_dir():
-        return [Item(image.stem, image, None) for image in images]
-    labels = {path.name.removesuffix(ending): path for path in folder.glob(f"*{ending}")}
-    return check_labelled([Item(i.stem, i, labels.get(i.stem)) for i in images], folder, TREE)
+        return check_train_ids(ids, place)

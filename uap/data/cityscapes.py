@@ -1,22 +1,24 @@
 """Cityscapes (Cordts et al., CVPR 2016), as the extracted tree or as the zip files that it comes in."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uap.data.base import SegmentationData, Split, TrainSplit
-from uap.data.sources import Item, Source, ZipMember, check_labelled, members
+from uap.data.files import files_below, is_hidden, say_left_out
+from uap.data.sources import Item, Source, ZipMember, check_labelled, members, say_unlabelled
 from uap.errors import InputError
-from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE
+from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, check_train_ids
 
-IMAGE, LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png"
+IMAGE, LABELS, TRAIN_IDS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
 
 TREE = f"""Expected, each as a folder or as the official zip file:
   ROOT/leftImg8bit/{{train,val,test}}/CITY/*{IMAGE}    or ROOT/leftImg8bit_trainvaltest.zip
   ROOT/leftImg8bit/train_extra/CITY/*{IMAGE}         or ROOT/leftImg8bit_trainextra.zip  (to learn from train_extra)
-  ROOT/gtFine/{{train,val,test}}/CITY/*{LABELS}     or ROOT/gtFine_trainvaltest.zip     (an attack does without)"""
+  ROOT/gtFine/{{train,val,test}}/CITY/*{LABELS}     or ROOT/gtFine_trainvaltest.zip     (an attack does without)
+  or, where they are missing, *{TRAIN_IDS} beside them"""
 
 
 class Cityscapes(SegmentationData):
@@ -35,12 +37,19 @@ class Cityscapes(SegmentationData):
 
     def items(self, split: Split | TrainSplit) -> list[Item]:
         """Return the images of a split, by city and name."""
-        where, images = self._files("leftImg8bit", split, IMAGE)
+        where, files = self._files("leftImg8bit", split)
+        images = _by_image(files, IMAGE)
         if not images:
             raise InputError(f"No images in {where}. Set --data.root to Cityscapes' folder. {TREE}")
-        where, labels = self._files("gtFine", split, LABELS)
+        say_left_out(where, (PurePath(name) for name in files if not name.endswith(IMAGE)), f"pictures *{IMAGE}")
+        where, files = self._files("gtFine", split)
+        labels = _by_image(files, TRAIN_IDS) | _by_image(files, LABELS)
         items = [Item(name.split("/")[1], images[name], labels.get(name)) for name in sorted(images)]
-        return check_labelled(items, where, TREE) if labels or where.is_dir() else items
+        if labels or where.is_dir():
+            return check_labelled(items, where, TREE)
+        places = (self.root / "gtFine" / split / "CITY", self.root / "gtFine_trainvaltest.zip")
+        sought = [f"*{LABELS} and *{TRAIN_IDS} in {place}" for place in places]
+        return say_unlabelled(items, self.root / "leftImg8bit" / split, sought)
 
     def find(self, place: Path | Source) -> Path | Source:
         """Return a path as it stands where it exists, else under the data's root, else in one of its zip files."""
@@ -51,19 +60,21 @@ class Cityscapes(SegmentationData):
                     return ZipMember(archive, place.as_posix())
         return found
 
-    def _files(self, kind: str, split: str, ending: str) -> tuple[Path, dict[str, Path | Source]]:
-        """Return where the files of a split are, and each by CITY/NAME without the ending."""
+    def _files(self, kind: str, split: str) -> tuple[Path, dict[str, Path | Source]]:
+        """Return where the files of a split are, and each by CITY/FILE."""
         folder = self.root / kind / split
         archive = self.root / f"{kind}_{'trainextra' if split == 'train_extra' else 'trainvaltest'}.zip"
         if folder.is_dir() or not archive.exists():
-            paths = folder.glob(f"*/*{ending}")
-            return folder, {f"{p.parent.name}/{p.name.removesuffix(ending)}": p for p in paths}
+            return folder, {f"{path.parent.name}/{path.name}": path for path in files_below(folder)}
         top = f"{kind}/{split}/"
-        names = [m for m in members(archive) if m.startswith(top) and m.endswith(ending) and m.count("/") == 3]
-        return archive, {m.removeprefix(top).removesuffix(ending): ZipMember(archive, m) for m in names}
+        names = [name.removeprefix(top) for name in members(archive) if name.startswith(top) and name[-1] != "/"]
+        shown = [name for name in names if name.count("/") == 1 and not is_hidden(name.split("/")[1])]
+        return archive, {name: ZipMember(archive, top + name) for name in shown}
 
     def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
-        """Return train ids for the label ids of `*_labelIds.png`."""
+        """Return train ids for the label ids of `*_labelIds.png`; those of `*_labelTrainIds.png` are ones already."""
+        if place.name.endswith(TRAIN_IDS):
+            return check_train_ids(ids, place)
         wrong = ids[(ids > max(CITYSCAPES_LABEL_IDS)) & (ids != IGNORE)]
         if wrong.size:
             raise InputError(
@@ -73,3 +84,8 @@ class Cityscapes(SegmentationData):
         train_ids = np.full(256, IGNORE, np.uint8)
         train_ids[list(CITYSCAPES_LABEL_IDS)] = range(len(CITYSCAPES_LABEL_IDS))
         return train_ids[ids]
+
+
+def _by_image(files: dict[str, Path | Source], ending: str) -> dict[str, Path | Source]:
+    """Return the files of an ending by what comes before it."""
+    return {name.removesuffix(ending): place for name, place in files.items() if name.endswith(ending)}

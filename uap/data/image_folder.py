@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.files import ENDINGS, ends_in, is_hidden, readable_files, say_once
 from uap.data.sources import Item, Source
 from uap.errors import InputError
 from uap.labels import UNLABELLED
@@ -28,7 +29,7 @@ class ImageFolder(SegmentationData):
     table = UNLABELLED
     upright = True
     kind = "images"
-    endings: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+    endings: tuple[str, ...] = ENDINGS
 
     def __init__(
         self,
@@ -59,7 +60,10 @@ class ImageFolder(SegmentationData):
         items = self.read_items(folder)
         if not items:
             raise InputError(f"No {self.kind} in {folder}. {self._tree()}")
-        if folder != self.root or self.scored_share == 0:
+        if folder != self.root:
+            self._say_beside()
+            return items
+        if self.scored_share == 0:
             return items
         scored = self.is_scored(items)
         if scored.all() or not scored.any():
@@ -81,8 +85,7 @@ class ImageFolder(SegmentationData):
         """
         if folder.is_file():
             raise InputError(f"{folder} is a file, expected a folder. {self._tree()}")
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in self.endings)
-        return [path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
+        return readable_files(folder, self.endings, self.kind)
 
     def read_items(self, folder: Path) -> list[Item]:
         """Return what is in a folder, in a fixed order."""
@@ -95,6 +98,16 @@ class ImageFolder(SegmentationData):
         count = max(1, round(self.scored_share * len(items)))
         scored[np.random.default_rng(self.seed).permutation(len(items))[:count]] = True
         return scored
+
+    def _say_beside(self) -> None:
+        """Say once what is left out where folders for splits decide what is read."""
+        paths = (path for path in self.root.iterdir() if path.name not in SPLITS and not is_hidden(path.name))
+        beside = sorted(path.name for path in paths if path.is_dir() or ends_in(path, self.endings))
+        if beside:
+            say_once(
+                f"{self.root} has folders train, val or test, so nothing beside these is read. Left out: "
+                f"{', '.join(beside[:5])}{f' and {len(beside) - 5} more' if len(beside) > 5 else ''}."
+            )
 
     def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NoReturn:
         """Refuse labels.

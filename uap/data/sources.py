@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from uap.data.files import FORMATS, say_once
+from uap.data.unreadable import unreadable_file
 from uap.errors import InputError
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What a picture may be, whatever its name; of others Pillow gives some to programs that execute what is in them."""
+GET_ZIP = "Check the path, or download the zip file again."
 
 
 class Source(abc.ABC):
@@ -72,6 +73,14 @@ def check_labelled(items: list[Item], where: Path, tree: str) -> list[Item]:
     return items
 
 
+def say_unlabelled(items: list[Item], where: Path, sought: list[str]) -> list[Item]:
+    """Return the items of a data set none of which has labels, and say once where these were sought."""
+    say_once(
+        f"No labels for the {len(items)} images in {where}, so they have no IoU figures. Sought: {', '.join(sought)}."
+    )
+    return items
+
+
 def stamp(place: Path | Source) -> list[str | int]:
     """Return what changes when a picture does: of a file the path, the length and the time of its last change.
 
@@ -94,7 +103,7 @@ def stamps(items: list[Item], *, with_labels: bool = False) -> list[list[str | i
     try:
         return [None if place is None else stamp(place) for place in places]
     except OSError as error:
-        raise InputError(f"{error.filename} does not exist ({error.strerror}). Extract the data set again.") from error
+        raise unreadable_file(Path(str(error.filename)), error, "Extract the data set again.") from error
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,9 @@ class ZipMember(Source):
             content = _archive(self.archive).read(self.member)
         except KeyError:
             raise InputError(f"{self.archive} holds no {self.member}. Check the path, or download it again.") from None
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        except OSError as error:
+            raise unreadable_file(self.archive, error, GET_ZIP) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise InputError(f"{self} cannot be read ({error}). Download the zip file again.") from error
         return Image.open(io.BytesIO(content), formats=FORMATS)
 
@@ -148,10 +159,12 @@ def _archive(path: Path) -> zipfile.ZipFile:
         check_file(path)
         facts = path.stat()
         return _opened(path, os.getpid(), facts.st_size, facts.st_mtime_ns)
-    except (zipfile.BadZipFile, OSError) as error:
+    except OSError as error:
+        raise unreadable_file(path, error, GET_ZIP) from error
+    except zipfile.BadZipFile as error:
         raise InputError(
-            f"{path} cannot be read as a zip file ({error}). It is not there, or was not downloaded to its end: "
-            "download it again."
+            f"{path} cannot be read as a zip file ({error}). It was not downloaded to its end, or is none: download it "
+            "again."
         ) from error
 
 

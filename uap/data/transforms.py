@@ -10,9 +10,11 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
-from uap.data.sources import FORMATS, Source, check_file
+from uap.data.files import FORMATS
+from uap.data.sources import Source, check_file
+from uap.data.unreadable import PICTURE_ERRORS, unreadable_picture
 from uap.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
@@ -50,22 +52,42 @@ def read_mask(place: Path | Source) -> NDArray[np.uint8]:
     return np.asarray(_open(place, ids=True))
 
 
+def has_ids(place: Path | Source) -> bool:
+    """Return whether the pixels of a picture are single numbers, as ids are; errors are those of `read_image`."""
+    try:
+        with _opened(place) as picture:
+            return len(picture.getbands()) == 1
+    except PICTURE_ERRORS as error:
+        raise unreadable_picture(place, error) from error
+
+
 def _open(place: Path | Source, *, ids: bool = False) -> Image.Image:
     try:
-        if isinstance(place, Path):
-            check_file(place)
-        with place.open() if isinstance(place, Source) else Image.open(place, formats=FORMATS) as picture:
+        with _opened(place) as picture:
             if ids:
                 _check_ids(picture, place)
             picture.load()
             return picture
-    except FileNotFoundError:
-        raise InputError(f"{place} does not exist. Check the path, or extract the data set again.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{place} cannot be read as a picture ({error}). It is truncated or no picture: extract or download it "
-            "again."
-        ) from error
+    except PICTURE_ERRORS as error:
+        raise unreadable_picture(place, error) from error
+
+
+def stored_size(place: Path | Source, *, upright: bool = False) -> tuple[int, int]:
+    """Return height and width of a picture without reading its pixels; arguments and errors as of `read_image`."""
+    try:
+        with _opened(place) as picture:
+            width, height = picture.size
+            turned = upright and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    except PICTURE_ERRORS as error:
+        raise unreadable_picture(place, error) from error
+    return (width, height) if turned else (height, width)
+
+
+def _opened(place: Path | Source) -> Image.Image:
+    if isinstance(place, Source):
+        return place.open()
+    check_file(place)
+    return Image.open(place, formats=FORMATS)
 
 
 def _check_ids(picture: Image.Image, place: Path | Source) -> None:

@@ -18,6 +18,7 @@ from uap import paths
 from uap.data import transforms
 from uap.data.image_folder import SPLITS, ImageFolder, names_of
 from uap.data.sources import Item, Source, stamp
+from uap.data.unreadable import check_readable
 from uap.errors import InputError
 from uap.progress import progress
 from uap.whole_file import whole_file
@@ -80,6 +81,7 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     video = cv2.VideoCapture(str(path))
     try:
         if not video.isOpened():
+            check_readable(path)
             raise InputError(
                 f"{path} cannot be opened as a video. It is truncated, no video, or of a codec that OpenCV does not "
                 "read: copy it again, or convert it to H.264."
@@ -130,7 +132,10 @@ class VideoFrames(ImageFolder):
     """
 
     kind = "videos"
-    endings = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+    endings = (
+        ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv", ".m2ts", ".mts",
+        ".ogv",
+    )  # fmt: skip
 
     def __init__(
         self, root: str = "data/video.mp4", size: tuple[int, int] = (256, 512), every: int = 10, **settings: Any
@@ -155,6 +160,10 @@ class VideoFrames(ImageFolder):
         """Decode what was not decoded before; Lightning calls this on one process of each node."""
         for folder in {self.folder(self.train_split), self.folder(self.split)}:
             self.read_items(folder)
+
+    def stored_size(self, image: Path | Source) -> tuple[int, int]:
+        """Return the height and width of the frames of an image's video."""
+        return video_facts(image.video).size if isinstance(image, Frame) else super().stored_size(image)
 
     def find_files(self, folder: Path) -> list[Path]:
         """Return the videos in a folder, or the one that is given in its place."""

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from uap.data.base import SegmentationData, Split, TrainSplit
-from uap.data.sources import Item, Source, check_file, check_labelled
+from uap.data.files import ENDINGS, ends_in, files_below
+from uap.data.sources import Item, Source, check_file, check_labelled, say_unlabelled
+from uap.data.unreadable import unreadable_file
 from uap.errors import InputError
 from uap.labels import IGNORE, VOC
 
@@ -63,14 +65,17 @@ class PascalVOC(SegmentationData):
         return items + self._items(added, self.sbd / "img", self.sbd / "cls", ".mat", SBD_TREE)
 
     def _items(self, names: list[str], images: Path, labels: Path, ending: str, tree: str) -> list[Item]:
-        missing = [name for name in names if not (images / f"{name}.jpg").exists()]
+        found = {path.stem: path for path in reversed(files_below(images)) if ends_in(path, ENDINGS)}
+        missing = [name for name in names if name not in found]
         if missing:
             raise InputError(f"{len(missing)} of {len(names)} images are not in {images}, {missing[0]} first. {tree}")
         items = []
         for name in names:
             path = labels / (name + ending)
-            items.append(Item(name, images / f"{name}.jpg", path if path.exists() else None))
-        return check_labelled(items, labels, tree) if labels.is_dir() else items
+            items.append(Item(name, found[name], path if path.exists() else None))
+        if labels.is_dir():
+            return check_labelled(items, labels, tree)
+        return say_unlabelled(items, images, [f"{labels}/*{ending}"])
 
     def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids (H, W) of a PNG of VOC or of a `.mat` file of SBD."""
@@ -80,6 +85,8 @@ class PascalVOC(SegmentationData):
         try:
             ids: NDArray[np.uint8] = loadmat(place)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
         except Exception as error:  # SciPy lets out whatever a damaged file leads to
+            if isinstance(error, OSError) and error.errno is not None:
+                raise unreadable_file(place, error, "Extract the labels again.") from error
             raise InputError(
                 f"{place} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again."
             ) from error
