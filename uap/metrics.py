@@ -268,7 +268,7 @@ class ClassIoU(Metric):
         iou = iou_per_class(self.confusion)
         return iou.masked_fill(self.confusion.sum(1).cpu() == 0, torch.nan)
 
-    def labelled(self) -> Tensor:
-        """Return (C,) int64, the labelled pixels of each class on all ranks. Every rank must call it."""
+    def total(self) -> Tensor:
+        """Return (C, C) int64, the pixels of all ranks by (label, prediction). Every rank must call it."""
         with self.sync_context():
-            return self.confusion.sum(1).cpu()
+            return self.confusion.cpu()

@@ -60,7 +60,7 @@ class Breakdown:
         return details | {"by_class": self._rows(iou)}
 
     def _rows(self, iou: dict[str, ClassIoU]) -> list[dict[str, Any]]:
-        counts, labelled = self.by_class.compute().tolist(), iou["miou_clean"].labelled().tolist()
+        counts, labelled = self.by_class.compute().tolist(), iou["miou_clean"].total().sum(1).tolist()
         clean, adversarial = (iou[name].compute().tolist() for name in ("miou_clean", "miou_adversarial"))
         rows = []
         for class_id, (hits, pixels, after) in enumerate(counts):

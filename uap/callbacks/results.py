@@ -58,6 +58,7 @@ class Results(Callback):
         figures: the final figures and what they are of, as `metrics.json` has them; on rank 0.
         details: the rest of `metrics.json`: success by image, by class and by size.
         images: the rows of `per_image.csv`.
+        other_ids: what is said if the labels are read as other ids than they hold.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,7 @@ class Results(Callback):
         self.figures: Figures = {}
         self.details: Figures = {}
         self.images: list[dict[str, Any]] = []
+        self.other_ids: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the cost so far, which a resumed run continues."""
@@ -104,6 +106,7 @@ class Results(Callback):
         learnt_from, scored = score(attack, data, "train", "training"), score(attack, data, "scored", data.split)
         figures: Figures = learnt_from.compute("train") | scored.compute(data.split)
         self.images, self.details = scored.per_image(data), scored.details()
+        self.other_ids = scored.other_ids()
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
@@ -135,6 +138,7 @@ class Results(Callback):
         folder, attack = Path(trainer.default_root_dir), cast(UniversalAttack, pl_module)
         scores = callback_of(trainer, SuccessMetrics).scores
         self.images, self.details = scores.per_image(data), scores.details()
+        self.other_ids = scores.other_ids()
         self._write(figures, attack, data, folder)
         self._print(attack, data, folder)
 
@@ -145,7 +149,8 @@ class Results(Callback):
 
     def _print(self, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
         _print_table(self.figures, self.details["per_image"], data.split, folder)
-        for doubt in doubts(None, len(attack.victim.table), self.figures.get(f"{data.split}/miou_clean")):
+        miou = self.figures.get(f"{data.split}/miou_clean")
+        for doubt in doubts(None, len(attack.victim.table), miou, self.other_ids):
             print(f"warning: {doubt}")
 
     def _write(self, figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:

@@ -14,6 +14,7 @@ from uap.callbacks.breakdown import Breakdown
 from uap.data.base import SegmentationData, data_of
 from uap.data.batch import Batch
 from uap.metrics import COUNTS, ClassIoU, PixelRate, maybe_of_nothing, success_counts
+from uap.victims.label_order import other_ids
 
 
 class Scores:
@@ -33,7 +34,8 @@ class Scores:
         self.before = PixelRate().to(device)  # without the perturbation: a scene may be the target's in part already
         self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
         self.breakdown = Breakdown(attack) if final else None
-        self.translation = torch.from_numpy(data.table.translation(attack.victim.table)).to(device)
+        self.table, self.labels = attack.victim.table, data.table
+        self.translation = torch.from_numpy(self.labels.translation(self.table)).to(device)
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
         """Add a batch and the predictions (N, H, W) on its adversarial images."""
@@ -62,6 +64,10 @@ class Scores:
         if self.breakdown is None:
             raise RuntimeError("Scores.details was called on scores that are not final")
         return self.breakdown.compute(self.rates, self.iou)
+
+    def other_ids(self) -> str | None:
+        """Return a sentence if the labels fit the clean predictions with other ids; on all ranks together."""
+        return other_ids(self.iou["miou_clean"].total(), self.table, self.labels)
 
     def per_image(self, data: SegmentationData) -> list[dict[str, Any]]:
         """Return a row for each scored image: its name, and the hits, pixels and share of each rate. On all ranks."""

@@ -21,6 +21,7 @@ from uap.scoring.arguments import side
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim, shipped_victims
 from uap.victims.doubts import doubts
+from uap.victims.label_order import other_ids
 
 DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "bdd100k": BDD100K,
@@ -100,12 +101,13 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     victim.check(size)
     prediction, confidence = predict(victim, pixels)
     pictures = {f"{args.image.name}, {size[0]} x {size[1]}": pixels, "prediction": victim.table.paint(prediction)}
-    miou = None
+    miou, wrong_ids = None, None
     if args.labels:
         labels = read_labels(args.labels, args.labels_of, stored, size, victim)
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
         miou = float(iou.compute().nanmean())
+        wrong_ids = other_ids(iou.total(), victim.table, DATA[args.labels_of](".", size).table)
         pictures |= {"labels": victim.table.paint(labels)}
     seen, counts = np.unique(prediction, return_counts=True)
     figure = panels(pictures, columns=len(pictures), legend=victim.table, classes=seen)
@@ -119,7 +121,8 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     shares = sorted(zip((counts / prediction.size).tolist(), seen.tolist(), strict=True), reverse=True)
     lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
     lines += ["", f"mean confidence {confidence:.2f}", *([f"mean IoU {miou:.2f}"] if miou is not None else [])]
-    lines += [f"picture {args.out}", *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou))]
+    found = doubts(confidence, len(victim.table), miou, wrong_ids)
+    lines += [f"picture {args.out}", *(f"warning: {text}" for text in found)]
     return "\n".join(lines)
 
 

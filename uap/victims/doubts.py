@@ -15,13 +15,14 @@ def doubtful_scale(std: list[float]) -> list[str]:
     return [f"victim.std is [{shown}], all below 1, but images have grey levels to 255. Multiply mean and std by 255."]
 
 
-def doubts(confidence: float | None, outputs: int, miou: float | None) -> list[str]:
+def doubts(confidence: float | None, outputs: int, miou: float | None, other_ids: str | None = None) -> list[str]:
     """Return warnings of a network that was wired wrongly.
 
     Args:
         confidence: mean probability of the predicted class, 0 to 1, if it is known.
         outputs: number of classes.
         miou: mean IoU with the labels, if there are any.
+        other_ids: what `uap.victims.label_order` says of the labels.
     """
     causes = "Check channel_order, mean and std (in grey levels, 0 to 255), and that the weights were given."
     found = []
@@ -30,7 +31,6 @@ def doubts(confidence: float | None, outputs: int, miou: float | None) -> list[s
             f"The mean confidence is {confidence:.2f}, near the {1 / outputs:.2f} of a network that guesses. {causes}"
         )
     if miou is not None and miou < LOW_IOU:
-        found.append(
-            f"The mean IoU with the labels is {miou:.2f}, below {LOW_IOU}. {causes} Check the order of victim.classes."
-        )
+        checks = f"{causes} Check the order of victim.classes, and that the label files hold this data set's ids."
+        found.append(f"The mean IoU with the labels is {miou:.2f}, below {LOW_IOU}. {other_ids or checks}")
     return found
