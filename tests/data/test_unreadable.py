@@ -29,6 +29,7 @@ def picture(tmp_path: Path) -> Path:
     [
         (b"", "a.png is empty"),
         (b"<html>404</html>", "a.png is not a picture"),
+        (b"x", "a.png is not a picture"),
         (b"\x89PNG\r\n\x1a\n\0\0", "a.png is truncated or damaged"),
     ],
 )

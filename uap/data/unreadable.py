@@ -52,8 +52,9 @@ def _start(place: "Path | Source") -> bytes:
 
 
 def _begins_like_a_picture(start: bytes) -> bool:
+    padded = start.ljust(16, b"\0")  # some ask for more bytes than there are
     accepting = [Image.OPEN[name][1] for name in FORMATS]
-    return any(accept is not None and accept(start) is True for accept in accepting)
+    return any(accept is not None and accept(padded) is True for accept in accepting)
 
 
 def check_readable(path: Path) -> None:
