@@ -70,10 +70,17 @@ def read_checkpoint(path: Path, learnt: str) -> dict[str, Any]:
     try:
         return _read(path, learnt)
     except InputError as error:
-        written = set(path.parent.glob("*.ckpt")) - set(path.parent.glob(HALF_WRITTEN))
-        others = sorted(written, key=lambda other: -other.stat().st_mtime)
-        whole = next((other for other in others if other != path and _is_whole(other, learnt)), None)
+        whole = next((other for other in _others(path) if _is_whole(other, learnt)), None)
         raise InputError(f"{error} {whole} is whole: resume from that." if whole else str(error)) from error
+
+
+def _others(path: Path) -> list[Path]:
+    """Return the other checkpoints beside one, the newest first; none where their folder may not be read."""
+    try:
+        written = set(path.parent.glob("*.ckpt")) - set(path.parent.glob(HALF_WRITTEN)) - {path}
+        return sorted(written, key=lambda other: -other.stat().st_mtime)
+    except OSError:
+        return []
 
 
 def _read(path: Path, learnt: str) -> dict[str, Any]:

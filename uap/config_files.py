@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from uap.errors import InputError
 from uap.parser_messages import sentence
+from uap.paths import check_file
 from uap.plain_yaml import plain_yaml
 
 # a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
@@ -49,10 +50,10 @@ def parts(file: str) -> list[str]:
     """
     try:
         is_text = file.lstrip().startswith("{")  # settings in the place of a file's name
+        if not is_text:
+            check_file(Path(file), "configuration")
         text = file if is_text else Path(file).read_text()
         content = plain_yaml(text)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no configuration {file}. Check the path.") from error
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error

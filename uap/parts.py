@@ -7,6 +7,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import fault
+from uap.paths import check_file
 from uap.plain_yaml import plain_yaml
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
     Raises:
         InputError: the file has no such part, or one that cannot be built.
     """
+    check_file(file, "configuration")
     try:
         block = plain_yaml(file.read_text())
         for name in key.split("."):

@@ -1,7 +1,10 @@
 """Where the files that ship with the program lie, and where it keeps what it computed once."""
 
 import os
+import stat
 from pathlib import Path
+
+from uap.errors import InputError
 
 PACKAGE = Path(__file__).parent
 
@@ -21,3 +24,26 @@ def find(name: str) -> Path:
 def cache_folder() -> Path:
     """Return the folder of what can be computed again: `UAP_CACHE`, by default `~/.cache/uap`."""
     return Path(os.environ.get("UAP_CACHE", "~/.cache/uap")).expanduser()
+
+
+def check_file(path: Path, kind: str = "file", advice: str = "Check the path.") -> None:
+    """Check that there is a file and that this user may read it.
+
+    Args:
+        path: where.
+        kind: what the message calls it.
+        advice: what to do where there is none.
+
+    Raises:
+        InputError: there is none, or it may not be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise FileNotFoundError
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last of a name with a NUL
+        raise InputError(f"There is no {kind} {path}. {advice}") from error
+    except OSError as error:
+        raise InputError(
+            f"The {kind} {path} cannot be read ({error.strerror}). Check its permissions and those of its folders."
+        ) from error

@@ -17,6 +17,7 @@ from uap.labels import TABLES
 from uap.safe_load import safe_load
 from uap.scenes import VERSION
 from uap.training import CARD, VictimTraining
+from uap.whole_file import whole_file
 
 STARTS = ("imagenet", "encoder_weights", "weights", "weights_backbone")
 """What networks call the weights that their training started from; they are not to be downloaded for an attack."""
@@ -54,7 +55,8 @@ class VictimCard(Callback):
         best = cast(dict[str, Any], safe_load(folder / "checkpoints" / "best.ckpt"))
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
-        save_file({name: value.contiguous() for name, value in state.items()}, folder / "victim.safetensors")
+        with whole_file(folder / "victim.safetensors") as place:
+            save_file({name: value.contiguous() for name, value in state.items()}, place)
         card = {
             "network": type(training.network).__name__,
             "parameters": sum(p.numel() for p in training.network.parameters()),

@@ -20,6 +20,7 @@ from uap.data.image_folder import SPLITS, ImageFolder, names_of
 from uap.data.sources import Item, Source, stamp
 from uap.data.unreadable import check_readable
 from uap.errors import InputError
+from uap.paths import check_file
 from uap.progress import progress
 from uap.whole_file import whole_file
 
@@ -76,8 +77,7 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    if not path.is_file():
-        raise InputError(f"There is no video {path}. Check the path.")
+    check_file(path, "video")
     video = cv2.VideoCapture(str(path))
     try:
         if not video.isOpened():

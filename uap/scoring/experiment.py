@@ -5,8 +5,8 @@ from pathlib import Path
 from pytorch_lightning import Trainer
 
 from uap.data import SegmentationData
-from uap.errors import InputError
 from uap.parts import build_part
+from uap.paths import check_file
 from uap.targets import Target
 
 
@@ -14,14 +14,14 @@ def config_of(place: Path) -> Path:
     """Return the configuration of a run folder, or the configuration file that is given itself.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it may not be read.
     """
     config = place / "config.yaml" if place.is_dir() else place
-    if not config.is_file():
-        raise InputError(
-            f"There is no {config}. Give the folder of a run of python -m uap.fit, or the configuration file of a "
-            "whole experiment."
-        )
+    check_file(
+        config,
+        "configuration",
+        "Give the folder of a run of python -m uap.fit, or the configuration file of a whole experiment.",
+    )
     return config
 
 

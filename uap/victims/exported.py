@@ -36,8 +36,7 @@ class Exported(FrozenVictim):
             InputError: the file cannot be loaded, or not without running code of its own.
         """
         path = paths.find(file)
-        if not path.is_file():
-            raise InputError(f"There is no file {path}. Check the path.")
+        paths.check_file(path)
         program, self.batch = _load_export(path) if path.suffix == ".pt2" else (_load_script(path), None)
         super().__init__(Program(program, path), None, **settings)
 

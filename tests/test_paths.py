@@ -1,0 +1,107 @@
+"""A file that may not be read is not called missing, and no file is written for its writer alone."""
+
+import os
+import pathlib
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.helpers import attack_args, make_camvid
+from uap import fit
+from uap.checkpoints import read_checkpoint
+from uap.config_files import parts
+from uap.errors import InputError
+from uap.parts import build_part
+from uap.paths import check_file
+from uap.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.victims import FrozenVictim
+from uap.victims.weights import read_state_dict
+from uap.whole_file import whole_file
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o002])
+def mode(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The mode of a new file under some umask."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_perturbation_has_the_mode_of_any_new_file(tmp_path: Path, mode: int) -> None:
+    save_perturbation(Perturbation((4, 4), 10), tmp_path / "p.safetensors", {})
+    save_perturbation(Perturbation((4, 4), 10), tmp_path / "p.safetensors", {})
+    assert mode_of(tmp_path / "p.safetensors") == mode
+
+
+def test_whatever_a_library_makes_of_the_mode(tmp_path: Path, mode: int) -> None:
+    with whole_file(tmp_path / "table.csv") as place:
+        place.touch(0o600)
+    assert mode_of(tmp_path / "table.csv") == mode
+
+
+def test_every_file_of_a_run_and_its_cache_can_be_read_by_whom_the_umask_lets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UAP_CACHE", str(tmp_path / "own cache"))
+    before = os.umask(0o022)
+    try:
+        fit.main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", trainer__max_epochs=1))
+    finally:
+        os.umask(before)
+    files = [path for name in ("out", "own cache") for path in (tmp_path / name).rglob("*") if path.is_file()]
+    assert {"perturbation.safetensors", "last.ckpt", "metrics.csv"} <= {path.name for path in files}
+    assert {path.name: mode_of(path) for path in files if mode_of(path) != 0o644} == {}
+
+
+def write_all(folder: Path) -> dict[str, Callable[[], Any]]:
+    """Files of every kind that a user names, and what reads them."""
+    paths = {name: folder / name for name in ("net.pth", "net.safetensors", "p.safetensors", "last.ckpt", "net.yaml")}
+    torch.save({"a": torch.ones(2)}, paths["net.pth"])
+    torch.save({"a": torch.ones(2)}, paths["last.ckpt"])
+    save_file({"a": torch.ones(2)}, paths["net.safetensors"])
+    save_perturbation(Perturbation((4, 4), 10), paths["p.safetensors"], {})
+    paths["net.yaml"].write_text("model: {}\n")
+    return {
+        "net.pth": lambda: read_state_dict(paths["net.pth"]),
+        "net.safetensors": lambda: read_state_dict(paths["net.safetensors"]),
+        "p.safetensors": lambda: load_perturbation(paths["p.safetensors"]),
+        "last.ckpt": lambda: read_checkpoint(paths["last.ckpt"], "perturbation"),
+        "net.yaml": lambda: parts(str(paths["net.yaml"])),
+        "a part of net.yaml": lambda: build_part(paths["net.yaml"], "model.victim", FrozenVictim),
+    }
+
+
+@pytest.mark.parametrize("refuses", ["open", "stat"])
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "p.safetensors", "last.ckpt", "net.yaml",
+                                  "a part of net.yaml"])  # fmt: skip
+def test_a_file_that_may_not_be_read_is_not_called_missing_or_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refuses: str
+) -> None:
+    read = write_all(tmp_path)[name]
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:  # the tests may run as a user who may read everything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, refuses, refuse)
+        with pytest.raises(InputError, match=r"cannot be read \(Permission denied\).*permissions") as refused:
+            read()
+    assert "There is no" not in str(refused.value)
+    assert "damaged" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["none", "a\0b", "folder", "file/within"])
+def test_what_is_no_file_is_missing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="There is no video .*Copy it"):
+        check_file(tmp_path / name, "video", "Copy it.")
