@@ -14,6 +14,7 @@ LAYERS = [
         "parser_messages",
         "parts",
         "paths",
+        "pickled_objects",
         "plain_yaml",
         "processes",
         "progress",

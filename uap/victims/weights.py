@@ -1,16 +1,20 @@
 """Reading weights from files, as data and never as code."""
 
 import pickle
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from uap.errors import InputError
-from uap.safe_load import safe_load
+from uap.paths import check_file
+from uap.safe_load import load_leaving_out
 from uap.victims.probe import short
 
 NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
@@ -18,33 +22,70 @@ NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "n
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` or `.pth` file.
+    """Read tensors by name from a `.safetensors` or `.pth` file, or from a network that was pickled whole.
 
-    A pickle that holds anything but tensors, numbers, strings and containers of them is refused unread.
+    Objects that are no tensors, arrays, numbers, strings or containers of them are left out, unexecuted; a warning
+    names them.
 
     Raises:
         InputError: no such file, or it holds no weights.
     """
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else safe_load(path)
-    if not isinstance(state, dict):
-        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dictionary of tensors by name.")
-    for key in NESTS * 2:  # one may stand within another
-        nested = state.get(key)
-        if isinstance(nested, dict):
-            state = nested
-    tensors = {
-        name.removeprefix("module.").replace("_orig_mod.", ""): value  # of DataParallel, and of torch.compile
-        for name, value in state.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
+    state, left_out = (_read_safetensors(path), []) if path.suffix == ".safetensors" else load_leaving_out(path)
+    omitted = f"{', '.join(left_out[:8])}{f' and {len(left_out) - 8} more' if len(left_out) > 8 else ''}"
+    try:
+        tensors = _tensors(state)
+    except RecursionError as error:
+        raise InputError(f"{path} holds a network that is a part of itself. It is damaged: download it again.") from error
     if not tensors:
-        raise InputError(f"{path} holds no tensors. Expected a state dictionary: parameter names and their tensors.")
+        reason = f" (what it holds of {omitted} is no data, and was not loaded)" if left_out else ""
+        raise InputError(
+            f"{path} holds no tensors by name{reason}. Expected a state dictionary: parameter names and their tensors, "
+            "as `torch.save(network.state_dict(), path)` writes it."
+        )
+    if left_out:
+        warnings.warn(f"{path}: what is no data was left out, unexecuted: {omitted}.", stacklevel=2)
     return tensors
 
 
+def _tensors(state: object) -> dict[str, Tensor]:
+    """Return the tensors of a state dictionary, of a pickled network's attributes, or of what holds one of them."""
+    for key in NESTS * 2:  # one may stand within another
+        nested = _items(state).get(key)
+        if _items(nested) or "_modules" in getattr(nested, "__dict__", {}):
+            state = nested
+    found = _items(state) or dict(_of_module(state, ""))
+    return {
+        name.removeprefix("module.").replace("_orig_mod.", ""): tensor  # of DataParallel, and of torch.compile
+        for name, value in found.items()
+        if isinstance(name, str) and (tensor := _tensor(value)) is not None
+    }
+
+
+def _items(found: object) -> dict[Any, Any]:
+    """Return the items alone: a file can give a dictionary attributes that hide its methods."""
+    return dict(dict.items(found)) if isinstance(found, dict) else {}
+
+
+def _of_module(found: object, prefix: str) -> Iterator[tuple[str, object]]:
+    """Give the parameters and buffers of a network that was pickled whole, in the place of which its attributes stand."""
+    attributes = getattr(found, "__dict__", {})
+    unsaved = attributes.get("_non_persistent_buffers_set")
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _items(attributes.get(kind)).items():
+            if not isinstance(unsaved, set) or name not in unsaved:
+                yield f"{prefix}{name}", value
+    for name, inner in _items(attributes.get("_modules")).items():
+        yield from _of_module(inner, f"{prefix}{name}.")
+
+
+def _tensor(value: object) -> Tensor | None:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
+        return torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))
+    return value if isinstance(value, Tensor) else None
+
+
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"There is no file {path}. Check the path.")
+    check_file(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
