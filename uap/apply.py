@@ -99,6 +99,7 @@ class Applier:
         size = (pixels.shape[0], pixels.shape[1])
         if size not in self.checked:
             check_fit(self.perturbation, self.learnt, size, self.fit)
+            self.perturbation.image_size = None
             if self.victim:
                 self.victim.check(size)
             self.checked.add(size)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from uap.errors import InputError
+from uap.paths import check_file
 from uap.whole_file import whole_file
 
 
@@ -79,6 +80,8 @@ class Perturbation(nn.Module):
             raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
         self.epsilon = epsilon
         self.parametrisation = parametrisation
+        self.image_size: tuple[int, int] | None = None
+        """Height and width of the only images that it may be put on; None for any, over which it is repeated."""
         self.proto = nn.Parameter(torch.zeros(3, *tile_size))
         if parametrisation == "tanh":
             register_parametrization(self, "proto", Tanh(epsilon))
@@ -94,21 +97,34 @@ class Perturbation(nn.Module):
         Args:
             images: (N, 3, H, W).
             phase: pixels by which the proto-tile is rolled down and to the right first.
+
+        Raises:
+            InputError: the images are of another size than `image_size`.
         """
-        height, width = images.shape[-2:]
         proto = self.proto.roll(phase, (-2, -1)) if any(phase) else self.proto
-        return (images.float() + tile(proto, (height, width))).clamp(0, 255)
+        return (images.float() + tile(proto, self._size(images))).clamp(0, 255)
 
     @torch.no_grad()
     def eight_bit(self, images: Tensor) -> Tensor:
         """Return the adversarial images as they can be saved: within epsilon, rounded, clipped; uint8, as `images`.
 
         Of an epsilon that is no whole number its whole part can be saved: rounding would go beyond it.
+
+        Raises:
+            InputError: the images are of another size than `image_size`.
         """
-        height, width = images.shape[-2:]
         whole = math.floor(self.epsilon)
-        noise = tile(self.proto.clamp(-whole, whole), (height, width))
+        noise = tile(self.proto.clamp(-whole, whole), self._size(images))
         return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
+
+    def _size(self, images: Tensor) -> tuple[int, int]:
+        size = (images.shape[-2], images.shape[-1])
+        if self.image_size not in (None, size):
+            raise InputError(
+                f"The images have {size[0]} x {size[1]} pixels, the perturbation is for {self.image_size} alone: it has "
+                "no period. Resize the images, or set its `image_size` to None to repeat or crop it."
+            )
+        return size
 
     @torch.no_grad()
     def project_(self, bound: float) -> None:
@@ -134,16 +150,17 @@ def save_perturbation(
         save_file(tensors, file, metadata | {"epsilon": str(perturbation.epsilon)})
 
 
-def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
+def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
     """Read a perturbation and its metadata.
+
+    Without a period it fits images of the size that it was learned on alone; set its `image_size` to None to repeat or
+    crop it.
 
     Raises:
         InputError: there is no such file, or it holds no perturbation within its epsilon.
     """
-    if not path.is_file():
-        raise InputError(
-            f"There is no perturbation {path}. A finished run writes perturbation.safetensors in its folder."
-        )
+    path = Path(path)
+    check_file(path, "perturbation", "A finished run writes perturbation.safetensors in its folder.")
     try:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -151,7 +168,7 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
         if proto.ndim != 3 or len(proto) != 3 or proto.dtype != torch.float32:
             raise ValueError(f"`proto` has the shape {tuple(proto.shape)} and {proto.dtype}, not (3, h, w) and float32")
         perturbation = Perturbation((proto.shape[-2], proto.shape[-1]), float(metadata["epsilon"]))
-        learnt_size(perturbation, metadata)
+        learned_on = learnt_size(perturbation, metadata)
     except (SafetensorError, KeyError, ValueError, RecursionError, OSError, InputError) as error:
         raise InputError(
             f"{path} holds no perturbation ({str(error).rstrip('.')}). Expected a safetensors file with the tensor "
@@ -164,6 +181,8 @@ def load_perturbation(path: Path) -> tuple[Perturbation, dict[str, str]]:
                 f"{proto.abs().max():.3f}. It was changed after it was learnt."
             )
         perturbation.proto.copy_(proto)
+    if learned_on == proto.shape[-2:]:
+        perturbation.image_size = learned_on
     return perturbation, metadata
 
 
