@@ -254,8 +254,18 @@ CASES: dict[str, Case] = {
     "labels without an image": ("victims", nothing, ["--labels=labels.png"], "Give both, the name of a victim and"),
     "a picture beyond all": ("victims", nothing, [*LOOK, "--size", "99999", "9"], "99999 is more than the 32767"),
     # uap.transfer and uap.robustness
-    "no run": ("transfer", folder("empty"), ["empty"], "There is no configuration empty/config.yaml. Give the folder of a run"),
-    "a folder for a configuration": ("robustness", folder(RUN / "config.yaml"), ["run"], "There is no configuration run/config.yaml"),
+    "no run": (
+        "transfer",
+        folder("empty"),
+        ["empty"],
+        "There is no configuration empty/config.yaml. Give the folder of a run",
+    ),
+    "a folder for a configuration": (
+        "robustness",
+        folder(RUN / "config.yaml"),
+        ["run"],
+        "There is no configuration run/config.yaml",
+    ),
     "a configuration without end": (
         "transfer",
         written(RUN / "config.yaml", DEEP),

@@ -26,7 +26,7 @@ LAYERS = [
         "short_help",
         "whole_file",
     },
-    {"perturbation", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
+    {"perturbation", "perturbation_files", "targets", "losses", "metrics", "optim", "victims", "checkpoints"},
     {"data"},
     {"attack", "attacks", "training", "callbacks"},
     {"cli", "door"},

@@ -103,5 +103,5 @@ def test_a_file_that_may_not_be_read_is_not_called_missing_or_damaged(
 def test_what_is_no_file_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="There is no video .*Copy it"):
+    with pytest.raises(InputError, match=r"There is no video .*Copy it"):
         check_file(tmp_path / name, "video", "Copy it.")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from uap.errors import InputError
@@ -84,7 +85,7 @@ def test_what_is_no_data_is_left_out_and_named(tmp_path: Path, beside: str, zipp
         safe_load(tmp_path / "net.pth")
 
 
-ARRAYS = {
+ARRAYS: dict[str, NDArray[Any]] = {
     "float64": np.linspace(0, 1, 6).reshape(2, 3),
     "float32, by columns": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
     "other bytes first": np.arange(4, dtype=">i2"),
@@ -182,7 +183,8 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, name: str, write: str) -> None
         assert left_out
         assert torch.equal(loaded["a"], torch.ones(2))  # type: ignore[index]
     except InputError as error:
-        assert "damaged or asks to run code" in str(error)
+        refused = str(error)
+        assert "damaged or asks to run code" in refused
     assert set(tmp_path.iterdir()) == before
     assert set(torch.serialization.get_safe_globals()) == allowed
 

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from uap.data.video import read_frames, video_facts
 from uap.data.video_file import VideoFile
 from uap.door import door
 from uap.errors import InputError
-from uap.perturbation import Perturbation, learnt_size, load_perturbation
+from uap.perturbation import Perturbation, learnt_size
+from uap.perturbation_files import Unit, read_perturbation
 from uap.progress import be_quiet, progress
 from uap.scoring.arguments import side
 from uap.victims import FrozenVictim
@@ -82,10 +83,25 @@ def check_fit(perturbation: Perturbation, learnt: tuple[int, int], size: tuple[i
 class Applier:
     """Puts a perturbation on images and, with a victim, predicts both."""
 
-    def __init__(self, file: Path, fit: Fit, size: tuple[int, int] | None, victim: FrozenVictim | None) -> None:
-        """Read the perturbation; images are resized to `size` (height, width) first, if it is given."""
-        self.perturbation, metadata = load_perturbation(file)
-        self.learnt = learnt_size(self.perturbation, metadata)
+    def __init__(
+        self,
+        perturbation: Perturbation,
+        learnt: tuple[int, int],
+        fit: Fit,
+        size: tuple[int, int] | None,
+        victim: FrozenVictim | None,
+    ) -> None:
+        """Take a perturbation; images are resized to `size` (height, width) first, if it is given.
+
+        Args:
+            perturbation: what is added.
+            learnt: height and width of the images that it was learned on.
+            fit: as for `check_fit`.
+            size: what images are resized to.
+            victim: the network whose predictions are written.
+        """
+        self.perturbation = perturbation
+        self.learnt = learnt
         self.fit: Fit = fit
         self.size = size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -157,7 +173,11 @@ def parse(args: list[str] | None) -> argparse.Namespace:
         "the adversarial video without loss (FFV1), and one that shows clean and adversarial side by side.",
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGES_OR_VIDEO", help="files or folders")
-    parser.add_argument("--perturbation", type=Path, required=True, help="perturbation.safetensors of a run")
+    parser.add_argument("--perturbation", type=Path, required=True,
+                        help="perturbation.safetensors or a checkpoint of a run, or an array (3, H, W), (H, W, 3) or "
+                        "(1, 3, H, W), RGB: .npy, .pt, .png (128 is no change)")  # fmt: skip
+    parser.add_argument("--unit", choices=get_args(Unit), help="of an array: grey levels (0 to 255), or 0 to 1")
+    parser.add_argument("--epsilon", type=float, help="of an array, in grey levels; no entry may exceed it")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
     parser.add_argument("--victim", help="a configuration of configs/victim/, or any YAML file with model.victim, such "
                         "as a run's config.yaml: its predictions are written beside the images")  # fmt: skip
@@ -181,7 +201,9 @@ def main(args: list[str] | None = None) -> None:
     if given.quiet:
         be_quiet()
     victim = build_victim(find_victim(given.victim), given.weights) if given.victim is not None else None
-    applier = Applier(given.perturbation, given.fit, tuple(given.size) if given.size else None, victim)
+    perturbation, metadata = read_perturbation(given.perturbation, given.unit, given.epsilon)
+    learnt, size = learnt_size(perturbation, metadata), tuple(given.size) if given.size else None
+    applier = Applier(perturbation, learnt, given.fit, size, victim)
     inputs = find_inputs(given.inputs, given.out)
     stems = [given.out / name for name in written_names([name for _, name in inputs])]
     paths = [path for path, _ in inputs]

@@ -65,7 +65,7 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write it, on rank 0 only."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        for passing in ("ckpt_path", "perturbation", "config", "quiet"):
+        for passing in ("ckpt_path", "perturbation", "unit", "epsilon", "config", "quiet"):
             config.pop(passing, None)
         config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
         with whole_file(Path(trainer.default_root_dir) / "config.yaml") as place:  # which resuming asks for

@@ -1,7 +1,9 @@
 """python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learnt perturbation.
 
 The settings that are changed most, and what they are without a configuration:
-  --perturbation FILE               perturbation.safetensors of a run
+  --perturbation FILE               perturbation.safetensors or a checkpoint of a run, or an array: .npy, .pt, .png
+  --unit grey-levels|0-to-1         of an array
+  --epsilon LEVELS                  of an array, in grey levels
   --config FILE                     settings, such as the run's config.yaml
   --data.root FOLDER                where the data set is (data/streetscenes)
   --data.split NAME                 the images that are scored: train, val or test (val)
@@ -34,24 +36,33 @@ from uap.cli import RunCLI
 from uap.door import door
 from uap.errors import InputError
 from uap.fit import DEFAULT_CONFIG, attack_arguments
-from uap.perturbation import learnt_size, load_perturbation, load_scene
+from uap.perturbation import learnt_size, load_scene
+from uap.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
 from uap.targets import StaticTarget
 
 
 def _arguments(parser: LightningArgumentParser) -> None:
     attack_arguments(parser)
-    parser.add_argument("--perturbation", type=str, required=True, help="perturbation.safetensors of a run.")
+    parser.add_argument(
+        "--perturbation",
+        type=str,
+        required=True,
+        help="perturbation.safetensors or a checkpoint of a run, or an array.",
+    )
+    parser.add_argument("--unit", type=Unit | None, default=None, help="Of an array: grey-levels (0 to 255) or 0-to-1.")
+    parser.add_argument("--epsilon", type=float | None, default=None, help="Of an array, in grey levels.")
 
 
-def load_into(attack: UniversalAttack, path: Path) -> None:
+def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, epsilon: float | None = None) -> None:
     """Put a perturbation from a file, and the static target it was learnt for, in the place of the attack's own.
 
     On another network the target is made anew: the scene in the file has the classes of the network it was learnt on.
+    Unit and epsilon are for arrays, as of `read_perturbation`.
 
     Raises:
         InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
     """
-    perturbation, metadata = load_perturbation(path)
+    perturbation, metadata = read_perturbation(path, unit, epsilon)
     learnt = learnt_size(perturbation, metadata)
     if learnt == perturbation.proto.shape[-2:] and learnt != attack.size:
         raise InputError(
@@ -61,7 +72,8 @@ def load_into(attack: UniversalAttack, path: Path) -> None:
         )
     attack.perturbation = perturbation
     own = attack.victim.fingerprint()
-    scene = load_scene(path, learnt) if metadata.get("victim_fingerprint", own) == own else None
+    has_scene = path.suffix.lower() not in CHECKPOINTS + ARRAYS and metadata.get("victim_fingerprint", own) == own
+    scene = load_scene(path, learnt) if has_scene else None
     if isinstance(attack.target, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
         attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
 
@@ -79,7 +91,7 @@ def main(args: ArgsType = None) -> RunCLI:
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
         args=args,
     )
-    load_into(cli.model, Path(cli.config.perturbation))
+    load_into(cli.model, Path(cli.config.perturbation), cli.config.unit, cli.config.epsilon)
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli
 

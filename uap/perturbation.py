@@ -121,8 +121,8 @@ class Perturbation(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         if self.image_size not in (None, size):
             raise InputError(
-                f"The images have {size[0]} x {size[1]} pixels, the perturbation is for {self.image_size} alone: it has "
-                "no period. Resize the images, or set its `image_size` to None to repeat or crop it."
+                f"The images have {size[0]} x {size[1]} pixels, the perturbation is for {self.image_size} alone: it "
+                "has no period. Resize the images, or set its `image_size` to None to repeat or crop it."
             )
         return size
 
@@ -181,7 +181,7 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
                 f"{proto.abs().max():.3f}. It was changed after it was learnt."
             )
         perturbation.proto.copy_(proto)
-    if learned_on == proto.shape[-2:]:
+    if learned_on == (proto.shape[-2], proto.shape[-1]):
         perturbation.image_size = learned_on
     return perturbation, metadata
 

@@ -38,7 +38,7 @@ class _Array(np.ndarray[Any, np.dtype[Any]]):
         version, shape, kind, in_columns, content = state
         if self.size or type(kind) is not _Kind:  # a tensor may share its memory once it is filled
             raise TypeError("an array is filled once, with a dtype")
-        super().__setstate__((version, shape, kind.dtype, in_columns, content))  # type: ignore[misc]
+        super().__setstate__((version, shape, kind.dtype, in_columns, content))
 
 
 def _number(kind: _Kind, content: bytes) -> Any:

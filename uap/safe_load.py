@@ -77,7 +77,9 @@ def _unreadable(path: Path, error: Exception) -> str:
     if tarfile.is_tarfile(path):
         return f"{path} is in torch's tar format of before 2018, which cannot be read safely. {SAVE_AGAIN}"
     if zipfile.is_zipfile(path) and "TorchScript" in str(error):
-        return f"{path} is a TorchScript program, not weights. Use it with uap.victims.Exported, or {_lower(SAVE_AGAIN)}"
+        return (
+            f"{path} is a TorchScript program, not weights. Use it with uap.victims.Exported, or {_lower(SAVE_AGAIN)}"
+        )
     reason = f" ({error})" if " " in str(error) else ""  # else it is a byte of the file
     return f"{path} cannot be read{reason}. It is damaged: download or save it again."
 

@@ -53,5 +53,7 @@ def test_what_describes_no_data_is_a_sentence(file: Path, text: str, message: st
 def test_a_run_folder_stands_for_its_configuration(file: Path, tmp_path: Path) -> None:
     assert config_of(tmp_path) == file
     assert config_of(file) == file
-    with pytest.raises(InputError, match=r"There is no configuration none. Give the folder of a run .* or the configuration file"):
+    with pytest.raises(
+        InputError, match=r"There is no configuration none. Give the folder of a run .* or the configuration file"
+    ):
         config_of(Path("none"))

@@ -35,7 +35,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         tensors = _tensors(state)
     except RecursionError as error:
-        raise InputError(f"{path} holds a network that is a part of itself. It is damaged: download it again.") from error
+        raise InputError(
+            f"{path} holds a network that is a part of itself. It is damaged: download it again."
+        ) from error
     if not tensors:
         reason = f" (what it holds of {omitted} is no data, and was not loaded)" if left_out else ""
         raise InputError(
@@ -67,7 +69,7 @@ def _items(found: object) -> dict[Any, Any]:
 
 
 def _of_module(found: object, prefix: str) -> Iterator[tuple[str, object]]:
-    """Give the parameters and buffers of a network that was pickled whole, in the place of which its attributes stand."""
+    """Give the parameters and buffers of a pickled network, in the place of which its attributes stand."""
     attributes = getattr(found, "__dict__", {})
     unsaved = attributes.get("_non_persistent_buffers_set")
     for kind in ("_parameters", "_buffers"):
