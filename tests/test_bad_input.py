@@ -193,7 +193,7 @@ CASES: dict[str, tuple[Any, str]] = {
         written("x.yaml", b"data: !!python/object/apply:os.mkdir [executed]", "config"),
         "x.yaml cannot be read as YAML: could not determine a constructor",
     ),
-    "a folder for a configuration": (lambda root: {"config": root}, "camvid cannot be read as YAML"),
+    "a folder for a configuration": (lambda root: {"config": root}, "There is no configuration .*camvid: .* folder"),
     "a loss without its path": ({"model.loss": "Entropi"}, "model.loss: .* got Entropi. --print_config shows"),
     "no such loss": ({"model.loss": "uap.losses.Nope"}, "model.loss: module 'uap.losses' has no attribute 'Nope'"),
     "no such network": ({"model.victim.network": "nowhere.Net"}, "model.victim.network: No module named 'nowhere'"),

@@ -105,3 +105,8 @@ def test_what_is_no_file_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"There is no video .*Copy it"):
         check_file(tmp_path / name, "video", "Copy it.")
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        check_file(tmp_path)

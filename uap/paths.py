@@ -39,7 +39,7 @@ def check_file(path: Path, kind: str = "file", advice: str = "Check the path.") 
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise FileNotFoundError
+            raise InputError(f"There is no {kind} {path}: what has that name is a folder, or no plain file. {advice}")
         path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last of a name with a NUL
         raise InputError(f"There is no {kind} {path}. {advice}") from error
