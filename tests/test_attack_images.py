@@ -19,8 +19,8 @@ from PIL import Image
 from tests.helpers import SIZE, attack_args, make_camvid, save
 from uap import fit
 from uap.attack_images import main
-from uap.attacks import ImageAttack
 from uap.attacks.adversarial_files import AdversarialFiles
+from uap.attacks.image_dependent import ImageAttack
 from uap.callbacks import pictures
 from uap.data import CamVid
 from uap.data.batch import Batch

@@ -271,7 +271,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "no image in a batch": ({"data.batch_size": 0}, "data.batch_size is 0, expected 1 or more"),
     "an accelerator that does not exist": ({"trainer.accelerator": "foo"}, "trainer cannot be built"),
     "an omega above 1": (
-        {"model.weights": "uap.losses.Omega", "model.weights.omega": 2},
+        {"model.reduction": "uap.losses.Omega", "model.reduction.omega": 2},
         "weights.omega is 2.0, expected a weight from 0 to 1",
     ),
 }

@@ -9,7 +9,7 @@ from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
 from uap.attack import UniversalAttack
 from uap.door import door
-from uap.losses import Balanced, Uniform
+from uap.losses import Balanced, Mean
 from uap.optim import CosineToEnd, SignSGD
 from uap.targets import DynamicTarget, StaticTarget
 from uap.victims import FrozenVictim
@@ -123,11 +123,11 @@ def test_an_experiment_says_the_recipe_that_the_code_has_by_default(place: str, 
 
     victim, hidden = FrozenVictim(Brightness(), classes=["sky", "road"]), DynamicTarget(["road"])
     attack = UniversalAttack(victim, StaticTarget("t0.png") if target == "static" else hidden, (8, 8))
-    assert type(attack.weights) is (Uniform if target == "static" else Balanced)
-    assert vars(attack.weights) == shipped.get("weights", {"init_args": {}})["init_args"] | (
+    assert type(attack.reduction) is (Mean if target == "static" else Balanced)
+    assert vars(attack.reduction) == shipped.get("weights", {"init_args": {}})["init_args"] | (
         {} if target == "static" else {"smoothing": 500.0}
     )
-    assert {"class_path": "uap.losses.GeneralisedCrossEntropy", "init_args": vars(attack.loss)} == recipe["loss"]
+    assert {"class_path": "uap.losses.GeneralizedCrossEntropy", "init_args": vars(attack.loss)} == recipe["loss"]
     optimizer, schedule = attack.moved_by([attack.perturbation], 10)
     assert isinstance(optimizer, SignSGD)
     assert optimizer.defaults == recipe["optimizer"]["init_args"]

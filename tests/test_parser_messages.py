@@ -18,7 +18,7 @@ NESTED = """Parser key "data":
 CLASS = """Parser key "model.loss":
   - Expected a path but Entropi either not accessible or invalid
   - Does not validate against any of the Union subtypes
-  Subtypes: [<class 'uap.losses.base.PixelLoss'>, <class 'NoneType'>]
+  Subtypes: [<class 'uap.losses.base.Loss'>, <class 'NoneType'>]
   Errors:
     - Expected a dot import path string: Entropi
     - Expected a <class 'NoneType'>

@@ -23,8 +23,9 @@ from uap.data.batch import Batch, Prepared
 from uap.data.length import total_steps
 from uap.data.predictions import attach_targets
 from uap.errors import InputError
-from uap.losses import Balanced, GeneralisedCrossEntropy, PixelLoss, PixelWeights, Uniform
+from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
 from uap.metrics import success_counts
+from uap.objectives import Goal
 from uap.optim import CosineToEnd, GradientAggregation, SignSGD, unit_gradient
 from uap.perturbation import Parametrisation, Perturbation, tile
 from uap.targets import DynamicTarget, Target
@@ -53,8 +54,8 @@ class UniversalAttack(LightningModule):
         start_epsilon: float | None = None,
         parametrisation: Parametrisation = "clip",
         random_phase: bool = False,
-        loss: PixelLoss | None = None,
-        weights: PixelWeights | None = None,
+        loss: Loss | None = None,
+        reduction: Reduction | None = None,
         optimizer: OptimizerCallable = SignSGD,
         lr_scheduler: Callable[[Optimizer], LRScheduler] = CosineToEnd,
     ) -> None:
@@ -73,7 +74,7 @@ class UniversalAttack(LightningModule):
             random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
             loss: what a pixel costs; the generalised cross entropy by default. The paper's is `CrossEntropy`, with
                 tau = 0.75.
-            weights: how the pixels of an image add up; by default all alike, and hidden ones balanced with the others
+            reduction: how the pixels of an image add up; by default all alike, and hidden ones balanced with the others
                 where the target hides any. The paper's are `Omega`.
             optimizer: what moves the perturbation; sign steps with momentum by default.
             lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
@@ -97,8 +98,8 @@ class UniversalAttack(LightningModule):
         self._targets = [target, *(copy.deepcopy(target) for _ in self.victims[1:])]
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
-        self.loss = loss or GeneralisedCrossEntropy()
-        self.weights = weights or (Balanced(0.65) if isinstance(target, DynamicTarget) else Uniform())
+        self.loss = loss or GeneralizedCrossEntropy()
+        self.reduction = reduction or (Balanced(0.65) if isinstance(target, DynamicTarget) else Mean())
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.start_epsilon = start_epsilon
@@ -158,7 +159,8 @@ class UniversalAttack(LightningModule):
 
     def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
         """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
-        return self.weights(self.loss(logits, batch["target"].long(), progress), batch["hidden"])
+        goal = Goal(batch["target"].long(), batch["hidden"])
+        return self.reduction(self.loss(logits, goal, progress), goal)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch, a sum over pixels that is averaged over images.

@@ -25,7 +25,7 @@ Example:
 
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-from uap.attacks import ImageAttack
+from uap.attacks.image_dependent import ImageAttack
 from uap.callbacks.batch_lines import BatchLines
 from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR
 
 from tests.helpers import Brightness, Contrast, NotFinite, scene
-from uap.attacks import ImageAttack
+from uap.attacks.image_dependent import ImageAttack
 from uap.data.batch import Batch, Prepared
 from uap.errors import InputError
 from uap.losses import CrossEntropy

@@ -12,15 +12,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from uap.errors import InputError
 from uap.labels import IGNORE
-from uap.losses import CosPGD, CrossEntropy, GeneralisedCrossEntropy, JensenShannon, Margin, PixelLoss, SegPGD
+from uap.losses import CosPGD, CrossEntropy, GeneralizedCrossEntropy, JensenShannon, Loss, Margin, SegPGD
+from uap.objectives import Goal
 from uap.training import class_weights
 
 LOSSES = [
     CrossEntropy(),
     CrossEntropy(None),
     CrossEntropy(0),
-    GeneralisedCrossEntropy(),
-    GeneralisedCrossEntropy(1),
+    GeneralizedCrossEntropy(),
+    GeneralizedCrossEntropy(1),
     JensenShannon(),
     Margin(),
     SegPGD(),
@@ -44,6 +45,12 @@ def pixel(*softmax: float) -> tuple[Tensor, Tensor]:
     return torch.tensor(softmax).double().log().view(1, -1, 1, 1) + 7.0, torch.zeros(1, 1, 1, dtype=torch.int64)
 
 
+def towards(*softmax: float) -> tuple[Tensor, Goal]:
+    """The same, and the goal to reach the target."""
+    logits, target = pixel(*softmax)
+    return logits, Goal(target)
+
+
 def reference(logits: Tensor, target: Tensor, confidence: float | None) -> Tensor:
     """The cross entropy pixel by pixel, as the definition has it."""
     scores, classes = logits.numpy(), target.numpy()
@@ -64,7 +71,7 @@ def reference(logits: Tensor, target: Tensor, confidence: float | None) -> Tenso
 def test_cross_entropy_and_cut_off_agree_with_the_definition(confidence: float | None) -> None:
     logits, target = random_case()
     expected = reference(logits, target, confidence)
-    torch.testing.assert_close(CrossEntropy(confidence)(logits, target), expected)
+    torch.testing.assert_close(CrossEntropy(confidence)(logits, Goal(target)), expected)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,7 @@ def test_a_pixel_counts_nothing_where_the_target_wins_above_the_cut_off(
     confidence: float, softmax: tuple[float, ...], counts: bool
 ) -> None:
     logits, target = pixel(*softmax)
-    loss = CrossEntropy(confidence)(logits.requires_grad_(), target)
+    loss = CrossEntropy(confidence)(logits.requires_grad_(), Goal(target))
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
 
     expected = torch.tensor(softmax).double() - torch.tensor([1.0, 0, 0, 0])
@@ -92,21 +99,21 @@ def test_a_pixel_counts_nothing_where_the_target_wins_above_the_cut_off(
 
 
 def test_the_default_cut_off_is_the_paper_s() -> None:
-    assert CrossEntropy()(*pixel(0.74, 0.26)).item() == pytest.approx(-log(0.74))
-    assert CrossEntropy()(*pixel(0.76, 0.24)).item() == 0
+    assert CrossEntropy()(*towards(0.74, 0.26)).item() == pytest.approx(-log(0.74))
+    assert CrossEntropy()(*towards(0.76, 0.24)).item() == 0
 
 
 def test_the_generalised_cross_entropy_goes_from_a_probability_to_a_logarithm() -> None:
     logits, target = pixel(0.3, 0.6, 0.1)
-    assert GeneralisedCrossEntropy(1)(logits, target).item() == pytest.approx(0.7)
-    assert GeneralisedCrossEntropy()(logits, target).item() == pytest.approx((1 - sqrt(0.3)) / 0.5)
-    assert GeneralisedCrossEntropy(1e-7)(logits, target).item() == pytest.approx(-log(0.3))
+    assert GeneralizedCrossEntropy(1)(logits, Goal(target)).item() == pytest.approx(0.7)
+    assert GeneralizedCrossEntropy()(logits, Goal(target)).item() == pytest.approx((1 - sqrt(0.3)) / 0.5)
+    assert GeneralizedCrossEntropy(1e-7)(logits, Goal(target)).item() == pytest.approx(-log(0.3))
 
 
 @pytest.mark.parametrize("softmax", [(0.3, 0.6, 0.1), (0.999, 0.0005, 0.0005), (1e-9, 0.5, 0.5 - 1e-9)])
 def test_the_divergence_is_scipy_s(softmax: tuple[float, ...]) -> None:
     expected = jensenshannon(softmax, [1, 0, 0]) ** 2  # theirs is the distance, the square root
-    assert JensenShannon()(*pixel(*softmax)).item() == pytest.approx(expected)
+    assert JensenShannon()(*towards(*softmax)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -115,41 +122,41 @@ def test_the_divergence_is_scipy_s(softmax: tuple[float, ...]) -> None:
 )
 def test_the_margin_is_to_the_best_other_class(scores: tuple[float, ...], margin: float, expected: float) -> None:
     logits = torch.tensor(scores).view(1, 3, 1, 1)
-    assert Margin(margin)(logits, torch.zeros(1, 1, 1, dtype=torch.int64)).item() == pytest.approx(expected)
+    assert Margin(margin)(logits, Goal(torch.zeros(1, 1, 1, dtype=torch.int64))).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.25, 1.0])
 def test_segpgd_shifts_weight_to_pixels_that_are_reached(progress: float) -> None:
     reached, missed = (0.6, 0.3, 0.1), (0.3, 0.6, 0.1)
-    assert SegPGD()(*pixel(*reached), progress).item() == pytest.approx(-log(0.6) * progress / 2)
-    assert SegPGD()(*pixel(*missed), progress).item() == pytest.approx(-log(0.3) * (1 - progress / 2))
+    assert SegPGD()(*towards(*reached), progress).item() == pytest.approx(-log(0.6) * progress / 2)
+    assert SegPGD()(*towards(*missed), progress).item() == pytest.approx(-log(0.3) * (1 - progress / 2))
 
 
 def test_cospgd_weighs_by_the_distance_of_softmax_and_target() -> None:
     softmax = (0.3, 0.6, 0.1)
     expected = -log(0.3) * cosine(softmax, [1, 0, 0])  # scipy's is 1 - cosine
-    assert CosPGD()(*pixel(*softmax)).item() == pytest.approx(expected)
+    assert CosPGD()(*towards(*softmax)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("loss", [SegPGD(), CosPGD()])
-def test_no_gradient_flows_through_the_weights_of_pixels(loss: PixelLoss) -> None:
+def test_no_gradient_flows_through_the_weights_of_pixels(loss: Loss) -> None:
     logits, target = pixel(0.3, 0.6, 0.1)
-    value = loss(logits.requires_grad_(), target, 0.5)
+    value = loss(logits.requires_grad_(), Goal(target), 0.5)
     (gradient,) = torch.autograd.grad(value, logits)
     weight = value.item() / -log(0.3)
     torch.testing.assert_close(gradient.flatten(), weight * torch.tensor([0.3 - 1, 0.6, 0.1]).double())
 
 
 @pytest.mark.parametrize("loss", SMOOTH)
-def test_gradients_agree_with_finite_differences(loss: PixelLoss) -> None:
+def test_gradients_agree_with_finite_differences(loss: Loss) -> None:
     logits, target = random_case()
     step = 1e-6
-    found = torch.autograd.grad(loss(logits.requires_grad_(), target).sum(), logits)[0]
+    found = torch.autograd.grad(loss(logits.requires_grad_(), Goal(target)).sum(), logits)[0]
     for number in range(logits.shape[1]):  # pixels do not depend on each other, so that all can move at once
         move = torch.zeros_like(logits)
         move[:, number] = step
         with torch.no_grad():
-            expected = (loss(logits + move, target) - loss(logits - move, target)) / (2 * step)
+            expected = (loss(logits + move, Goal(target)) - loss(logits - move, Goal(target))) / (2 * step)
         torch.testing.assert_close(found[:, number], expected, rtol=1e-6, atol=1e-8)
 
 
@@ -157,7 +164,7 @@ def test_gradients_agree_with_finite_differences(loss: PixelLoss) -> None:
 def test_the_cross_entropy_bears_logits_of_any_size(shift: float) -> None:
     logits, target = random_case()
     logits = (logits * 10).float() + shift
-    loss = CrossEntropy(None)(logits.requires_grad_(), target)
+    loss = CrossEntropy(None)(logits.requires_grad_(), Goal(target))
     exact = logits.detach().double().requires_grad_()
     expected = F.cross_entropy(exact, target, ignore_index=IGNORE, reduction="none")
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5 if abs(shift) < 100 else 1e-4)
@@ -168,16 +175,16 @@ def test_the_cross_entropy_bears_logits_of_any_size(shift: float) -> None:
 def test_the_cross_entropy_makes_one_tensor_of_the_size_of_the_logits() -> None:
     logits, target = torch.randn(1, 19, 64, 64, requires_grad=True), torch.zeros(1, 64, 64, dtype=torch.int64)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        loss = CrossEntropy(None)(logits, target).sum()
+        loss = CrossEntropy(None)(logits, Goal(target)).sum()
         torch.autograd.grad(loss, logits)
     held = [event.self_cpu_memory_usage for event in profiler.events() or [] if event.self_cpu_memory_usage > 0]
     assert sum(size >= logits.nbytes for size in held) == 1
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
-def test_an_ignored_pixel_has_no_loss_and_no_gradient(loss: PixelLoss) -> None:
+def test_an_ignored_pixel_has_no_loss_and_no_gradient(loss: Loss) -> None:
     logits, target = random_case()
-    pixels = loss(logits.requires_grad_(), target, 0.5)
+    pixels = loss(logits.requires_grad_(), Goal(target), 0.5)
     (gradient,) = torch.autograd.grad(pixels.sum(), logits)
     ignored = target == IGNORE
     assert pixels.shape == target.shape
@@ -188,17 +195,17 @@ def test_an_ignored_pixel_has_no_loss_and_no_gradient(loss: PixelLoss) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
-def test_a_step_down_the_gradient_brings_the_target_nearer(loss: PixelLoss) -> None:
+def test_a_step_down_the_gradient_brings_the_target_nearer(loss: Loss) -> None:
     logits, target = pixel(0.2, 0.5, 0.3)
-    (gradient,) = torch.autograd.grad(loss(logits.requires_grad_(), target, 0.5).sum(), logits)
+    (gradient,) = torch.autograd.grad(loss(logits.requires_grad_(), Goal(target), 0.5).sum(), logits)
     nearer = (logits - 0.1 * gradient).softmax(1).flatten()
     assert nearer[0] > 0.2
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=NAMES)
-def test_very_sure_networks_give_finite_losses_and_gradients(loss: PixelLoss) -> None:
+def test_very_sure_networks_give_finite_losses_and_gradients(loss: Loss) -> None:
     logits = torch.tensor([[-400.0, 400.0], [400.0, -400.0]]).view(1, 2, 1, 2).requires_grad_()
-    pixels = loss(logits, torch.zeros(1, 1, 2, dtype=torch.int64), 0.5)
+    pixels = loss(logits, Goal(torch.zeros(1, 1, 2, dtype=torch.int64)), 0.5)
     (gradient,) = torch.autograd.grad(pixels.sum(), logits)
     assert pixels.isfinite().all()
     assert gradient.isfinite().all()
@@ -213,7 +220,7 @@ def test_a_cut_off_that_is_no_probability_is_refused(confidence: float) -> None:
 @pytest.mark.parametrize("q", [0.0, 1.5, -1.0, float("nan")])
 def test_an_exponent_out_of_range_is_refused(q: float) -> None:
     with pytest.raises(InputError, match=r"loss.q is .*, expected an exponent above 0 and up to 1"):
-        GeneralisedCrossEntropy(q)
+        GeneralizedCrossEntropy(q)
 
 
 @pytest.mark.parametrize("margin", [-1.0, float("nan")])

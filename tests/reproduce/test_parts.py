@@ -181,7 +181,7 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
         assert model["epsilon"] == 10
         assert model["victim"]["init_args"]["network"]["class_path"] == "uap.victims.FCN8s"
     assert (static["model"]["tile"], dynamic["model"]["tile"]) == (None, [512, 512])
-    assert static["model"]["weights"]["class_path"] == "uap.losses.Uniform"
+    assert static["model"]["weights"]["class_path"] == "uap.losses.Mean"
     assert dynamic["model"]["weights"]["init_args"] == {"omega": 0.9999}
     assert dynamic["model"]["target"]["init_args"]["hide"] == ["person"]
 

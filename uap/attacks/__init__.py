@@ -1,5 +1,8 @@
-"""Attacks on one image at a time."""
+"""Image-dependent attacks: each a class that maps a batch of images to adversarial images."""
 
-from uap.attacks.image_dependent import ImageAttack
+from uap.attacks.base import Attack, Cost
+from uap.attacks.dag import DAG
+from uap.attacks.fgsm import FGSM, IterativeFGSM
+from uap.attacks.sign_steps import SignSteps
 
-__all__ = ["ImageAttack"]
+__all__ = ["DAG", "FGSM", "Attack", "Cost", "IterativeFGSM", "SignSteps"]

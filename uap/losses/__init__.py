@@ -1,19 +1,24 @@
-"""What is minimised: what a pixel costs, and how the pixels of an image add up to one number."""
+"""Losses at the locations of a prediction, and reductions to one number for each image."""
 
-from uap.losses.base import PixelLoss
-from uap.losses.pixel import CosPGD, CrossEntropy, GeneralisedCrossEntropy, JensenShannon, Margin, SegPGD
-from uap.losses.weights import Balanced, Omega, PixelWeights, Uniform
+from uap.losses.base import Loss
+from uap.losses.cospgd import CosPGD
+from uap.losses.cross_entropy import CrossEntropy
+from uap.losses.generalized_cross_entropy import GeneralizedCrossEntropy
+from uap.losses.jensen_shannon import JensenShannon
+from uap.losses.margin import Margin
+from uap.losses.reductions import Balanced, Mean, Omega, Reduction
+from uap.losses.segpgd import SegPGD
 
 __all__ = [
     "Balanced",
     "CosPGD",
     "CrossEntropy",
-    "GeneralisedCrossEntropy",
+    "GeneralizedCrossEntropy",
     "JensenShannon",
+    "Loss",
     "Margin",
+    "Mean",
     "Omega",
-    "PixelLoss",
-    "PixelWeights",
+    "Reduction",
     "SegPGD",
-    "Uniform",
 ]

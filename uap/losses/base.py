@@ -1,4 +1,4 @@
-"""What a loss of pixels is, and the cross entropy that most are made of."""
+"""The contract of losses, and the cross entropy that most of them are made of."""
 
 import abc
 from typing import Any
@@ -8,61 +8,67 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from uap.labels import IGNORE
+from uap.objectives.base import Goal
 
 LARGEST_LOGIT, SMALLEST_SUM = 57.0, 1e-25
-"""Below the one and above the other no exponential that counts is out of float32's range."""
+"""Logits below the first and sums above the second keep every exponential that matters in the range of float32."""
 
 
-class PixelLoss(abc.ABC):
-    """Gives the loss of each pixel; lower is nearer to the target."""
+class Loss(abc.ABC):
+    """A loss at each location of a prediction; lower is better for the attacker, whatever the sign of the goal."""
 
     @abc.abstractmethod
-    def __call__(self, logits: Tensor, target: Tensor, progress: float = 0.0) -> Tensor:
-        """Return the losses of the pixels.
+    def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
+        """Return the loss at each location.
 
         Args:
-            logits: (N, C, H, W).
-            target: (N, H, W) int64 class ids, 255 = ignored.
-            progress: the share of the run that is done, 0 to 1.
+            logits: `(N, C, *L)`.
+            goal: its labels are `(N, *L)`; with sign +1 the loss falls towards them, with -1 away from them.
+            progress: the share of the attack's steps that are done, 0 to 1.
 
         Returns:
-            (N, H, W), 0 on ignored pixels.
+            `(N, *L)`, 0 at ignored locations.
         """
 
 
-class PixelCrossEntropy(torch.autograd.Function):
-    """Cross entropy of each pixel that makes one tensor as large as the logits, and makes it the gradient in place.
+def without_reached(loss: Tensor, reached: Tensor) -> Tensor:
+    """Return losses `(N, *L)` whose values stay, and whose gradient is 0 where `reached` `(N, *L)` bool is True."""
+    return torch.where(reached, loss.detach(), loss)
 
-    The logits of a segmentation network are the largest tensors of a step; torch's own function has three at a time,
-    and where the classes lie next to each other in memory, as in a fast network's output, it copies them besides.
+
+class LocationCrossEntropy(torch.autograd.Function):
+    """Cross entropy at each location, with one tensor as large as the logits, which becomes the gradient in place.
+
+    The logits of a segmentation network are the largest tensors of a step. `torch.nn.functional.cross_entropy` holds
+    three of that size at a time, and copies logits in channels-last layout as well.
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
-        """Return (N, H, W) for logits (N, C, H, W) and targets (N, H, W) int64, 0 where the target is 255."""
-        ignored = target == IGNORE
-        index = target.masked_fill(ignored, 0)[:, None]
+    def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return (N, *L) for logits (N, C, *L) and labels (N, *L) int64, 0 where the label is 255."""
+        ignored = labels == IGNORE
+        index = labels.masked_fill(ignored, 0)[:, None]
         exponentials, total, shift = shifted_exponentials(logits)
         ctx.save_for_backward(exponentials, total, index, ignored)
         loss = total.log() - (logits.gather(1, index) - shift)
-        return loss[:, 0].clamp_(min=0).masked_fill_(ignored, 0.0)  # rounding may leave a confident pixel below 0
+        return loss[:, 0].clamp_(min=0).masked_fill_(ignored, 0.0)  # rounding may leave a confident location below 0
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return (softmax - one-hot target) * gradient."""
+        """Return (softmax - one-hot label) * gradient."""
         exponentials, total, index, ignored = ctx.saved_tensors
         gradient = gradient.masked_fill(ignored, 0.0)[:, None]
         return exponentials.mul_(gradient / total).scatter_add_(1, index, -gradient), None
 
 
 def shifted_exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return exp(logits - shift) (N, C, H, W), their sums over the classes (N, 1, H, W), and the shift of a pixel.
+    """Return exp(logits - shift) (N, C, *L), their sums over the classes (N, 1, *L), and the shift.
 
-    The largest logit of each pixel as shift keeps the exponentials in range, but on a CPU it takes as long to find as
-    all else, and most logits are in range without; a GPU finds it fast, and would wait for the answer whether they are.
-    Without it a loss is exact to some 1e-5, as the difference of two numbers of the size of the logits; gradients lose
-    nothing.
+    The largest logit of each location as the shift keeps the exponentials in range. On a CPU it takes as long to find
+    as everything else, and most logits are in range without a shift; on a GPU it is fast, and testing the range would
+    wait for the device. Without a shift the loss is exact to about 1e-5, as a difference of two numbers of the size of
+    the logits; gradients lose nothing.
     """
     if logits.device.type == "cpu" and logits.amax() < LARGEST_LOGIT:
         exponentials = logits.exp()
@@ -76,17 +82,17 @@ def shifted_exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def largest_logit(logits: Tensor) -> Tensor:
-    """Return (N, 1, H, W), the largest of (N, C, H, W), halves against halves.
+    """Return (N, 1, *L), the largest logit of (N, C, *L), by comparing halves of the classes.
 
-    torch's own maximum over few numbers that lie next to each other takes twice as long on a CPU.
+    On a CPU `torch.amax` over a few numbers that are adjacent in memory takes twice as long.
     """
     while (count := logits.shape[1]) > 1:
-        half = (count + 1) // 2  # of an odd number the middle one is in both
+        half = (count + 1) // 2  # the middle one of an odd number is in both halves
         logits = torch.maximum(logits[:, :half], logits[:, -half:])
     return logits
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the cross entropy of each pixel (N, H, W), 0 where ignored, for logits (N, C, H, W) and (N, H, W) ids."""
-    loss: Tensor = PixelCrossEntropy.apply(logits, target)
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross entropy (N, *L), 0 where ignored, for logits (N, C, *L) and labels (N, *L) int64."""
+    loss: Tensor = LocationCrossEntropy.apply(logits, labels)
     return loss

@@ -5,20 +5,25 @@ import torch
 from torch import Tensor
 
 from uap.errors import InputError
-from uap.losses import Balanced, Omega, PixelWeights, Uniform
+from uap.losses import Balanced, Mean, Omega, Reduction
+from uap.objectives import Goal
 
 PIXELS = torch.tensor([[[1.0, 2.0], [4.0, 8.0]]])
 HIDDEN = torch.tensor([[[True, False], [False, True]]])
 NOWHERE = torch.zeros(1, 2, 2, dtype=torch.bool)
-ALL: list[PixelWeights] = [Uniform(), Omega(0.9), Balanced(0.6, 1.0)]
+ALL: list[Reduction] = [Mean(), Omega(0.9), Balanced(0.6, 1.0)]
 
 
-def value(weights: PixelWeights, hidden: Tensor = HIDDEN) -> float:
-    return weights(PIXELS, hidden).item()
+def goal(region: Tensor | None) -> Goal:
+    return Goal(torch.zeros(1, 2, 2, dtype=torch.int64), region)
+
+
+def value(reduction: Reduction, region: Tensor | None = HIDDEN) -> float:
+    return reduction(PIXELS, goal(region)).item()
 
 
 def test_uniform_is_the_mean_wherever_the_hidden_pixels_are() -> None:
-    assert {value(Uniform(), hidden) for hidden in (HIDDEN, NOWHERE, ~NOWHERE)} == {15 / 4}
+    assert {value(Mean(), hidden) for hidden in (HIDDEN, NOWHERE, ~NOWHERE)} == {15 / 4}
 
 
 def test_omega_weighs_the_hidden_pixels_against_the_rest() -> None:
@@ -26,7 +31,7 @@ def test_omega_weighs_the_hidden_pixels_against_the_rest() -> None:
 
 
 def test_an_omega_of_a_half_is_half_the_unweighted_loss() -> None:
-    assert value(Omega(0.5)) == pytest.approx(value(Uniform()) / 2)
+    assert value(Omega(0.5)) == pytest.approx(value(Mean()) / 2)
 
 
 def test_balanced_weighs_two_means() -> None:
@@ -47,23 +52,23 @@ def test_balanced_without_background_is_the_hidden_pixels_s() -> None:
 
 
 @pytest.mark.parametrize("weights", ALL)
-def test_the_loss_of_an_image_is_its_own_whatever_the_batch(weights: PixelWeights) -> None:
+def test_the_loss_of_an_image_is_its_own_whatever_the_batch(weights: Reduction) -> None:
     pixels = torch.arange(12.0).view(3, 2, 2)
     hidden = torch.stack([HIDDEN[0], NOWHERE[0], ~NOWHERE[0]])
-    alone = [weights(pixels[i : i + 1], hidden[i : i + 1]) for i in range(3)]
-    torch.testing.assert_close(weights(pixels, hidden), torch.cat(alone))
+    alone = [weights(pixels[i : i + 1], goal(hidden[i : i + 1])) for i in range(3)]
+    torch.testing.assert_close(weights(pixels, goal(hidden)), torch.cat(alone))
 
 
 @pytest.mark.parametrize(("weights", "share"), [(ALL[0], 1 / 4), (ALL[1], 0.9 / 4), (ALL[2], 0.6 / (2 + 1))])
-def test_a_pixel_without_a_loss_adds_nothing_and_the_divisor_stays(weights: PixelWeights, share: float) -> None:
+def test_a_pixel_without_a_loss_adds_nothing_and_the_divisor_stays(weights: Reduction, share: float) -> None:
     ignoring = PIXELS.clone()
     ignoring[0, 1, 1] = 0
-    assert value(weights) - weights(ignoring, HIDDEN).item() == pytest.approx(share * 8)
+    assert value(weights) - weights(ignoring, goal(HIDDEN)).item() == pytest.approx(share * 8)
 
 
 @pytest.mark.parametrize("omega", [-0.1, 1.1, float("nan")])
 def test_an_omega_that_is_no_weight_is_refused(omega: float) -> None:
-    with pytest.raises(InputError, match=r"weights.omega is .*, expected a weight from 0 to 1"):
+    with pytest.raises(InputError, match=r"reduction.omega is .*, expected a weight from 0 to 1"):
         Omega(omega)
 
 
@@ -71,5 +76,17 @@ def test_an_omega_that_is_no_weight_is_refused(omega: float) -> None:
     ("hidden_weight", "smoothing"), [(-0.1, 1.0), (1.1, 1.0), (float("nan"), 1.0), (0.5, -1.0), (0.5, float("nan"))]
 )
 def test_a_balance_out_of_range_is_refused(hidden_weight: float, smoothing: float) -> None:
-    with pytest.raises(InputError, match=r"weights.hidden_weight is .* and smoothing .*, expected 0 to 1, and 0 or"):
+    with pytest.raises(InputError, match=r"reduction.hidden_weight is .* and smoothing .*, expected 0 to 1, and 0 or"):
         Balanced(hidden_weight, smoothing)
+
+
+@pytest.mark.parametrize("reduction", ALL)
+def test_no_region_is_an_empty_region(reduction: Reduction) -> None:
+    assert value(reduction, None) == value(reduction, NOWHERE)
+
+
+@pytest.mark.parametrize("reduction", ALL)
+def test_locations_need_no_height_and_width(reduction: Reduction) -> None:
+    """A detector's proposals are (N, P): the same numbers as pixels in a row."""
+    flat = Goal(torch.zeros(1, 4, dtype=torch.int64), HIDDEN.flatten(1))
+    assert reduction(PIXELS.flatten(1), flat).item() == pytest.approx(value(reduction))

@@ -1,0 +1,92 @@
+"""Objectives on logits whose goals are known."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from tests.attacks.linear import Linear, images
+from uap.errors import InputError
+from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, Untargeted
+from uap.objectives.shape import Form, shape_mask
+
+
+def test_reached_counts_what_the_attacker_wants_and_nothing_ignored() -> None:
+    logits = torch.tensor([[[2.0, 0.0, 0.0, 0.0], [1.0, 3.0, 1.0, 1.0]]])  # predicts 0, 1, 1, 1
+    labels = torch.tensor([[0, 0, 1, 255]])
+    assert Goal(labels).reached(logits).tolist() == [[True, False, True, False]]
+    assert Goal(labels, sign=-1).reached(logits).tolist() == [[False, True, False, False]]
+
+
+def test_least_likely_follows_the_current_image() -> None:
+    clean, current = torch.tensor([[[3.0], [2.0], [1.0]]]), torch.tensor([[[1.0], [2.0], [3.0]]])
+    objective = LeastLikely()
+    goal = objective.prepare(lambda images: clean, images(1), clean)
+    assert goal.labels.tolist() == [[2]]
+    assert objective.refresh(goal, current).labels.tolist() == [[0]]
+
+
+def test_untargeted_is_away_from_the_clean_prediction() -> None:
+    victim, clean = Linear(), images()
+    goal = Untargeted().prepare(victim, clean, victim(clean))
+    assert goal.sign == -1
+    assert torch.equal(goal.labels, victim(clean).argmax(1))
+
+
+def test_random_classes_map_present_to_absent_one_to_one_and_keep_what_is_kept() -> None:
+    logits = torch.eye(8)[None, :, [0, 1, 1, 2, 5]].repeat(20, 1, 1)
+    goal = RandomClasses(keep=[0]).prepare(lambda images: logits, images(20), logits, torch.Generator().manual_seed(0))
+    assert (goal.labels[:, 0] == 0).all()
+    for labels in goal.labels.tolist():
+        assert labels[1] == labels[2]
+        assert len({labels[1], labels[3], labels[4]}) == 3
+        assert {labels[1], labels[3], labels[4]} <= {3, 4, 6, 7}
+    assert len({tuple(labels) for labels in goal.labels.tolist()}) > 5  # each image has a map of its own
+
+
+def test_random_classes_without_an_absent_class_still_leave_the_own_one() -> None:
+    logits = torch.eye(3)[None]
+    goal = RandomClasses().prepare(lambda images: logits, images(1), logits)
+    assert (goal.labels != logits.argmax(1)).all()
+    with pytest.raises(InputError):
+        RandomClasses(keep=[0, 1]).prepare(lambda images: logits, images(1), logits)
+
+
+@pytest.mark.parametrize(("form", "area"), [("square", 0.25), ("circle", 0.196), ("diamond", 0.125), ("strip", 0.5)])
+def test_shapes_have_their_area(form: Form, area: float) -> None:
+    mask = shape_mask(form, 200, 200)
+    assert mask.float().mean().item() == pytest.approx(area, abs=0.006)
+    assert torch.equal(mask, mask.flip(0))
+    assert torch.equal(mask, mask.flip(1))
+
+
+def test_a_shape_takes_a_class_that_is_not_in_the_image() -> None:
+    victim, clean = Linear(12), images(4, (20, 30))
+    prediction = victim(clean).argmax(1)
+    goal = Shape("square").prepare(victim, clean, victim(clean), torch.Generator().manual_seed(0))
+    assert goal.region is not None
+    for labels, region, own in zip(goal.labels, goal.region, prediction, strict=True):
+        (chosen,) = labels[region].unique().tolist()
+        assert not (own == chosen).any() or len(own.unique()) == 12
+        assert torch.equal(labels[~region], own[~region])
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+def test_a_shape_with_both_classes_given_is_the_same_for_every_image(form: Form) -> None:
+    victim, clean = Linear(), images(3, (8, 10))
+    labels = Shape(form, target_class=2, background=1).prepare(victim, clean, victim(clean)).labels
+    assert labels.unique().tolist() == [1, 2]
+    assert torch.equal(labels[0], labels[2])
+
+
+def test_a_shape_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(InputError):
+        Shape("star")  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        Shape("circle", scale=0)
+    logits = torch.zeros(1, 3, 7)
+    with pytest.raises(InputError, match=r"\(N, C, H, W\)"):
+        Shape("circle").prepare(lambda images: logits, images(1), logits)
+    maps = torch.zeros(1, 3, 4, 4)
+    with pytest.raises(InputError, match="names"):
+        Shape("circle", target_class="person").prepare(lambda images: maps, images(1), maps)

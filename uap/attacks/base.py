@@ -1,0 +1,83 @@
+"""The contract of image-dependent attacks."""
+
+import abc
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from uap.objectives.base import Goal, Model, Objective
+
+
+@dataclass
+class Cost:
+    """What an attack has computed: images that went forward and backward through the network, and the steps of each.
+
+    Attributes:
+        forwards: images that went forward through the network; a batch of 4 counts 4.
+        backwards: images that a gradient was computed for.
+        steps: `(N,)` int64, the steps on each image of the last call.
+        converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
+    """
+
+    forwards: int = 0
+    backwards: int = 0
+    steps: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    converged: Tensor | None = None
+
+
+class Attack(abc.ABC):
+    """An image-dependent attack: adversarial images for a batch, each independent of the others in the batch.
+
+    `cost` holds what the last call has computed.
+    """
+
+    cost: Cost
+    epsilon: float | None = None
+    """The largest change of a pixel value in grey levels; None for an attack without such a bound."""
+
+    def __call__(
+        self, victim: Model, images: Tensor, objective: Objective, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Attack a batch of images.
+
+        Args:
+            victim: images `(N, 3, H, W)` to logits `(N, C, *L)`: a `Victim` or any module like it, in eval mode.
+            images: `(N, 3, H, W)` of any dtype, 0 to 255.
+            objective: what the attacker wants.
+            generator: source of randomness on the CPU, for attacks and objectives that sample.
+
+        Returns:
+            The adversarial images `(N, 3, H, W)` float32, not rounded to 8 bits.
+
+        Raises:
+            InputError: the objective does not fit the attack, the network or the images.
+        """
+        images = images.detach().float()
+        self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64))
+        with torch.no_grad():
+            clean_logits = self._forward(victim, images)
+            goal = objective.prepare(victim, images, clean_logits, generator)
+        return self.perturb(victim, images, goal, objective, clean_logits, generator).detach()
+
+    @abc.abstractmethod
+    def perturb(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean_logits: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Return the adversarial images for a goal that is prepared; the arguments are those of `__call__`."""
+
+    def _forward(self, victim: Model, images: Tensor) -> Tensor:
+        self.cost.forwards += len(images)
+        return victim(images).float()
+
+    def _gradient(self, losses: Tensor, images: Tensor) -> Tensor:
+        """Return the gradient `(N, 3, H, W)` of the sum of the images' losses `(N,)`."""
+        self.cost.backwards += len(images)
+        (gradient,) = torch.autograd.grad(losses.sum(), images)
+        return gradient

@@ -1,0 +1,105 @@
+"""Steps along the sign of the gradient: Metzen et al. for one image, PGD and MI-FGSM."""
+
+import torch
+from torch import Tensor
+
+from uap.attacks.base import Attack
+from uap.errors import InputError
+from uap.losses import CrossEntropy, Loss, Mean, Reduction
+from uap.objectives.base import Goal, Model, Objective
+
+
+class SignSteps(Attack):
+    """Iterated steps of one size along the sign of the gradient, within epsilon of the image.
+
+    The defaults are those of Metzen et al. for one image (ICCV 2017, sec. 3.2, arXiv 1704.05712). PGD is a random start
+    with `loss=CrossEntropy(None)` (Madry et al., arXiv 1706.06083), MI-FGSM has `momentum=1` (Dong et al., CVPR 2018,
+    eq. 6, arXiv 1710.06081).
+
+    Args:
+        epsilon: the largest change of a pixel value, in grey levels.
+        alpha: the step size, in grey levels.
+        steps: the number of steps.
+        loss: the loss at each location.
+        reduction: how the losses of an image's locations are combined.
+        momentum: decay of the sum of past gradients, each divided by its mean magnitude; 0 for none.
+        random_start: start from uniform noise within epsilon.
+        clamp: keep images within 0 to 255.
+
+    Raises:
+        InputError: a value out of range.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Untargeted
+        >>> victim = torch.nn.Conv2d(3, 2, 1)
+        >>> images = torch.full((1, 3, 4, 4), 100.0)
+        >>> adversarial = SignSteps(epsilon=2, steps=3)(victim, images, Untargeted())
+        >>> float((adversarial - images).abs().max()) <= 2
+        True
+    """
+
+    def __init__(
+        self,
+        epsilon: float = 10.0,
+        alpha: float = 1.0,
+        steps: int = 60,
+        loss: Loss | None = None,
+        reduction: Reduction | None = None,
+        momentum: float = 0.0,
+        random_start: bool = False,
+        clamp: bool = True,
+    ) -> None:
+        """Set the steps."""
+        if not 0 < epsilon <= 255 or not alpha > 0 or steps < 1 or not 0 <= momentum <= 1:
+            raise InputError(
+                f"{type(self).__name__} got epsilon={epsilon}, alpha={alpha}, steps={steps}, momentum={momentum}; "
+                "expected epsilon above 0 and up to 255 grey levels, alpha above 0, 1 step or more, momentum 0 to 1."
+            )
+        self.epsilon: float = epsilon
+        self.alpha = alpha
+        self.steps = steps
+        self.loss = loss or CrossEntropy()
+        self.reduction = reduction or Mean()
+        self.momentum = momentum
+        self.random_start = random_start
+        self.clamp = clamp
+
+    def perturb(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean_logits: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Return the images after all steps; see `Attack.perturb`."""
+        adversarial = self._start(images, generator)
+        velocity = torch.zeros_like(images)
+        for step in range(self.steps):
+            adversarial.requires_grad_()
+            with torch.enable_grad():
+                logits = self._forward(victim, adversarial)
+                goal = objective.refresh(goal, logits.detach())
+                losses = self.reduction(self.loss(logits, goal, step / self.steps), goal)
+                # a mean over the locations of a large image is too small for half precision
+                gradient = self._gradient(losses * goal.labels[0].numel(), adversarial)
+            if self.momentum:
+                magnitude = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-30)
+                velocity = self.momentum * velocity + gradient / magnitude
+            direction = velocity if self.momentum else gradient
+            adversarial = self._project(adversarial.detach() - self.alpha * direction.sign(), images)
+            self.cost.steps += 1
+        return adversarial
+
+    def _start(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        if not self.random_start:
+            return images.clone()
+        noise = [torch.rand(image.shape, generator=generator) for image in images]  # no image's depends on its batch
+        return self._project(images + self.epsilon * (2 * torch.stack(noise).to(images) - 1), images)
+
+    def _project(self, adversarial: Tensor, images: Tensor) -> Tensor:
+        """Return images within epsilon of the clean ones, and within 0 to 255 if asked."""
+        adversarial = images + (adversarial - images).clamp(-self.epsilon, self.epsilon)
+        return adversarial.clamp(0, 255) if self.clamp else adversarial

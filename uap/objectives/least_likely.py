@@ -1,0 +1,34 @@
+"""The least likely class of each location as the target."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from uap.objectives.base import Goal, Model, Objective
+
+
+class LeastLikely(Objective):
+    """Move every prediction towards the class with the lowest logit at its location.
+
+    With it FGSM is FGSM II and iterative FGSM is iterative FGSM II of Kurakin et al. (arXiv 1611.01236) and of Arnab et
+    al. (CVPR 2018, arXiv 1711.09856), who choose the class anew in each iteration, on the current image.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[[2.0, 0.0], [1.0, 3.0], [4.0, 1.0]]])  # (N, C, L) = (1, 3, 2)
+        >>> LeastLikely().prepare(lambda images: logits, torch.zeros(1, 3, 1, 2), logits).labels.tolist()
+        [[1, 0]]
+    """
+
+    metrics = ("success_rate", "kept", "miou_clean_prediction")
+
+    def prepare(
+        self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
+    ) -> Goal:
+        """Return the least likely classes on the clean images as the target."""
+        return Goal(clean_logits.argmin(1))
+
+    def refresh(self, goal: Goal, logits: Tensor) -> Goal:
+        """Return the least likely classes on the current adversarial images as the target."""
+        return replace(goal, labels=logits.argmin(1))

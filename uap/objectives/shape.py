@@ -1,0 +1,109 @@
+"""A geometric shape of one class as the target (Xie et al., ICCV 2017)."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from uap.errors import InputError
+from uap.objectives.base import Goal, Model, Objective
+
+Form = Literal["square", "circle", "diamond", "strip"]
+"""The shapes of Xie et al., in the center of the image."""
+
+
+def shape_mask(form: Form, height: int, width: int, scale: float = 0.5) -> Tensor:
+    """Return bool `(height, width)`, True inside a centered shape.
+
+    Args:
+        form: `square`, `circle`, `diamond`, or `strip` (a horizontal band over the whole width).
+        height: of the mask in pixels.
+        width: of the mask in pixels.
+        scale: side, diameter, diagonal or thickness of the shape as a share of the shorter side (of the height for a
+            strip).
+    """
+    y = (torch.arange(height) + 0.5 - height / 2).abs()[:, None]
+    x = (torch.arange(width) + 0.5 - width / 2).abs()[None, :]
+    radius = scale * (height if form == "strip" else min(height, width)) / 2
+    distance = {
+        "square": torch.maximum(y, x),
+        "circle": (y.square() + x.square()).sqrt(),
+        "diamond": y + x,
+        "strip": y + 0 * x,
+    }[form]
+    return distance <= radius
+
+
+class Shape(Objective):
+    """Predict a centered shape of one class, and the clean prediction around it.
+
+    Xie et al. (arXiv 1703.08603, sec. 3.3) give the shape a class that is not in the image: by default a random class
+    that is absent from the image's clean prediction.
+
+    Args:
+        form: `square`, `circle`, `diamond` or `strip`.
+        target_class: the class inside the shape, an id or a name of the victim's table; None for a random absent class.
+        background: the class around the shape, an id or a name; None keeps the clean prediction there.
+        scale: size of the shape as a share of the shorter side.
+
+    Raises:
+        InputError: an unknown form, or a scale outside (0, 1].
+
+    Example:
+        >>> import torch
+        >>> logits = torch.zeros(1, 3, 4, 4)
+        >>> goal = Shape("square", target_class=2).prepare(lambda images: logits, torch.zeros(1, 3, 4, 4), logits)
+        >>> goal.labels[0].tolist()
+        [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]]
+    """
+
+    metrics = ("success_rate", "kept", "miou_clean_prediction")
+
+    def __init__(
+        self,
+        form: Form = "circle",
+        target_class: int | str | None = None,
+        background: int | str | None = None,
+        scale: float = 0.5,
+    ) -> None:
+        """Set the shape."""
+        if form not in get_args(Form) or not 0 < scale <= 1:
+            raise InputError(
+                f"Shape got form={form!r} and scale={scale}, expected one of {', '.join(get_args(Form))} and a scale "
+                "above 0 and up to 1."
+            )
+        self.form: Form = form
+        self.target_class = target_class
+        self.background = background
+        self.scale = scale
+
+    def prepare(
+        self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
+    ) -> Goal:
+        """Return the shape as the target; the region is its inside.
+
+        Raises:
+            InputError: the predictions are no maps, or the network has no class of a name.
+        """
+        if clean_logits.ndim != 4:
+            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.")
+        classes, device = clean_logits.shape[1], clean_logits.device
+        inside = shape_mask(self.form, *clean_logits.shape[2:], self.scale).to(device)
+        labels = clean_logits.argmax(1)
+        if self.background is not None:
+            labels = torch.full_like(labels, _class_id(victim, self.background))
+        for label, prediction in zip(labels, clean_logits.argmax(1), strict=True):
+            absent = [c for c in torch.randperm(classes, generator=generator).tolist() if not (prediction == c).any()]
+            chosen = absent[0] if absent else int(clean_logits.shape[1] - 1)
+            label[inside] = chosen if self.target_class is None else _class_id(victim, self.target_class)
+        return Goal(labels, inside.expand_as(labels))
+
+
+def _class_id(victim: Model, name: int | str) -> int:
+    """Return a class id for an id or a name."""
+    if isinstance(name, int):
+        return name
+    table = getattr(victim, "table", None)
+    if table is None:
+        raise InputError(f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.")
+    return int(table.ids([name])[0])
