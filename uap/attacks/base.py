@@ -54,10 +54,36 @@ class Attack(abc.ABC):
             InputError: the objective does not fit the attack, the network or the images.
         """
         images = images.detach().float()
-        self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64))
         with torch.no_grad():
-            clean_logits = self._forward(victim, images)
+            clean_logits = victim(images).float()
             goal = objective.prepare(victim, images, clean_logits, generator)
+        adversarial = self.run(victim, images, goal, objective, clean_logits, generator)
+        self.cost.forwards += len(images)
+        return adversarial
+
+    def run(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean_logits: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Attack a batch whose clean logits and goal are known; the other arguments are those of `__call__`.
+
+        Args:
+            victim: the network.
+            images: `(N, 3, H, W)` float32, 0 to 255.
+            goal: what `objective.prepare` returned.
+            objective: renews the goal between steps.
+            clean_logits: `(N, C, *L)`.
+            generator: source of randomness.
+
+        Returns:
+            The adversarial images `(N, 3, H, W)` float32.
+        """
+        self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64))
         return self.perturb(victim, images, goal, objective, clean_logits, generator).detach()
 
     @abc.abstractmethod
@@ -70,7 +96,7 @@ class Attack(abc.ABC):
         clean_logits: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Return the adversarial images for a goal that is prepared; the arguments are those of `__call__`."""
+        """Return the adversarial images, and count passes in `self.cost`; the arguments are those of `run`."""
 
     def _forward(self, victim: Model, images: Tensor) -> Tensor:
         self.cost.forwards += len(images)

@@ -57,7 +57,7 @@ class Shape(Objective):
         [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]]
     """
 
-    metrics = ("success_rate", "kept", "miou_clean_prediction")
+    metrics = ("success_rate", "success_before", "miou_clean_prediction")
 
     def __init__(
         self,

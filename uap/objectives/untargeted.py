@@ -20,7 +20,7 @@ class Untargeted(PredictionObjective):
         ([[0, 1]], -1)
     """
 
-    metrics = ("kept", "miou_clean_prediction")
+    metrics = ("miou_clean_prediction",)
 
     def from_prediction(self, victim: Model, prediction: Tensor, generator: torch.Generator | None = None) -> Goal:
         """Return the goal to leave the clean prediction."""

@@ -1,0 +1,138 @@
+"""The evaluation against counts by hand, sklearn and definitions written out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import jaccard_score
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from tests.attacks.linear import Linear, images
+from uap.attacks import DAG, FGSM, IterativeFGSM
+from uap.errors import InputError
+from uap.evaluation import evaluate
+from uap.metrics.names import METRICS
+from uap.metrics.perceptibility import perceptibility, psnr, ssim
+from uap.objectives import LeastLikely, RandomClasses, Untargeted
+from uap.utils.quantize import quantize
+
+
+class Add(nn.Module):
+    """A perturbation of one number."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.value
+
+
+def labeled(count: int = 3) -> tuple[Linear, Tensor, Tensor]:
+    """A victim, images, and labels that are its predictions but for the top rows."""
+    victim, pictures = Linear(), images(count, (16, 20))
+    labels = victim(pictures).argmax(1)
+    labels[:, :4] = 0
+    labels[:, 0] = 255
+    return victim, pictures, labels
+
+
+def test_every_metric_agrees_with_its_definition() -> None:
+    victim, pictures, labels = labeled()
+    data, attack = TensorDataset(pictures, labels), FGSM(6.5)
+    result = evaluate(victim, data, attack, LeastLikely(), batch_size=2, progress=False)
+    clean, least = victim(pictures).argmax(1), victim(pictures).argmin(1)
+    adversarial = torch.cat([attack(victim, image[None], LeastLikely()) for image in pictures])
+    for form, shown in {"float": adversarial, "8-bit": quantize(pictures, adversarial, 6.5).float()}.items():
+        predicted, found, known = victim(shown).argmax(1), result.metrics[form], labels != 255
+        change = (shown - pictures).double()
+
+        def iou(reference: Tensor, other: Tensor, where: Tensor) -> float:
+            present = reference[where].unique().tolist()
+            return float(jaccard_score(reference[where], other[where], labels=present, average="macro"))
+
+        everywhere = torch.ones_like(known)
+        expected = {
+            "success_rate": (predicted == least).double().mean().item(),
+            "success_before": 0.0,
+            "kept": (predicted == clean).double().mean().item(),
+            "miou_clean_prediction": iou(clean, predicted, everywhere),
+            "miou_clean": iou(labels, clean, known),
+            "miou_adversarial": iou(labels, predicted, known),
+            "iou_ratio": iou(labels, predicted, known) / iou(labels, clean, known),
+            "perceptibility": np.mean([(c / 255).square().sum(0).mean().sqrt().item() for c in change]),
+            "max_norm": change.abs().max().item(),
+            "rms": np.mean([c.square().mean().sqrt().item() for c in change]),
+            "psnr": np.mean([10 * np.log10(255**2 / c.square().mean().item()) for c in change]),
+        }
+        assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5)
+        assert 0 < found["ssim"] < 1
+        assert set(found) <= set(METRICS)
+
+
+def test_rounding_keeps_to_epsilon() -> None:
+    victim, pictures, _ = labeled()
+    result = evaluate(victim, pictures, FGSM(2.5), Untargeted(), progress=False)
+    assert result.metrics["float"]["max_norm"] == 2.5
+    assert result.metrics["8-bit"]["max_norm"] == 2
+
+
+def test_below_one_grey_level_8_bit_images_are_the_clean_ones() -> None:
+    victim, pictures, _ = labeled()
+    result = evaluate(victim, pictures, IterativeFGSM(0.5), Untargeted(), progress=False)
+    assert result.metrics["8-bit"]["kept"] == 1
+    assert result.metrics["float"]["max_norm"] == 0.5
+    with pytest.raises(InputError, match=r"8/255 is 8"):
+        evaluate(victim, pictures, IterativeFGSM(0.5), Untargeted(), scored=("8-bit",), progress=False)
+
+
+def test_metrics_do_not_depend_on_the_batches() -> None:
+    victim, pictures, labels = labeled(5)
+    data = TensorDataset(pictures, labels)
+    found = [evaluate(victim, data, DAG(steps=20), RandomClasses(), batch_size=n, progress=False) for n in (1, 2, 5)]
+    for other in found[1:]:
+        assert other.metrics["float"] == pytest.approx(found[0].metrics["float"], rel=1e-5)
+    assert found[0].images == 5
+    assert found[0].backwards > 0
+
+
+def test_clean_images_score_as_clean_and_a_perturbation_as_its_sum() -> None:
+    victim, pictures, labels = labeled()
+    clean = evaluate(victim, TensorDataset(pictures, labels), None, Untargeted(), progress=False).metrics["float"]
+    assert (clean["kept"], clean["iou_ratio"], clean["max_norm"]) == (1, 1, 0)
+    assert "psnr" not in clean  # infinite
+    moved = evaluate(victim, pictures, Add(3.0), Untargeted(), progress=False).metrics["8-bit"]
+    assert moved["max_norm"] == 3
+    assert "miou_clean" not in moved  # without labels
+
+
+def test_labels_have_no_part_in_the_attack() -> None:
+    victim, pictures, labels = labeled()
+    one, other = TensorDataset(pictures, labels), TensorDataset(pictures, (labels + 1) % 4)
+    found = [evaluate(victim, data, FGSM(4), Untargeted(), progress=False).metrics["float"] for data in (one, other)]
+    assert found[0]["kept"] == found[1]["kept"]
+    assert found[0]["miou_clean"] != found[1]["miou_clean"]
+
+
+def test_a_result_prints_as_a_table() -> None:
+    victim, pictures, _ = labeled()
+    text = str(evaluate(victim, pictures, FGSM(4), Untargeted(), progress=False))
+    assert all(word in text for word in ("float", "8-bit", "kept", "max-norm", "images"))
+
+
+def test_perceptibility_of_one_grey_level_in_one_channel() -> None:
+    clean = torch.zeros(1, 3, 12, 12)
+    changed = clean.clone()
+    changed[:, 0] = 1
+    assert perceptibility(clean, changed).item() == pytest.approx(1 / 255)
+    assert psnr(clean, changed).item() == pytest.approx(10 * np.log10(255**2 * 3))
+    assert ssim(clean, clean).item() == pytest.approx(1)
+    assert ssim(clean[..., :5], clean[..., :5]).isnan()
+
+
+@pytest.mark.parametrize("setting", [{"scored": ()}, {"scored": ("16-bit",)}])
+def test_unknown_forms_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        evaluate(Linear(), images(), None, Untargeted(), progress=False, **setting)

@@ -1,0 +1,57 @@
+"""The public interface: lazy, quick to import, and without an effect on other libraries."""
+
+import subprocess
+import sys
+
+import pytest
+
+import uap
+from uap.__main__ import main
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    code = "import sys; before = set(sys.modules); import uap; print(sorted(m for m in set(sys.modules) - before))"
+    assert run(code).strip() == "['uap']"
+
+
+def test_the_core_imports_neither_lightning_nor_wandb() -> None:
+    code = (
+        "import sys, uap; uap.learn, uap.attacks.DAG, uap.objectives.Untargeted, uap.evaluation.evaluate, uap.losses; "
+        "print([m for m in ('pytorch_lightning', 'wandb', 'albumentations') if m in sys.modules])"
+    )
+    assert run(code).strip() == "[]"
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert [name for name in uap.__all__ if getattr(uap, name) is None] == []
+    assert set(uap.__all__) <= set(dir(uap))
+    with pytest.raises(AttributeError, match="nothing"):
+        getattr(uap, "nothing")  # noqa: B009
+
+
+def test_the_command_line_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    sys.argv[:] = ["uap"]
+    with pytest.raises(SystemExit) as ended:
+        main()
+    listed = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(f"  {command}" in listed for command in ("fit", "evaluate", "victims"))
+
+
+def test_an_unknown_command_ends_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    sys.argv[:] = ["uap", "fitt"]
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "fitt" in capsys.readouterr().err
+
+
+def test_a_command_and_its_module_are_the_same() -> None:
+    by_name = subprocess.run([sys.executable, "-m", "uap", "fit", "--help"], capture_output=True, text=True)
+    by_module = subprocess.run([sys.executable, "-m", "uap.fit", "--help"], capture_output=True, text=True)
+    assert by_name.returncode == by_module.returncode == 0
+    assert by_name.stdout == by_module.stdout

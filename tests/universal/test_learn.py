@@ -1,0 +1,121 @@
+"""Universal learning in memory, on victims whose best perturbation is known, and against the Lightning module."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from tests.attacks.linear import Linear, images
+from uap.errors import InputError
+from uap.losses import CrossEntropy
+from uap.objectives import LeastLikely, Shape, Untargeted
+from uap.universal.learn import learn
+from uap.utils.batches import Batches
+
+
+class TwoClasses(nn.Module):
+    """Class 1 by a linear score of the channels: the best perturbation is epsilon times the signs of the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.tensor([0.02, -0.03, 0.01]))
+        self.weight: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        score = (self.weight.view(1, 3, 1, 1) * (images - 128)).sum(1, keepdim=True)
+        return torch.cat([-score, score], 1)
+
+
+def bright(count: int = 6) -> Tensor:
+    """Images that are all class 0, away from the ends of the pixel range."""
+    return torch.tensor([100.0, 140.0, 120.0]).view(1, 3, 1, 1).expand(count, 3, 6, 8).clone()
+
+
+def test_the_untargeted_perturbation_has_the_signs_of_the_gradient() -> None:
+    delta = learn(TwoClasses(), bright(), Untargeted(), epsilon=9, passes=20, progress=False)
+    expected = 9 * torch.tensor([0.02, -0.03, 0.01]).sign().view(3, 1, 1).expand(3, 6, 8)
+    torch.testing.assert_close(delta.proto.detach(), expected)
+
+
+def test_a_tile_repeats_and_stays_within_epsilon() -> None:
+    delta = learn(TwoClasses(), bright(), Untargeted(), epsilon=2.5, tile=(4, 3), progress=False)
+    assert delta.proto.shape == (3, 4, 3)
+    assert delta.proto.detach().abs().max() <= 2.5
+    assert delta(bright()).shape == (6, 3, 6, 8)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "dataset", "loader", "mapping"])
+def test_images_come_as_a_tensor_a_data_set_or_a_loader(kind: str) -> None:
+    tensor = bright(5)
+    given = {
+        "tensor": tensor,
+        "dataset": TensorDataset(tensor),
+        "loader": DataLoader(tensor, batch_size=2),  # type: ignore[arg-type]
+        "mapping": DataLoader([{"image": image} for image in tensor], batch_size=2),  # type: ignore[arg-type]
+    }[kind]
+    delta = learn(TwoClasses(), given, Untargeted(), epsilon=4, passes=10, progress=False)  # type: ignore[arg-type]
+    assert delta.proto.abs().min() == 4
+
+
+@pytest.mark.parametrize("objective", [Untargeted(), LeastLikely(), Shape("square", target_class=1)])
+def test_one_seed_gives_one_perturbation(objective: Untargeted) -> None:
+    results = [learn(Linear(), images(5, (8, 9)), objective, seed=s, progress=False).proto for s in (1, 1, 2)]
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_clean_predictions_are_made_once_for_each_image() -> None:
+    seen: list[int] = []
+
+    class Counted(TwoClasses):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(len(images))
+            return super().forward(images)
+
+    learn(Counted(), bright(6), Untargeted(), passes=3, batch_size=2, progress=False)
+    assert sum(seen) == 6 + 3 * 6
+
+
+def test_locations_may_be_proposals() -> None:
+    maps, flat = (learn(Linear(flat=flat), images(4), Untargeted(), progress=False).proto for flat in (False, True))
+    torch.testing.assert_close(maps, flat)
+
+
+@pytest.mark.parametrize(
+    ("given", "setting"),
+    [
+        (torch.zeros(0, 3, 4, 4), {}),
+        (torch.full((1, 4, 4), 9.0), {}),
+        (torch.rand(2, 3, 4, 4), {}),  # on the scale from 0 to 1
+        (torch.full((2, 3, 4, 4), 9.0), {"passes": 0}),
+        (torch.full((2, 3, 4, 4), 9.0), {"epsilon": 0}),
+        (torch.full((2, 3, 4, 4), 9.0), {"loss": CrossEntropy(), "lr": 0}),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(given: Tensor, setting: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        learn(TwoClasses(), given, Untargeted(), progress=False, **setting)  # type: ignore[arg-type]
+
+
+def test_a_gradient_that_is_not_finite_is_refused() -> None:
+    class Broken(TwoClasses):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + (images.mean(1, keepdim=True) - 1e30).sqrt().nan_to_num()
+
+    with pytest.raises(InputError, match="not finite"):
+        learn(Broken(), bright(), Untargeted(), progress=False)
+
+
+def test_nothing_is_written(tmp_path: Path) -> None:
+    learn(TwoClasses(), bright(), Untargeted(), progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_batches_give_labels_and_positions() -> None:
+    labels = torch.arange(3)[:, None, None].expand(3, 6, 8)
+    first, second = Batches(TensorDataset(bright(3), labels), batch_size=2)
+    assert first.index is not None
+    assert second.labels is not None
+    assert (first.index.tolist(), second.labels.unique().tolist()) == ([0, 1], [2])

@@ -1,0 +1,131 @@
+"""The loop that evaluates an attack or a perturbation: every metric of the objective, as float and as 8-bit images."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from uap.attacks.base import Attack
+from uap.errors import InputError
+from uap.evaluation.scores import Outcome, Scores
+from uap.metrics.names import table
+from uap.objectives.base import Model, Objective
+from uap.utils.batches import Batches, Images, device_of
+from uap.utils.quantize import quantize
+
+Scored = Literal["float", "8-bit"]
+"""`float` scores adversarial images as the attack returns them, `8-bit` rounded and clipped, as they can be saved."""
+
+
+@dataclass
+class Result:
+    """The metrics of an evaluation.
+
+    Attributes:
+        metrics: by `float` and `8-bit`, values by key of `uap.metrics.names.METRICS`.
+        images: the number of images.
+        forwards: images that the attack sent forward through the network after the clean pass, 0 for a perturbation.
+        backwards: images that the attack computed a gradient for.
+    """
+
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    images: int = 0
+    forwards: int = 0
+    backwards: int = 0
+
+    def __str__(self) -> str:
+        """Return the table."""
+        return f"{table(self.metrics)}\n{'images':<28}{self.images:>12}"
+
+
+def evaluate(
+    victim: Model,
+    images: Images,
+    attack: Attack | nn.Module | None,
+    objective: Objective,
+    *,
+    scored: tuple[Scored, ...] = ("float", "8-bit"),
+    batch_size: int = 4,
+    seed: int = 0,
+    progress: bool = True,
+) -> Result:
+    """Evaluate an attack or a perturbation on a network and images.
+
+    The adversary sees images and the network's own predictions; labels, where the images have them, serve the IoU
+    alone. Counts are summed over all images before they are divided.
+
+    Args:
+        victim: images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, H, W)`: a `Victim` or any module like it.
+        images: a tensor, a data set or a loader; labels are class ids of the victim, 255 = ignored.
+        attack: an image-dependent attack, a perturbation (a module from images to images), or None for clean images.
+        objective: what the attacker wants; it names its metrics.
+        scored: which forms of the adversarial images are scored.
+        batch_size: images in a batch; a loader keeps its own.
+        seed: of attacks and objectives that sample.
+        progress: show a progress bar.
+
+    Returns:
+        The metrics; `print(result)` shows a table.
+
+    Raises:
+        InputError: no images, an unknown form, or an epsilon below 1 where only 8-bit images are scored.
+
+    Example:
+        >>> import torch
+        >>> from uap.attacks import FGSM
+        >>> from uap.objectives import Untargeted
+        >>> victim = torch.nn.Conv2d(3, 2, 1)
+        >>> result = evaluate(victim, torch.full((2, 3, 16, 16), 90.0), FGSM(2), Untargeted(), progress=False)
+        >>> result.metrics["8-bit"]["max_norm"]
+        2.0
+    """
+    _check(attack, scored)
+    batches = Batches(images, batch_size, device=device_of(victim))
+    generator = torch.Generator().manual_seed(seed)
+    scores: dict[str, Scores] = {}
+    result = Result()
+    for batch in tqdm(batches, desc="Evaluating", unit="batch", disable=not progress):
+        with torch.no_grad():
+            clean_logits = victim(batch.images).float()
+            goal = objective.prepare(victim, batch.images, clean_logits, generator)
+        if isinstance(attack, Attack):
+            adversarial = attack.run(victim, batch.images, goal, objective, clean_logits, generator)
+            result.forwards += attack.cost.forwards
+            result.backwards += attack.cost.backwards
+        else:
+            adversarial = _perturbed(attack, batch.images)
+        result.images += len(batch.images)
+        for form in scored:
+            shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
+            with torch.no_grad():
+                predicted = victim(shown).argmax(1)
+            outcome = Outcome(batch.images, shown, clean_logits.argmax(1), predicted, goal, batch.labels)
+            if form not in scores:
+                scores[form] = Scores(clean_logits.shape[1], objective).to(batch.images.device)
+            scores[form].update(outcome)
+    result.metrics = {form: scores[form].compute() for form in scored}
+    return result
+
+
+@torch.no_grad()
+def _perturbed(perturbation: nn.Module | None, images: Tensor) -> Tensor:
+    return images if perturbation is None else perturbation(images).detach().float()
+
+
+def _epsilon(attack: object) -> float | None:
+    epsilon = getattr(attack, "epsilon", None)
+    return None if epsilon is None else float(epsilon)
+
+
+def _check(attack: object, scored: tuple[str, ...]) -> None:
+    unknown = [form for form in scored if form not in get_args(Scored)]
+    if unknown or not scored:
+        raise InputError(f"scored is {scored}, expected some of {', '.join(get_args(Scored))}.")
+    epsilon = _epsilon(attack)
+    if epsilon is not None and epsilon < 1 and "float" not in scored:
+        raise InputError(
+            f"epsilon is {epsilon:g} grey levels, and 8-bit images cannot change by less than 1. Score 'float' too, or "
+            "set an epsilon of 1 or more (8/255 is 8)."
+        )

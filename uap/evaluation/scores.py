@@ -1,0 +1,123 @@
+"""The metrics of an evaluation, summed up batch by batch."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MaxMetric, MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from uap.labels import IGNORE
+from uap.metrics import perceptibility as change
+from uap.metrics.names import METRICS
+from uap.objectives.base import Goal, Objective
+
+PERCEPTIBILITY = {
+    "perceptibility": change.perceptibility,
+    "rms": change.rms_change,
+    "psnr": change.psnr,
+    "ssim": change.ssim,
+}
+"""The functions of images and adversarial images whose mean over images is a metric, by its key."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attack did to a batch.
+
+    Attributes:
+        images: `(N, 3, H, W)` float32, 0 to 255.
+        adversarial: `(N, 3, H, W)` float32, the images that are scored.
+        clean: `(N, *L)` int64, the predictions on the clean images.
+        predicted: `(N, *L)` int64, the predictions on the adversarial images.
+        goal: what the attacker wanted.
+        labels: `(N, *L)` int64 class ids, 255 = ignored; None without labels.
+    """
+
+    images: Tensor
+    adversarial: Tensor
+    clean: Tensor
+    predicted: Tensor
+    goal: Goal
+    labels: Tensor | None
+
+
+ALWAYS = ("kept", "miou_clean", "miou_adversarial", "iou_ratio", "max_norm", *PERCEPTIBILITY)
+"""The metrics of every objective; the others apply where the objective names them."""
+
+
+class Rate(nn.Module):
+    """A quotient of two counts of locations, each summed over the data set."""
+
+    def __init__(self) -> None:
+        """Start at 0 of 0."""
+        super().__init__()
+        self.hits = 0
+        self.total = 0
+
+    def update(self, hits: Tensor, counted: Tensor) -> None:
+        """Add bool `(N, *L)` masks: what counts as a hit, and what counts at all."""
+        self.hits += int((hits & counted).sum())
+        self.total += int(counted.sum())
+
+    def compute(self) -> float:
+        """Return the rate; NaN without locations."""
+        return self.hits / self.total if self.total else math.nan
+
+
+class Scores(nn.Module):
+    """All metrics of one objective over the images of an evaluation."""
+
+    def __init__(self, classes: int, objective: Objective) -> None:
+        """Count `classes` classes for the metrics that the objective names, and for those that always apply."""
+        super().__init__()
+        self.keys = {*ALWAYS, *objective.metrics}
+        self.success, self.before, self.kept = Rate(), Rate(), Rate()
+        self.confusion = nn.ModuleDict(
+            {key: _confusion(classes) for key in ("miou_clean", "miou_adversarial", "miou_clean_prediction")}
+        )
+        self.means = nn.ModuleDict({key: MeanMetric(nan_strategy="ignore") for key in PERCEPTIBILITY})
+        self.largest = MaxMetric()
+        self.is_labeled = False
+
+    def update(self, outcome: Outcome) -> None:
+        """Add a batch."""
+        goal, clean, predicted = outcome.goal, outcome.clean, outcome.predicted
+        counted = goal.labels != IGNORE
+        if goal.sign > 0:
+            self.success.update(predicted == goal.labels, counted)
+            self.before.update(clean == goal.labels, counted)
+        self.kept.update(predicted == clean, torch.ones_like(counted))
+        self.confusion["miou_clean_prediction"].update(predicted, clean)
+        if outcome.labels is not None:
+            self.is_labeled = True
+            self.confusion["miou_clean"].update(clean, outcome.labels)
+            self.confusion["miou_adversarial"].update(predicted, outcome.labels)
+        for key, function in PERCEPTIBILITY.items():
+            values = function(outcome.images, outcome.adversarial)
+            self.means[key].update(values[values.isfinite()].to(outcome.images.device))
+        self.largest.update(change.largest_change(outcome.images, outcome.adversarial).amax().float())
+
+    def compute(self) -> dict[str, float]:
+        """Return the metrics by key, in the order of `uap.metrics.names.METRICS`; what is undefined is left out."""
+        found = {"success_rate": self.success.compute(), "success_before": self.before.compute()}
+        found |= {"kept": self.kept.compute(), "max_norm": float(self.largest.compute())}
+        found["miou_clean_prediction"] = _mean_iou(self.confusion["miou_clean_prediction"])
+        if self.is_labeled:
+            found |= {key: _mean_iou(self.confusion[key]) for key in ("miou_clean", "miou_adversarial")}
+            found["iou_ratio"] = found["miou_adversarial"] / found["miou_clean"] if found["miou_clean"] else math.nan
+        found |= {key: float(mean.compute()) for key, mean in self.means.items() if mean.update_called}
+        return {key: found[key] for key in METRICS if key in self.keys & found.keys() and not math.isnan(found[key])}
+
+
+def _confusion(classes: int) -> MulticlassConfusionMatrix:
+    return MulticlassConfusionMatrix(classes, ignore_index=IGNORE, validate_args=False)
+
+
+def _mean_iou(confusion: nn.Module) -> float:
+    """Return the mean IoU over the classes that the reference has (the rows); NaN without any."""
+    counts = confusion.compute().cpu().double()
+    hits, reference = counts.diagonal(), counts.sum(1)
+    iou = hits / (counts.sum(0) + reference - hits)
+    return float(iou[reference > 0].mean())

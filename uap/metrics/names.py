@@ -1,0 +1,94 @@
+"""The table of metrics: what each is called, its unit, which end is better, its definition and its source.
+
+Everything that prints, plots or stores a metric reads this table. Adding a metric is one row here and one class in
+`uap/metrics/`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["share", "ratio", "grey levels", "dB", "number"]
+"""`share` is from 0 to 1 and printed in per cent; `ratio` too, but can exceed 1."""
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """What is known of a metric.
+
+    Attributes:
+        key: in files and in code.
+        title: in tables and plots.
+        unit: of its values.
+        higher_is_better: for the attacker; None for what the attack does not change.
+        definition: in a line.
+        source: the paper that defines it, or nothing.
+    """
+
+    key: str
+    title: str
+    unit: Unit
+    higher_is_better: bool | None
+    definition: str
+    source: str = ""
+
+    def text(self, value: float) -> str:
+        """Return a value as tables print it.
+
+        Example:
+            >>> METRICS["kept"].text(0.0423), METRICS["perceptibility"].text(0.001712)
+            ('4.2 %', '1.71e-03')
+        """
+        if self.unit in ("share", "ratio"):
+            return f"{100 * value:.1f} %"
+        return f"{value:.2e}" if self.unit == "number" else f"{value:.2f}"
+
+
+METZEN = "Metzen et al., ICCV 2017, sec. 4, arXiv 1704.05712"
+ARNAB = "Arnab et al., CVPR 2018, sec. 4, arXiv 1711.09856"
+XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
+
+_ROWS = (
+    MetricName("success_rate", "success rate", "share", True, "pixels predicted as the target", METZEN),
+    MetricName("success_before", "success before", "share", None, "the same on the clean images"),
+    MetricName("hidden", "hidden", "share", True, "pixels of the hidden classes that got another class", METZEN),
+    MetricName("preserved", "preserved", "share", True, "background pixels that kept their class", METZEN),
+    MetricName(
+        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes, after the attack over before"
+    ),
+    MetricName("kept", "kept", "share", False, "pixels that kept the class of the clean prediction"),
+    MetricName(
+        "miou_clean_prediction", "mIoU with clean prediction", "share", False,
+        "mean IoU of the predictions with those on the clean images",
+    ),
+    MetricName("miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images"),
+    MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
+    MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
+    MetricName("perceptibility", "perceptibility p", "number", False, "RMS length of the RGB change, from 0 to 1", XIE),
+    MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),
+    MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),
+    MetricName("psnr", "PSNR", "dB", True, "peak signal-to-noise ratio, mean over images"),
+    MetricName("ssim", "SSIM", "number", True, "structural similarity, mean over images", "Wang et al., TIP 2004"),
+)  # fmt: skip
+
+METRICS = {row.key: row for row in _ROWS}
+"""All metrics by key, in the order of the tables."""
+
+
+def table(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Return metrics as a text table, with a row for each metric that any column has.
+
+    Args:
+        columns: by title, values by key.
+
+    Example:
+        >>> print(table({"float": {"kept": 0.042}, "8-bit": {"kept": 0.05}}))
+                                           float       8-bit
+        kept                               4.2 %       5.0 %
+    """
+    lines = [" " * 28 + "".join(f"{title:>12}" for title in columns)]
+    for key, name in METRICS.items():
+        if any(key in values for values in columns.values()):
+            cells = (name.text(values[key]) if key in values else "" for values in columns.values())
+            lines.append(f"{name.title:<28}" + "".join(f"{cell:>12}" for cell in cells))
+    return "\n".join(lines)

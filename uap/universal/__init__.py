@@ -1,0 +1,1 @@
+"""Universal perturbations: one pattern for all images."""

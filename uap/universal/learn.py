@@ -1,0 +1,130 @@
+"""Learning a universal perturbation in memory, without a trainer, a file or a configuration."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from uap.errors import InputError
+from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
+from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.optim import CosineToEnd, SignSGD
+from uap.perturbation import Perturbation
+from uap.utils.batches import Batches, ImageBatch, Images, device_of
+
+
+def learn(
+    victim: Model,
+    images: Images,
+    objective: Objective,
+    epsilon: float = 10.0,
+    *,
+    tile: tuple[int, int] | None = None,
+    passes: int = 4,
+    batch_size: int = 4,
+    lr: float = 2.0,
+    momentum: float = 0.9,
+    loss: Loss | None = None,
+    reduction: Reduction | None = None,
+    random_shift: bool = False,
+    seed: int = 0,
+    progress: bool = True,
+) -> Perturbation:
+    """Learn one perturbation for all images (Metzen et al., ICCV 2017, arXiv 1704.05712).
+
+    It takes the steps of `python -m uap.fit`: sign steps with momentum on the mean loss of each batch, a step size that
+    falls by a cosine, and a clip to epsilon after every step. Use the command for runs that resume, that run on several
+    devices, or that are logged.
+
+    Args:
+        victim: images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, *L)`: a `Victim` or any module like it, in eval mode.
+        images: a tensor `(N, 3, H, W)`, a data set or a loader; all images of one size.
+        objective: what the attacker wants.
+        epsilon: the largest change of a pixel value, in grey levels.
+        tile: height and width of the periodic proto-tile; None for a perturbation of the images' size.
+        passes: how often each image is used.
+        batch_size: images in a step; a loader keeps its own.
+        lr: the first step size, in grey levels.
+        momentum: decay of the sum of past gradients.
+        loss: the loss at each location; None for the generalized cross entropy.
+        reduction: how an image's locations are combined; None for the mean, or `Balanced(0.65)` where the goal has a
+            region.
+        random_shift: roll the tile by a random shift in each step, so that its position on an image does not matter.
+        seed: of the order of the images and of whatever the objective samples.
+        progress: show a progress bar.
+
+    Returns:
+        The perturbation, within epsilon; `perturbation(images)` adds it.
+
+    Raises:
+        InputError: a value out of range, no images, images of several sizes, or a gradient that is not finite.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Untargeted
+        >>> victim = torch.nn.Conv2d(3, 2, 1)
+        >>> delta = learn(victim, torch.full((4, 3, 8, 8), 90.0), Untargeted(), epsilon=5, progress=False)
+        >>> delta.proto.shape, float(delta.proto.detach().abs().max()) <= 5
+        (torch.Size([3, 8, 8]), True)
+    """
+    if passes < 1 or batch_size < 1:
+        raise InputError(f"passes is {passes} and batch_size {batch_size}, expected 1 or more.")
+    generator = torch.Generator().manual_seed(seed)
+    batches = Batches(images, batch_size, generator, device_of(victim))
+    goals = _Goals(victim, objective, generator)
+    loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
+    perturbation: Perturbation | None = None
+    with tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
+        for step, batch in enumerate(batch for _ in range(passes) for batch in batches):
+            if perturbation is None:
+                size = (batch.images.shape[-2], batch.images.shape[-1])
+                perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
+                optimizer = SignSGD([perturbation.proto], lr, momentum)
+                schedule = CosineToEnd(optimizer)
+                schedule.total_steps = total
+            if tuple(batch.images.shape[-2:]) != size:
+                raise InputError(f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.")
+            goal = goals(batch)
+            shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
+            logits = victim(perturbation(batch.images, shift)).float()
+            chosen = reduction or (Mean() if goal.region is None else Balanced(0.65))
+            # a sum over locations: half precision would lose the gradient of their mean
+            value = chosen(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
+            (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
+            if not perturbation.proto.grad.isfinite().all():
+                raise InputError(f"The gradient is not finite at step {step}. Check the network and the images.")
+            optimizer.step()
+            schedule.step()
+            perturbation.project_(epsilon)
+            bar.update()
+            bar.set_postfix_str(f"reached {float(goal.reached(logits.detach()).float().mean()):.3f}", refresh=False)
+    if perturbation is None:  # a loader whose length promised batches that did not come
+        raise InputError("There are no images, expected one or more.")
+    return perturbation.requires_grad_(False)
+
+
+class _Goals:
+    """The goals of batches; clean predictions are made once for each image whose position is known."""
+
+    def __init__(self, victim: Model, objective: Objective, generator: torch.Generator) -> None:
+        self.victim = victim
+        self.objective = objective
+        self.generator = generator
+        self.predictions: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, batch: ImageBatch) -> Goal:
+        index = None if batch.index is None else batch.index.tolist()
+        if index is None or not isinstance(self.objective, PredictionObjective):
+            return self.objective.prepare(self.victim, batch.images, self.victim(batch.images), self.generator)
+        if not all(i in self.predictions for i in index):
+            found = self.victim(batch.images).argmax(1).cpu()
+            kept = found.to(torch.uint8) if int(found.max()) < 256 else found
+            self.predictions.update(zip(index, kept, strict=True))
+        prediction = torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
+        return self.objective.from_prediction(self.victim, prediction, self.generator)
+
+
+def _shift(perturbation: Perturbation, seed: int, step: int) -> tuple[int, int]:
+    down, right = np.random.default_rng([seed, step]).integers(perturbation.proto.shape[-2:])
+    return int(down), int(right)

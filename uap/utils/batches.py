@@ -1,0 +1,118 @@
+"""Batches of images from a tensor, a data set or a loader."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from uap.errors import InputError
+
+Images = Tensor | Dataset[Any] | DataLoader[Any]
+"""A tensor `(N, 3, H, W)`, a data set or a loader, whose items or batches are an image, `(image, labels)`, or a mapping
+with `image` and perhaps `labels`. Pixel values are 0 to 255."""
+
+
+class ImageBatch(NamedTuple):
+    """Some images of a data set.
+
+    Attributes:
+        images: `(N, 3, H, W)` float32, 0 to 255.
+        labels: `(N, H, W)` int64 class ids, 255 = ignored; None without labels.
+        index: `(N,)` int64, the position of each image; None if the loader was made elsewhere.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    index: Tensor | None
+
+
+class _Indexed(Dataset[Any]):
+    def __init__(self, images: Tensor | Dataset[Any]) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.images[index]
+
+
+class Batches:
+    """Batches of images, with their labels and positions where these are known.
+
+    Args:
+        images: a tensor `(N, 3, H, W)`, a data set, or a loader.
+        batch_size: images in a batch; a loader keeps its own.
+        generator: shuffles a tensor or a data set; None keeps the order.
+        device: where the batches go.
+
+    Raises:
+        InputError: images of another shape, without images, or on the scale from 0 to 1.
+
+    Example:
+        >>> import torch
+        >>> [len(batch.images) for batch in Batches(torch.full((5, 3, 2, 2), 9.0), batch_size=2)]
+        [2, 2, 1]
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int = 4,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Make the loader."""
+        self.device = device
+        self.is_indexed = not isinstance(images, DataLoader)
+        if not len(images):  # type: ignore[arg-type]
+            raise InputError("There are no images, expected one or more.")
+        if isinstance(images, DataLoader):
+            self.loader: DataLoader[Any] = images
+        else:
+            if isinstance(images, Tensor) and (images.ndim != 4 or images.shape[1] != 3):
+                raise InputError(f"Images have the shape {tuple(images.shape)}, expected (N, 3, H, W).")
+            self.loader = DataLoader(
+                _Indexed(images), batch_size=batch_size, shuffle=generator is not None, generator=generator
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        """Yield the batches."""
+        for item in self.loader:
+            index, content = item if self.is_indexed else (None, item)
+            images, labels = _split(content)
+            images = images.to(self.device).float()
+            if images.ndim != 4 or images.shape[1] != 3:
+                raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
+            if 0 < float(images.amax()) <= 1:
+                raise InputError(
+                    f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to "
+                    "255. Multiply images on the scale from 0 to 1 by 255."
+                )
+            yield ImageBatch(images, labels if labels is None else labels.to(self.device).long(), index)
+
+
+def _split(content: Any) -> tuple[Tensor, Tensor | None]:
+    if isinstance(content, Tensor):
+        return content, None
+    if isinstance(content, Mapping) and "image" in content:
+        return content["image"], content.get("labels")
+    if isinstance(content, Sequence) and content and isinstance(content[0], Tensor):
+        return content[0], content[1] if len(content) > 1 else None
+    raise InputError(
+        f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'."
+    )
+
+
+def device_of(module: Any) -> torch.device:
+    """Return the device of a module's parameters or buffers, the CPU for one without."""
+    if isinstance(module, torch.nn.Module):
+        for tensor in (*module.parameters(), *module.buffers()):
+            return tensor.device
+    return torch.device("cpu")
