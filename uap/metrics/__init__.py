@@ -1,6 +1,7 @@
 """Metrics: counts of locations, intersection over union, perceptibility, and the table that names them."""
 
 from uap.metrics.counts import (
+    COUNTS,
     SIZE_BOUNDS,
     SIZES,
     ClassIoU,
@@ -12,12 +13,15 @@ from uap.metrics.counts import (
     hidden_counts,
     iou_per_class,
     left_classes,
+    maybe_of_nothing,
     preserved_counts,
+    remaining_counts,
     size_counts,
     success_counts,
 )
 
 __all__ = [
+    "COUNTS",
     "SIZES",
     "SIZE_BOUNDS",
     "ClassIoU",
@@ -29,7 +33,9 @@ __all__ = [
     "hidden_counts",
     "iou_per_class",
     "left_classes",
+    "maybe_of_nothing",
     "preserved_counts",
+    "remaining_counts",
     "size_counts",
     "success_counts",
 ]
