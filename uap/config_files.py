@@ -1,7 +1,8 @@
 """How several configuration files become one."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import (  # type: ignore[attr-defined]  # they are documented
@@ -92,6 +93,24 @@ def files_first(given: list[str]) -> list[str]:
     return [*files, *settings]
 
 
+NARROWEST_FIRST = (bool, int, float, str)
+"""What each of these reads, the ones behind it read too: 1 as 1.0, and as '1'."""
+
+
+def narrowest_first(hint: Any) -> Any:
+    """Return a type hint whose numbers and text stand in one order: jsonargparse takes the first that reads a value.
+
+    The order in the source does not tell: Python caches unions, and holds `Union[int, float]` and `Union[float, int]`
+    for the same, so that either may come out of `Optional`, as the modules that were imported before wrote it.
+    """
+    if get_origin(hint) not in (Union, UnionType):
+        return hint
+    members = get_args(hint)
+    ordered = iter([kind for kind in NARROWEST_FIRST if kind in members])
+    # of a tuple of types that are no unions themselves the cache knows the order
+    return Union[tuple(next(ordered) if member in NARROWEST_FIRST else member for member in members)]
+
+
 class Parser(LightningArgumentParser):
     """Lightning's parser, with configuration files as above, and its complaints as sentences."""
 
@@ -109,4 +128,7 @@ class Parser(LightningArgumentParser):
         """Add an argument."""
         if kwargs.get("action") is ActionConfigFile:
             kwargs["action"] = ConfigFile
-        return super().add_argument(*args, **kwargs)
+        action = super().add_argument(*args, **kwargs)
+        if hint := getattr(action, "_typehint", None):  # there is no other way to a type that a signature gives
+            action._typehint = narrowest_first(hint)
+        return action

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError
 
+from uap.config_files import Parser
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import fault
 from uap.paths import check_file
@@ -31,7 +32,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
         for name in key.split("."):
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes
-        parser = ArgumentParser(exit_on_error=False)
+        parser = Parser(exit_on_error=False)
         parser.add_subclass_arguments(kind, "part", required=True, fail_untyped=False)
         built = parser.instantiate_classes(parser.parse_object({"part": block}))
     except ArgumentError as error:

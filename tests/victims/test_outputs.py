@@ -34,7 +34,17 @@ def test_the_logits_are_the_first_tensor_or_the_entry_of_that_name(output: Any) 
 
 @pytest.mark.parametrize(
     ("output", "choice"),
-    [((B, A), 1), ([B, C, A], -1), ({"out": B, "seg": A}, "seg"), ((C, {"out": A}), 1), (Heads(B, A), 1)],
+    [
+        ((B, A), 1),
+        ((B, A), "1"),
+        ({"1": A, "2": B}, 1),
+        ({"x.y": A}, "x.y"),
+        ({"x": (B, A)}, "x.1"),
+        ([B, C, A], -1),
+        ({"out": B, "seg": A}, "seg"),
+        ((C, {"out": A}), 1),
+        (Heads(B, A), 1),
+    ],
 )
 def test_another_output_can_be_chosen(output: Any, choice: str | int) -> None:
     assert logits_of(output, choice) is A

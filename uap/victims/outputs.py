@@ -1,12 +1,13 @@
 """Running a network on sizes that it does not take, and finding the logits in what it returns."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from uap.errors import InputError
 
@@ -26,7 +27,7 @@ def _is_map(x: Tensor) -> bool:
 
 
 def padded_logits(
-    network: nn.Module,
+    network: Callable[[Tensor], Any],
     x: Tensor,
     size_multiple: int = 1,
     output: str | int | None = None,
@@ -60,7 +61,7 @@ def logits_of(output: Any, choice: str | int | None = None) -> Tensor:
 
     Args:
         output: what the network returned.
-        choice: the key of a dictionary or the place in a tuple, where that is not so.
+        choice: the key of a dictionary or the index in a tuple, where that is not so; of nested ones joined by dots.
 
     Raises:
         InputError: there are no logits at that place, or several that could be meant.
@@ -81,12 +82,54 @@ def _first(output: Any) -> Any:
 
 
 def _chosen(output: Any, choice: str | int) -> Any:
-    if not isinstance(output, Tensor):  # whose rows are no outputs
+    found = _entry(output, choice)
+    if found is None and isinstance(choice, str):
+        found = output
+        for key in choice.split("."):
+            found = _entry(found, key)
+    if found is None:
+        raise InputError(
+            f"victim.output is {choice!r}, but the network gives {describe(output)}. Set it to one of these, or to "
+            "null for the first."
+        )
+    return found
+
+
+def _entry(output: Any, key: str | int) -> Any:
+    """Return an entry of several outputs, None for none; an index may be a text, as a command line gives it."""
+    if isinstance(output, (Tensor, str)):  # whose rows are no outputs
+        return None
+    for form in (key, str(key), int(key) if re.fullmatch(r"-?\d+", str(key)) else key):
         with suppress(KeyError, IndexError, TypeError):
-            return output[choice]
-    raise InputError(
-        f"victim.output is {choice!r}, but the network gives {describe(output)}. Set it to one of these, or to "
-        "null for the first."
+            return output[form]
+    return None
+
+
+def maps_of(output: Any, place: str = "") -> dict[str, Tensor]:
+    """Return all maps (N, C, h, w) in a network's output, by what `victim.output` would be for each."""
+    if isinstance(output, Tensor):
+        return {place: output} if _is_map(output) else {}
+    found: dict[str, Tensor] = {}
+    row = enumerate(output) if isinstance(output, (list, tuple)) else ()
+    for key, entry in output.items() if isinstance(output, Mapping) else row:
+        found |= maps_of(entry, f"{place}.{key}".lstrip("."))
+    return found
+
+
+def choice_made(output: Any) -> str | None:
+    """Return in words which of several outputs with equally many classes is taken without a choice, if there are such."""
+    if isinstance(output, Tensor):
+        return None
+    taken = logits_of(output)
+    rivals = {place: x for place, x in maps_of(output).items() if x.shape[1] == taken.shape[1]}
+    if len(rivals) < 2:
+        return None
+    listed = ", ".join(f"{place} {tuple(x.shape[1:])}" for place, x in rivals.items())
+    chosen = next(place for place, x in rivals.items() if x is taken)
+    other = next(place for place, x in rivals.items() if x is not taken)
+    return (
+        f"has {len(rivals)} outputs of {taken.shape[1]} classes: {listed}. Taken is {chosen}; if another is the final "
+        f"one, choose it with --model.victim.output {other}, or output: {other} in its configuration."
     )
 
 

@@ -1,0 +1,92 @@
+"""Settings of two types, such as a text or a number, are read alike whatever was imported before."""
+
+import inspect
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import pytest
+import yaml
+from pytorch_lightning import Trainer
+from torch import Tensor, nn
+
+from tests.helpers import attack_args, make_camvid
+from uap import fit
+from uap.config_files import Parser
+from uap.parts import build_part
+
+ORDERS: list[Any] = [
+    Optional[Union[int, float]],  # noqa: UP007, UP045  # as Lightning writes them
+    Optional[Union[float, int]],  # noqa: UP007, UP045
+    int | float | None,
+    float | int | None,
+]
+
+
+class Heads(nn.Module):
+    """Three outputs of two classes each, in a list."""
+
+    def __init__(self, ratio: "float | int" = 1) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 2, 1) for _ in range(3)])
+        self.ratio = ratio
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [conv(x) for conv in self.convs]
+
+
+def of_type(hint: Any) -> Parser:
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("--x", type=hint)
+    parser.add_argument_group("a group").add_argument("--y", type=hint)
+    return parser
+
+
+@pytest.mark.parametrize("hint", [*ORDERS, *reversed(ORDERS)])
+def test_a_whole_number_stays_one_and_a_fraction_too(hint: Any) -> None:
+    for text, value in {"1": 1, "1.0": 1.0, "0.25": 0.25}.items():
+        found = of_type(hint).parse_args([f"--x={text}", f"--y={text}"])
+        assert (found.x, type(found.x)) == (found.y, type(found.y)) == (value, type(value))
+    assert of_type(hint).parse_args(["--x=null"]).x is None
+
+
+@pytest.mark.parametrize("hint", [str | int | None, int | str | None, Union[str, int], Union[int, str]])  # noqa: UP007
+def test_a_text_that_is_a_number_is_one_where_a_number_may_stand(hint: Any) -> None:
+    assert of_type(hint).parse_args(["--x=1"]).x == 1
+    assert of_type(hint).parse_args(["--x=aux"]).x == "aux"
+
+
+@pytest.mark.parametrize("hint", ORDERS)
+def test_the_trainers_batches_are_counted_whatever_lightning_was_imported_behind(
+    hint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(inspect.unwrap(Trainer.__init__).__annotations__, "limit_train_batches", hint)
+    root = make_camvid(tmp_path / "camvid", train=4)
+    cli = fit.main(attack_args(root, tmp_path / "out", trainer__limit_train_batches=1, trainer__max_epochs=1))
+    assert cli.trainer.global_step == 1
+
+
+@pytest.mark.parametrize("hint", [str | int | None, int | str | None])
+def test_an_output_is_chosen_on_the_command_line_by_its_index(
+    hint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from uap.victims import FrozenVictim
+
+    monkeypatch.setitem(FrozenVictim.__init__.__annotations__, "output", hint)
+    changes = {"model__victim__network": "tests.test_union_order.Heads", "model__victim__output": 1}
+    root = make_camvid(tmp_path / "camvid")
+    cli = fit.main(attack_args(root, tmp_path / "out", trainer__max_epochs=1, **changes))
+    assert cli.model.victim.output == 1
+
+
+def test_a_part_that_is_built_alone_reads_them_alike(tmp_path: Path) -> None:
+    network = {"class_path": "tests.test_union_order.Heads", "init_args": {"ratio": 2}}
+    settings = {"network": network, "classes": ["a", "b"], "output": "1"}
+    (tmp_path / "net.yaml").write_text(
+        yaml.safe_dump({"victim": {"class_path": "FrozenVictim", "init_args": settings}})
+    )
+    from uap.victims import FrozenVictim
+
+    victim = build_part(tmp_path / "net.yaml", "victim", FrozenVictim)
+    assert victim.output == 1
+    assert isinstance(victim.network, Heads)
+    assert isinstance(victim.network.ratio, int)
