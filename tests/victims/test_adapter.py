@@ -222,8 +222,31 @@ def test_resizing_and_padding_go_together() -> None:
 @pytest.mark.parametrize("answer", [lambda x: {"out": x, "aux": -x}, lambda x: (x, -x), lambda x: [[x], -x]])
 def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
     victim = FrozenVictim(Fixed(answer), classes=list("abc"))
-    victim.check((6, 8))
+    with pytest.warns(UserWarning, match="has 2 outputs of 3 classes"):
+        victim.check((6, 8))
     torch.testing.assert_close(victim(images()), images())
+
+
+@pytest.mark.parametrize(
+    ("answer", "taken", "other"),
+    [
+        (lambda x: [x, 2 * x], "0", "1"),
+        (lambda x: {"aux": 2 * x, "out": x}, "out", "aux"),
+        (lambda x: ({"aux": 2 * x, "out": x}, x.mean((2, 3))), "0.out", "0.aux"),
+        (lambda x: {"out": [x, 2 * x], "features": x[:, :1]}, "out.0", "out.1"),
+    ],
+)
+def test_a_choice_among_several_outputs_is_said_and_can_be_made(answer: Any, taken: str, other: str) -> None:
+    with pytest.warns(UserWarning, match=rf"Taken is {taken}; .* --model\.victim\.output {other}"):
+        FrozenVictim(Fixed(answer), classes=list("abc")).check((6, 8))
+    chosen = FrozenVictim(Fixed(answer), classes=list("abc"), output=other)
+    chosen.check((6, 8))
+    torch.testing.assert_close(chosen(images()), 2 * images())
+
+
+@pytest.mark.parametrize("answer", [lambda x: x, lambda x: (x, x[:, :2]), lambda x: {"out": x, "seen": x.argmax(1)}])
+def test_where_one_output_has_the_classes_nothing_is_said(answer: Any) -> None:
+    FrozenVictim(Fixed(answer), classes=list("abc")).check((6, 8))
 
 
 @pytest.mark.parametrize(("answer", "output"), [(lambda x: {"out": -x, "aux": x}, "aux"), (lambda x: (-x, x), 1)])

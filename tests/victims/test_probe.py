@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tests.victims.gradients import assert_gradient_is_right
 from uap.errors import InputError
 from uap.victims import FrozenVictim
+from uap.victims.probe import short
 
 SIZE = (12, 16)
 CLASSES = ["a", "b", "c", "d"]
@@ -117,7 +118,7 @@ class HalfPrecision(Rough):
         (OneEighth, {}),
         (MultipleOf32, {"size_multiple": 32}),
         (MultipleOf32, {"input_size": (32, 64)}),
-        (AuxiliaryHead, {}),
+        (AuxiliaryHead, {"output": "out"}),
         (InPlaceFirst, {}),
         (HidesModules, {}),
         (MergesBatchAndChannels, {}),
@@ -169,9 +170,121 @@ class ReluInPlace(Rough):
         return F.relu(torch.tanh(x), inplace=True)
 
 
-@pytest.mark.parametrize("network", [AddsInPlace, ReluInPlace])
-def test_activations_that_the_forward_itself_changes_are_named(network: type[nn.Module]) -> None:
-    refused(network(), r"cannot be run backwards to the image .*inplace operation.*replace them by `x = x \+ y`")
+class LeakyReluOfThePackage(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        return torch.relu_(F.leaky_relu(x.exp(), 0.1, True).mul_(2).sub_(1))
+
+
+class AddsToAListItem(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        levels = [torch.sigmoid(x), x]
+        levels[0] += levels[1]
+        levels[0] /= 2
+        return levels[0]
+
+
+class AddsToAView(Rough):
+    """What autograd forbids in the forward pass already: a change of one of several views."""
+
+    def between(self, x: Tensor) -> Tensor:
+        first, second = x.chunk(2, 1)
+        first += second
+        return torch.cat([first, second], 1)
+
+
+@pytest.mark.parametrize("network", [AddsInPlace, ReluInPlace, LeakyReluOfThePackage, AddsToAListItem, AddsToAView])
+def test_activations_that_the_forward_changes_are_kept(network: type[Rough]) -> None:
+    with torch.no_grad():
+        own = victim_of(network())(torch.full((1, 3, *SIZE), 90.0))
+    victim = victim_of(network())
+    with pytest.warns(UserWarning, match=f"{network.__name__} changes activations in place.* same bit for bit") as said:
+        victim.check(SIZE)
+    victim.check(SIZE)
+    assert len(said) == 1
+    assert torch.equal(victim(torch.full((1, 3, *SIZE), 90.0)), own)
+    assert_gradient_is_right(victim, *SIZE)
+
+
+class ViewsAndAddsInPlace(MergesBatchAndChannels):
+    def between(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(super().between(x))
+        x += 1
+        return x
+
+
+def test_a_network_that_needs_the_plain_layout_too_is_met() -> None:
+    victim = victim_of(ViewsAndAddsInPlace())
+    with pytest.warns(UserWarning, match="in place"):
+        victim.check(SIZE)
+    assert victim.layout is torch.contiguous_format
+
+
+def test_counters_and_masks_change_as_before() -> None:
+    class Counts(AddsInPlace):
+        def between(self, x: Tensor) -> Tensor:
+            mask = torch.zeros_like(x)
+            mask.add_(1)  # the result is dropped
+            return super().between(x) * mask
+
+    victim = victim_of(Counts())
+    with pytest.warns(UserWarning, match="in place"):
+        victim.check(SIZE)
+
+
+class DropsTheResult(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(x)
+        x.add_(1)
+        return x.mul(2)
+
+
+class AssignsToAPart(Rough):
+    def between(self, x: Tensor) -> Tensor:
+        x = torch.sigmoid(x)
+        x[:, 0] = 0
+        return x
+
+
+class CopiesWithinABlock(Rough):
+    class Block(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.tanh(x)
+            x.copy_(x * 2)
+            return x
+
+    def between(self, x: Tensor) -> Tensor:
+        doubled: Tensor = self.Block()(x)
+        return doubled
+
+
+@pytest.mark.parametrize(
+    ("network", "module"),
+    [(DropsTheResult, "DropsTheResult"), (AssignsToAPart, "AssignsToA"), (CopiesWithinABlock, "Block")],
+)
+def test_what_is_not_the_same_out_of_place_is_named(network: type[nn.Module], module: str) -> None:
+    refused(
+        network(),
+        rf"cannot be run backwards to the image .*inplace operation.*`x = x \+ y`\. .*{module}.*\(test_probe.py, line \d+",
+    )
+
+
+@pytest.mark.parametrize("network", [DropsTheResult, AssignsToAPart])
+def test_a_hint_of_pytorch_is_not_cut_within_a_sentence(network: type[nn.Module]) -> None:
+    refused(network(), r"cannot be run backwards to the image \(.*expected version 0 instead\.\)\.")
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("short", "short"),
+        (f"One. {'Two ' * 20}two. {'three ' * 60}", f"One. {'Two ' * 20}two."),
+        ("word " * 100, f"{'word ' * 59}word ..."),
+        ("x" * 400, f"{'x' * 300} ..."),
+        ("", "ValueError"),
+    ],
+)
+def test_a_quote_ends_with_a_sentence_or_a_word(text: str, quoted: str) -> None:
+    assert short(ValueError(text)) == quoted
 
 
 class PlainList(Rough):

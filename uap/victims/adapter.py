@@ -3,6 +3,7 @@
 import hashlib
 import json
 import warnings
+from contextlib import nullcontext
 from typing import Any, Literal, Self
 
 import torch
@@ -13,8 +14,9 @@ from uap.errors import InputError
 from uap.labels import TABLES, LabelTable
 from uap.victims.doubts import doubtful_scale
 from uap.victims.frozen_layers import freeze_layers
-from uap.victims.outputs import padded_logits, resize
-from uap.victims.probe import probe
+from uap.victims.out_of_place import OutOfPlace, places
+from uap.victims.outputs import choice_made, padded_logits, resize
+from uap.victims.probe import ChangedInPlace, noise, probe
 from uap.victims.weights import load_weights
 
 Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
@@ -61,7 +63,8 @@ class FrozenVictim(nn.Module):
             size_multiple: the network takes heights and widths that are multiples of it.
             input_size: height and width that images are resized to for the network, for one that takes no other;
                 the attack's gradient goes through the resizing.
-            output: the key or the place of the logits among several outputs, if they are not the first.
+            output: the key or the index of the logits among several outputs, if they are not the first; of nested
+                outputs joined by dots (`out.1`).
             compile: let `torch.compile` write the network's kernels; the first step then takes a minute, and where
                 later ones are faster depends on network and machine (`python -m benchmarks.passes`).
 
@@ -81,6 +84,10 @@ class FrozenVictim(nn.Module):
         self.size_multiple = size_multiple
         self.input_size = input_size
         self.output = output
+        self.choice: str | None = None
+        """Which of several outputs of as many classes is taken, in words, where no choice was made."""
+        self.out_of_place = False
+        """Whether the network is run as if it changed no activation in place."""
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
@@ -111,7 +118,14 @@ class FrozenVictim(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         x = images.flip(1) if self.channel_order == "bgr" else images
         x = resize((x - self.mean).div_(self.std), self.input_size or size, antialias=True)
-        return resize(padded_logits(self.network, x, self.size_multiple, self.output, self.layout), size)
+        return resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
+
+    def _run(self, x: Tensor) -> Any:
+        with OutOfPlace() if self.out_of_place else nullcontext():  # type: ignore[no-untyped-call]
+            output = self.network(x)
+        if self.output is None:
+            self.choice = choice_made(output)
+        return output
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -125,14 +139,48 @@ class FrozenVictim(nn.Module):
         Raises:
             InputError: the network fails at that size, gives something else than logits of its classes, or no gradient.
         """
-        try:
-            outputs = probe(self, size, self.table)
-        except InputError:
-            self._lay_out(torch.contiguous_format)  # what some networks' `view` needs
-            outputs = probe(self, size, self.table)
-        self.table = self.table.first(outputs)
+        was = self.out_of_place
+        self.table = self.table.first(self._probe(size))
+        name = type(self.network).__name__
+        if self.out_of_place and not was:
+            warnings.warn(
+                f"The network {name} changes activations in place, which its backward pass to the image does not bear. "
+                "It is run with new tensors in their stead; its prediction is the same bit for bit.",
+                stacklevel=2,
+            )
+        if self.choice is not None:
+            warnings.warn(f"The network {name} {self.choice}", stacklevel=2)
         for doubt in doubtful_scale(self.std.flatten().tolist()):
             warnings.warn(doubt, stacklevel=2)
+
+    def _probe(self, size: tuple[int, int]) -> int:
+        """Return the number of outputs, found with what the network turns out to need."""
+        try:
+            return probe(self, size, self.table)
+        except ChangedInPlace as error:
+            image = noise(self, size)[:1].requires_grad_()
+            if self.out_of_place or not self._is_same_out_of_place(image):
+                self.out_of_place = False
+                where = places(lambda: self(image))
+                raise ChangedInPlace(
+                    f"{error} It is {where} that cannot be run otherwise." if where else str(error)
+                ) from error
+        except InputError:
+            if self.layout is torch.contiguous_format:
+                raise
+            self._lay_out(torch.contiguous_format)  # what some networks' `view` needs
+        return self._probe(size)
+
+    @torch.enable_grad()
+    def _is_same_out_of_place(self, image: Tensor) -> bool:
+        """Run the network out of place from now on; return whether it predicts the same, bit for bit."""
+        try:
+            own = self(image)
+        except RuntimeError:  # what autograd forbids in the forward pass
+            with torch.no_grad():
+                own = self(image)
+        self.out_of_place = True
+        return torch.equal(own, self(image))
 
     def fingerprint(self) -> str:
         """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""

@@ -1,5 +1,7 @@
 """Trying a network once, so that what is wrong with it is a sentence at the start and not a wrong result at the end."""
 
+import re
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,21 @@ from uap.labels import LabelTable
 
 NOISE = 0.01
 """How far two results for one image may differ, in parts of the largest logit: other kernels round otherwise."""
+
+
+LONGEST_QUOTE = 300
+"""Characters of an error of another library that are quoted."""
+
+
+class ChangedInPlace(InputError):
+    """The network cannot be run backwards to the image, as it is when it changes activations in place."""
+
+
+def noise(victim: nn.Module, size: tuple[int, int]) -> Tensor:
+    """Return two images of noise `(2, 3, H, W)` float32, 0 to 255, the same each time, on the device of an adapter."""
+    device = next((buffer.device for buffer in victim.buffers()), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, *size), generator=generator).float().to(device)
 
 
 def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
@@ -19,11 +36,10 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
         table: the classes that its outputs are said to be.
 
     Raises:
-        InputError: something would spoil an attack; the message names it and the cure.
+        ChangedInPlace: the backward pass fails.
+        InputError: something else would spoil an attack; the message names it and the cure.
     """
-    noise = torch.Generator().manual_seed(0)
-    device = next((buffer.device for buffer in victim.buffers()), torch.device("cpu"))
-    images = torch.randint(0, 256, (2, 3, *size), generator=noise).float().to(device)
+    images = noise(victim, size)
     image = images[:1].clone().requires_grad_()
     name = type(getattr(victim, "network", victim)).__name__
     try:
@@ -35,6 +51,8 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
     except InputError:
         raise
     except Exception as error:  # a network may raise anything on a size that it does not take
+        if isinstance(error, RuntimeError) and re.search("in-?place", str(error)):  # what autograd forbids at once
+            raise _changed_in_place(name, error) from error
         raise InputError(
             f"The network {name} fails on images of {size[0]} x {size[1]} ({short(error)}). Set --data.size or "
             "victim.input_size to a size that it takes, or victim.size_multiple to what its sizes must divide by."
@@ -83,15 +101,19 @@ def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
     try:
         (gradient,) = torch.autograd.grad(logits.square().mean(), image)
     except RuntimeError as error:
-        raise InputError(
-            f"The network {name} cannot be run backwards to the image ({short(error)}). If it changes activations in "
-            "place (`x += y`, F.relu(x, inplace=True)), replace them by `x = x + y` and F.relu(x)."
-        ) from error
+        raise _changed_in_place(name, error) from error
     if not gradient.any():
         raise InputError(
             f"The gradient of the network {name} with respect to the image is 0 everywhere. Check its weights, and "
             "whether its forward rounds or clips the image."
         )
+
+
+def _changed_in_place(name: str, error: RuntimeError) -> ChangedInPlace:
+    return ChangedInPlace(
+        f"The network {name} cannot be run backwards to the image ({short(error)}). If it changes activations in place "
+        "(`x[0] = y`, x.add_(y)), replace them by what gives a new tensor, such as torch.cat and `x = x + y`."
+    )
 
 
 def _check_same(alone: Tensor, beside_another: Tensor, name: str) -> None:
@@ -118,5 +140,9 @@ def _leaves(logits: Tensor) -> set[Tensor]:
 
 
 def short(error: BaseException) -> str:
-    """Return the first line of an error of another library, to be quoted."""
-    return (str(error).strip().split("\n")[0] or type(error).__name__)[:300]
+    """Return the first line of an error of another library, to be quoted: whole sentences, or words where one is long."""
+    line = str(error).strip().split("\n")[0] or type(error).__name__
+    if len(line) <= LONGEST_QUOTE:
+        return line
+    ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", line[: LONGEST_QUOTE + 1])]
+    return line[: ends[-1]] if ends else f"{line[:LONGEST_QUOTE].rpartition(' ')[0] or line[:LONGEST_QUOTE]} ..."
