@@ -133,7 +133,81 @@ def test_what_is_missing_is_a_sentence() -> None:
         InputError, match=r"There is no victim nothing: no such file, and the shipped ones are .*espnet_"
     ):
         main(["nothing", "--image", "x.png"])
-    with pytest.raises(InputError, match="Give both, the name of a victim and --image, or neither"):
+    with pytest.raises(InputError, match="Give the name of a victim and --image FILE or --data CLASS, or none"):
         main(["espnet_camvid"])
     with pytest.raises(InputError, match=r"x\.png does not exist"):
         main([str(BRIGHTNESS), "--image", "x.png"])
+
+
+def camvid_victim(**changes: object) -> str:
+    """The configuration of the brightness network with CamVid's classes."""
+    config = yaml.safe_load(BRIGHTNESS.read_text())
+    network = {"class_path": "tests.helpers.Brightness", "init_args": {"classes": 11}}
+    config["model"]["victim"]["init_args"] |= {"classes": "camvid", "network": network, **changes}
+    Path("camvid_net.yaml").write_text(yaml.safe_dump({"model": {"victim": config["model"]["victim"]}}))
+    return "camvid_net.yaml"
+
+
+def test_label_files_are_read_as_those_of_the_networks_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    images = ["--image", str(root / "val" / "frame_000.png"), "--labels", str(root / "valannot" / "frame_000.png")]
+    main([camvid_victim(), *images])
+    printed = capsys.readouterr().out
+    assert "mean IoU 1.00" in printed
+    assert "labels read as those of camvid" in printed
+    Image.fromarray(1 - np.asarray(Image.open(root / "valannot" / "frame_000.png"))).save(images[-1])
+    main(["camvid_net.yaml", *images])
+    printed = capsys.readouterr().out
+    assert "Set --labels_of" in printed
+    assert "channel_order" not in printed
+    with pytest.raises(InputError, match=r"--labels_of is not set, and the network's classes \(sky, building\)"):
+        main([str(BRIGHTNESS), *images])
+
+
+def test_a_split_is_scored_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    data = ["--data", "CamVid", "--data.root", str(root), "--data.size=[24,32]", "--data.num_workers", "0"]
+    main([str(BRIGHTNESS), *data])
+    printed = capsys.readouterr().out
+    assert "| sky      | 100.0 % |" in printed
+    assert "mean IoU 100.0 %, pixel accuracy 100.0 %" in printed
+    assert "4 images of CamVid, val" in printed
+    main([*data, camvid_victim(mean=[60, 60, 60]), "--images", "2", "--data.split", "train"])  # in another order too
+    printed = capsys.readouterr().out
+    assert "2 images of CamVid, train" in printed
+    iou = float(printed.split("mean IoU ")[1].split(" %")[0])
+    assert 20 < iou < 90
+
+
+def test_a_split_that_is_wrong_throughout_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_camvid(tmp_path / "camvid")
+    inverted = camvid_victim(classes=["building", "sky", *CAMVID.names[2:]])
+    main([inverted, "--data", "uap.data.CamVid", f"--data.root={root}", "--data.size=[24,32]", "--data.num_workers=0"])
+    assert "warning: The mean IoU with the labels is 0.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--data", "CamVid", "--image", "x.png"], "--data has images"),
+        (["--image", "x.png", "--images", "3"], "--images counts images of a data set"),
+        (["--image", "x.png", "--data.root", "x"], r"--data\.root is a setting of --data"),
+        (["--data", "CamVid", "--data.rot", "x"], "rot"),
+        (["--data", "CamVid", "--data.root", "nowhere"], "nowhere"),
+        (["--data", "StreetScene"], "StreetScene"),
+    ],
+)
+def test_data_that_cannot_be_scored_is_a_sentence(words: list[str], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        main([str(BRIGHTNESS), *words])
+
+
+def test_images_without_labels_have_no_clean_figures(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "grey.png", np.full((24, 32, 3), 90, np.uint8))
+    save(tmp_path / "images" / "dark.png", np.full((24, 32, 3), 9, np.uint8))
+    with pytest.raises(InputError, match="have no labels of the network's classes"):
+        main(
+            [str(BRIGHTNESS), "--data", "ImageFolder", "--data.root", str(tmp_path / "images"), "--data.num_workers=0"]
+        )

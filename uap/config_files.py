@@ -108,7 +108,8 @@ def narrowest_first(hint: Any) -> Any:
     members = get_args(hint)
     ordered = iter([kind for kind in NARROWEST_FIRST if kind in members])
     # of a tuple of types that are no unions themselves the cache knows the order
-    return Union[tuple(next(ordered) if member in NARROWEST_FIRST else member for member in members)]
+    members = tuple(next(ordered) if member in NARROWEST_FIRST else member for member in members)
+    return Union[members]  # noqa: UP007
 
 
 class Parser(LightningArgumentParser):

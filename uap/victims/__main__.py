@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
 from uap.door import door
 from uap.errors import InputError
-from uap.labels import IGNORE
+from uap.labels import IGNORE, TABLES
 from uap.metrics import ClassIoU
-from uap.scoring.arguments import side
+from uap.scoring.arguments import positive, side
+from uap.scoring.clean import clean_figures, data_from_words
 from uap.victims import FrozenVictim
 from uap.victims.building import build_victim, find_victim, shipped_victims
-from uap.victims.doubts import doubts
+from uap.victims.doubts import LOW_IOU, doubts
 from uap.victims.label_order import other_ids
 
 DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
@@ -45,7 +47,7 @@ def listing() -> str:
         "Adapters (class_path: uap.victims.NAME, as model.victim)": [
             (kind.__name__, kind.__doc__) for kind in classes if issubclass(kind, FrozenVictim)
         ],
-        "Configurations (python -m uap.victims NAME --image FILE; or behind an experiment: uap.fit --config)": [
+        "Configurations (python -m uap.victims NAME --image FILE, or --data CLASS; or uap.fit --config)": [
             (path.stem, " ".join(_comment(path))) for path in shipped_victims()
         ],
     }
@@ -71,6 +73,22 @@ def predict(victim: FrozenVictim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np
     return logits[0].argmax(0).to(torch.uint8).numpy(), float(logits.softmax(1).amax(1).mean())
 
 
+def data_set_of(victim: FrozenVictim) -> str:
+    """Return the data set whose classes a network has.
+
+    Raises:
+        InputError: it has those of none.
+    """
+    names = victim.table.names
+    found = [name for name in ("cityscapes", "camvid", "voc") if names[: len(TABLES[name])] == TABLES[name].names]
+    if not found:
+        raise InputError(
+            f"--labels_of is not set, and the network's classes ({', '.join(names)}) are of none of {', '.join(DATA)}. "
+            "Set it to the data set of the label file."
+        )
+    return found[0]
+
+
 def read_labels(
     path: Path, labels_of: str, stored: tuple[int, ...], size: tuple[int, int], victim: FrozenVictim
 ) -> NDArray[np.uint8]:
@@ -94,6 +112,7 @@ def read_labels(
 
 def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     """Predict an image, write the picture, and say what the network saw."""
+    labels_of = None if args.labels is None else args.labels_of or data_set_of(victim)
     pixels = read_image(args.image)
     stored = pixels.shape[:2]
     pixels = resize_image(pixels, tuple(args.size) if args.size else pixels.shape[:2], "pil")
@@ -103,7 +122,7 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     pictures = {f"{args.image.name}, {size[0]} x {size[1]}": pixels, "prediction": victim.table.paint(prediction)}
     miou, wrong_ids = None, None
     if args.labels:
-        labels = read_labels(args.labels, args.labels_of, stored, size, victim)
+        labels = read_labels(args.labels, labels_of, stored, size, victim)
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
         miou = float(iou.compute().nanmean())
@@ -121,15 +140,34 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     shares = sorted(zip((counts / prediction.size).tolist(), seen.tolist(), strict=True), reverse=True)
     lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
     lines += ["", f"mean confidence {confidence:.2f}", *([f"mean IoU {miou:.2f}"] if miou is not None else [])]
-    found = doubts(confidence, len(victim.table), miou, wrong_ids)
-    lines += [f"picture {args.out}", *(f"warning: {text}" for text in found)]
+    if labels_of is not None and args.labels_of is None:
+        lines += [f"labels read as those of {labels_of}, by the network's classes; --labels_of sets another data set"]
+        if miou is not None and miou < LOW_IOU and wrong_ids is None:  # before anything else is blamed
+            lines += [f"warning: The mean IoU is below {LOW_IOU}. Set --labels_of to the data set of the label file."]
+            miou = None
+    lines += [f"picture {args.out}", *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou, wrong_ids))]
     return "\n".join(lines)
 
 
-def parse(args: list[str] | None) -> argparse.Namespace:
-    """Return the arguments of the command line."""
+def settings_of_data(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command line that are `--data.SETTING` with their values, and the others."""
+    settings: list[str] = []
+    others: list[str] = []
+    row = iter(words)
+    for word in row:
+        if word.startswith("--data."):
+            settings += [word] if "=" in word else [word, next(row, "")]
+        else:
+            others.append(word)
+    return settings, others
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the arguments of a command line, without those of the data."""
     parser = argparse.ArgumentParser(
-        "python -m uap.victims", description="List what can be attacked, or show what one network sees on an image."
+        "python -m uap.victims",
+        description="List what can be attacked, show what one network sees on an image, or score it on a data set.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "name", nargs="?", help="a configuration of configs/victim/, or any YAML file with model.victim"
@@ -138,12 +176,29 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", help="a weight file in the place of the configuration's")
     parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize the picture to it")
     parser.add_argument("--labels", type=Path, help="its label file, for the IoU")
-    parser.add_argument("--labels_of", choices=DATA, default="cityscapes", help="the data set whose labels these are")
+    parser.add_argument(
+        "--labels_of", choices=DATA, help="the data set whose labels these are (default: that of the network's classes)"
+    )
     parser.add_argument("--out", type=Path, default=Path("prediction.png"), help="the picture to write")
-    given = parser.parse_args(args)
-    of_one = (given.image, given.weights, given.size, given.labels)
-    if (given.name is None or given.image is None) and any(one is not None for one in (given.name, *of_one)):
-        raise InputError("Give both, the name of a victim and --image, or neither for the list of victims.")
+    parser.add_argument(
+        "--data",
+        metavar="CLASS",
+        help="score the clean predictions on a labelled data set, such as CamVid; its settings as --data.root FOLDER, "
+        "--data.split NAME, --data.size [H,W]",
+    )
+    parser.add_argument("--images", type=positive, help="with --data: so many, evenly spread (default: all)")
+    given = parser.parse_args(words)
+    of_one = (given.image, given.weights, given.size, given.labels, given.data, given.images)
+    if (given.name is None or (given.image or given.data) is None) and any(
+        one is not None for one in (given.name, *of_one)
+    ):
+        raise InputError(
+            "Give the name of a victim and --image FILE or --data CLASS, or none of them for the list of victims."
+        )
+    if given.data is not None and any(one is not None for one in (given.image, given.size, given.labels)):
+        raise InputError("--data has images, size and labels of its own. Leave out --image, --size and --labels.")
+    if given.images is not None and given.data is None:
+        raise InputError("--images counts images of a data set. Give --data CLASS, or leave it out.")
     if given.out.suffix.lower() not in PICTURES:
         raise InputError(f"--out is {given.out}, expected a name that ends in one of {', '.join(PICTURES)}.")
     if given.out.resolve() in [place.resolve() for place in (given.image, given.labels) if place is not None]:
@@ -152,10 +207,16 @@ def parse(args: list[str] | None) -> argparse.Namespace:
 
 
 def main(args: list[str] | None = None) -> None:
-    """List the victims, or show what one sees."""
-    given = parse(args)
+    """List the victims, show what one sees, or score it."""
+    settings, words = settings_of_data(sys.argv[1:] if args is None else args)
+    given = parse(words)
+    if settings and given.data is None:
+        raise InputError(f"{settings[0]} is a setting of --data, which is not given. Set it, such as --data CamVid.")
     if given.name is None:
         print(listing())
+    elif given.data is not None:
+        data = data_from_words([f"--data={given.data}", *settings])
+        print(clean_figures(build_victim(find_victim(given.name), given.weights), data, given.images))
     else:
         print(show(build_victim(find_victim(given.name), given.weights), given))
 

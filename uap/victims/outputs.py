@@ -117,7 +117,7 @@ def maps_of(output: Any, place: str = "") -> dict[str, Tensor]:
 
 
 def choice_made(output: Any) -> str | None:
-    """Return in words which of several outputs with equally many classes is taken without a choice, if there are such."""
+    """Return in words which of several outputs of as many classes is taken unless one is chosen; None where one is."""
     if isinstance(output, Tensor):
         return None
     taken = logits_of(output)

@@ -140,7 +140,7 @@ def _leaves(logits: Tensor) -> set[Tensor]:
 
 
 def short(error: BaseException) -> str:
-    """Return the first line of an error of another library, to be quoted: whole sentences, or words where one is long."""
+    """Return the first line of another library's error, to be quoted: whole sentences, or words of a long one."""
     line = str(error).strip().split("\n")[0] or type(error).__name__
     if len(line) <= LONGEST_QUOTE:
         return line
