@@ -163,6 +163,7 @@ class Results(Callback):
             "target": type(attack.target).__name__,
             "victim": type(attack.victim.network).__name__,
             "victim_fingerprint": attack.victim.fingerprint(),
+            "victim_untrained": attack.victim.is_untrained,
             "data": type(data).__name__,
             "data_seed": data.seed,
             "clean_images_predicted": attack.predicted,
@@ -212,6 +213,8 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
     images = (shown["train" if column == "train" and "train" in counts else "scored"] for column in columns)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
     lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
+    if figures["victim_untrained"]:
+        lines.append(f"{'network':<18}{figures['victim']} with random weights: these figures say nothing")
     if "seconds" in figures:
         left_out = "" if "steps" in figures else " without validation"
         lines += [

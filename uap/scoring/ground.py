@@ -83,7 +83,7 @@ class ProvingGround:
         """Return what tables say of it."""
         data = self.data(self.size)
         return {
-            "network": type(self.victim.network).__name__,
+            "network": type(self.victim.network).__name__ + (" (random weights)" if self.victim.is_untrained else ""),
             "data": f"{type(data).__name__}, {data.split}",
             "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
             "size": f"{self.size[0]} x {self.size[1]}",

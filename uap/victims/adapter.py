@@ -17,6 +17,7 @@ from uap.victims.frozen_layers import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, places
 from uap.victims.outputs import choice_made, padded_logits, resize
 from uap.victims.probe import ChangedInPlace, noise, probe
+from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
 
 Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
@@ -100,6 +101,7 @@ class FrozenVictim(nn.Module):
         for _, module in self.named_modules():
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
+        self.is_untrained = weights is None and looks_untrained(network)
         self.structure = _structure(network)
         freeze_layers(self)
         if compile:
@@ -150,6 +152,12 @@ class FrozenVictim(nn.Module):
             )
         if self.choice is not None:
             warnings.warn(f"The network {name} {self.choice}", stacklevel=2)
+        if self.is_untrained:
+            warnings.warn(
+                f"THE NETWORK {name} HAS NO WEIGHTS: what it holds is random, and results of an attack on it say "
+                "nothing. Set --model.victim.weights to its file.",
+                stacklevel=2,
+            )
         for doubt in doubtful_scale(self.std.flatten().tolist()):
             warnings.warn(doubt, stacklevel=2)
 

@@ -1,0 +1,48 @@
+"""Networks without weights: what their layers hold is what PyTorch gave them, and an attack on them says nothing."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
+
+FEWEST = 64
+"""Of fewer weights it cannot be told whether they were drawn or learned."""
+
+
+def looks_untrained(network: nn.Module) -> bool:
+    """Return whether all that a network holds is as it is built: no normalization has seen an image, no layer a step.
+
+    Training moves the statistics and scales of each normalization, and where there is none, the weights of each layer
+    out of the range that PyTorch draws them from, or its biases away from 0.
+    """
+    modules = [module for _, module in network.named_modules() if not isinstance(module, torch.jit.ScriptModule)]
+    norms = [module for module in modules if isinstance(module, NORMS) and _holds_anything(module)]
+    if norms:
+        return all(_is_new_norm(norm) for norm in norms)
+    layers = [module for module in modules if isinstance(module, LAYERS) and module.weight.numel() >= FEWEST]
+    return bool(layers) and all(_is_new_layer(layer) for layer in layers)
+
+
+def _holds_anything(norm: nn.Module) -> bool:
+    return bool(norm.state_dict())
+
+
+def _is_new_norm(norm: nn.Module) -> bool:
+    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if isinstance(mean, Tensor) and isinstance(variance, Tensor):
+        return not mean.any() and bool((variance == 1).all())
+    weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
+    return (weight is None or bool((weight == 1).all())) and (bias is None or not bias.any())
+
+
+def _is_new_layer(layer: nn.Module) -> bool:
+    weight, bias = layer.weight, layer.bias
+    if not isinstance(weight, Tensor):
+        return False
+    if isinstance(bias, Tensor) and not bias.any():
+        return bool(weight.any())
+    range_ = 1 / math.sqrt(weight[0].numel())  # of PyTorch's own initialization, which fills it
+    return 0.9 * range_ < float(weight.detach().abs().max()) <= 1.0001 * range_
