@@ -21,6 +21,7 @@ from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpo
 from uap.config_files import Parser, files_first
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
+from uap.parser_messages import wrapper_for
 from uap.progress import be_quiet
 from uap.run_folder import LAST, is_first, run_folder
 from uap.whole_file import whole_file
@@ -154,7 +155,8 @@ class RunCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise (input_error_in(error) or error) from None
+            cure = wrapper_for(str(error))
+            raise (input_error_in(error) or (InputError(cure) if cure else error)) from None
         if self.resumed is not None:  # before anything of the run that is to be resumed is touched
             check_processes(self.checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
 

@@ -22,6 +22,8 @@ KINDS = {
 
 def sentence(message: str) -> str:
     """Return a parser's message as setting, fault and advice."""
+    if (cure := wrapper_for(message)) is not None:
+        return cure
     return f"{fault(message)}. --print_config shows the settings and their values."
 
 
@@ -35,6 +37,31 @@ def fault(message: str) -> str:
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
     where = f"{'.'.join(keys)}: " if keys else ""
     return f"{where}{text.rstrip('.')}"
+
+
+SETTINGS_OBJECT = re.compile(
+    r"class_path '(?P<raised>[\w.]+)':\s+'(NoneType|dict|Namespace|NestedArg)' object has no attribute '\w+'|"
+    r"required: (?P<required>args|cfg|config|opts?|hparams|params)\b|"
+    r"[.\"](?P<given>args|cfg|config|opts?|hparams|params)\":\s+(Problem with [^\n]*:\s+)?Option '\w+' is not accepted"
+)
+"""What is said of a class whose constructor wants its settings as attributes of one object."""
+
+
+def wrapper_for(message: str) -> str | None:
+    """Return the cure of a class that wants its settings as one object, as of argparse; None of other messages."""
+    found = SETTINGS_OBJECT.search(message)
+    if found is None:
+        return None
+    named = re.findall(r"class_path(?:'?: |=| )'([\w.]+)'", message)
+    path = found["raised"] or next((name for name in reversed(named) if name != "argparse.Namespace"), "my_net.Net")
+    module, _, name = path.rpartition(".")
+    return (
+        f"{path} wants its settings as attributes of one object, as argparse gives them, which no configuration can "
+        "write. Wrap it in a module of your own, and name that in class_path with init_args: {settings: {...}}:\n"
+        f"import argparse, {module}\n"
+        f"class {name}WithSettings({path}):\n"
+        "    def __init__(self, settings: dict): super().__init__(argparse.Namespace(**settings))"
+    )
 
 
 def _plain(text: str) -> str:

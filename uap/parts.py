@@ -7,7 +7,7 @@ from jsonargparse import ArgumentError
 
 from uap.config_files import Parser
 from uap.errors import InputError, input_error_in
-from uap.parser_messages import fault
+from uap.parser_messages import fault, wrapper_for
 from uap.paths import check_file
 from uap.plain_yaml import plain_yaml
 
@@ -36,9 +36,13 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
         parser.add_subclass_arguments(kind, "part", required=True, fail_untyped=False)
         built = parser.instantiate_classes(parser.parse_object({"part": block}))
     except ArgumentError as error:
+        if (cure := wrapper_for(str(error))) is not None:
+            raise InputError(f"{file}: {cure}") from error
         reason = fault(str(error)).replace("part", key, 1)
         raise input_error_in(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        if (cure := wrapper_for(str(error))) is not None:
+            raise InputError(f"{file}: {cure}") from error
         raise input_error_in(error) or InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."
