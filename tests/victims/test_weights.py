@@ -1,5 +1,6 @@
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,21 @@ def test_prefixes_go_with_published_names_and_unused_heads(prefix: str, tmp_path
     other = Renamed()
     load_weights(other, tmp_path / "weights.pth")
     assert_same(other.state_dict(), expected)
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch's own, of quantized tensors
+@pytest.mark.parametrize("kind", ["quantized tensors", "integers and scales"])
+def test_a_quantized_state_dictionary_is_called_one(kind: str, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
+    state: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        if kind == "quantized tensors":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                state[name] = torch.quantize_per_tensor(value, 0.01, 0, torch.qint8) if value.ndim > 1 else value
+        else:
+            state[name] = (100 * value).to(torch.int8) if value.ndim > 1 else value
+            state[f"{name}_scale"] = torch.tensor(0.01)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=r"net.pth holds a quantized network \(0\.weight is torch\.q?int8\)"):
+        load_weights(network, tmp_path / "net.pth")

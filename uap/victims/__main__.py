@@ -121,7 +121,7 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
     prediction, confidence = predict(victim, pixels)
     pictures = {f"{args.image.name}, {size[0]} x {size[1]}": pixels, "prediction": victim.table.paint(prediction)}
     miou, wrong_ids = None, None
-    if args.labels:
+    if labels_of is not None:
         labels = read_labels(args.labels, labels_of, stored, size, victim)
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])

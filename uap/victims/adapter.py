@@ -123,7 +123,7 @@ class FrozenVictim(nn.Module):
         return resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
 
     def _run(self, x: Tensor) -> Any:
-        with OutOfPlace() if self.out_of_place else nullcontext():  # type: ignore[no-untyped-call]
+        with OutOfPlace() if self.out_of_place else nullcontext():
             output = self.network(x)
         if self.output is None:
             self.choice = choice_made(output)

@@ -64,7 +64,7 @@ class Places(OutOfPlace):
 
     def __init__(self) -> None:
         """Note nothing yet."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.dropped: list[str] = []
         self.kept: list[str] = []
         self.last: tuple[weakref.ref[Tensor], str] | None = None

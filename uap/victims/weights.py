@@ -20,6 +20,9 @@ from uap.victims.probe import short
 NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
 """Keys under which published files hold the state dictionary."""
 
+WHOLE = (torch.qint8, torch.quint8, torch.qint32, torch.int8, torch.uint8)
+"""What quantized weights are stored as."""
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read tensors by name from a `.safetensors` or `.pth` file, or from a network that was pickled whole.
@@ -105,8 +108,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
         InputError: the weights are another network's; the message names what differs.
     """
     own = network.state_dict()
+    tensors = read_state_dict(path)
+    _check_not_quantized(tensors, own, path)
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
-    state = _of_network(read_state_dict(path), network, needed, path)
+    state = _of_network(tensors, network, needed, path)
     missing = [name for name in needed if name not in state]
     extra = [name for name in state if name not in own]
     shapes = [
@@ -121,6 +126,20 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args."
         )
     network.load_state_dict(state, strict=False)
+
+
+def _check_not_quantized(state: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> None:
+    """Refuse whole numbers in the place of weights: copied as they are they would be the weights.
+
+    Raises:
+        InputError: the file holds a quantized network.
+    """
+    counted = [name for name, value in state.items() if value.dtype in WHOLE and value.ndim > 1]
+    if counted and not any(value.dtype in WHOLE and value.ndim > 1 for value in own.values()):
+        raise InputError(
+            f"{path} holds a quantized network ({counted[0]} is {state[counted[0]].dtype}), through which no gradient "
+            "goes. Give the weights in floating point that it was quantized from."
+        )
 
 
 def _in_own_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
