@@ -27,7 +27,8 @@ from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
 from uap.metrics import success_counts
 from uap.objectives import Goal
 from uap.optim import CosineToEnd, GradientAggregation, SignSGD, unit_gradient
-from uap.perturbation import Parametrisation, Perturbation, tile
+from uap.perturbation import Parametrisation, Perturbation, check_epsilon, tile
+from uap.reach import warn_of_small_steps
 from uap.targets import DynamicTarget, Target
 from uap.victims import FrozenVictim
 
@@ -88,10 +89,13 @@ class UniversalAttack(LightningModule):
             raise InputError(
                 f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less."
             )
-        if start_epsilon is not None and (parametrisation == "tanh" or not epsilon < start_epsilon <= 255):
+        check_epsilon(epsilon, "model.epsilon")
+        if start_epsilon is not None:
+            check_epsilon(start_epsilon, "model.start_epsilon")
+        if start_epsilon is not None and (parametrisation == "tanh" or not epsilon < start_epsilon):
             raise InputError(
                 f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrisation {parametrisation}; "
-                "expected more than epsilon and at most 255, and clip."
+                "expected more than epsilon, and clip. Leave start_epsilon out, or set it to null."
             )
         # in a list: no submodules, so not saved, not trained, not synced over ranks
         self.victims = [victim, *(partners or [])]
@@ -211,6 +215,7 @@ class UniversalAttack(LightningModule):
         """Return what moves the perturbation, under the schedule."""
         self.total_steps = total_steps(self.trainer)
         optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
+        self.check_reach(self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
@@ -225,6 +230,12 @@ class UniversalAttack(LightningModule):
         if isinstance(schedule, CosineToEnd):
             schedule.total_steps = steps
         return optimizer, schedule
+
+    def check_reach(self, steps: int) -> None:
+        """Warn if so many steps are too small to reach epsilon; on a perturbation that is thrown away."""
+        trial = Perturbation((1, 1), self.perturbation.epsilon, self.perturbation.parametrisation)
+        optimizer, schedule = self.moved_by([trial], steps)
+        warn_of_small_steps(trial.learnt, optimizer, schedule, steps, trial.epsilon)
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be resumed."""

@@ -35,6 +35,26 @@ def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
     return proto[..., :height, :width]
 
 
+def check_epsilon(epsilon: float, setting: str) -> None:
+    """Check that a bound is in grey levels, and large enough that something of it can be saved with 8 bits.
+
+    Args:
+        epsilon: the largest absolute value of a perturbation.
+        setting: what it is called, for the message.
+
+    Raises:
+        InputError: it is not within [1, 255].
+    """
+    if 1 <= epsilon <= 255:
+        return
+    levels = round(epsilon * 255) if 0 < epsilon < 1 else 0
+    advice = f" Did you mean {levels}, which {epsilon:g} is on a scale from 0 to 1?" if levels else ""
+    raise InputError(
+        f"{setting} is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20); below 1 nothing "
+        f"of it is left in an 8-bit image.{advice}"
+    )
+
+
 Parametrisation = Literal["clip", "tanh"]
 """How a perturbation stays within epsilon: by clipping it after each step, or as epsilon * tanh of what is learnt."""
 
@@ -69,13 +89,10 @@ class Perturbation(nn.Module):
             parametrisation: what is learnt, the proto-tile itself or what its tanh is taken of.
 
         Raises:
-            InputError: epsilon is not within (0, 255], or the tile has no pixels.
+            InputError: epsilon is not within [1, 255], or the tile has no pixels.
         """
         super().__init__()
-        if not 0 < epsilon <= 255:
-            raise InputError(
-                f"epsilon is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20)."
-            )
+        check_epsilon(epsilon, "epsilon")
         if min(tile_size) < 1:
             raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
         self.epsilon = epsilon

@@ -1,6 +1,7 @@
 """Training a victim on labelled scenes: the recipe of the networks that ship in `checkpoints/`."""
 
 import math
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from uap.data.transforms import Augmentation
 from uap.errors import InputError
 from uap.labels import IGNORE, LabelTable
 from uap.metrics import ClassIoU
+from uap.victims.doubts import doubtful_scale
 from uap.victims.outputs import padded_logits
 
 COUNTED_IMAGES = 200
@@ -77,6 +79,8 @@ class VictimTraining(LightningModule):
         for name, (value, is_right, expected) in ranges.items():
             if not is_right:
                 raise InputError(f"model.{name} is {value}, expected {expected}.")
+        for doubt in doubtful_scale(mean, std, "model"):
+            warnings.warn(doubt, stacklevel=2)
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)

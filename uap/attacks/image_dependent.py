@@ -72,6 +72,7 @@ class ImageAttack(UniversalAttack):
         dataset = data.datasets["scored"]
         data.evaluate(named_once(data.items(data.split)))  # before any are chosen: a name is to stay that of its image
         super().setup(stage)
+        self.check_reach(self.steps)
         self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
         done = sum(self.files.has(item.name) for item in dataset.items)
         rank_zero_info(

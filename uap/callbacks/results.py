@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import time
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,9 @@ from uap.whole_file import whole_file
 
 PICTURE = "perturbation.png"
 """The last file that a run writes of its results."""
+
+WELL_BELOW = 0.9
+"""A perturbation whose largest entry is below this share of epsilon has not used what it may."""
 
 Figures = dict[str, Any]
 AnyCallback = TypeVar("AnyCallback", bound=Callback)
@@ -197,6 +201,13 @@ def callback_of(trainer: Trainer, kind: type[AnyCallback]) -> AnyCallback:
     return next(callback for callback in callbacks if isinstance(callback, kind))
 
 
+def _unused(largest: float, epsilon: float) -> str:
+    """Return what to say behind epsilon where a perturbation stays well below it."""
+    if largest >= WELL_BELOW * math.floor(epsilon):
+        return ""
+    return f"   (not reached: the largest entry is {largest:.3g}; take more or larger steps)"
+
+
 def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path) -> None:
     columns = [prefix for prefix in dict.fromkeys(["train", split]) if any(k.startswith(f"{prefix}/") for k in figures)]
     names = dict.fromkeys(key.split("/")[1] for key in figures if "/" in key)
@@ -212,7 +223,7 @@ def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path)
     shown = {"scored": images_scored(counts["scored"], figures["images_in_split"]), "train": counts.get("train")}
     images = (shown["train" if column == "train" and "train" in counts else "scored"] for column in columns)
     lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
-    lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}"]
+    lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}{_unused(figures['largest_entry'], figures['epsilon'])}"]
     if figures["victim_untrained"]:
         lines.append(f"{'network':<18}{figures['victim']} with random weights: these figures say nothing")
     if "seconds" in figures:

@@ -15,6 +15,7 @@ import yaml
 from uap import fit, paths
 from uap.data.base import SPEED
 from uap.errors import InputError
+from uap.perturbation import check_epsilon
 from uap.reproduce.reproduction import Layer
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
@@ -49,6 +50,9 @@ def resolved(base: list[Layer], further: list[str], over: list[Layer], places: d
             f"trainer.devices is {config['trainer']['devices']}, but a point runs on one device. Use several with "
             "`--shard 1/4`, `--shard 2/4` ... side by side, each with CUDA_VISIBLE_DEVICES."
         )
+    for name in ("epsilon", "start_epsilon"):  # of every point before the first one runs
+        if config["model"][name] is not None:
+            check_epsilon(config["model"][name], f"model.{name}")
     return config
 
 

@@ -158,7 +158,7 @@ class FrozenVictim(nn.Module):
                 "nothing. Set --model.victim.weights to its file.",
                 stacklevel=2,
             )
-        for doubt in doubtful_scale(self.std.flatten().tolist()):
+        for doubt in doubtful_scale(self.mean.flatten().tolist(), self.std.flatten().tolist(), "model.victim"):
             warnings.warn(doubt, stacklevel=2)
 
     def _probe(self, size: tuple[int, int]) -> int:

@@ -1,5 +1,7 @@
 """Signs that a network was wired wrongly: another channel order, mean or order of classes than it was trained with."""
 
+from collections.abc import Sequence
+
 NEAR_CHANCE = 0.1
 """A prediction is a guess where its confidence is no further than this from 1 / classes on the way to 1."""
 
@@ -7,12 +9,24 @@ LOW_IOU = 0.2
 """Below it a network has been wired wrongly rather than trained badly."""
 
 
-def doubtful_scale(std: list[float]) -> list[str]:
-    """Return a warning of a std that is of images from 0 to 1: the network would see them 255 times too strong."""
-    if max(std) >= 1:
-        return []
-    shown = ", ".join(f"{value:g}" for value in std)
-    return [f"victim.std is [{shown}], all below 1, but images have grey levels to 255. Multiply mean and std by 255."]
+def doubtful_scale(mean: Sequence[float], std: Sequence[float], owner: str) -> list[str]:
+    """Return warnings of a mean and a std that are of images from 0 to 1, as most networks are published.
+
+    With such a std the network sees images 255 times too strong, with such a mean too bright.
+
+    Args:
+        mean: of each channel.
+        std: of each channel.
+        owner: the setting that they belong to, such as `model.victim`.
+    """
+    small = {"std": std} if max(std) < 1 else {}
+    if 0 < max(mean) <= 1:  # a mean of 0 is none
+        small |= {"mean": mean}
+    return [
+        f"{owner}.{name} is [{', '.join(f'{value:g}' for value in values)}], which looks like the scale from 0 to 1, but "
+        "images have grey levels to 255. Multiply mean and std by 255."
+        for name, values in small.items()
+    ]
 
 
 def doubts(confidence: float | None, outputs: int, miou: float | None, other_ids: str | None = None) -> list[str]:

@@ -1,0 +1,66 @@
+"""How far an optimizer can move a perturbation in the steps of a run."""
+
+import math
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+ROUNDING = 1e-3
+"""Relative; what floating-point sums of step sizes may lack."""
+
+
+def warn_of_small_steps(
+    parameter: nn.Parameter, optimizer: Optimizer, schedule: LRScheduler, steps: int, epsilon: float
+) -> None:
+    """Warn if all steps of a run in one direction would not reach epsilon, as with a step on the scale from 0 to 1.
+
+    Steps whose size depends on the gradient's, as those of SGD, have no known reach: of them nothing is said.
+
+    Args:
+        parameter: one that the optimizer moves and that nothing else needs; its values are lost.
+        optimizer: in its initial state, which is lost too.
+        schedule: of its step size, likewise.
+        steps: of the run.
+        epsilon: the bound, in grey levels.
+    """
+    if isinstance(schedule, ReduceLROnPlateau):  # depends on what the run will measure
+        return
+    moved = _moved(parameter, optimizer)
+    if moved is None:
+        return
+    rounds = optimizer.defaults.get("inner_steps", 1)  # only the last step of a round stays
+    reach = 0.0
+    for size in _step_sizes(optimizer, schedule, steps):
+        reach += moved * size / rounds
+        if reach >= epsilon * (1 - ROUNDING):
+            return
+    warnings.warn(
+        f"model.optimizer.lr is {optimizer.defaults['lr']:g}: the {steps} steps of the run can move the perturbation by {reach:.3g} grey "
+        f"levels (0 to 255), which is below model.epsilon {epsilon:g}. Set a larger lr or more steps.",
+        stacklevel=2,
+    )
+
+
+def _moved(parameter: nn.Parameter, optimizer: Optimizer) -> float | None:
+    """Return how far a first step of size 1 goes, None if that depends on the size of the gradient."""
+    group, found = optimizer.param_groups[0], []
+    size, group["lr"] = group["lr"], 1.0
+    for gradient in (1.0, 1000.0):
+        optimizer.state.clear()
+        before = parameter.detach().clone()
+        parameter.grad = torch.full_like(parameter, gradient)
+        optimizer.step()
+        found.append(float((parameter.detach() - before).abs().max()))
+    group["lr"] = size
+    small, large = found
+    return small if 0 < large <= small * (1 + ROUNDING) < math.inf else None
+
+
+def _step_sizes(optimizer: Optimizer, schedule: LRScheduler, steps: int) -> Iterator[float]:
+    for _ in range(steps):
+        yield float(optimizer.param_groups[0]["lr"])
+        schedule.step()
