@@ -26,6 +26,9 @@ SHARED = Path(os.environ.get("UAP_SHARED", Path(__file__).parents[2] / "shared")
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep to a folder of the test's own, and hold every perturbation in it to its epsilon when the test is over."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a configuration adds to it
+    monkeypatch.setattr("uap.config_paths._added", [])
+    monkeypatch.setattr("uap.paths._folders", [])
     monkeypatch.setattr(sys, "argv", ["uap"])  # LightningCLI warns of arguments beside those of a test
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")

@@ -82,7 +82,11 @@ def constant(optimizer: Any) -> ConstantLR:
         (SignSGD, {"lr": 2}, 8),  # 16 at a constant step, 9 under the cosine
         (torch.optim.Adam, {"lr": 0.01}, 500),
         (torch.optim.Adagrad, {"lr": 0.01}, 500),
-        (GradientAggregation, {"lr": 1, "inner_steps": 4}, 40),  # 40 gradients, but 10 steps that stay, under the cosine
+        (
+            GradientAggregation,
+            {"lr": 1, "inner_steps": 4},
+            40,
+        ),  # 10 steps that stay, under the cosine
     ],
 )
 def test_steps_that_cannot_reach_epsilon_are_warned_of(kind: Any, settings: dict[str, Any], steps: int) -> None:

@@ -18,7 +18,8 @@ from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
 from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpoint
-from uap.config_files import Parser, files_first
+from uap.config_files import Parser, files_first, prepared
+from uap.config_paths import MODULES, module_folders
 from uap.data import SegmentationData
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import wrapper_for
@@ -69,6 +70,8 @@ class SaveConfig(SaveConfigCallback):
         for passing in ("ckpt_path", "perturbation", "unit", "epsilon", "config", "quiet"):
             config.pop(passing, None)
         config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
+        if folders := module_folders():
+            config[MODULES] = folders
         with whole_file(Path(trainer.default_root_dir) / "config.yaml") as place:  # which resuming asks for
             place.write_text(yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:
@@ -114,6 +117,8 @@ class RunCLI(LightningCLI):
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
         given = files_first(sys.argv[1:]) if args is None else args  # a caller's own list is in the order that it wants
+        if isinstance(given, list):
+            given = prepared(given)
         self.is_named = not isinstance(given, list) or any(w.split("=")[0] in ("-c", "--config") for w in given)
         if not self.is_named:  # jsonargparse's own default file cannot hold an optimiser: its --help fails
             given = [f"--config={default_config}", *given]

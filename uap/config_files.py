@@ -13,10 +13,12 @@ from jsonargparse import (  # type: ignore[attr-defined]  # they are documented
 )
 from pytorch_lightning.cli import LightningArgumentParser
 
+from uap import paths
+from uap.config_paths import read_settings
 from uap.errors import InputError
 from uap.parser_messages import sentence
-from uap.paths import check_file
 from uap.plain_yaml import plain_yaml
+from uap.rivals import flat, on_command_line, overridden
 
 # a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
 # where a setting has no type
@@ -38,23 +40,33 @@ class ConfigFile(ActionConfigFile):
         Raises:
             InputError: it is no text, or no settings.
         """
-        for key in parts(values):
+        content, is_changed = read_configuration(values)
+        for key in _parts(content, ""):
             cfg.pop(key, None)
-        super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
+        for name, value in overridden(flat(content)).items():
+            key = name.replace("model.target.", "model.target.init_args.")
+            if cfg.get(key) is not None:
+                cfg[key] = value
+        file = values if values.lstrip().startswith("{") else str(paths.find(values))
+        super().__call__(  # type: ignore[no-untyped-call]
+            parser, cfg, yaml.safe_dump(content, sort_keys=False) if is_changed else file, option_string
+        )
+        cfg[self.dest][-1] = file
 
 
-def parts(file: str) -> list[str]:
-    """Return the keys of a configuration file whose values name a class, such as `model.victim`.
+def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
+    """Return the settings of a configuration file, and whether they differ from its text.
 
     Raises:
         InputError: it cannot be read, or holds no settings.
     """
     try:
-        is_text = file.lstrip().startswith("{")  # settings in the place of a file's name
-        if not is_text:
-            check_file(Path(file), "configuration")
-        text = file if is_text else Path(file).read_text()
-        content = plain_yaml(text)
+        if file.lstrip().startswith("{"):  # settings in the place of a file's name
+            content, plain = plain_yaml(file), plain_yaml(file)
+        else:
+            path = paths.find(file)
+            paths.check_file(path, "configuration")
+            content, plain = read_settings(path), plain_yaml(path.read_text())
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error
@@ -63,7 +75,7 @@ def parts(file: str) -> list[str]:
         raise InputError(f"The configuration {file} holds {kind}, expected settings by name, such as data: or model:.")
     if not isinstance(content.get("trainer", {}), dict):
         raise InputError(f"The configuration {file} has trainer: {content['trainer']}, expected its settings by name.")
-    return list(_parts(content, ""))
+    return content, content != plain
 
 
 def _parts(content: Any, key: str) -> list[str]:
@@ -72,6 +84,19 @@ def _parts(content: Any, key: str) -> list[str]:
     if "class_path" in content:
         return [key]
     return [found for name, value in content.items() for found in _parts(value, f"{key}.{name}".lstrip("."))]
+
+
+def prepared(given: list[str]) -> list[str]:
+    """Return a command line as the parser takes it: `~` filled in, and what becomes of settings that it excludes.
+
+    The shell fills in `~` at the beginning of a word alone, not in `--data.root=~/camvid`.
+    """
+    return on_command_line([_expanded(word) for word in given])
+
+
+def _expanded(word: str) -> str:
+    name, _, value = word.partition("=")
+    return f"{name}={Path(value).expanduser()}" if word.startswith("--") and value.startswith("~/") else word
 
 
 def files_first(given: list[str]) -> list[str]:

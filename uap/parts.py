@@ -6,10 +6,10 @@ from typing import Any, TypeVar, cast
 from jsonargparse import ArgumentError
 
 from uap.config_files import Parser
+from uap.config_paths import read_settings
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import fault, wrapper_for
 from uap.paths import check_file
-from uap.plain_yaml import plain_yaml
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
     """
     check_file(file, "configuration")
     try:
-        block = plain_yaml(file.read_text())
+        block = read_settings(file)
         for name in key.split("."):
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes

@@ -39,8 +39,9 @@ def warn_of_small_steps(
         if reach >= epsilon * (1 - ROUNDING):
             return
     warnings.warn(
-        f"model.optimizer.lr is {optimizer.defaults['lr']:g}: the {steps} steps of the run can move the perturbation by {reach:.3g} grey "
-        f"levels (0 to 255), which is below model.epsilon {epsilon:g}. Set a larger lr or more steps.",
+        f"model.optimizer.lr is {optimizer.defaults['lr']:g}: the {steps} steps of the run can move the "
+        f"perturbation by {reach:.3g} grey levels (0 to 255), which is below model.epsilon {epsilon:g}. Set a "
+        "larger lr or more steps.",
         stacklevel=2,
     )
 

@@ -111,7 +111,10 @@ class StaticTarget(Target):
             InputError: neither or both are given.
         """
         if (image is None) == (labels is None):
-            raise InputError(f"A static target got image={image} and labels={labels}, expected one of the two.")
+            raise InputError(
+                f"A static target got image={image} and labels={labels}, expected one of the two. Set "
+                "one, and the other to null."
+            )
         self.path = Path(image or labels or "")
         self.is_image = image is not None
         self.scene: Mask | None = None

@@ -3,6 +3,7 @@
 import abc
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -13,7 +14,7 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from uap import __version__
+from uap import __version__, paths
 from uap.data import subset, transforms
 from uap.data.batch import Batch
 from uap.data.dataset import SegmentationDataset
@@ -140,10 +141,10 @@ class SegmentationData(LightningDataModule, abc.ABC):
     def setup(self, stage: str) -> None:
         """Find the files of the splits in use."""
         if stage == "fit":
-            items = self.training_items()
+            items = self._sought(self.training_items)
             rows = self.drawn(len(items), f"{self.root} has {len(items)} training images")
             self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self, self._store(items))
-        scored = self.items(self.split)
+        scored = self._sought(lambda: self.items(self.split))
         self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
         self.images_in_split = len(scored)
         self.evaluate(scored)
@@ -167,6 +168,15 @@ class SegmentationData(LightningDataModule, abc.ABC):
         if said:
             self.said_enlarged = True
             rank_zero_info(said)
+
+    def _sought(self, find: Callable[[], list[Item]]) -> list[Item]:
+        """Find images; where there is no root at all, say where it was looked for."""
+        try:
+            return find()
+        except InputError as error:
+            if self.root.exists():
+                raise
+            raise InputError(f"There is no {self.root}{paths.sought(self.root)}. {error}") from error
 
     def _store(self, items: list[Item]) -> ImageStore | None:
         return open_store(items, self.reading(), self.size, self.cache_gib)

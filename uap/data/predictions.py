@@ -13,6 +13,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from uap import paths
 from uap.data import subset
 from uap.data.base import Role, SegmentationData
 from uap.data.clean_predictions import make_predictions, one_prediction, place_of
@@ -92,8 +93,9 @@ def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
             role: Role = "train" if "train" in data.datasets else "scored"  # a scored one would show its target already
             example = subset.path_below(data.datasets[role].items[0], data.root)
             raise InputError(
-                f"{place} does not exist, which the static target is made from. Set --model.target.image to a picture, "
-                f"such as {example} of these data."
+                f"{place} does not exist, which the static target is made from; it was looked for"
+                f"{paths.sought(path)} and in {data.root}. Set --model.target.image to a picture, such as {example} of "
+                "these data."
             )
         if is_image:
             return one_prediction(data, victim, place)

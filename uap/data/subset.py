@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from uap import paths
 from uap.data.sources import Item, ZipMember, check_file
 from uap.errors import InputError
 
@@ -66,7 +67,7 @@ def _lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
         raise InputError(
-            f"data.files {path} cannot be read ({error}). Give a text file of one name per line."
+            f"data.files {path} cannot be read{paths.sought(path)} ({error}). Give a text file of one name per line."
         ) from error
     wanted = [line for line in lines if line]
     if not wanted:

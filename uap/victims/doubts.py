@@ -23,8 +23,8 @@ def doubtful_scale(mean: Sequence[float], std: Sequence[float], owner: str) -> l
     if 0 < max(mean) <= 1:  # a mean of 0 is none
         small |= {"mean": mean}
     return [
-        f"{owner}.{name} is [{', '.join(f'{value:g}' for value in values)}], which looks like the scale from 0 to 1, but "
-        "images have grey levels to 255. Multiply mean and std by 255."
+        f"{owner}.{name} is [{', '.join(f'{value:g}' for value in values)}], which looks like the scale from 0 to 1, "
+        "but images have grey levels to 255. Multiply mean and std by 255."
         for name, values in small.items()
     ]
 

@@ -1,0 +1,84 @@
+"""Of settings that exclude each other the later one wins; two that are given together are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.helpers import SIZE, attack_args, make_camvid, refusal, save
+from uap import fit
+
+STATIC = {"class_path": "uap.targets.StaticTarget", "init_args": {"labels": "ones.png"}}
+
+
+def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    with pytest.raises(SystemExit) as ended:
+        fit.main([*arguments, "--print_config"])
+    assert ended.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)["model"]
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """The arguments of a run whose configuration has a target by its labels."""
+    save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
+    (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"target": STATIC}}))
+    base, *rest = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out")
+    return [base, "--config=labels.yaml", *rest]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        ["--model.target.image=train/frame_001.png"],
+        ["--model.target.image", "train/frame_001.png"],
+        ["--model.target.init_args.image=train/frame_001.png"],
+    ],
+)
+def test_an_image_on_the_command_line_takes_the_place_of_labels(
+    setting: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = printed([*arguments, *setting], capsys)["target"]["init_args"]
+    assert target == {"image": "train/frame_001.png", "labels": None}
+
+
+def test_a_run_with_an_image_behind_labels_runs(arguments: list[str]) -> None:
+    assert fit.main([*arguments, "--model.target.image=train/frame_001.png"]).model.target.is_image
+
+
+def test_labels_in_a_later_file_take_the_place_of_an_image(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("later.yaml").write_text("model: {target: {init_args: {labels: ones.png}}}")
+    files = [arguments[0], "--config=later.yaml"]  # the first has an image
+    assert printed(files, capsys)["target"]["init_args"] == {"image": None, "labels": "ones.png"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "expected"),
+    [
+        ({"start_epsilon": 90}, "--model.parametrisation=tanh", (None, "tanh")),
+        ({"parametrisation": "tanh"}, "--model.start_epsilon=90", (90.0, "clip")),
+        ({"start_epsilon": 90}, "--model.parametrisation=clip", (90.0, "clip")),
+        ({"parametrisation": "tanh"}, "--model.start_epsilon=null", (None, "tanh")),
+    ],
+)
+def test_a_start_epsilon_and_a_tanh_too(
+    earlier: dict[str, Any], later: str, expected: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("earlier.yaml").write_text(yaml.safe_dump({"model": earlier}))
+    model = printed([*arguments, "--config=earlier.yaml", later], capsys)
+    assert (model["start_epsilon"], model["parametrisation"]) == expected
+
+
+def test_both_together_are_refused_with_the_cure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--model.target.image=train/frame_001.png", "--model.target.labels=ones.png"]
+    said = refusal(lambda: fit.main([*arguments, *both]), capsys)
+    assert "expected one of the two" in said
+    assert "null" in said
+
+
+def test_a_setting_of_nothing_excludes_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed([*arguments, "--model.target.image=null"], capsys)["target"]["init_args"]["labels"] == "ones.png"
