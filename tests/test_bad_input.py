@@ -158,7 +158,7 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "an optimiser that torch refuses": (
         {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": -1},
-        "model.optimizer or model.lr_scheduler cannot be built: Invalid learning rate",
+        "model.optimizer: .*Adam cannot be built: Invalid learning rate",
     ),
     "a validation every 0 epochs": ({"trainer.check_val_every_n_epoch": 0}, "check_val_every_n_epoch is 0, expected 1"),
     "a merge of aliases": (written("x.yaml", b"a: &a {b: 1}\nc: {<<: [*a]}", "config"), "x.yaml .* YAML aliases"),
@@ -183,7 +183,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "workers below 0": ({"data.num_workers": -1}, "data.num_workers is -1, expected 0 or more"),
     "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected GiB of the disk"),
     "no such split": ({"data.split": "foo"}, "data.split: Expected one of train, val, test, got foo"),
-    "no such data": ({"data": "uap.data.Nope"}, "data: module 'uap.data' has no attribute 'Nope'"),
+    "no such data": ({"data": "uap.data.Nope"}, "data: there is no class uap.data.Nope"),
     "data that are none": ({"data": "torch.nn.Linear"}, "data: Import path does not correspond to a subclass of"),
     "an empty configuration": (written("x.yaml", b"", "config"), "x.yaml holds nothing, expected settings by name"),
     "a list for a configuration": (written("x.yaml", b"- 1", "config"), "x.yaml holds a list, expected settings"),
@@ -194,9 +194,12 @@ CASES: dict[str, tuple[Any, str]] = {
         "x.yaml cannot be read as YAML: could not determine a constructor",
     ),
     "a folder for a configuration": (lambda root: {"config": root}, "There is no configuration .*camvid: .* folder"),
-    "a loss without its path": ({"model.loss": "Entropi"}, "model.loss: .* got Entropi. --print_config shows"),
-    "no such loss": ({"model.loss": "uap.losses.Nope"}, "model.loss: module 'uap.losses' has no attribute 'Nope'"),
-    "no such network": ({"model.victim.network": "nowhere.Net"}, "model.victim.network: No module named 'nowhere'"),
+    "a loss without its path": (
+        {"model.loss": "Entropi"},
+        "model.loss: there is no class Entropi. .*losses.CrossEntropy.*--print_config",
+    ),
+    "no such loss": ({"model.loss": "uap.losses.Nope"}, "model.loss: there is no class uap.losses.Nope"),
+    "no such network": ({"model.victim.network": "nowhere.Net"}, "model.victim.network: there is no class nowhere.Net"),
     "a function for a network": (
         {"model.victim.network": "os.system"},
         "model.victim.network: Importing 'os.system' is not allowed",
@@ -231,7 +234,10 @@ CASES: dict[str, tuple[Any, str]] = {
     "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule has to know"),
     "devices in words": ({"trainer.devices": "many"}, "The trainer cannot be built: .* should be an int > 0"),
     "no such precision": ({"trainer.precision": "17"}, "trainer.precision: Expected one of .* got 17"),
-    "no such callback": ({"trainer.callbacks+": "uap.callbacks.Nope"}, "trainer.callbacks: module 'uap.callbacks' has"),
+    "no such callback": (
+        {"trainer.callbacks+": "uap.callbacks.Nope"},
+        "trainer.callbacks: there is no class uap.callbacks.Nope",
+    ),
     "a network whose gradient is no number": (
         {"model.victim.network": "tests.helpers.NotFinite"},
         "The gradient is not finite at step 0: .* from frame_00",

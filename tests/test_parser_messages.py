@@ -1,8 +1,13 @@
 """A parser's complaint, in a sentence."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.helpers import fit_refusal, refusal
 from uap.parser_messages import sentence
+from uap.victims.building import build_victim
 
 NESTED = """Parser key "data":
   Does not validate against any of the Union subtypes
@@ -32,7 +37,6 @@ ADVICE = ". --print_config shows the settings and their values."
     ("message", "expected"),
     [
         (NESTED, "data.size: Expected [...] with 2 values, got [100]"),
-        (CLASS, "model.loss: Expected a class by its whole path, such as uap.losses.CrossEntropy; got Entropi"),
         ("unrecognized arguments: hello", "unrecognized arguments: hello"),
         ("Parser key \"a\":\n  Expected a <class 'int'>. Got value: x", "a: Expected a whole number, got x"),
         ("Errors:", "Errors:"),
@@ -40,3 +44,62 @@ ADVICE = ". --print_config shows the settings and their values."
 )
 def test_what_a_user_needs_is_left(message: str, expected: str) -> None:
     assert sentence(message) == expected.rstrip(".") + ADVICE
+
+
+def test_a_class_that_is_not_there_is_answered_by_those_that_are() -> None:
+    said = sentence(CLASS)
+    assert said.startswith("model.loss: there is no class Entropi. ")
+    assert "uap.losses.CrossEntropy" in said
+    assert "Omega" not in said  # no loss
+
+
+@pytest.mark.parametrize(
+    ("settings", "closest", "other"),
+    [
+        ({"data": "CamVd"}, "uap.data.CamVid", "uap.data.Cityscapes"),
+        ({"data": "uap.data.Camvid"}, "uap.data.CamVid", "uap.data.Cityscapes"),
+        ({"model.loss": "CrossEntrpy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
+        ({"model.loss": "uap.loses.CrossEntropy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
+        ({"model.weights": "Omga"}, "uap.losses.Omega", "uap.losses.Uniform"),
+        ({"model.target": "StaticTraget"}, "uap.targets.StaticTarget", "uap.targets.DynamicTarget"),
+        ({"model.victim": "FrozenVictm"}, "uap.victims.FrozenVictim", "uap.victims.HuggingFace"),
+        ({"model.victim.network": "EspNet"}, "uap.victims.ESPNet", "uap.victims.CGNet"),
+        ({"model.victim.network": "tests.helpers.Brightnes"}, "tests.helpers.Brightness", "uap.victims.CGNet"),
+        ({"model.optimizer": "SignSDG"}, "uap.optim.SignSGD", "torch.optim.Adam"),
+        ({"model.optimizer": "torch.optim.Adm"}, "torch.optim.Adam", "uap.optim.SignSGD"),
+        ({"model.lr_scheduler": "CosinToEnd"}, "uap.optim.CosineToEnd", "torch.optim.lr_scheduler.StepLR"),
+        (
+            {"trainer.callbacks": "[{class_path: EarlyStoping}]"},
+            "pytorch_lightning.callbacks.EarlyStopping",
+            "uap.callbacks.full_batch.FullBatchGradient",
+        ),
+        (
+            {"trainer.logger": "TensorBoardLoger"},
+            "pytorch_lightning.loggers.TensorBoardLogger",
+            "pytorch_lightning.loggers.CSVLogger",
+        ),
+    ],
+)
+def test_the_closest_class_comes_first(
+    settings: dict[str, Any], closest: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = fit_refusal(settings, tmp_path, capsys)
+    assert f"Did you mean {closest}?" in said
+    assert other in said
+    assert said.count("\n") == 1
+
+
+def test_other_commands_answer_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.yaml").write_text("model: {victim: {class_path: FrozenVictm}}")
+    said = refusal(lambda: build_victim(tmp_path / "net.yaml"), capsys)
+    assert "model.victim: there is no class FrozenVictm. Did you mean uap.victims.FrozenVictim?" in said
+
+
+def test_a_library_that_a_module_of_the_user_s_lacks_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net_that_lacks.py").write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = fit_refusal({"model.victim.network": "net_that_lacks.Net"}, tmp_path, capsys)
+    assert "No module named 'no_such_library'" in said
+    assert "there is no class" not in said

@@ -18,6 +18,7 @@ from uap.callbacks.finite_gradient import FiniteGradient
 from uap.callbacks.projection import ProjectToEpsilon
 from uap.callbacks.ranks import Ranks
 from uap.checkpoints import IDENTITY, check_identity
+from uap.class_errors import at_setting
 from uap.data.base import data_of
 from uap.data.batch import Batch, Prepared
 from uap.data.length import total_steps
@@ -220,11 +221,10 @@ class UniversalAttack(LightningModule):
 
     def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return what moves perturbations in so many steps: the optimiser, and the schedule of its step size."""
-        try:
+        with at_setting("model.optimizer"):
             optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
+        with at_setting("model.lr_scheduler"):
             schedule = self.lr_scheduler(optimizer)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"model.optimizer or model.lr_scheduler cannot be built: {error}") from error
         if isinstance(optimizer, GradientAggregation):
             optimizer.check(steps)
         if isinstance(schedule, CosineToEnd):

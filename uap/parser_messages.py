@@ -2,6 +2,8 @@
 
 import re
 
+from uap.class_names import known_classes, unknown_class
+
 NOISE = re.compile(
     r"Does not validate|Subtypes: |Errors:$|Given value type: |Given value: NestedArg|Expected an? <class 'NoneType'>|"
     r"Expected a path but .* either not accessible or invalid|Problem with given class_path .*:$"
@@ -36,6 +38,11 @@ def fault(message: str) -> str:
     faults = [_plain(line) for line in (KEY.sub("", line).strip() for line in lines) if line and not NOISE.search(line)]
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
     where = f"{'.'.join(keys)}: " if keys else ""
+    wanted = unknown_class(message)
+    like, others = known_classes(".".join(keys), wanted) if wanted else ([], [])
+    if like or others:
+        meant = f" Did you mean {like[0]}?" if like else ""
+        return f"{where}there is no class {wanted}.{meant} There are {', '.join([*like, *others])}"
     return f"{where}{text.rstrip('.')}"
 
 

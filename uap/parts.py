@@ -5,9 +5,10 @@ from typing import Any, TypeVar, cast
 
 from jsonargparse import ArgumentError
 
+from uap.class_errors import cause_of
 from uap.config_files import Parser
 from uap.config_paths import read_settings
-from uap.errors import InputError, input_error_in
+from uap.errors import InputError
 from uap.parser_messages import fault, wrapper_for
 from uap.paths import check_file
 
@@ -38,12 +39,12 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
     except ArgumentError as error:
         if (cure := wrapper_for(str(error))) is not None:
             raise InputError(f"{file}: {cure}") from error
-        reason = fault(str(error)).replace("part", key, 1)
-        raise input_error_in(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
+        reason = fault(str(error).replace('"part', f'"{key}', 1))
+        raise cause_of(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         if (cure := wrapper_for(str(error))) is not None:
             raise InputError(f"{file}: {cure}") from error
-        raise input_error_in(error) or InputError(
+        raise cause_of(error) or InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."
         ) from error

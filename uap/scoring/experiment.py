@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pytorch_lightning import Trainer
 
+from uap.class_errors import as_input_error
 from uap.data import SegmentationData
 from uap.parts import build_part
 from uap.paths import check_file
@@ -50,7 +51,12 @@ def build_target(config: Path) -> Target:
 
 
 def device_trainer() -> Trainer:
-    """Return a trainer that runs and writes nothing; it chooses the device, and clean predictions ask for it."""
-    return Trainer(
-        devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
-    )
+    """Return a trainer that runs and writes nothing; it chooses the device, and clean predictions ask for it.
+
+    Raises:
+        InputError: Lightning cannot work in this environment.
+    """
+    with as_input_error("The trainer"):
+        return Trainer(
+            devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+        )
