@@ -166,6 +166,32 @@ def test_a_column_may_be_a_configuration_file_at_another_size(root: Path, runs: 
     assert tables()["onto"]["large"]["size"] == "48 x 64"
 
 
+def test_a_network_without_data_is_tried_on_the_images_of_the_run(root: Path, runs: list[str]) -> None:
+    network = {"model": config(root, classes=["building", "car", "sky"])["model"]}
+    Path("net.yaml").write_text(yaml.safe_dump(network))
+    transfer.main([*runs, "--onto", "net.yaml", "runs/first"])
+    found = cells()
+    assert tables()["onto"]["net"] == tables()["onto"]["first"]
+    assert set(found["first", "net"]["figures"]) == set(found["first", "first"]["figures"])
+
+
+def test_and_on_those_of_each_run_where_they_differ(root: Path, runs: list[str], tmp_path: Path) -> None:
+    other = make_camvid(tmp_path / "other", val=3)
+    make_run(Path("runs/third"), config(other, classes=CLASSES), noise(2), block_scene())
+    Path("net.yaml").write_text(yaml.safe_dump({"model": config(root, classes=CLASSES, threshold=90.5)["model"]}))
+    transfer.main([*runs, "runs/third", "--onto", "net.yaml"])
+    onto = tables()["onto"]
+    assert {name: facts["images"] for name, facts in onto.items()} == {
+        "net, images of first": "4",
+        "net, images of third": "3",
+    }
+
+
+def test_a_shipped_network_is_a_column_by_its_name(root: Path, runs: list[str], tmp_path: Path) -> None:
+    transfer.main(["runs/first", "--onto", "espnet_streetscenes"])
+    assert tables()["onto"]["espnet_streetscenes"]["network"] == "ESPNet"
+
+
 def test_runs_on_the_same_network_and_images_share_a_column(root: Path) -> None:
     for name in ("weak", "strong"):
         make_run(Path(name), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
@@ -228,9 +254,8 @@ def test_a_run_of_uap_fit_can_be_transferred(root: Path, tmp_path: Path) -> None
     [
         (["none"], r"There is no configuration none. Give the folder of a run of python -m uap.fit"),
         (["runs/first", "runs/first"], "runs/first was given twice"),
-        (["runs/first", "--onto", "none.yaml"], r"There is no configuration none.yaml"),
+        (["runs/first", "--onto", "none.yaml"], r"There is no victim none.yaml.*espnet_camvid"),
         (["runs/first", "--onto", "data.yaml"], r"data.yaml describes no model.victim"),
-        (["runs/first", "--onto", "victim.yaml"], r"victim.yaml describes no data"),
         (["runs/first", "--out", "file"], r"file.* cannot be written \(.*\). Set another --out"),
     ],
 )
@@ -240,7 +265,6 @@ def test_bad_input_is_a_sentence(
     monkeypatch.setattr("uap.transfer.score_all", None)  # nothing is scored before
     settings = config(root, classes=CLASSES)
     Path("data.yaml").write_text(yaml.safe_dump({"data": settings["data"]}))
-    Path("victim.yaml").write_text(yaml.safe_dump({"model": settings["model"]}))
     Path("file").write_text("")
     with pytest.raises(InputError, match=message):
         transfer.main(arguments)

@@ -11,6 +11,7 @@ import torch
 from jsonargparse import add_instantiator  # type: ignore[attr-defined]  # it is documented
 
 from uap.errors import InputError, input_error_in
+from uap.parser_messages import wrapper_for
 
 OWN = "uap."
 """How the modules begin whose errors are faults of the program, but for input errors."""
@@ -90,13 +91,27 @@ _raised: list[InputError] = []
 """What the last construction that failed raised; jsonargparse keeps but the text of some of it."""
 
 
-def cause_of(error: BaseException) -> InputError | None:
-    """Return the input error behind what jsonargparse raises while it builds a configuration, if there is one."""
-    return input_error_in(error) or (_raised[0] if _raised else None)
+@contextlib.contextmanager
+def construction(config: dict[str, Any], key: str = "") -> Iterator[None]:
+    """Let an input error come out of jsonargparse's own as it was raised, with the setting of its class.
+
+    Args:
+        config: what is built, plain values.
+        key: where it stands in the whole configuration.
+    """
+    _raised.clear()
+    try:
+        yield
+    except Exception as error:
+        found = input_error_in(error) or (_raised[0] if _raised else None)
+        if isinstance(found, UnbuiltClass) and found.name:
+            places = dict.fromkeys(settings_with(config, found.name, key))
+            raise InputError(f"{' or '.join(places)}: {found}") from found
+        cure = None if found else wrapper_for(str(error))
+        raise (found or (InputError(cure) if cure else error)) from None
 
 
 def _build(kind: type, *args: Any, **settings: Any) -> Any:
-    _raised.clear()
     is_own = kind.__module__.startswith(OWN)
     name = kind.__qualname__
     try:

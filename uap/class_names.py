@@ -84,7 +84,5 @@ def _public(module: str, base: type) -> list[str]:
         if inspect.isclass(value)
         and issubclass(value, base)
         and not (name.startswith("_") or inspect.isabstract(value))
-        and (
-            value is not base or value.__module__.startswith("uap.")
-        )  # those of torch and Lightning do nothing themselves
+        and (value is not base or value.__module__.startswith("uap."))  # torch's do nothing themselves
     )

@@ -18,12 +18,11 @@ from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
 from uap.callbacks.wandb_run import RunLogger, wandb_logger
 from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpoint
-from uap.class_errors import UnbuiltClass, as_input_error, cause_of, settings_with
+from uap.class_errors import as_input_error, construction
 from uap.config_files import Parser, files_first, prepared
 from uap.config_paths import MODULES, module_folders
 from uap.data import SegmentationData
 from uap.errors import InputError
-from uap.parser_messages import wrapper_for
 from uap.progress import be_quiet
 from uap.run_folder import LAST, is_first, run_folder
 from uap.whole_file import whole_file
@@ -158,15 +157,8 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; an input error comes out of jsonargparse's own as it was raised."""
-        try:
+        with construction(self.config.as_dict()):
             super().instantiate_classes()
-        except (ValueError, UnbuiltClass) as error:
-            found = cause_of(error)
-            if isinstance(found, UnbuiltClass) and found.name:
-                places = dict.fromkeys(settings_with(self.config.as_dict(), found.name))
-                raise InputError(f"{' or '.join(places)}: {found}") from found
-            cure = wrapper_for(str(error))
-            raise (found or (InputError(cure) if cure else error)) from None
         if self.resumed is not None:  # before anything of the run that is to be resumed is touched
             check_processes(self.checkpoint, self.trainer.num_devices * self.trainer.num_nodes)
 

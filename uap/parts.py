@@ -5,11 +5,11 @@ from typing import Any, TypeVar, cast
 
 from jsonargparse import ArgumentError
 
-from uap.class_errors import cause_of
+from uap.class_errors import construction
 from uap.config_files import Parser
 from uap.config_paths import read_settings
 from uap.errors import InputError
-from uap.parser_messages import fault, wrapper_for
+from uap.parser_messages import fault
 from uap.paths import check_file
 
 T = TypeVar("T")
@@ -35,16 +35,13 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
         block["init_args"] = (block.get("init_args") or {}) | changes
         parser = Parser(exit_on_error=False)
         parser.add_subclass_arguments(kind, "part", required=True, fail_untyped=False)
-        built = parser.instantiate_classes(parser.parse_object({"part": block}))
+        with construction(block, key):
+            built = parser.instantiate_classes(parser.parse_object({"part": block}))
     except ArgumentError as error:
-        if (cure := wrapper_for(str(error))) is not None:
-            raise InputError(f"{file}: {cure}") from error
         reason = fault(str(error).replace('"part', f'"{key}', 1))
-        raise cause_of(error) or InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
+        raise InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
-        if (cure := wrapper_for(str(error))) is not None:
-            raise InputError(f"{file}: {cure}") from error
-        raise cause_of(error) or InputError(
+        raise InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."
         ) from error

@@ -20,12 +20,13 @@ from uap.progress import be_quiet
 from uap.report.numbers import NOTHING, percent
 from uap.run_folder import unique_names
 from uap.scoring.arguments import sample_arguments
-from uap.scoring.experiment import config_of, device_trainer
+from uap.scoring.experiment import config_of, device_trainer, settings_of
 from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
 from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import Learnt, random_signs, read_learnt
 from uap.scoring.steps import steps
 from uap.scoring.tables import csv_text, json_text, markdown, read_json, writable, write
+from uap.victims.building import find_victim
 
 Cell = dict[str, Any]
 
@@ -45,29 +46,49 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--onto", metavar="RUN_OR_CONFIG", type=Path, nargs="+",
-        help="run folders, or configuration files with data and model.victim: the columns (default: the runs' own "
-        "networks and data)",
+        help="run folders, configurations of configs/victim/, or any YAML files with model.victim: the columns; one "
+        "without data gets the runs' images (default: the runs' own networks and data)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(args)
 
 
-def grounds_of(places: list[Path], images: int | None) -> list[ProvingGround]:
+def grounds_of(places: list[Path], runs: list[Path], count: int | None) -> list[ProvingGround]:
     """Build the columns; those with the same network and images are one, with the names of all.
+
+    Args:
+        places: run folders, configuration files, or names of `configs/victim/`.
+        runs: the runs that are scored; a network without data gets their images, each different set in a column.
+        count: score so many images; None for the configuration's own number.
 
     Raises:
         InputError: a place has no configuration, or one that cannot be used.
     """
     trainer = device_trainer()
-    names = unique_names(places)
-    built = [ProvingGround(name, config_of(place), images, trainer) for name, place in zip(names, places, strict=True)]
+    configs = [config_of(place) if place.is_dir() else find_victim(str(place)) for place in places]
+    built: list[ProvingGround] = []
+    for name, config in zip(unique_names(places), configs, strict=True):
+        for images, of_run in _images_for(config, runs).items():
+            title = f"{name}, images of {of_run}" if of_run else name
+            built.append(ProvingGround(title, config, count, trainer, images))
     different: dict[str, ProvingGround] = {}
     for ground in built:
         first = different.setdefault(json.dumps(ground.identity(ground.size)), ground)
         if first is not ground:
             first.name += f", {ground.name}"
     return list(different.values())
+
+
+def _images_for(config: Path, runs: list[Path]) -> dict[Path, str]:
+    """Return the configurations whose data a network is tried on, and which run to name where there are several."""
+    if settings_of(config, "data") is not None:
+        return {config: ""}
+    different: dict[str, tuple[Path, str]] = {}
+    for run, name in zip(runs, unique_names(runs), strict=True):
+        data = settings_of(config_of(run), "data")
+        different.setdefault(json.dumps(data, sort_keys=True), (config_of(run), name))
+    return {images: name if len(different) > 1 else "" for images, name in different.values()}
 
 
 def cell_file(learnt: Learnt, ground: ProvingGround, out: Path) -> Path:
@@ -136,7 +157,7 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     learnt = [read_learnt(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
-    grounds = grounds_of(given.onto or given.runs, given.images)
+    grounds = grounds_of(given.onto or given.runs, given.runs, given.images)
     out = writable(given.out)
     rows = learnt + random_signs(learnt, given.seed)
     cells = score_all(rows, grounds, out)

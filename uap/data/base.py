@@ -174,7 +174,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         try:
             return find()
         except InputError as error:
-            if self.root.exists():
+            if self.root.exists() or self.root.is_absolute():
                 raise
             raise InputError(f"There is no {self.root}{paths.sought(self.root)}. {error}") from error
 

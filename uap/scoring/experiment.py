@@ -1,10 +1,12 @@
 """The parts of an experiment that scoring needs, built from its configuration; no run begins, no folder is made."""
 
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning import Trainer
 
 from uap.class_errors import as_input_error
+from uap.config_files import read_configuration
 from uap.data import SegmentationData
 from uap.parts import build_part
 from uap.paths import check_file
@@ -24,6 +26,16 @@ def config_of(place: Path) -> Path:
         "Give the folder of a run of python -m uap.fit, or the configuration file of a whole experiment.",
     )
     return config
+
+
+def settings_of(config: Path, key: str) -> Any:
+    """Return what a configuration has under a key of its first level, None where it has nothing there.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    content, _ = read_configuration(str(config))
+    return content.get(key)
 
 
 def build_data(config: Path, size: tuple[int, int] | None = None) -> SegmentationData:

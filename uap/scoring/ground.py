@@ -21,25 +21,28 @@ from uap.victims.building import build_victim
 class ProvingGround:
     """The network of an experiment and its scored images, at the experiment's size or at another."""
 
-    def __init__(self, name: str, config: Path, images: int | None, trainer: Trainer) -> None:
+    def __init__(
+        self, name: str, config: Path, images: int | None, trainer: Trainer, data_from: Path | None = None
+    ) -> None:
         """Build the network and find the images.
 
         Args:
             name: how tables call it.
-            config: a configuration file with `data` and `model.victim`.
+            config: a configuration file with `model.victim`, and with `data` unless `data_from` has them.
             images: score so many, in the place of the configuration's `data.eval_images`.
             trainer: tells the device.
+            data_from: a configuration file whose `data` are taken in the place of its own.
 
         Raises:
             InputError: network or data cannot be built or do not fit each other.
         """
         self.name = name
-        self.config = config
+        self.data_from = data_from or config
         self.images = images
         self.trainer = trainer
         self.victim = build_victim(config).to(trainer.strategy.root_device)
         self.fingerprint = self.victim.fingerprint()
-        self.size = build_data(config).size
+        self.size = build_data(self.data_from).size
         self.loaded: dict[tuple[int, int], SegmentationData] = {}
 
     def data(self, size: tuple[int, int]) -> SegmentationData:
@@ -57,7 +60,7 @@ class ProvingGround:
 
     def _load(self, size: tuple[int, int]) -> SegmentationData:
         self.victim.check(size)
-        data = build_data(self.config, size)
+        data = build_data(self.data_from, size)
         data.eval_images = self.images or data.eval_images
         data.prepare_data()
         data.setup("validate")
