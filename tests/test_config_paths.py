@@ -94,7 +94,7 @@ def _threshold() -> float:
 
 
 def test_commands_that_ask_for_a_network_find_what_lies_beside_too(place: Path) -> None:
-    assert torch.equal(build_victim(place / "own.yaml").network.conv.weight, Brightness().conv.weight)
+    assert torch.equal(build_victim(place / "own.yaml").network.state_dict()["conv.weight"], Brightness().conv.weight)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ from torch.optim.lr_scheduler import ConstantLR
 from tests.helpers import attack_args, fit_refusal, make_camvid, refusal
 from tests.scoring.runs import block_scene, config, make_run, noise
 from uap import evaluate, fit, transfer
+from uap.errors import InputError
 from uap.optim import CosineToEnd, GradientAggregation, SignSGD
 from uap.reach import warn_of_small_steps
+from uap.reproduce.configuring import resolved
+from uap.reproduce.reproduction import Layer
 from uap.training import VictimTraining
 from uap.victims import FrozenVictim
 from uap.victims.espnet import ESPNet
@@ -56,6 +59,12 @@ def test_a_perturbation_within_an_epsilon_from_0_to_1_is_not_scored(
     own = [f"--config={run / 'config.yaml'}", f"--perturbation={run / 'perturbation.safetensors'}"]
     said = refusal(lambda: command.main([str(run)] if command is transfer else own), capsys)
     assert "Did you mean 8," in said
+
+
+@pytest.mark.parametrize("setting", ["model.epsilon", "model.start_epsilon"])
+def test_a_reproduction_refuses_one_before_its_first_point_runs(setting: str) -> None:
+    with pytest.raises(InputError, match=f"{setting} is 0.0784.*Did you mean 20,"):
+        resolved([Layer([], {setting: 0.0784})], [], [], {})
 
 
 def trial(kind: Any, steps: int, schedule: Any = CosineToEnd, epsilon: float = 10.0, **settings: Any) -> list[str]:

@@ -5,13 +5,15 @@ import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from jsonargparse import add_instantiator  # type: ignore[attr-defined]  # it is documented
+from jsonargparse import add_instantiator
 
 from uap.errors import InputError, input_error_in
 from uap.parser_messages import wrapper_for
+
+T = TypeVar("T")
 
 OWN = "uap."
 """How the modules begin whose errors are faults of the program, but for input errors."""
@@ -44,7 +46,7 @@ def as_input_error(what: str, name: str = "") -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # classes of others raise anything
-        raise UnbuiltClass(name, f"{what} cannot be built: {_reason(error)}. {_advice(error)}") from error
+        raise UnbuiltClass(name, f"{what} cannot be built: {_reason(error)}.{_advice(error)}") from error
 
 
 @contextlib.contextmanager
@@ -71,8 +73,8 @@ def _advice(error: Exception) -> str:
     if not names and isinstance(error, ImportError) and error.name:
         names = [error.name.split(".")[0]]
     if names:
-        return f"Install what is missing with {' or '.join(f'`pip install {name}`' for name in names)}."
-    return "Change its settings, or leave it out."
+        return f" Install what is missing with {' or '.join(f'`pip install {name}`' for name in names)}."
+    return "" if "HINT" in str(error) else " Change its settings, or leave it out."  # Lightning has advice of its own
 
 
 def settings_with(config: Any, name: str, key: str = "") -> Iterator[str]:
@@ -111,12 +113,11 @@ def construction(config: dict[str, Any], key: str = "") -> Iterator[None]:
         raise (found or (InputError(cure) if cure else error)) from None
 
 
-def _build(kind: type, *args: Any, **settings: Any) -> Any:
-    is_own = kind.__module__.startswith(OWN)
-    name = kind.__qualname__
+def _build(class_type: type[T], *args: Any, **kwargs: Any) -> T:
+    is_own, name = class_type.__module__.startswith(OWN), class_type.__qualname__
     try:
-        with contextlib.nullcontext() if is_own else as_input_error(f"{kind.__module__}.{name}", name):
-            return kind(*args, **settings)
+        with contextlib.nullcontext() if is_own else as_input_error(f"{class_type.__module__}.{name}", name):
+            return class_type(*args, **kwargs)
     except InputError as error:
         _raised.append(error)
         raise
