@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,12 +139,51 @@ def test_the_saved_configuration_runs_again_in_a_folder_of_its_own(root: Path, t
     assert cli.model.perturbation.epsilon == 55
 
 
-def test_a_folder_that_holds_a_run_is_not_written_over(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"model.epsilon": 20}, "model.epsilon is 60.0, here it is 20.0"),
+        ({"model.optimizer.lr": 3}, "model.optimizer.lr is 10.0, here it is 3.0"),
+        ({"trainer.max_epochs": 3}, "trainer.max_epochs is 2, here it is 3"),
+    ],
+)
+def test_a_folder_that_holds_a_run_is_not_written_over(
+    root: Path, tmp_path: Path, change: dict[str, Any], name: str
+) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=rf"already holds a run of another configuration: .*{name}.*--ckpt_path"):
+        fit.main(attack_args(root, tmp_path / "out", **change))
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_the_same_command_leaves_a_finished_run_as_it_is(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     before = learnt(tmp_path / "out")
-    with pytest.raises(InputError, match=r"already holds a run. Continue it with --ckpt_path"):
-        fit.main(attack_args(root, tmp_path / "out"))
+    fit.main(attack_args(root, tmp_path / "out", **{"data.num_workers": 1}))  # changes no result
+    assert "has finished its 2 epochs already" in capsys.readouterr().out
     assert torch.equal(learnt(tmp_path / "out"), before)
+
+
+def test_a_run_does_not_begin_in_the_folder_of_an_evaluation(root: Path, tmp_path: Path) -> None:
+    fit.main(attack_args(root, tmp_path / "out"))
+    perturbation = tmp_path / "out" / "perturbation.safetensors"
+    evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))
+    with pytest.raises(InputError, match="holds figures and no checkpoint"):
+        fit.main(attack_args(root, tmp_path / "scores"))
+    with pytest.raises(InputError, match=r"data.split is val, here it is test"):
+        evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation, **{"data.split": "test"}))
+    figures = (tmp_path / "scores" / "metrics.json").read_text()
+
+    evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))  # the same again
+    save_perturbation(Perturbation(SIZE, 5), tmp_path / "other.safetensors", {"size": str(list(SIZE))})
+    with pytest.raises(InputError, match="another perturbation"):
+        evaluate.main(attack_args(root, tmp_path / "scores", perturbation=tmp_path / "other.safetensors"))
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(figures) | {
+        "clean_images_predicted": 0
+    }
 
 
 def test_a_run_folder_that_cannot_be_written_is_found_before_anything_runs(root: Path, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ from uap.victims import FrozenVictim
 SAMPLE = np.s_[..., ::8, ::8]
 """The pixels of which a step's success is taken, for the progress bar: all of them would cost as much as the loss."""
 
+SCORED = "perturbation_sha256"
+"""The figure that says which file an evaluation scored."""
+
 
 class UniversalAttack(LightningModule):
     """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
@@ -112,6 +115,7 @@ class UniversalAttack(LightningModule):
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
         self.predicted = 0
+        self.scored = ""
         self.settings: dict[str, Any] = {}
         """What else a result depends on, as it was configured; plain values."""
 
@@ -209,8 +213,8 @@ class UniversalAttack(LightningModule):
         return tile(self.perturbation.proto.detach(), self.size).float()
 
     def figures(self) -> dict[str, Any]:
-        """Return what else the results say; nothing here."""
-        return {}
+        """Return what else the results say: of an evaluation, which file was scored."""
+        return {SCORED: self.scored} if self.scored else {}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""

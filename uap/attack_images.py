@@ -60,6 +60,7 @@ def main(args: ArgsType = None) -> RunCLI:
         add_arguments=_arguments,
         # torch's inference mode would have no gradients
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto", "inference_mode": False},
+        checks_folder=False,  # its images say what they are of, and more may be attacked in the same folder
         args=args,
     )
     settings = attack_settings(cli)

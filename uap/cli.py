@@ -22,9 +22,11 @@ from uap.class_errors import as_input_error, construction
 from uap.config_files import Parser, files_first, prepared
 from uap.config_paths import MODULES, module_folders
 from uap.data import SegmentationData
+from uap.data.base import SPEED
 from uap.errors import InputError
 from uap.progress import be_quiet
 from uap.run_folder import LAST, is_first, run_folder
+from uap.used_folder import check_configuration
 from uap.whole_file import whole_file
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -66,10 +68,7 @@ class SaveConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write it, on rank 0 only."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        for passing in ("ckpt_path", "perturbation", "unit", "epsilon", "config", "quiet"):
-            config.pop(passing, None)
-        config["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
+        config = _lasting(self.parser, self.config)
         if folders := module_folders():
             config[MODULES] = folders
         with whole_file(Path(trainer.default_root_dir) / "config.yaml") as place:  # which resuming asks for
@@ -77,6 +76,15 @@ class SaveConfig(SaveConfigCallback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
+
+
+def _lasting(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
+    """Return a configuration without what belongs to one start of a run."""
+    lasting: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_unset=False))
+    for passing in ("ckpt_path", "perturbation", "unit", "epsilon", "config", "quiet"):
+        lasting.pop(passing, None)
+    lasting["trainer"].pop("default_root_dir", None)  # a second run from this file gets a folder of its own
+    return lasting
 
 
 class RunCLI(LightningCLI):
@@ -93,6 +101,7 @@ class RunCLI(LightningCLI):
         learnt: str,
         add_arguments: Callable[[LightningArgumentParser], None],
         trainer_settings: dict[str, Any] | None = None,
+        checks_folder: bool = True,
         args: ArgsType = None,
     ) -> None:
         """Parse `args` (the command line by default) and build everything; nothing runs yet.
@@ -106,6 +115,7 @@ class RunCLI(LightningCLI):
             learnt: the name of a parameter that a checkpoint to resume must hold.
             add_arguments: adds the door's own arguments and links.
             trainer_settings: what no configuration may change.
+            checks_folder: whether a named folder of another configuration is refused, and a run in it resumed.
             args: instead of the command line.
 
         Raises:
@@ -116,6 +126,7 @@ class RunCLI(LightningCLI):
         self.learnt = learnt
         self.add_arguments = add_arguments
         self.trainer_settings = trainer_settings or {}
+        self.checks_folder = checks_folder
         given = files_first(sys.argv[1:]) if args is None else args  # a caller's own list is in the order that it wants
         if isinstance(given, list):
             given = prepared(given)
@@ -167,12 +178,36 @@ class RunCLI(LightningCLI):
         if self.config.quiet:
             be_quiet()
         self.resumed = self.config.get("ckpt_path")
+        if self.resumed is None and self.config.trainer.default_root_dir is not None:
+            self.resumed = self._begun(Path(self.config.trainer.default_root_dir))
         if self.resumed is not None:
             self.checkpoint = read_checkpoint(Path(self.resumed), self.learnt)
             if is_first():
                 discard_half_written(Path(self.resumed))
         self.folder = run_folder(self.config.trainer.default_root_dir, self.resumed, self._name())
         self.config.trainer.default_root_dir = str(self.folder)
+
+    def _begun(self, folder: Path) -> str | None:
+        """Return the checkpoint of a named folder that the same command has begun a run in, if it has.
+
+        A scheduler gives the same command line again, and has no checkpoint to name in the first one.
+
+        Raises:
+            InputError: the folder holds what another configuration or command wrote.
+        """
+        if not self.checks_folder:
+            return None
+        check_configuration(folder, _lasting(self.parser, self.config), SPEED)
+        checkpoint = folder / LAST
+        if "ckpt_path" not in self.config or not (folder / "config.yaml").is_file():
+            return None
+        if checkpoint.is_file():
+            if is_first():
+                print(f"{folder} holds a run of this configuration, which goes on from {checkpoint}.", flush=True)
+            return str(checkpoint)
+        if (folder / "metrics.json").is_file():
+            raise InputError(f"{folder} holds figures and no checkpoint. Set another --trainer.default_root_dir.")
+        return None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the run's callbacks and loggers.

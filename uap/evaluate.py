@@ -23,11 +23,12 @@ from uap.short_help import short_help
 if __name__ == "__main__":
     short_help(__doc__)
 
+import hashlib
 from pathlib import Path
 
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-from uap.attack import UniversalAttack
+from uap.attack import SCORED, UniversalAttack
 from uap.callbacks.dashboard import Dashboard
 from uap.callbacks.pictures import Pictures
 from uap.callbacks.results import Results
@@ -38,6 +39,7 @@ from uap.errors import InputError
 from uap.fit import DEFAULT_CONFIG, attack_arguments
 from uap.perturbation import learnt_size, load_scene
 from uap.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
+from uap.scoring.tables import read_json
 from uap.targets import StaticTarget
 
 
@@ -78,6 +80,17 @@ def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, eps
         attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
 
 
+def _check_scored(folder: Path, digest: str) -> None:
+    """Check that a folder holds no figures of another perturbation.
+
+    Raises:
+        InputError: it does, or its figures cannot be read.
+    """
+    file = folder / "metrics.json"
+    if file.exists() and read_json(file).get(SCORED) != digest:
+        raise InputError(f"{folder} holds the figures of another perturbation. Set another --trainer.default_root_dir.")
+
+
 def main(args: ArgsType = None) -> RunCLI:
     """Score a perturbation as configured; on one device, so that no image counts twice."""
     cli = RunCLI(
@@ -92,6 +105,8 @@ def main(args: ArgsType = None) -> RunCLI:
         args=args,
     )
     load_into(cli.model, Path(cli.config.perturbation), cli.config.unit, cli.config.epsilon)
+    cli.model.scored = hashlib.sha256(Path(cli.config.perturbation).read_bytes()).hexdigest()
+    _check_scored(cli.folder, cli.model.scored)
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli
 

@@ -16,11 +16,13 @@ from pytorch_lightning import LightningModule
 from tests.helpers import attack_args, learnt, make_camvid, trainer_between_steps
 from uap.callbacks.interruption import Interruption, check_processes
 from uap.callbacks.results import Results
+from uap.door import door
 from uap.errors import InputError
 from uap.fit import main
 from uap.run_folder import LAST
+from uap.slurm import requeue
 
-TERM, INT = int(signal.SIGTERM), int(signal.SIGINT)
+TERM, INT, USR1 = int(signal.SIGTERM), int(signal.SIGINT), int(signal.SIGUSR1)
 
 
 @pytest.fixture
@@ -68,6 +70,72 @@ def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
     assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
     csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("ended", "whole")]
     assert csv[0] == csv[1]
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job of SLURM with one task; returns the file that keeps what `scontrol` was called with."""
+    calls, programs = tmp_path / "calls", tmp_path / "bin"
+    programs.mkdir()
+    for name in ("scontrol", "srun"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {calls}\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    task = {"JOB_ID": "4711", "JOB_NAME": "attack", "NTASKS": "1", "NTASKS_PER_NODE": "1", "PROCID": "0"}
+    for name, value in (task | {"LOCALID": "0", "NODEID": "0", "NODELIST": "localhost"}).items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    return calls
+
+
+@pytest.mark.parametrize("batch", [5, 3])  # within an epoch, and at its end
+def test_slurm_sends_usr1_and_gives_the_same_command_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path, batch: int
+) -> None:
+    changes = signalled(batch, USR1)
+    main(attack_args(root, tmp_path / "whole", **changes))
+    command = attack_args(root, tmp_path / "ended", **changes)
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    monkeypatch.delenv("UAP_SIGNAL")
+    assert ended.value.code == 128 + USR1
+    assert job.read_text() == "scontrol requeue 4711\n"
+    assert not list(tmp_path.rglob("hpc_ckpt*"))
+    main(command)
+
+    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("ended", "whole")]
+    assert csv[0] == csv[1]
+
+
+def test_what_another_signal_ends_is_not_queued_anew(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path
+) -> None:
+    monkeypatch.setenv("UAP_SIGNAL", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(attack_args(root, tmp_path / "ended", **signalled(5)))
+    assert ended.value.code == 128 + TERM
+    assert not job.exists()
+
+
+def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_anew(
+    job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"ARRAY_JOB_ID": "47", "ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        door(lambda: os.kill(os.getpid(), USR1))
+    assert ended.value.code == 128 + USR1
+    assert job.read_text() == "scontrol requeue 47_3\n"
+
+    monkeypatch.setenv("SLURM_PROCID", "1")  # of all processes the first one speaks for the job
+    assert requeue() == ""
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.setenv("PATH", "")
+    assert "by hand: scontrol requeue 47_3" in requeue()
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
+    assert requeue() == ""
+    assert job.read_text().count("\n") == 1
 
 
 REAL_GRADIENTS: dict[str, Any] = {

@@ -16,14 +16,19 @@ from torch import Tensor
 
 from uap.errors import InputError
 from uap.run_folder import LAST, discard_empty, go_on, is_first, resume_hint
+from uap.slurm import requeue
+
+SIGNALS = (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM)
+"""The signals that end a run; where processes were sent different ones, the first of these counts."""
 
 
 class Interruption(Checkpoint):
-    """Ends a run after the step that it is in when SIGTERM or SIGINT comes, with a checkpoint to go on from.
+    """Ends a run after the step that it is in when a signal comes, with a checkpoint to go on from.
 
-    SIGTERM, which SLURM sends before it takes a machine away, leaves at once after that, with exit code 143. SIGINT
-    (Ctrl-C) does what a run does at its end, the table of what was reached among it, and leaves with 130. A signal
-    during a validation waits for its end. A second one ends the run on the spot.
+    SIGTERM, which SLURM sends before it takes a machine away, leaves at once after that, with exit code 143. So does
+    SIGUSR1, which SLURM users have sent some time before that (`--signal=USR1@300`), with 138; under SLURM it queues
+    the job anew. SIGINT (Ctrl-C) does what a run does at its end, the table of what was reached among it, and leaves
+    with 130. A signal during a validation waits for its end. A second one ends the run on the spot.
 
     One rank that is told is enough: all agree after every step. Of a step whose gradient is summed over many batches
     the sum so far is in the checkpoint, so that the resumed run ends as if it had not been interrupted.
@@ -94,24 +99,28 @@ class Interruption(Checkpoint):
 
     def _end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._waits = False
-        is_interrupt = _any(trainer, self.received == signal.SIGINT)
-        if is_interrupt:
+        number = next((number for number in SIGNALS if _any(trainer, self.received == number)), signal.SIGTERM)
+        if number == signal.SIGINT:
             for callback in trainer.callbacks:  # type: ignore[attr-defined]
                 if callback is not self and not isinstance(callback, Checkpoint):
                     callback.on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
             again = go_on(Path(trainer.default_root_dir))
             _say(f"stopped after {trainer.global_step} steps; go on with {again}")
+            _queue_anew(number)
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
-        raise SystemExit(0 if trainer.global_rank else 128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
+        raise SystemExit(0 if trainer.global_rank else 128 + number)
 
 
 def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
     """Let a handler have the signals that end a run; return their handlers before.
 
+    Lightning has a handler of its own for SIGUSR1 under SLURM, which saves another checkpoint than the run's and lets
+    the run go on; it leaves the signal to a handler that is there before, and one that comes later replaces it.
+
     A shell lets what it runs in the background ignore Ctrl-C: that stays ignored.
     """
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
     taken = {number: found for number, found in before.items() if found not in (signal.SIG_IGN, None)}
     for number in taken:
         signal.signal(number, handler)
@@ -123,7 +132,15 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     if parent_process() is None and is_first():
         discard_empty()
         _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
+        _queue_anew(number)
     raise SystemExit(128 + number)
+
+
+def _queue_anew(number: int) -> None:
+    """Let SLURM queue the job anew if that is what the signal is for, and say so."""
+    said = requeue() if number == signal.SIGUSR1 else ""
+    if said:
+        _say(said)
 
 
 def check_processes(checkpoint: dict[str, Any], processes: int) -> None:
@@ -156,7 +173,7 @@ def _is_over(trainer: Trainer) -> bool:
 
 
 def _say(text: str) -> None:
-    """Print a line, if anybody listens: `tee` dies of the same Ctrl-C."""
+    """Print a line if there is one, and anybody listens: `tee` dies of the same Ctrl-C."""
     with contextlib.suppress(OSError, RuntimeError):
         print(f"\n{text}", flush=True)
 

@@ -15,5 +15,6 @@ def start_worker(worker: int) -> None:
     nor save it. It ends its workers itself.
     """
     give_back_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.setitimer(signal.ITIMER_REAL, GRACE))
