@@ -28,6 +28,8 @@ LAYERS = [
         "safe_load",
         "scenes",
         "short_help",
+        "slurm",
+        "used_folder",
         "whole_file",
     },
     {"perturbation", "perturbation_files", "targets", "losses", "metrics", "optim", "reach", "victims", "checkpoints"},

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 
 def requeue() -> str:
