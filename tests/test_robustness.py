@@ -170,3 +170,13 @@ def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.M
     save_file(tensors, file, {"epsilon": "60", "size": str(list(SIZE))})
     with pytest.raises(InputError, match=r"static has a target without a class of its own network. Learn it again"):
         robustness.main([str(static)])
+
+
+def test_tables_of_other_settings_are_not_replaced(static: Path) -> None:
+    out = robustness.main([str(static)])
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    robustness.main([str(static)])  # the same again
+    for changed in (["--images", "2"], ["--seed", "7"]):
+        with pytest.raises(InputError, match=r"robustness.json is there already and of other .* Set another --out"):
+            robustness.main([str(static), *changed])
+    assert {path: path.read_bytes() for path in out.iterdir()} == before

@@ -136,13 +136,27 @@ def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeyp
     assert titles == ["second on first", "random signs, epsilon 60, in place of second on first"]
     assert cells()["first", "first"] == first
     titles.clear()
+    Path("transfer/transfer.json").unlink()
     transfer.main(runs[:1])
     assert titles == []
     assert len(cells()) == 2
     make_run(Path("runs/first"), config(root, classes=CLASSES), noise(5), block_scene())
+    Path("transfer/transfer.json").unlink()
     transfer.main(runs[:1])
     assert titles == ["first on first"]  # it was learnt anew; the random signs are the same
     assert cells()["first", "first"] != first
+
+
+@pytest.mark.parametrize("changed", [["runs/first"], ["runs/second", "--onto", "runs/first"], ["--images", "2"]])
+def test_matrices_of_other_runs_or_settings_are_not_replaced(
+    runs: list[str], changed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer.main([*runs, "--onto", "runs/first"])
+    before = {path: path.read_bytes() for path in Path("transfer").rglob("*") if path.is_file()}
+    monkeypatch.setattr("uap.transfer.score_all", None)  # nothing is scored before
+    with pytest.raises(InputError, match=r"transfer.json has \d cells of other runs or settings .* Set another --out"):
+        transfer.main([*runs, *changed] if changed[0].startswith("-") else changed)
+    assert {path: path.read_bytes() for path in Path("transfer").rglob("*") if path.is_file()} == before
 
 
 def test_a_cell_that_was_cut_off_is_scored_again(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from uap.scoring.figures import Figures, print_doubts
 from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import read_learnt
 from uap.scoring.steps import steps
-from uap.scoring.tables import csv_text, json_text, markdown, writable, write
+from uap.scoring.tables import check_same, csv_text, digest, json_text, markdown, writable, write
 
 COLUMNS = {
     **{name: metric.title for name, metric in METRICS.items()},
@@ -145,6 +145,8 @@ def main(args: list[str] | None = None) -> Path:
     if attack is None:
         raise InputError(f"{given.run} has a target without a class of its own network. Learn it again.")
     out = writable(given.out or given.run / "robustness")
+    identity = digest(learnt.identity(), ground.identity(data.size), given.seed)
+    check_same(out / "robustness.json", identity)
     rows = score_distorted(attack, data, distortions(given.seed))
     header, values = table(rows)
     shown = markdown([_title(column) for column in header], [[str(row[0]), *map(percent, row[1:])] for row in values])
@@ -152,7 +154,8 @@ def main(args: list[str] | None = None) -> Path:
     intro = markdown(["run", learnt.name], [[name, value] for name, value in facts.items()])
     write(out / "robustness.md", f"# Robustness\n\n{intro}\n{shown}")
     write(out / "robustness.csv", csv_text(header, values))
-    write(out / "robustness.json", json_text({"run": learnt.name, "seed": given.seed, "facts": facts, "rows": rows}))
+    content = {"run": learnt.name, "identity": identity, "seed": given.seed, "facts": facts, "rows": rows}
+    write(out / "robustness.json", json_text(content))
     print(f"{shown}\n{out / 'robustness.md'}  robustness.csv  robustness.json", flush=True)
     print_doubts(learnt.name, [row["figures"] for row in rows])
     return out

@@ -2,14 +2,13 @@
 
 `transfer.json` holds, beside what each row and column is,
 
-    "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "images": 101, "size": [360, 480],
+    "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "cell": HASH, "images": 101, "size": [360, 480],
                "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
 
 with the figures of `uap.scoring.figures.TITLES` that the cell has. `control` marks the rows of random signs.
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
 from uap.scoring.ground import ProvingGround
 from uap.scoring.learnt import Learnt, random_signs, read_learnt
 from uap.scoring.steps import steps
-from uap.scoring.tables import csv_text, json_text, markdown, read_json, writable, write
+from uap.scoring.tables import csv_text, digest, json_text, markdown, read_json, writable, write
 from uap.victims.building import find_victim
 
 Cell = dict[str, Any]
@@ -93,8 +92,26 @@ def _images_for(config: Path, runs: list[Path]) -> dict[Path, str]:
 
 def cell_file(learnt: Learnt, ground: ProvingGround, out: Path) -> Path:
     """Return the file of a cell, named after all that its figures depend on."""
-    key = json.dumps([learnt.identity(), ground.identity(learnt.size or ground.size)])
-    return out / "cells" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    return out / "cells" / f"{digest(learnt.identity(), ground.identity(learnt.size or ground.size))}.json"
+
+
+def check_kept(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> None:
+    """Check that a folder has no matrices, or such whose cells the new ones have too.
+
+    Raises:
+        InputError: cells of other runs or settings would be lost from the tables.
+    """
+    file = out / "transfer.json"
+    if not file.exists():
+        return
+    there = {cell_file(row, ground, out).stem for row in rows for ground in grounds}
+    found = [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in there]
+    if found:
+        names = "; ".join(f"{cell['perturbation']} on {cell['onto']}" for cell in found[:3])
+        raise InputError(
+            f"{file} has {len(found)} cells of other runs or settings ({names}), which would be lost. Set another "
+            "--out, or name these runs too."
+        )
 
 
 def read_cell(path: Path) -> Cell | None:
@@ -124,7 +141,8 @@ def score_all(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> li
     for row, ground, path in steps(missing, len(missing), "Scoring", "cell"):
         write(path, json_text(score_cell(row, ground)))
     return [
-        {"perturbation": row.name, "onto": ground.name, "control": row.is_control} | (read_cell(path) or {})
+        {"perturbation": row.name, "onto": ground.name, "control": row.is_control, "cell": path.stem}
+        | (read_cell(path) or {})
         for row, ground, path in pairs
     ]
 
@@ -160,6 +178,7 @@ def main(args: list[str] | None = None) -> Path:
     grounds = grounds_of(given.onto or given.runs, given.runs, given.images)
     out = writable(given.out)
     rows = learnt + random_signs(learnt, given.seed)
+    check_kept(rows, grounds, out)
     cells = score_all(rows, grounds, out)
     perturbations = {row.name: row.facts for row in rows}
     onto = {ground.name: ground.facts() for ground in grounds}

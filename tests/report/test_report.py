@@ -282,3 +282,17 @@ def test_what_was_logged_is_drawn(tmp_path: Path) -> None:
         "entries at epsilon": "0,0 1,10",
     }
     assert [group["data-label"] for group in groups if "dashed" in group["class"]] == ["clean"]
+
+
+def test_a_page_does_not_replace_one_of_other_runs(tmp_path: Path) -> None:
+    one, two = (make_run(tmp_path / name) for name in ("one", "two"))
+    main([str(one)])
+    main([str(one)])  # the same again
+    both = main([str(one), str(two)]).read_text()  # and more beside it
+    for runs in ([one], [two]):
+        with pytest.raises(InputError, match=r"report.html is there already and shows other runs .* Set another --out"):
+            main([*map(str, runs)])
+    assert Path("report.html").read_text() == both
+    Path("mine.html").write_text("<p>mine")
+    with pytest.raises(InputError, match=r"mine.html is there already"):
+        main([str(one), "--out", "mine.html"])

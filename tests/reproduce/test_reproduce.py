@@ -128,6 +128,14 @@ def test_what_is_done_is_not_run_again(done: str, capsys: pytest.CaptureFixture[
     assert {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")} == before
 
 
+def test_a_table_with_other_settings_does_not_replace_it(done: str) -> None:
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    for changed in (["--data.limit", "2"], ["--model.optimizer.lr", "7"]):
+        with pytest.raises(InputError, match=r"table.html is there already .* Set another --out"):
+            reproduce(done, *changed)
+    assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_a_point_that_is_refused_does_not_stand_in_the_way_of_the_others() -> None:
     name = reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30, 300, 80]}})

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from uap.errors import InputError
-from uap.report.page import page
+from uap.report.page import check_page, page
 from uap.report.run import read_runs
-from uap.scoring.tables import write
+from uap.scoring.tables import digest, write
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -31,13 +31,17 @@ def main(given: list[str] | None = None) -> Path:
     """Write the page and return where it lies.
 
     Raises:
-        InputError: a folder is no run, a file of it cannot be read, or the page cannot be written.
+        InputError: a folder is no run, a file of it cannot be read, or the page cannot be written, or would replace one
+            of other runs.
     """
     settings = arguments(given)
     out: Path = settings.out
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"The page was to be written to {out}, expected a name that ends in .html. Set another --out.")
-    write(out, page(read_runs(settings.runs)))
+    runs = read_runs(settings.runs)
+    shown = [digest(str(run.folder.resolve())) for run in runs]
+    check_page(out, shown)
+    write(out, page(runs, shown))
     print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
     return out
 

@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
+from pathlib import Path
 
 from uap import __version__
+from uap.errors import InputError
 from uap.report.curves import curves, distributions
 from uap.report.facts import card
 from uap.report.markup import Markup, tag
@@ -13,14 +16,34 @@ from uap.report.run import Run
 from uap.report.tables import by_class, by_size, comparison, differences, per_image
 
 
-def page(runs: list[Run]) -> str:
-    """Return the whole page."""
+def check_page(path: Path, shown: list[str]) -> None:
+    """Check that a page is missing, or shows nothing that the page in its place does not.
+
+    Args:
+        path: of the page.
+        shown: the digests of what the new page shows.
+
+    Raises:
+        InputError: it is no such page, or would be lost.
+    """
+    if not path.is_file():
+        return
+    found = re.search(r'<meta name="shown" content="([0-9a-f ]+)">', path.read_text(encoding="utf-8", errors="replace"))
+    if found is None or not set(found[1].split()) <= set(shown):
+        raise InputError(
+            f"{path} is there already and shows other runs or settings, which would be lost. Set another --out, or "
+            "remove it."
+        )
+
+
+def page(runs: list[Run], shown: list[str]) -> str:
+    """Return the whole page; `shown` are digests that tell one run from another."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side"
     made = f"Made by python -m uap.report (uap {__version__}). Photographs are compressed again for this page."
-    return document(f"{title}: universal perturbation", _header(runs, title), _sections(runs), made)
+    return document(f"{title}: universal perturbation", _header(runs, title), _sections(runs), made, shown)
 
 
-def document(title: str, header: Markup, sections: list[Markup], made: str, style: str = "") -> str:
+def document(title: str, header: Markup, sections: list[Markup], made: str, shown: list[str], style: str = "") -> str:
     """Return an HTML document that needs no other file.
 
     Args:
@@ -28,12 +51,14 @@ def document(title: str, header: Markup, sections: list[Markup], made: str, styl
         header: the element `header`.
         sections: what stands in `main`.
         made: the text of the footer.
+        shown: digests of what it shows, by which a page of something else is told from it.
         style: CSS rules behind those that all pages have.
     """
     script = _shipped("script.js")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
+        tag("meta", name="shown", content=" ".join(shown)),
         tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),

@@ -14,11 +14,12 @@ from uap import paths
 from uap.door import door
 from uap.errors import InputError
 from uap.progress import be_quiet
+from uap.report.page import check_page
 from uap.reproduce.page import page
 from uap.reproduce.points import rows_of, shard, unique
 from uap.reproduce.reading import placed_on, read_reproduction
 from uap.reproduce.reproduction import Reproduction
-from uap.reproduce.results import Results, ground, missing_points, write_results
+from uap.reproduce.results import Results, ground, identity, missing_points, write_results
 from uap.reproduce.running import run_points
 from uap.reproduce.table import table_markdown, table_of
 from uap.scoring.tables import write
@@ -69,16 +70,19 @@ def main(given: list[str] | None = None) -> list[Path]:
         be_quiet()
     found, further = with_options([load(name, own.on) for name in _all(further[0])], further[1:])
     rows = [rows_of(one, further) for one in found]
+    stems = [_stem(own.out, one.name, own.on) for one in found]
+    for stem, own_rows in zip(stems, rows, strict=True):  # before hours of running
+        check_page(stem.with_name(f"{stem.name}.html"), [identity(own_rows)])
     points = own.out / "points"
     refused = run_points(shard(unique(row.point for own_rows in rows for row in own_rows), number, of), points)
     pages = []
-    for one, own_rows in zip(found, rows, strict=True):
+    for one, own_rows, stem in zip(found, rows, stems, strict=True):
         results = Results(
             found=one,
             rows=own_rows,
             table=table_of(one, own_rows, points),
             points=points,
-            stem=_stem(own.out, one.name, own.on),
+            stem=stem,
             command=_command(given),
         )
         write_results(results)

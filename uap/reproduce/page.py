@@ -13,7 +13,7 @@ from uap.report.pictures import gallery, legend, perturbations, picture
 from uap.report.run import Run, read_runs
 from uap.report.tables import box
 from uap.reproduce.points import unique
-from uap.reproduce.results import Results, ground, missing_points
+from uap.reproduce.results import Results, ground, identity, missing_points
 from uap.reproduce.running import CONFIG
 from uap.reproduce.table import Table, columns
 
@@ -24,7 +24,7 @@ def page(results: Results) -> str:
     """Return the whole page; the pictures and the curves are inside."""
     source = results.found.paper.source if results.found.paper else "A reproduction"
     header = tag("header", tag("p", source, class_="eyebrow"), tag("h1", results.title), tag("p", results.shows))
-    return document(results.title, header, _sections(results), results.made, STYLE)
+    return document(results.title, header, _sections(results), results.made, [identity(results.rows)], STYLE)
 
 
 def _sections(results: Results) -> list[Markup]:

@@ -9,7 +9,7 @@ from uap.reproduce.points import Point, Row, unique
 from uap.reproduce.reproduction import Reproduction, name_of
 from uap.reproduce.running import is_done, versions_of
 from uap.reproduce.table import Table, table_csv, table_markdown
-from uap.scoring.tables import write
+from uap.scoring.tables import digest, write
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,11 @@ class Results:
         learnt = [point for point in unique(row.point for row in self.rows) if point.door == "fit"]
         folders = {point.title: self.points / point.folder for point in learnt}
         return {title: folder for title, folder in folders.items() if is_done(folder)}
+
+
+def identity(rows: list[Row]) -> str:
+    """Return the digest of everything that a table depends on."""
+    return digest([row.point.folder for row in rows])
 
 
 def write_results(results: Results) -> None:

@@ -1,6 +1,7 @@
 """Tables as Markdown that can be read as it stands, and files that are written whole or not at all."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -54,6 +55,28 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be used ({error}). Remove its folder, and run again what wrote it.") from error
     return content
+
+
+def digest(*identity: Any) -> str:
+    """Return a short name of everything that results depend on; plain values."""
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def check_same(path: Path, identity: str) -> None:
+    """Check that a file of results is missing, or depends on the same as those that are to replace it.
+
+    Args:
+        path: the file, which has the digest in it.
+        identity: the digest of what they depend on.
+
+    Raises:
+        InputError: it is of something else.
+    """
+    if path.exists() and (not path.is_file() or identity not in path.read_text(encoding="utf-8", errors="replace")):
+        raise InputError(
+            f"{path} is there already and of other runs or settings, which would be lost. Set another --out, or remove "
+            "it."
+        )
 
 
 def writable(folder: Path) -> Path:
