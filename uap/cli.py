@@ -14,9 +14,10 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
 from uap.callbacks.interruption import Interruption, check_processes
+from uap.callbacks.logger_errors import guarded
 from uap.callbacks.metrics_file import MetricsFile
 from uap.callbacks.progress import progress_callbacks
-from uap.callbacks.wandb_run import RunLogger, wandb_logger
+from uap.callbacks.wandb_run import RunLogger, keep_within, wandb_logger
 from uap.checkpoints import WholeCheckpoints, discard_half_written, read_checkpoint
 from uap.class_errors import as_input_error, construction
 from uap.config_files import Parser, files_first, prepared
@@ -228,9 +229,10 @@ class RunCLI(LightningCLI):
 
     def _loggers(self) -> list[Logger]:
         given = self.config_init.trainer.logger
+        keep_within(self.folder)
         if given is None or given is True:
             given = wandb_logger(self.folder, self.folder.name, bool(self.resumed))
-        return [*_as_list(given), MetricsFile(self.folder / "metrics.csv")]
+        return [*map(guarded, _as_list(given)), MetricsFile(self.folder / "metrics.csv")]
 
     def _name(self) -> str:
         configs = (self.config.get("config") or []) if self.is_named else []

@@ -34,6 +34,8 @@ def door(main: Callable[[], object]) -> None:
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
     # The figures that are logged are those of all ranks already.
     warnings.filterwarnings("ignore", "It is recommended to use `self.log")
+    # A run that is resumed continues in its own folder.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     before = take_signals(end_at_once)
     try:
         main()

@@ -22,6 +22,9 @@ CHATTER = (
     "Loading `train_dataloader`",
     "`Trainer.fit` stopped",
     "LOCAL_RANK",
+    "Seed set to",
+    "Restoring states from",
+    "SLURM auto-requeueing enabled",  # its handlers give way to those of a run
 )
 """Parts of what Lightning says to everybody and what nobody needs."""
 
@@ -51,6 +54,6 @@ def be_quiet() -> None:
 
 def drop_chatter() -> None:
     """Leave out Lightning's lines that say nothing of the run."""
-    saving = "pytorch_lightning.trainer.connectors.checkpoint_connector"
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed", saving):
+    connectors = [f"pytorch_lightning.trainer.connectors.{name}_connector" for name in ("checkpoint", "signal")]
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed", *connectors):
         logging.getLogger(name).addFilter(lambda record: not any(part in record.getMessage() for part in CHATTER))

@@ -15,6 +15,7 @@ from torch import Tensor
 from uap.attack import UniversalAttack
 from uap.attack_metrics import METRICS
 from uap.callbacks.figures import amplified
+from uap.callbacks.logger_errors import only_warned
 from uap.callbacks.pictures import Example, examples, universal_change
 from uap.callbacks.results import Figures, Results, callback_of, write_perturbation
 from uap.callbacks.wandb_run import log_artifact
@@ -48,14 +49,16 @@ class Dashboard(Callback):
         """Log what was learnt."""
         attack = cast(UniversalAttack, pl_module)
         for logger in _loggers(trainer):
-            self._log(logger, attack, trainer)
-            _log_artifacts(logger, attack, trainer)
+            with only_warned(logger):
+                self._log(logger, attack, trainer)
+                _log_artifacts(logger, attack, trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what was evaluated; validations within a fit wait for its end."""
         if trainer.state.fn != TrainerFn.FITTING:
             for logger in _loggers(trainer):
-                self._log(logger, cast(UniversalAttack, pl_module), trainer)
+                with only_warned(logger):
+                    self._log(logger, cast(UniversalAttack, pl_module), trainer)
 
     def _log(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
         found, step = examples(attack, data_of(trainer), self.images), trainer.global_step

@@ -123,10 +123,10 @@ class Results(Callback):
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
             with whole_file(folder / PICTURE) as file:
                 Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(file)
+            self._print(attack, data, folder)
             for logger in trainer.loggers:
                 final = {key: value for key, value in figures.items() if key.startswith("train/")}
                 logger.log_metrics(final, trainer.global_step)
-            self._print(attack, data, folder)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the time that no image is learnt from."""

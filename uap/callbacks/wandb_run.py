@@ -10,8 +10,30 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
+from uap.paths import cache_folder
+
 RUN_ID = "wandb_id.txt"
 """The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
+
+
+OWN: set[str] = set()
+"""The environment variables of W&B that `keep_within` has set, and the user has not."""
+
+
+def keep_within(folder: Path) -> None:
+    """Let W&B write below the run folder and the cache folder alone: a home folder need not be one that can be written.
+
+    What a later `wandb sync` needs is in the run folder. A configuration of the user's own is read from where it lies,
+    and folders that environment variables name stay.
+    """
+    cache = cache_folder() / "wandb"
+    folders = {"WANDB_DATA_DIR": folder / "wandb", "WANDB_CACHE_DIR": cache}
+    if not os.path.exists(os.path.expanduser("~/.config/wandb/settings")):
+        folders["WANDB_CONFIG_DIR"] = cache
+    for name, place in folders.items():
+        if name in OWN or name not in os.environ:
+            OWN.add(name)
+            os.environ[name] = str(place.absolute())
 
 
 class RunLogger(WandbLogger):
@@ -26,7 +48,11 @@ class RunLogger(WandbLogger):
 
     def begin(self) -> None:
         """Let the run begin, and keep its id; on rank 0."""
+        import wandb
+
         self._begun = True
+        is_offline = self._wandb_init["mode"] != "online"
+        self._wandb_init["settings"] = wandb.Settings(quiet=True, silent=is_offline)  # `finalize` says where it lies
         self._kept.write_text(f"{self.experiment.id}\n")
 
     @property
@@ -39,6 +65,13 @@ class RunLogger(WandbLogger):
         if not self._begun:
             raise AttributeError("The W&B run begins with the training, not before.")
         return super().experiment
+
+    def finalize(self, status: str) -> None:
+        """Say below the table where the run can be seen, or how it is sent there."""
+        super().finalize(status)
+        run = self.experiment if self._begun and status == "success" else None
+        if run is not None and not run.disabled:
+            print(f"{'wandb':<14}{f'wandb sync {run.sync_dir}' if run.offline else run.url}", flush=True)
 
 
 def wandb_logger(folder: Path, name: str, resume: bool) -> RunLogger:

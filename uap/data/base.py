@@ -21,7 +21,7 @@ from uap.data.dataset import SegmentationDataset
 from uap.data.enlarged import enlarged, spread
 from uap.data.image_store import ImageStore, open_store
 from uap.data.length import begun
-from uap.data.machine import check_machine
+from uap.data.machine import check_machine, usable_workers
 from uap.data.row_file import Row
 from uap.data.sampler import EpochSampler
 from uap.data.sources import Item, Source
@@ -78,7 +78,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             limit: learn from this many of the training images, drawn by the seed; all by default. Where the target
                 hides a class, they are drawn from the images in which the network sees it.
             batch_size: images per step and process.
-            num_workers: processes that read images.
+            num_workers: processes that read images; no more than the cores that may be used.
             seed: of the order of the images and of `limit`.
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
             train_split: the images that are learnt from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
@@ -111,7 +111,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.split: Split = split
         self.limit = limit
         self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.num_workers = usable_workers(num_workers)
         self.seed = seed
         self.resampling: transforms.Resampling = resampling
         self.train_split: TrainSplit = train_split

@@ -11,6 +11,11 @@ BEARABLE_WORKERS = 64
 """So many are bearable on any machine, on large ones two for each core; torch starts whatever number it is given."""
 
 
+def usable_workers(num_workers: int) -> int:
+    """Return the number of workers, or of the cores that this process may use where these are fewer."""
+    return min(num_workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 def check_machine(size: tuple[int, int], batch_size: int, num_workers: int) -> None:
     """Check that batches fit into the memory, and workers onto the cores.
 
