@@ -145,7 +145,10 @@ def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
         if miou is not None and miou < LOW_IOU and wrong_ids is None:  # before anything else is blamed
             lines += [f"warning: The mean IoU is below {LOW_IOU}. Set --labels_of to the data set of the label file."]
             miou = None
-    lines += [f"picture {args.out}", *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou, wrong_ids))]
+    lines += [
+        f"picture {args.out}",
+        *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou, wrong_ids)),
+    ]
     return "\n".join(lines)
 
 
