@@ -18,7 +18,7 @@ from typing import Any
 from pytorch_lightning.profilers import SimpleProfiler
 
 from uap import fit
-from uap.memory import keep_freed_memory
+from uap.utils.memory import keep_freed_memory
 
 WAIT = "[_TrainingEpochLoop].train_dataloader_next"
 STEP = "run_training_batch"

@@ -1,4 +1,4 @@
-"""How long the nearest-neighbour fill of a dynamic target takes on a map of 512 x 1024, on one thread.
+"""How long the nearest-neighbor fill of a dynamic target takes on a map of 512 x 1024, on one thread.
 
     python -m benchmarks.fill [--times 50]
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from uap.targets import fill_hidden
+from uap.objectives.hide_classes import fill_hidden
 
 SIZE = (512, 1024)
 Map = NDArray[np.uint8]

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import torch
 
-from uap.perturbation import load_perturbation
-from uap.run_folder import LAST, go_on
+from uap.universal.perturbation import load_perturbation
+from uap.utils.run_folder import LAST, go_on
 
 ENDED, WRITING = "it had ended", "while a checkpoint was written"
 """Moments: the first is no kill; without one of the second the command shows too little."""
@@ -85,11 +85,11 @@ def half_written(folder: Path) -> bool:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Return whether two runs learnt the same, step by step."""
+    """Return whether two runs learned the same, step by step."""
     # the metadata of the perturbation's file says how many seconds the run took
     files = ["perturbation.png", "metrics.csv", "per_image.csv"]
-    learnt = [load_perturbation(folder / "perturbation.safetensors")[0].proto for folder in (one, other)]
-    return torch.equal(*learnt) and all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
+    learned = [load_perturbation(folder / "perturbation.safetensors")[0].proto for folder in (one, other)]
+    return torch.equal(*learned) and all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
 
 
 def main() -> None:

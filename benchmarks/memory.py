@@ -15,7 +15,7 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer
 
 from uap import fit
-from uap.memory import keep_freed_memory
+from uap.utils.memory import keep_freed_memory
 
 SAMPLES = 20
 

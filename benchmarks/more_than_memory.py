@@ -55,7 +55,7 @@ def run_in(group: Path, place: Path, workers: int) -> int:
         "data.size": list(SIZE),
         "data.scored_share": 0.02,
         "data.num_workers": workers,
-        "model.target.image": place / "images" / "00000.jpg",
+        "model.objective.image": place / "images" / "00000.jpg",
         "trainer.max_epochs": 2,
         "trainer.default_root_dir": place / "run",
     }

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from uap.victims import CGNet, ESPNet, FCN8s, FrozenVictim
-from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
+from uap.networks import CGNet, ESPNet, FCN8s
+from uap.victims import Victim
+from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ESPNet": lambda: ESPNet(20, 2, 8, join_image=False),
@@ -16,10 +17,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def new_victim(name: str, device: str) -> FrozenVictim:
+def new_victim(name: str, device: str) -> Victim:
     """Return a network under attack by its name."""
     torch.manual_seed(0)
-    return FrozenVictim(NETWORKS[name](), std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
+    return Victim(NETWORKS[name](), std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
 
 
 def with_torch_layers(network: nn.Module, *frozen: type[nn.Module]) -> nn.Module:

@@ -3,7 +3,7 @@
     python -m benchmarks.passes [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 360 480] [--rounds 7]
 
 Each way takes its turn in every round, so that their ratios hold when the machine's speed drifts. The gradient is that
-of the logits' mean to the normalised image; it is compared with that of the pass as it is. The networks are untrained.
+of the logits' mean to the normalized image; it is compared with that of the pass as it is. The networks are untrained.
 The rate of the pass stands beside that of a product of two large matrices.
 """
 
@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.networks import NETWORKS, new_victim, with_torch_layers
 from benchmarks.step import now
 from uap.losses.base import cross_entropy
-from uap.memory import keep_freed_memory
-from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
+from uap.utils.memory import keep_freed_memory
+from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU
 
 Pass = Callable[[], Tensor]
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=[360, 480], help="height and width (default: 360 480)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each way (default: %(default)s)")
     given = parser.parse_args()
-    keep_freed_memory()  # as the doors do
+    keep_freed_memory()  # as the commands do
     network = new_victim(given.network, given.device).network
     image = torch.randn(given.batch, 3, *given.size, device=given.device).contiguous(memory_format=torch.channels_last)
     where = f"{given.device}, {torch.get_num_threads()} threads"

@@ -6,7 +6,7 @@ Both run in one process, one after the other on every step, so that the ratio ho
 The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
 tiling, clipping, the default loss, the sign step, the projection, the curves of the perturbation, metrics.csv, the look
 for a signal; not the reading of files, which workers do meanwhile, nor the progress bar and W&B, which a run can leave
-out. The limit is the forward pass and the gradient of the logits' mean to the normalised image, weights frozen, in the
+out. The limit is the forward pass and the gradient of the logits' mean to the normalized image, weights frozen, in the
 same memory layout. Peak memory is measured in a process of its own for each: on the CPU the growth of the resident size
 from before the first pass to its highest (Linux), on the GPU the allocator's peak.
 """
@@ -27,13 +27,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.networks import NETWORKS, new_victim, with_torch_layers
-from uap.attack import UniversalAttack
-from uap.callbacks.curves import PerturbationCurves
-from uap.callbacks.interruption import Interruption
-from uap.callbacks.metrics_file import MetricsFile
-from uap.memory import keep_freed_memory
-from uap.targets import DynamicTarget
-from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU
+from uap.objectives import HideClasses
+from uap.universal.callbacks.curves import PerturbationCurves
+from uap.universal.callbacks.interruption import Interruption
+from uap.universal.callbacks.metrics_file import MetricsFile
+from uap.universal.module import UniversalAttack
+from uap.utils.memory import keep_freed_memory
+from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU
 
 
 class Images(Dataset[dict[str, Tensor]]):
@@ -125,7 +125,7 @@ def bare_pass(attack: UniversalAttack, device: str, size: tuple[int, int], batch
 
 def new_attack(network: str, device: str, size: tuple[int, int]) -> UniversalAttack:
     """Return an attack that hides people from a network."""
-    return PreparedAttack(new_victim(network, device), DynamicTarget(["person"]), size)
+    return PreparedAttack(new_victim(network, device), HideClasses(["person"]), size)
 
 
 def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Callback]) -> None:
@@ -203,7 +203,7 @@ def main() -> None:
         "--memory", choices=["step", "bare", "torch"], help="print the peak memory of one part alone, in MiB"
     )
     given = parser.parse_args()
-    keep_freed_memory()  # as the doors do
+    keep_freed_memory()  # as the commands do
     size = (given.size[0], given.size[1])
     if given.memory:
         print(peak_memory(given.memory, given.network, given.device, size, given.batch))

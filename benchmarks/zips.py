@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from benchmarks.networks import new_victim
-from uap import scenes
 from uap.data import Cityscapes
-from uap.data.base import Role
-from uap.labels import CITYSCAPES_LABEL_IDS
-from uap.memory import keep_freed_memory
+from uap.data.datamodule import Role
+from uap.datasets import synthetic as scenes
+from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
+from uap.utils.memory import keep_freed_memory
 
 SIZE = (512, 1024)
 NOISE = 1.0
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12, help="how many (default: %(default)s)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()  # as the doors do
+    keep_freed_memory()  # as the commands do
     with tempfile.TemporaryDirectory() as place:
         os.environ["UAP_CACHE"] = place
         size = write_zips(Path(place), given.images)

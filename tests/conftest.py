@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError, safe_open
 
-from uap.progress import LIGHTNING
+from uap.utils.progress import LIGHTNING
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background lets pytest ignore it
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -27,8 +27,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """Keep to a folder of the test's own, and hold every perturbation in it to its epsilon when the test is over."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))  # a configuration adds to it
-    monkeypatch.setattr("uap.config_paths._added", [])
-    monkeypatch.setattr("uap.paths._folders", [])
+    monkeypatch.setattr("uap.configuration.config_paths._added", [])
+    monkeypatch.setattr("uap.utils.paths._folders", [])
     monkeypatch.setattr(sys, "argv", ["uap"])  # LightningCLI warns of arguments beside those of a test
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_MODE", "disabled")
@@ -58,7 +58,7 @@ def checkpoints(folder: Path) -> Iterator[tuple[float, float, Path]]:
             found = torch.load(file, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # some tests damage it
             continue
-        if isinstance(found, dict) and found.get("uap", {}).get("parametrisation") == "clip":
+        if isinstance(found, dict) and found.get("uap", {}).get("parametrization") == "clip":
             epsilon = found["uap"].get("start_epsilon") or found["uap"]["epsilon"]
             bound = float(torch.tensor(float(epsilon)))
             yield float(found["state_dict"]["perturbation.proto"].abs().max()), bound, file

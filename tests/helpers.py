@@ -17,10 +17,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from uap import fit
-from uap.attack import UniversalAttack
-from uap.door import door
-from uap.labels import CITYSCAPES_LABEL_IDS
-from uap.perturbation import load_perturbation
+from uap.cli.entry import run_command
+from uap.universal.module import UniversalAttack
+from uap.universal.perturbation import load_perturbation
+from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
 
 SIZE = (24, 32)
 
@@ -129,7 +129,7 @@ class NotFiniteInTheDark(Brightness):
 
 
 class KillAt(Callback):
-    """Ends the process as `kill -9` does, after `step` optimiser steps, where the environment says KILL."""
+    """Ends the process as `kill -9` does, after `step` optimizer steps, where the environment says KILL."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -176,7 +176,7 @@ class SignalAtEnd(Callback):
 
 
 class EndAt(Callback):
-    """Ends the run after 3 optimiser steps, as a limit of time or a callback that has seen enough does."""
+    """Ends the run after 3 optimizer steps, as a limit of time or a callback that has seen enough does."""
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         trainer.should_stop = trainer.global_step == 3
@@ -210,7 +210,7 @@ class Differ(Callback):
                 cast(UniversalAttack, pl_module).perturbation.proto[0, 0, 0] *= 0.999
 
 
-def learnt(folder: Path) -> Tensor:
+def learned(folder: Path) -> Tensor:
     """The perturbation of a run folder."""
     return load_perturbation(folder / "perturbation.safetensors")[0].proto.detach()
 
@@ -242,9 +242,9 @@ def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 
 
 def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> str:
-    """What a door prints of bad input: with exit code 2, and no traceback."""
+    """What a command prints of bad input: with exit code 2, and no traceback."""
     with pytest.raises(SystemExit) as ended:
-        door(main)
+        run_command(main)
     printed = capsys.readouterr().err
     assert ended.value.code == 2
     assert "Traceback" not in printed

@@ -11,21 +11,21 @@ from PIL import Image, ImageCms
 
 from tests.helpers import save
 from uap.apply import check_fit, main
-from uap.apply_files import check_written
 from uap.data.video_file import VideoFile
-from uap.errors import InputError
-from uap.perturbation import Perturbation, save_perturbation
+from uap.evaluation.adversarial_pictures import check_written
+from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.utils.errors import InputError
 
 BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
 RNG = np.random.default_rng(0)
 
 
-def perturbation(size: tuple[int, int] = (8, 12), learnt: tuple[int, int] | None = None) -> NDArray[np.float32]:
+def perturbation(size: tuple[int, int] = (8, 12), learned: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """Write p.safetensors, a perturbation within 20 grey levels, and return it as (h, w, 3)."""
     noise = Perturbation(size, 20)
     torch.manual_seed(0)
     torch.nn.init.uniform_(noise.proto, -20, 20)
-    save_perturbation(noise, Path("p.safetensors"), {"size": str(list(learnt or size))})
+    save_perturbation(noise, Path("p.safetensors"), {"size": str(list(learned or size))})
     return noise.proto.detach().permute(1, 2, 0).numpy()
 
 
@@ -80,7 +80,7 @@ def test_exif_data_are_kept_and_the_picture_is_turned_upright() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (20, 30), (5, 7)])
 def test_a_periodic_perturbation_fits_any_image(height: int, width: int) -> None:
-    noise, image = perturbation((4, 6), learnt=(8, 12)), picture(height, width)
+    noise, image = perturbation((4, 6), learned=(8, 12)), picture(height, width)
     save(Path("photo.png"), image)
     run("photo.png")
     tiled = np.tile(noise, (8, 8, 1))[:height, :width]
@@ -224,7 +224,7 @@ def test_a_folder_of_results_inside_the_inputs_is_no_input(capsys: pytest.Captur
         assert "1 file read" in capsys.readouterr().out
 
 
-def test_a_profile_of_other_colours_is_not_kept() -> None:
+def test_a_profile_of_other_colors_is_not_kept() -> None:
     perturbation()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(picture()).save("rgb.png", icc_profile=profile)

@@ -10,28 +10,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learnt, make_camvid, save
-from uap.attack import UniversalAttack
-from uap.errors import InputError
+from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learned, make_camvid, save
 from uap.fit import main
+from uap.universal.module import UniversalAttack
+from uap.utils.errors import InputError
 
 CONTRAST: dict[str, Any] = {
     "model.victim.network": "tests.helpers.Contrast",
-    "model.target.labels": "ones.png",
-    "model.target.image": "null",
+    "model.objective.labels": "ones.png",
+    "model.objective.image": "null",
     "model.loss": "uap.losses.CrossEntropy",
     "model.loss.confidence": "null",
     "model.epsilon": 7,
     "model.optimizer.lr": 2,
 }
 OTHER: dict[str, Any] = {
-    "class_path": "uap.victims.FrozenVictim",
+    "class_path": "uap.victims.Victim",
     "init_args": {
         "network": {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": 90.0}},
         "classes": ["sky", "building"],
     },
 }
-FULL_BATCH = "uap.callbacks.full_batch.FullBatchGradient"
+FULL_BATCH = "uap.universal.callbacks.full_batch.FullBatchGradient"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_linear_network_gets_epsilon_times_the_sign_of_its_weights(root: Path,
 
     best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, *SIZE)
     assert torch.equal(cli.model.perturbation.proto.detach(), best)
-    assert torch.equal(learnt(tmp_path / "out"), best)
+    assert torch.equal(learned(tmp_path / "out"), best)
 
 
 def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_size(root: Path, tmp_path: Path) -> None:
@@ -60,13 +60,13 @@ def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_si
     assert protos[0].abs().max() > 0
 
 
-@pytest.mark.parametrize("partners", [[], [OTHER]])
+@pytest.mark.parametrize("ensemble", [[], [OTHER]])
 def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(
-    root: Path, tmp_path: Path, partners: list[dict[str, Any]]
+    root: Path, tmp_path: Path, ensemble: list[dict[str, Any]]
 ) -> None:
     gradients: list[Tensor] = []
     for batch_size in (2, 5):
-        attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size, **{"model.partners": partners})
+        attack = prepared_attack(root, tmp_path / f"out{batch_size}", batch_size, **{"model.ensemble": ensemble})
         loader = attack.trainer.datamodule.loader("train", shuffle=True)  # type: ignore[attr-defined]
         for index, batch in enumerate(loader):
             attack.training_step(batch, index).backward()  # type: ignore[no-untyped-call]
@@ -101,7 +101,7 @@ def test_epsilon_holds_after_every_step_and_in_every_file(root: Path, tmp_path: 
     for name in ("last.ckpt", "best.ckpt"):
         checkpoint = torch.load(tmp_path / "out" / "checkpoints" / name, weights_only=True)
         assert checkpoint["state_dict"]["perturbation.proto"].abs().max() <= 3
-    assert learnt(tmp_path / "out").abs().max() <= 3
+    assert learned(tmp_path / "out").abs().max() <= 3
 
 
 def test_only_the_perturbation_changes_and_only_it_is_saved(root: Path, tmp_path: Path) -> None:
@@ -148,11 +148,11 @@ def test_a_larger_epsilon_at_the_start_falls_to_epsilon(root: Path, tmp_path: Pa
     total = cli.trainer.global_step
     expected = [7 + 13 * max(0.0, 1 - (step + 1) / total / 0.6) for step in range(total)]
     assert reached == pytest.approx(expected)
-    assert learnt(tmp_path / "out").abs().max() == 7
+    assert learned(tmp_path / "out").abs().max() == 7
 
 
 def test_double_precision_reaches_the_partners(root: Path, tmp_path: Path) -> None:
-    changes = {"model.partners": [OTHER], "trainer.precision": "64-true", "trainer.max_epochs": 1}
+    changes = {"model.ensemble": [OTHER], "trainer.precision": "64-true", "trainer.max_epochs": 1}
     cli = main(attack_args(root, tmp_path / "out", **changes))
     assert {victim.mean.dtype for victim in cli.model.victims} == {torch.float64}
     assert cli.model.perturbation.proto.abs().max() > 0
@@ -175,7 +175,7 @@ def test_a_run_that_ends_early_ends_within_epsilon(root: Path, tmp_path: Path) -
         ),
         ({"trainer.precision": "bf16-true"}, "trainer.precision is bf16-true, which rounds the perturbation"),
         (
-            {"model.optimizer": "uap.optim.GradientAggregation", "model.optimizer.inner_steps": 4},
+            {"model.optimizer": "uap.universal.optim.GradientAggregation", "model.optimizer.inner_steps": 4},
             "The run has 6 steps, which is no multiple of optimizer.inner_steps 4",
         ),
     ],
@@ -202,7 +202,7 @@ def test_half_precision_leaves_an_overflow_to_the_scaler(root: Path, tmp_path: P
 
 def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path: Path) -> None:
     changes = CONTRAST | {
-        "model.parametrisation": "tanh",
+        "model.parametrization": "tanh",
         "model.optimizer": "torch.optim.Adam",
         "model.optimizer.lr": 5,
     }
@@ -213,7 +213,7 @@ def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path:
 
     checkpoint = str(tmp_path / "whole/checkpoints/last.ckpt")
     main(attack_args(root, tmp_path / "whole", **changes, **{"trainer.max_epochs": 5, "ckpt_path": checkpoint}))
-    with pytest.raises(InputError, match="its parametrisation is tanh, here it is clip"):
+    with pytest.raises(InputError, match="its parametrization is tanh, here it is clip"):
         main(attack_args(root, tmp_path / "whole", **CONTRAST, **{"trainer.max_epochs": 6, "ckpt_path": checkpoint}))
 
 
@@ -225,17 +225,17 @@ def test_a_tile_larger_than_the_images_is_refused(root: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrisation": "tanh"}]
+    "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrization": "tanh"}]
 )
 def test_a_start_epsilon_that_cannot_be_is_refused(root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"start_epsilon is .* expected more than epsilon, and clip"):
         main(attack_args(root, tmp_path / "out", **CONTRAST, **changes))
 
 
-def test_a_random_phase_depends_on_the_place_in_the_run_alone(root: Path, tmp_path: Path) -> None:
+def test_a_random_shift_depends_on_the_place_in_the_run_alone(root: Path, tmp_path: Path) -> None:
     attack = prepared_attack(root, tmp_path / "out", 2)
     assert attack._phase(0) == (0, 0)
-    attack.random_phase = True
+    attack.random_shift = True
     phases = [attack._phase(index) for index in range(20)]
     assert phases == [attack._phase(index) for index in range(20)]
     assert len(set(phases)) > 10
@@ -243,7 +243,7 @@ def test_a_random_phase_depends_on_the_place_in_the_run_alone(root: Path, tmp_pa
 
 
 def test_a_tile_learnt_in_every_phase_is_alike_all_over(root: Path, tmp_path: Path) -> None:
-    changes = {"model.random_phase": True, "model.tile": [4, 4]}
+    changes = {"model.random_shift": True, "model.tile": [4, 4]}
     cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes), **{"trainer.max_epochs": 3}))
     best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, 4, 4)
     assert torch.equal(cli.model.perturbation.proto.detach(), best)

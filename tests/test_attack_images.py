@@ -18,15 +18,15 @@ from PIL import Image
 
 from tests.helpers import SIZE, attack_args, make_camvid, save
 from uap import fit
-from uap.attack_images import main
-from uap.attacks.adversarial_files import AdversarialFiles
-from uap.attacks.image_dependent import ImageAttack
-from uap.callbacks import pictures
+from uap.attack import main
 from uap.data import CamVid
 from uap.data.batch import Batch
 from uap.data.sources import Item
-from uap.errors import InputError
-from uap.report.__main__ import main as report
+from uap.report import main as report
+from uap.universal.adversarial_files import AdversarialFiles
+from uap.universal.callbacks import pictures
+from uap.universal.image_attack import ImageAttack
+from uap.utils.errors import InputError
 
 SETTINGS = {
     "model.optimizer.momentum": 0,
@@ -35,15 +35,15 @@ SETTINGS = {
     "model.loss": "uap.losses.CrossEntropy",
     "steps": 5,
 }
-DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+DYNAMIC = {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["building"]}
 OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"model.epsilon": 20}, "its epsilon is 60.0, here it is 20.0"),
     ({"steps": 6}, "its steps is 5, here it is 6"),
     ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
     ({"model.optimizer.lr": 3}, "its optimizer is .*10.*, here it is .*3"),
     ({"model.loss": "uap.losses.Margin"}, "its loss is .*CrossEntropy.*, here it is .*Margin"),
-    ({"model.target.image": "train/frame_001.png"}, "its scene is .*, here it is"),
-    (DYNAMIC, "its target is .*StaticTarget.*, here it is .*DynamicTarget"),
+    ({"model.objective.image": "train/frame_001.png"}, "its scene is .*, here it is"),
+    (DYNAMIC, "its target is .*StaticTarget.*, here it is .*HideClasses"),
     ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),
     ({"data.resampling": "opencv"}, "its resampling is pil, here it is opencv"),
 ]
@@ -204,7 +204,7 @@ def test_the_images_of_another_attack_are_refused(root: Path, tmp_path: Path) ->
 
 
 def test_a_tile_and_a_phase_change_nothing(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
-    run(root, tmp_path / "out", **{"model.tile": [8, 8], "model.random_phase": True})
+    run(root, tmp_path / "out", **{"model.tile": [8, 8], "model.random_shift": True})
     files = adversarial(tmp_path / "out")
     figures = run(root, tmp_path / "out")
     assert figures["tile"] == list(SIZE)

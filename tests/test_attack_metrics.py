@@ -8,13 +8,14 @@ import torch
 import yaml
 
 from tests.report.helpers import FIGURES, Page, make_run, write_rows
-from uap import paths, robustness
-from uap.attack_metrics import DYNAMIC, METRICS, images_scored, overall
+from uap import distortions as robustness
+from uap.evaluation.perturbation_scores import TITLES
 from uap.metrics import COUNTS, PixelRate, distribution, hidden_counts, remaining_counts
-from uap.report.__main__ import main as report
-from uap.report.curves import CHARTS
-from uap.report.run import RATES
-from uap.scoring.figures import TITLES
+from uap.metrics.attack_metrics import DYNAMIC, METRICS, images_scored, overall
+from uap.report import main as report
+from uap.reporting.curves import CHARTS
+from uap.reporting.run import RATES
+from uap.utils import paths
 
 FOLDER = paths.shipped("configs/reproduce")
 

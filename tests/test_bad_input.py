@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.helpers import Brightness, attack_args, fit_refusal, save
 from uap import fit
-from uap.door import door
-from uap.victims.espnet import ESPNet
+from uap.cli.entry import run_command
+from uap.networks.espnet import ESPNet
 
 
 class Hostile:
@@ -54,7 +54,7 @@ def foreign_weights(root: Path) -> dict[str, Any]:
 
 
 def odd_size(root: Path) -> dict[str, Any]:
-    return {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.classes": 11, "data.size": [20, 20]}
+    return {"model.victim.network": "uap.networks.ESPNet", "model.victim.network.classes": 11, "data.size": [20, 20]}
 
 
 def sixteen_bits(root: Path) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def sixteen_bits(root: Path) -> dict[str, Any]:
     return {}
 
 
-def coloured_labels(root: Path) -> dict[str, Any]:
+def colored_labels(root: Path) -> dict[str, Any]:
     save(root / "trainannot" / "frame_003.png", np.full((24, 32, 3), 7, np.uint8))
     return {}
 
@@ -156,7 +156,7 @@ CASES: dict[str, tuple[Any, str]] = {
         {"model.optimizer": "torch.optim.SGD", "model.optimizer.lr": ".inf"},
         "Step 1 left .* entries of the perturbation that are no numbers",
     ),
-    "an optimiser that torch refuses": (
+    "an optimizer that torch refuses": (
         {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": -1},
         "model.optimizer: .*Adam cannot be built: Invalid learning rate",
     ),
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[Any, str]] = {
         "metrics.csv cannot be read or written",
     ),
     "a picture of 16 bits": (sixteen_bits, "frame_003.png has mode I;16, expected 8 bits per channel"),
-    "labels in colour": (coloured_labels, r"frame_003.png holds 1 colors of no class, \(7, 7, 7\)"),
+    "labels in color": (colored_labels, r"frame_003.png holds 1 colors of no class, \(7, 7, 7\)"),
     "a file for a folder": (written("file", b"x", "data.root"), "No images in .*file/train. Set --data.root"),
     "a list of no images": (written("list.txt", b"", "data.files"), "list.txt is empty, expected the name of a"),
     "a list of other images": (written("list.txt", b"a.png", "data.files"), "1 of the 1 names .* a.png first"),
@@ -205,11 +205,11 @@ CASES: dict[str, tuple[Any, str]] = {
         "model.victim.network: Importing 'os.system' is not allowed",
     ),
     "an argument that a network has not": (
-        {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.clases": 11},
+        {"model.victim.network": "uap.networks.ESPNet", "model.victim.network.clases": 11},
         "model.victim.network: Option 'clases' is not accepted",
     ),
     "a network that cannot be built": (
-        {"model.victim.network": "uap.victims.ESPNet", "model.victim.network.classes": 3},
+        {"model.victim.network": "uap.networks.ESPNet", "model.victim.network.classes": 3},
         "ESPNet got classes=3, expected 5 or more",
     ),
     "no such class table": ({"model.victim.classes": "mars"}, "Expected one of bdd100k, camvid, cityscapes, voc"),
@@ -225,10 +225,10 @@ CASES: dict[str, tuple[Any, str]] = {
     "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels above 0 and up to 255"),
     "a tile of nothing": ({"model.tile": [0, 4]}, r"size is \(0, 4\), expected height and width of 1 or more"),
     "nothing to hide": (
-        {"model.target": "uap.targets.DynamicTarget", "model.target.hide": []},
+        {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": []},
         "A dynamic target got no class to hide",
     ),
-    "no such optimiser": (
+    "no such optimizer": (
         {"model.optimizer": "torch.optim.Adamm"},
         "no class torch.optim.Adamm",
     ),
@@ -238,8 +238,8 @@ CASES: dict[str, tuple[Any, str]] = {
     "devices in words": ({"trainer.devices": "many"}, "The trainer cannot be built: .* should be an int > 0"),
     "no such precision": ({"trainer.precision": "17"}, "trainer.precision: Expected one of .* got 17"),
     "no such callback": (
-        {"trainer.callbacks+": "uap.callbacks.Nope"},
-        "trainer.callbacks: there is no class uap.callbacks.Nope",
+        {"trainer.callbacks+": "uap.universal.callbacks.Nope"},
+        "trainer.callbacks: there is no class uap.universal.callbacks.Nope",
     ),
     "a network whose gradient is no number": (
         {"model.victim.network": "tests.helpers.NotFinite"},
@@ -262,18 +262,18 @@ CASES: dict[str, tuple[Any, str]] = {
     "a word for a number": ({"model.epsilon": "much"}, "model.epsilon: Expected a number, got much"),
     "a step of 0": ({"model.optimizer.lr": 0}, "optimizer.lr is 0"),
     "a class that does not exist": (
-        {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["unicorn"]},
+        {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["unicorn"]},
         "no class 'unicorn': the classes are sky, building",
     ),
     "a class that is never predicted": (
         {
-            "model.target": "uap.targets.DynamicTarget",
-            "model.target.hide": ["building"],
+            "model.objective": "uap.objectives.HideClasses",
+            "model.objective.hide": ["building"],
             "model.victim.mean": [200] * 3,
         },
-        "predicts building on none of the 6 images that are learnt from",
+        "predicts building on none of the 6 images that are learned from",
     ),
-    "no such frame for the target": ({"model.target.image": "train/none.png"}, "train/none.png does not exist"),
+    "no such frame for the target": ({"model.objective.image": "train/none.png"}, "train/none.png does not exist"),
     "a checkpoint that is not there": ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
     "a configuration that is not there": ({"config": "none.yaml"}, "none.yaml"),
     "more images than there are": ({"data.limit": 99}, "data.limit is 99, but .* has 6 training images"),
@@ -309,7 +309,7 @@ def test_a_signal_before_or_after_the_training_is_a_sentence(
         (tmp_path / "checkpoints/last.ckpt").touch()
     handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as ended:
-        door(lambda: os.kill(os.getpid(), number))
+        run_command(lambda: os.kill(os.getpid(), number))
     assert ended.value.code == 128 + number
     go_on = (
         f" The last checkpoint is whole: go on with --config {tmp_path}/config.yaml --ckpt_path {tmp_path}/checkpoints/"
@@ -322,7 +322,7 @@ def test_a_signal_before_or_after_the_training_is_a_sentence(
 REFUSED_WITH_A_WORKER = """
 import multiprocessing, time
 from uap.data.workers import start_worker
-from uap.door import door
+from uap.command import command
 from uap.errors import InputError
 
 def work(ready):
@@ -337,7 +337,7 @@ def main():
     ready.wait()
     raise InputError("A picture is damaged.")
 
-door(main)
+run_command(main)
 """
 
 
@@ -357,7 +357,7 @@ def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None
         worker.start()
         worker.join()
 
-    door(work)
+    run_command(work)
     assert worker.exitcode == 143
     assert "ended at once" not in capfd.readouterr().out
 
@@ -365,7 +365,7 @@ def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None
 def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        door(lambda: os.kill(os.getpid(), signal.SIGINT))
+        run_command(lambda: os.kill(os.getpid(), signal.SIGINT))
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -392,6 +392,6 @@ def test_what_the_system_refuses_is_a_sentence(
         raise error
 
     with pytest.raises(SystemExit) as ended:
-        door(refused)
+        run_command(refused)
     assert ended.value.code == 2
     assert re.search(message, capsys.readouterr().err)

@@ -21,11 +21,11 @@ from tests.report.helpers import make_run as make_report
 from tests.reproduce.helpers import BRIGHTNESS, reproduction
 from tests.scoring.runs import block_scene, config, make_run, noise
 from tests.test_bad_input import half
-from uap import apply, attack_images, evaluate, fit, robustness, train_victim, transfer
-from uap.door import door
-from uap.report import __main__ as report
-from uap.reproduce import __main__ as reproduce
-from uap.run_folder import no_room
+from uap import apply, evaluate, fit, report, reproduce, train_victim, transfer
+from uap import attack as attack_images
+from uap import distortions as robustness
+from uap.cli.entry import run_command
+from uap.utils.run_folder import no_room
 from uap.victims import __main__ as victims
 
 RUN = Path("run")
@@ -37,7 +37,7 @@ TRAIN = ["--config=train.yaml", "--data.root=camvid", "--trainer.default_root_di
 LOOK = [str(BRIGHTNESS), "--image=photos/a.png"]
 REPRODUCE = ["table.yaml", "--out=out", "--data.root=camvid", "--trainer.max_epochs=1", "--quiet"]
 DEEP = b"[" * 100_000
-BOMB = b"a: &a [x]\nb: &b [*a, *a]\nmodel: {victim: {class_path: uap.victims.FrozenVictim, init_args: {network: *b}}}"
+BOMB = b"a: &a [x]\nb: &b [*a, *a]\nmodel: {victim: {class_path: uap.victims.Victim, init_args: {network: *b}}}"
 TRAINING = """
 trainer: {accelerator: cpu, max_epochs: 1, logger: false}
 data: {class_path: uap.data.CamVid, init_args: {size: [24, 32], batch_size: 2, num_workers: 0}}
@@ -251,9 +251,9 @@ CASES: dict[str, Case] = {
         "--out is x, expected a name that ends",
     ),
     "a picture that needs LaTeX": ("victims", nothing, [*LOOK, "--out=x.pgf"], "--out is x.pgf, expected a name"),
-    "labels without an image": ("victims", nothing, ["--labels=labels.png"], "Give both, the name of a victim and"),
+    "labels without an image": ("victims", nothing, ["--labels=labels.png"], "Give the name of a victim and --image"),
     "a picture beyond all": ("victims", nothing, [*LOOK, "--size", "99999", "9"], "99999 is more than the 32767"),
-    # uap.transfer and uap.robustness
+    # uap.transfer and uap.distortions
     "no run": (
         "transfer",
         folder("empty"),
@@ -297,7 +297,7 @@ CASES: dict[str, Case] = {
         "hidden 5 of a, expected 0",
     ),
     "aliases in a report": ("report", in_report("config.yaml", "a: &a {b: *a}"), ["run"], "config.yaml .*YAML aliases"),
-    "a colour that is none": ("report", in_report("pictures/legend.json", '{"a": 5}'), ["run"], "gives a the colour 5"),
+    "a color that is none": ("report", in_report("pictures/legend.json", '{"a": 5}'), ["run"], "gives a the color 5"),
     "a folder for the metrics": (
         "report",
         both(lambda: make_report(RUN), folder(RUN / "metrics.json")),
@@ -382,7 +382,7 @@ def test_bad_input_is_a_sentence(
     capsys.readouterr()
     monkeypatch.setattr("sys.argv", ["uap", *(arguments if command == "report" else [])])
     with pytest.raises(SystemExit) as ended:
-        report.door() if command == "report" else door(lambda: COMMANDS[command](arguments))
+        report.run_command() if command == "report" else run_command(lambda: COMMANDS[command](arguments))
 
     assert ended.value.code == 2
     printed = capsys.readouterr().err

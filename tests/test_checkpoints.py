@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.helpers import record_syncs
-from uap.checkpoints import KEYS, WholeCheckpoints, check_identity, discard_half_written, read_checkpoint
-from uap.errors import InputError
-from uap.whole_file import whole_file
+from uap.universal.checkpoints import KEYS, WholeCheckpoints, check_identity, discard_half_written, read_checkpoint
+from uap.utils.atomic_file import whole_file
+from uap.utils.errors import InputError
 
 LEARNT = "perturbation"
 
@@ -110,7 +110,7 @@ DAMAGED: dict[str, Callable[[Path], object]] = {
     "no tensor": replaced(state_dict={"perturbation.proto": 3.0}),
     "no state": replaced(state_dict=None),
     "no steps": replaced(global_step=None),
-    "no optimiser": replaced(optimizer_states=None),
+    "no optimizer": replaced(optimizer_states=None),
     "a list": lambda path: torch.save([1, 2], path),
     "nothing": lambda path: path.write_bytes(b""),
 }

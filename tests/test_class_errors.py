@@ -11,8 +11,8 @@ from torch import nn
 from tests.helpers import fit_refusal, make_camvid, refusal
 from tests.scoring.runs import block_scene, config, make_run, noise
 from uap import transfer
-from uap.class_errors import as_input_error
-from uap.errors import InputError
+from uap.configuration.class_errors import as_input_error
+from uap.utils.errors import InputError
 
 
 class Broken(Callback):

@@ -11,8 +11,8 @@ import yaml
 
 from tests.helpers import Brightness, attack_args, make_camvid, one_thread, refusal
 from uap import evaluate, fit
-from uap.config_paths import read_settings
-from uap.errors import InputError
+from uap.configuration.config_paths import read_settings
+from uap.utils.errors import InputError
 from uap.victims.building import build_victim
 
 MODULE = """
@@ -55,7 +55,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def victim(**settings: Any) -> dict[str, Any]:
     init_args = {"network": {"class_path": "net_beside.Net"}, "classes": ["sky", "building"], **settings}
-    return {"class_path": "uap.victims.FrozenVictim", "init_args": init_args}
+    return {"class_path": "uap.victims.Victim", "init_args": init_args}
 
 
 def arguments(place: Path, **changes: Any) -> list[str]:
@@ -147,7 +147,7 @@ def test_a_shipped_configuration_is_found_from_any_folder(place: Path, capsys: p
 
 @pytest.mark.parametrize(
     "setting",
-    ["data.root", "data.files", "model.victim.weights", "model.target.image", "config", "ckpt_path"],
+    ["data.root", "data.files", "model.victim.weights", "model.objective.image", "config", "ckpt_path"],
 )
 def test_what_is_not_found_says_where_it_was_sought(
     setting: str, place: Path, capsys: pytest.CaptureFixture[str]

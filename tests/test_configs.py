@@ -7,12 +7,12 @@ import yaml
 
 from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
-from uap.attack import UniversalAttack
-from uap.door import door
+from uap.cli.entry import run_command
 from uap.losses import Balanced, Mean
-from uap.optim import CosineToEnd, SignSGD
-from uap.targets import DynamicTarget, StaticTarget
-from uap.victims import FrozenVictim
+from uap.objectives import HideClasses, StaticTarget
+from uap.universal.module import UniversalAttack
+from uap.universal.optim import CosineToEnd, SignSGD
+from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if path.name != "full_batch.yaml")
@@ -44,14 +44,14 @@ def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixt
 
 
 def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixture[str]) -> None:
-    network = {"class_path": "uap.victims.CGNet", "init_args": {"classes": 11}}
-    victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": network, "classes": "camvid"}}
+    network = {"class_path": "uap.networks.CGNet", "init_args": {"classes": 11}}
+    victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": "camvid"}}
     Path("other.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
     Path("more.yaml").write_text("model: {victim: {init_args: {weights: cgnet.pth}}, epsilon: 4}")
     files = [CONFIGS / "camvid_static.yaml", "other.yaml", "more.yaml"]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))["model"]
     found = printed["victim"]["init_args"]
-    assert found["network"]["class_path"] == "uap.victims.CGNet"
+    assert found["network"]["class_path"] == "uap.networks.CGNet"
     assert (found["channel_order"], found["mean"], found["size_multiple"]) == ("rgb", [0, 0, 0], 1)  # not the ESPNet's
     assert found["weights"] == "cgnet.pth"  # a file that names no class only changes values
     assert printed["target"]["init_args"]["image"] == "train/0016E5_00390.png"
@@ -60,16 +60,16 @@ def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixtu
 
 def test_a_configuration_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        door(lambda: fit.main(["--config", "none.yaml"]))
+        run_command(lambda: fit.main(["--config", "none.yaml"]))
     assert ended.value.code == 2
     assert "There is no configuration none.yaml" in capsys.readouterr().err
 
 
-def test_the_paper_s_optimiser_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_paper_s_optimizer_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     files = [CONFIGS / "camvid_static.yaml", CONFIGS / "full_batch.yaml"]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
     assert printed["model"]["optimizer"]["init_args"]["momentum"] == 0
-    assert printed["trainer"]["callbacks"][0]["class_path"] == "uap.callbacks.full_batch.FullBatchGradient"
+    assert printed["trainer"]["callbacks"][0]["class_path"] == "uap.universal.callbacks.full_batch.FullBatchGradient"
 
 
 def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_an_experiment_says_the_recipe_that_the_code_has_by_default(place: str, 
     recipe = yaml.safe_load((CONFIGS / "recipes/default.yaml").read_text())["model"]
     assert {name: shipped[name] for name in recipe} == recipe
 
-    victim, hidden = FrozenVictim(Brightness(), classes=["sky", "road"]), DynamicTarget(["road"])
+    victim, hidden = Victim(Brightness(), classes=["sky", "road"]), HideClasses(["road"])
     attack = UniversalAttack(victim, StaticTarget("t0.png") if target == "static" else hidden, (8, 8))
     assert type(attack.reduction) is (Mean if target == "static" else Balanced)
     assert vars(attack.reduction) == shipped.get("weights", {"init_args": {}})["init_args"] | (

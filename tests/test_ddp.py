@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import attack_args, learnt, make_camvid, one_thread
-from uap.callbacks.ranks import Ranks, _digest
+from tests.helpers import attack_args, learned, make_camvid, one_thread
 from uap.fit import main
+from uap.universal.callbacks.ranks import Ranks, _digest
 
 
 def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
@@ -36,8 +36,8 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
 
     ranks = [torch.load(f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert torch.equal(*ranks)
-    assert torch.equal(ranks[0], learnt(tmp_path / "two"))
-    same = (learnt(tmp_path / "two") == one.model.perturbation.proto).float().mean()
+    assert torch.equal(ranks[0], learned(tmp_path / "two"))
+    same = (learned(tmp_path / "two") == one.model.perturbation.proto).float().mean()
     assert same > 0.999
     metrics = [(tmp_path / name / "metrics.json").read_text().splitlines()[1:3] for name in ("one", "two")]
     assert metrics[0] == metrics[1]  # success on training and validation images: no image is counted twice
@@ -69,7 +69,7 @@ def test_ranks_that_sum_up_batches_step_as_one_process_with_the_whole_batch(tmp_
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "two", **summed)]
     subprocess.run(command, env=one_thread(), capture_output=True, timeout=240, check=True)
     one = main(attack_args(root, tmp_path / "one", **{"data.batch_size": 4}))
-    same = (learnt(tmp_path / "two") == one.model.perturbation.proto).float().mean()
+    same = (learned(tmp_path / "two") == one.model.perturbation.proto).float().mean()
     assert same > 0.999
 
 
@@ -89,7 +89,7 @@ def test_two_nodes_of_torchrun_end_with_the_perturbation_of_one_process(tmp_path
         printed, _ = process.communicate(timeout=240)
         assert process.returncode == 0, printed.decode()
     one = main(attack_args(root, tmp_path / "one", **{"data.batch_size": 2}))
-    same = (learnt(tmp_path / "two") == one.model.perturbation.proto).float().mean()
+    same = (learned(tmp_path / "two") == one.model.perturbation.proto).float().mean()
     assert same > 0.999
 
 
@@ -133,7 +133,7 @@ def test_ranks_that_differ_are_found(monkeypatch: pytest.MonkeyPatch, other: tor
         hashes[:] = [own, _digest(other)]
 
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
-    attack: Any = SimpleNamespace(perturbation=SimpleNamespace(learnt=torch.zeros(3)))
+    attack: Any = SimpleNamespace(perturbation=SimpleNamespace(learned=torch.zeros(3)))
     trainer: Any = SimpleNamespace(world_size=2, current_epoch=3, default_root_dir="runs/a")
     message = "After epoch 3 rank 1 holds another perturbation than rank 0. The last .* runs/a/checkpoints"
     with pytest.raises(RuntimeError, match=message) if differs else contextlib.nullcontext():

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from tests.helpers import attack_args, make_camvid
-from uap import attack_images, evaluate, fit, robustness, transfer
-from uap.callbacks.pictures import examples
+from uap import attack as attack_images
+from uap import distortions as robustness
+from uap import evaluate, fit, transfer
 from uap.data import CamVid, StreetScenes, subset
-from uap.errors import InputError
-from uap.report.__main__ import main as report
+from uap.report import main as report
+from uap.universal.callbacks.pictures import examples
+from uap.utils.errors import InputError
 
 CHOSEN = ["frame_000", "frame_003", "frame_006"]
 """Three of seven, evenly spread."""

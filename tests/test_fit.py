@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
+from tests.helpers import SIZE, attack_args, learned, make_camvid, save
 from uap import evaluate, fit
-from uap.errors import InputError
-from uap.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.utils.errors import InputError
 
-DYNAMIC = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+DYNAMIC = {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["building"]}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_run_folder_holds_what_the_readme_says(
     ):
         assert words in table
     noise = np.asarray(Image.open(out / "perturbation.png")).astype(float) - 128
-    assert np.abs(noise - 127 / 60 * learnt(out).permute(1, 2, 0).numpy()).max() <= 1
+    assert np.abs(noise - 127 / 60 * learned(out).permute(1, 2, 0).numpy()).max() <= 1
 
 
 def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     target = np.asarray(Image.open(root / "trainannot" / "frame_000.png"))
-    noise = learnt(tmp_path / "out").permute(1, 2, 0).numpy()
+    noise = learned(tmp_path / "out").permute(1, 2, 0).numpy()
     images = [np.asarray(Image.open(path)).astype(np.float32) for path in sorted((root / "val").glob("*.png"))]
     attacked = [np.clip(image + noise, 0, 255).round() for image in images]
     success = np.mean([(image.mean(2) > 128) == target for image in attacked])
@@ -101,7 +101,7 @@ def test_a_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["images"] == {"train": 5, "scored": 4}
-    noise = learnt(tmp_path / "out")
+    noise = learned(tmp_path / "out")
     assert noise.shape == (3, 1, 1)
     hidden = preserved = after = bright = dark = 0.0
     for path in sorted((root / "val").glob("*.png")):
@@ -135,7 +135,7 @@ def test_the_saved_configuration_runs_again_in_a_folder_of_its_own(root: Path, t
     cli = fit.main(["--config", str(tmp_path / "out" / "config.yaml")])
 
     assert cli.folder.parent == Path("runs")
-    assert torch.equal(learnt(cli.folder), learnt(tmp_path / "out"))
+    assert torch.equal(learned(cli.folder), learned(tmp_path / "out"))
     assert cli.model.perturbation.epsilon == 55
 
 
@@ -161,10 +161,10 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
-    before = learnt(tmp_path / "out")
+    before = learned(tmp_path / "out")
     fit.main(attack_args(root, tmp_path / "out", **{"data.num_workers": 1}))  # changes no result
     assert "has finished its 2 epochs already" in capsys.readouterr().out
-    assert torch.equal(learnt(tmp_path / "out"), before)
+    assert torch.equal(learned(tmp_path / "out"), before)
 
 
 def test_a_run_does_not_begin_in_the_folder_of_an_evaluation(root: Path, tmp_path: Path) -> None:
@@ -204,15 +204,15 @@ def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: P
     same = arguments | {"data.split": "val", "trainer.default_root_dir": tmp_path / "same"}
     evaluate.main([f"--{name}={value}" for name, value in same.items()])
 
-    learnt_from = arguments | {"data.split": "train", "trainer.default_root_dir": tmp_path / "learnt_from"}
-    evaluate.main([f"--{name}={value}" for name, value in learnt_from.items()])
+    learned_from = arguments | {"data.split": "train", "trainer.default_root_dir": tmp_path / "learned_from"}
+    evaluate.main([f"--{name}={value}" for name, value in learned_from.items()])
 
     assert 0 < json.loads((tmp_path / "scores" / "metrics.json").read_text())["test/success_rate"] <= 1
     assert (tmp_path / "scores" / "pictures" / "perturbation.png").exists()
-    learnt_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    learned_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
     scored_figures = json.loads((tmp_path / "same" / "metrics.json").read_text())
     for name in ("val/success_rate", "val/miou_clean", "val/miou_adversarial"):
-        assert scored_figures[name] == pytest.approx(learnt_figures[name], abs=1e-6)
+        assert scored_figures[name] == pytest.approx(learned_figures[name], abs=1e-6)
 
 
 def test_evaluate_keeps_the_target_where_the_data_lacks_its_frame(root: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: P
 def test_evaluate_refuses_a_perturbation_of_another_size(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[12, 16]"})
-    with pytest.raises(InputError, match="learnt for images of 12 x 16 without a period, the data's are 24 x 32"):
+    with pytest.raises(InputError, match="learned for images of 12 x 16 without a period, the data's are 24 x 32"):
         evaluate.main(attack_args(root, tmp_path / "out", perturbation=path))
 
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[48, 64]"})  # periodic: fits any size

@@ -18,13 +18,13 @@ from PIL import Image
 from safetensors.torch import save as safetensors
 
 from uap import fit
-from uap.config_files import read_configuration
+from uap.configuration.config_files import read_configuration
+from uap.configuration.parser_messages import sentence
 from uap.data.sources import ZipMember, members
 from uap.data.transforms import read_image, read_mask
-from uap.errors import InputError
-from uap.parser_messages import sentence
-from uap.perturbation import load_perturbation
-from uap.safe_load import safe_load
+from uap.universal.perturbation import load_perturbation
+from uap.utils.errors import InputError
+from uap.utils.safe_load import safe_load
 
 CASES = settings(
     max_examples=int(os.environ.get("UAP_FUZZ", "150")),
@@ -160,7 +160,7 @@ SETTINGS = [
     "model.victim",
     "model.victim.network",
     "model.victim.classes",
-    "model.target",
+    "model.objective",
     "model.epsilon",
     "model.tile",
     "model.loss",

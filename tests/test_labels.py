@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from uap.errors import InputError
-from uap.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, TABLES, UNLABELLED, VOC, LabelTable
 from uap.metrics import ClassIoU
+from uap.utils.class_tables import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, TABLES, UNLABELLED, VOC, LabelTable
+from uap.utils.errors import InputError
 
 SMALL = LabelTable(("sky", "road"), ((1, 2, 3), (4, 5, 6)))
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_every_class_has_a_name_and_a_colour_of_its_own(table: LabelTable) -> None:
-    assert len(table) == len(table.colours) == len(set(table.names)) == len(set(table.colours))
-    assert all(0 <= level <= 255 for colour in table.colours for level in colour)
+def test_every_class_has_a_name_and_a_color_of_its_own(table: LabelTable) -> None:
+    assert len(table) == len(table.colors) == len(set(table.names)) == len(set(table.colors))
+    assert all(0 <= level <= 255 for color in table.colors for level in color)
 
 
 def test_the_tables_have_the_published_number_of_classes() -> None:
@@ -24,12 +24,12 @@ def test_the_tables_have_the_published_number_of_classes() -> None:
     assert CITYSCAPES_LABEL_IDS[CITYSCAPES.names.index("person")] == 24
 
 
-def test_voc_s_colours_are_those_of_its_palette() -> None:
-    def colour(index: int) -> tuple[int, ...]:
+def test_voc_s_colors_are_those_of_its_palette() -> None:
+    def color(index: int) -> tuple[int, ...]:
         """Bits 0, 3, 6 of the id are the highest bits of red, 1, 4, 7 of green, 2, 5 of blue (VOClabelcolormap.m)."""
         return tuple(sum((index >> (3 * i + c) & 1) << (7 - i) for i in range(3)) for c in range(3))
 
-    assert VOC.colours == tuple(colour(index) for index in range(21))
+    assert VOC.colors == tuple(color(index) for index in range(21))
     assert VOC.names[15] == "person"
 
 
@@ -51,12 +51,12 @@ def test_a_network_of_fewer_outputs_has_the_first_classes() -> None:
 def test_a_network_of_more_outputs_has_void_classes_of_different_names() -> None:
     table = SMALL.first(5)
     assert table.names == ("sky", "road", "void", "void1", "void2")
-    assert table.colours == (*SMALL.colours, (0, 0, 0), (0, 0, 0), (0, 0, 0))
+    assert table.colors == (*SMALL.colors, (0, 0, 0), (0, 0, 0), (0, 0, 0))
     assert table.ids(["void1"]) == (3,)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-def test_a_mask_is_painted_in_its_colours_and_ignored_pixels_white(dtype: type[np.integer]) -> None:
+def test_a_mask_is_painted_in_its_colors_and_ignored_pixels_white(dtype: type[np.integer]) -> None:
     picture = SMALL.paint(np.array([[0, 1], [IGNORE, 2]], dtype))
     assert picture.dtype == np.uint8
     assert picture.tolist() == [[[1, 2, 3], [4, 5, 6]], [[255] * 3, [255] * 3]]
@@ -117,10 +117,10 @@ def test_nothing_translates_from_or_to_no_classes() -> None:
 def test_a_class_that_only_one_side_has_is_left_out_of_the_iou_and_wrong_where_it_is_predicted() -> None:
     network = LabelTable(("road", "person", "terrain"), ((0, 0, 0),) * 3)
     labels = LabelTable(("void", "road", "pedestrian", "lane"), ((0, 0, 0),) * 4)
-    labelled = torch.tensor([[[1, 1, 1, 1, 2, 2, 3, 0]]])
+    labeled = torch.tensor([[[1, 1, 1, 1, 2, 2, 3, 0]]])
     predicted = torch.tensor([[[0, 0, 0, 2, 1, 0, 2, 2]]])  # one road pixel is seen as terrain, one person as road
 
     iou = ClassIoU(len(network))
-    iou.update(predicted, torch.from_numpy(labels.translation(network))[labelled])
+    iou.update(predicted, torch.from_numpy(labels.translation(network))[labeled])
     assert iou.compute().nan_to_num(-1).tolist() == [3 / 5, 1 / 2, -1]
     assert float(iou.compute().nanmean()) == pytest.approx((3 / 5 + 1 / 2) / 2)

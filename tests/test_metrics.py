@@ -6,7 +6,6 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
-from uap.labels import IGNORE
 from uap.metrics import (
     ClassIoU,
     CountTable,
@@ -20,6 +19,7 @@ from uap.metrics import (
     size_counts,
     success_counts,
 )
+from uap.utils.class_tables import IGNORE
 
 CLASSES = 6
 
@@ -125,7 +125,7 @@ def test_class_iou_over_batches_is_that_of_the_whole_data_set() -> None:
     np.testing.assert_allclose(metric.compute().numpy(), expected)
 
 
-def test_a_class_that_is_predicted_but_never_labelled_is_not_a_number_in_class_iou() -> None:
+def test_a_class_that_is_predicted_but_never_labeled_is_not_a_number_in_class_iou() -> None:
     predicted, labels = one_image([[0, 1, 2]]), one_image([[0, 0, 2]])
     metric = ClassIoU(4)
     metric.update(predicted, labels)
@@ -225,7 +225,7 @@ def test_a_table_of_counts_is_summed_over_batches_and_ranks() -> None:
     assert table.table.tolist() == [[0, 33, 66], [99, 132, 165]]
 
 
-def test_class_iou_knows_how_many_pixels_are_labelled() -> None:
+def test_class_iou_knows_how_many_pixels_are_labeled() -> None:
     metric = ClassIoU(3)
     metric.update(one_image([[0, 1, 1, 1]]), one_image([[0, 0, 1, IGNORE]]))
     assert metric.total().sum(1).tolist() == [2, 1, 0]

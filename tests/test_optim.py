@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from uap.errors import InputError
-from uap.optim import CosineToEnd, GradientAggregation, SignSGD
+from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD
+from uap.utils.errors import InputError
 
 
 def parameter(*values: float) -> nn.Parameter:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.helpers import fit_refusal, refusal
-from uap.parser_messages import sentence
+from uap.configuration.parser_messages import sentence
 from uap.victims.building import build_victim
 
 NESTED = """Parser key "data":
   Does not validate against any of the Union subtypes
-  Subtypes: [<class 'uap.data.base.SegmentationData'>, <class 'NoneType'>]
+  Subtypes: [<class 'uap.data.datamodule.SegmentationData'>, <class 'NoneType'>]
   Errors:
     - Problem with given class_path 'uap.data.CamVid':
         Parser key "size":
@@ -61,17 +61,17 @@ def test_a_class_that_is_not_there_is_answered_by_those_that_are() -> None:
         ({"model.loss": "CrossEntrpy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
         ({"model.loss": "uap.loses.CrossEntropy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
         ({"model.weights": "Omga"}, "uap.losses.Omega", "uap.losses.Uniform"),
-        ({"model.target": "StaticTraget"}, "uap.targets.StaticTarget", "uap.targets.DynamicTarget"),
-        ({"model.victim": "FrozenVictm"}, "uap.victims.FrozenVictim", "uap.victims.HuggingFace"),
-        ({"model.victim.network": "EspNet"}, "uap.victims.ESPNet", "uap.victims.CGNet"),
-        ({"model.victim.network": "tests.helpers.Brightnes"}, "tests.helpers.Brightness", "uap.victims.CGNet"),
-        ({"model.optimizer": "SignSDG"}, "uap.optim.SignSGD", "torch.optim.Adam"),
-        ({"model.optimizer": "torch.optim.Adm"}, "torch.optim.Adam", "uap.optim.SignSGD"),
-        ({"model.lr_scheduler": "CosinToEnd"}, "uap.optim.CosineToEnd", "torch.optim.lr_scheduler.StepLR"),
+        ({"model.objective": "StaticTraget"}, "uap.objectives.StaticTarget", "uap.objectives.HideClasses"),
+        ({"model.victim": "FrozenVictm"}, "uap.victims.Victim", "uap.victims.HuggingFace"),
+        ({"model.victim.network": "EspNet"}, "uap.networks.ESPNet", "uap.networks.CGNet"),
+        ({"model.victim.network": "tests.helpers.Brightnes"}, "tests.helpers.Brightness", "uap.networks.CGNet"),
+        ({"model.optimizer": "SignSDG"}, "uap.universal.optim.SignSGD", "torch.optim.Adam"),
+        ({"model.optimizer": "torch.optim.Adm"}, "torch.optim.Adam", "uap.universal.optim.SignSGD"),
+        ({"model.lr_scheduler": "CosinToEnd"}, "uap.universal.optim.CosineToEnd", "torch.optim.lr_scheduler.StepLR"),
         (
             {"trainer.callbacks": "[{class_path: EarlyStoping}]"},
             "pytorch_lightning.callbacks.EarlyStopping",
-            "uap.callbacks.full_batch.FullBatchGradient",
+            "uap.universal.callbacks.full_batch.FullBatchGradient",
         ),
         (
             {"trainer.logger": "TensorBoardLoger"},
@@ -92,7 +92,7 @@ def test_the_closest_class_comes_first(
 def test_other_commands_answer_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.yaml").write_text("model: {victim: {class_path: FrozenVictm}}")
     said = refusal(lambda: build_victim(tmp_path / "net.yaml"), capsys)
-    assert "model.victim: there is no class FrozenVictm. Did you mean uap.victims.FrozenVictim?" in said
+    assert "model.victim: there is no class FrozenVictm. Did you mean uap.victims.Victim?" in said
 
 
 def test_a_library_that_a_module_of_the_user_s_lacks_is_named(

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
-from uap.errors import InputError
+from tests.helpers import SIZE, attack_args, learned, make_camvid, save
+from uap.evaluation.saved_perturbation import read_saved
 from uap.fit import main
-from uap.optim import unit_gradient
-from uap.perturbation import load_perturbation
-from uap.scoring.learnt import read_learnt
-from uap.victims import FrozenVictim
+from uap.universal.optim import unit_gradient
+from uap.universal.perturbation import load_perturbation
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
 def network(class_path: str = "tests.helpers.Contrast", **init_args: Any) -> dict[str, Any]:
     inner = {"class_path": class_path, "init_args": init_args}
-    return {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": inner, "classes": ["sky", "building"]}}
+    return {"class_path": "uap.victims.Victim", "init_args": {"network": inner, "classes": ["sky", "building"]}}
 
 
 @pytest.fixture
@@ -29,16 +29,16 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid", train=5)
 
 
-def against(*partners: dict[str, Any]) -> dict[str, Any]:
+def against(*ensemble: dict[str, Any]) -> dict[str, Any]:
     return {
         "model.victim.network": "tests.helpers.Contrast",
-        "model.target.labels": "ones.png",
-        "model.target.image": "null",
+        "model.objective.labels": "ones.png",
+        "model.objective.image": "null",
         "model.epsilon": 7,
         "model.loss": "uap.losses.CrossEntropy",
         "model.loss.confidence": "null",
         "model.optimizer.lr": 2,
-        "model.partners": list(partners),
+        "model.ensemble": list(ensemble),
     }
 
 
@@ -61,8 +61,8 @@ def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_other
     ]
     assert evaluations == [2 * 5, 2 * 5 * 4]
     _, metadata = load_perturbation(tmp_path / "joint/perturbation.safetensors")
-    assert metadata["partners"] == "Opposed, Contrast, Contrast"
-    assert read_learnt(tmp_path / "joint", "joint").facts["network"] == "Contrast, Opposed, Contrast, Contrast"
+    assert metadata["ensemble"] == "Opposed, Contrast, Contrast"
+    assert read_saved(tmp_path / "joint", "joint").facts["network"] == "Contrast, Opposed, Contrast, Contrast"
 
     # three of the four networks want the same, and each counts like the steep one that wants the opposite
     assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)
@@ -71,31 +71,31 @@ def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_other
 def test_a_joint_perturbation_is_a_compromise_of_what_each_network_alone_would_have(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "own", **against()))
     main(attack_args(root, tmp_path / "joint", **against(network("tests.test_partners.OtherChannels"))))
-    own, joint = learnt(tmp_path / "own"), learnt(tmp_path / "joint")
+    own, joint = learned(tmp_path / "own"), learned(tmp_path / "joint")
 
     assert own[0].min() == 7  # the first network looks at the first channel most of all
     assert own[2].min() > 0
-    assert joint[2].max() == -7  # the partner wants the third one the other way, and more
+    assert joint[2].max() == -7  # the member wants the third one the other way, and more
 
 
 def test_a_checkpoint_of_other_partners_is_refused(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out", **against(network())))
     changes = {"ckpt_path": str(tmp_path / "out/checkpoints/last.ckpt"), "trainer.max_epochs": 9}
-    with pytest.raises(InputError, match=r"its partners is \['\w+'\], here it is \[\]"):
+    with pytest.raises(InputError, match=r"its ensemble is \['\w+'\], here it is \[\]"):
         main(attack_args(root, tmp_path / "out", **against(), **changes))
 
 
 def test_each_partner_has_its_own_target(root: Path, tmp_path: Path) -> None:
     changes = against(network("tests.helpers.Brightness", threshold=20.0)) | {
-        "model.target": "uap.targets.StaticTarget",
-        "model.target.labels": "null",
-        "model.target.image": "train/frame_000.png",
+        "model.objective": "uap.objectives.StaticTarget",
+        "model.objective.labels": "null",
+        "model.objective.image": "train/frame_000.png",
     }
     cli = main(attack_args(root, tmp_path / "out", **changes))
     item = cli.datamodule.datasets["train"][0]
-    (partner,) = item["partners"]
-    assert (partner["target"] == 1).float().mean() > 0.9  # nearly all is brighter than 20
-    assert not torch.equal(partner["target"], item["target"])
+    (member,) = item["ensemble"]
+    assert (member["target"] == 1).float().mean() > 0.9  # nearly all is brighter than 20
+    assert not torch.equal(member["target"], item["target"])
 
 
 class Opposed(torch.nn.Module):
@@ -140,10 +140,10 @@ def test_the_networks_of_one_process_are_spread_over_its_gpus(
 ) -> None:
     attack = main(attack_args(root, tmp_path / "out", **against(network(), network(), network()))).model
     placed: list[str] = []
-    monkeypatch.setattr("uap.attack.attach_targets", lambda *_: 0)
+    monkeypatch.setattr("uap.universal.module.attach_targets", lambda *_: 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(FrozenVictim, "to", lambda victim, device: placed.append(str(device)))
-    monkeypatch.setattr(FrozenVictim, "check", lambda victim, size: None)
+    monkeypatch.setattr(Victim, "to", lambda victim, device: placed.append(str(device)))
+    monkeypatch.setattr(Victim, "check", lambda victim, size: None)
     strategy = SimpleNamespace(root_device=torch.device(root_device))
     attack.trainer = SimpleNamespace(strategy=strategy, world_size=processes, precision="32-true", datamodule=None)
     attack.setup("fit")

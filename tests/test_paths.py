@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.checkpoints import read_checkpoint
-from uap.config_files import parts
-from uap.errors import InputError
-from uap.parts import build_part
-from uap.paths import check_file
-from uap.perturbation import Perturbation, load_perturbation, save_perturbation
-from uap.victims import FrozenVictim
+from uap.configuration.components import build_part
+from uap.configuration.config_files import read_configuration
+from uap.universal.checkpoints import read_checkpoint
+from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.utils.atomic_file import whole_file
+from uap.utils.errors import InputError
+from uap.utils.paths import check_file
+from uap.victims import Victim
 from uap.victims.weights import read_state_dict
-from uap.whole_file import whole_file
 
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
@@ -75,8 +75,8 @@ def write_all(folder: Path) -> dict[str, Callable[[], Any]]:
         "net.safetensors": lambda: read_state_dict(paths["net.safetensors"]),
         "p.safetensors": lambda: load_perturbation(paths["p.safetensors"]),
         "last.ckpt": lambda: read_checkpoint(paths["last.ckpt"], "perturbation"),
-        "net.yaml": lambda: parts(str(paths["net.yaml"])),
-        "a part of net.yaml": lambda: build_part(paths["net.yaml"], "model.victim", FrozenVictim),
+        "net.yaml": lambda: read_configuration(str(paths["net.yaml"])),
+        "a part of net.yaml": lambda: build_part(paths["net.yaml"], "model.victim", Victim),
     }
 
 

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from uap.errors import InputError
-from uap.optim import GradientAggregation, SignSGD
-from uap.perturbation import Perturbation, load_perturbation, save_perturbation, tile
+from uap.universal.optim import GradientAggregation, SignSGD
+from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation, tile
+from uap.utils.errors import InputError
 
 SIZES = [(4, 6), (8, 12), (7, 11), (9, 6), (3, 4), (1, 13)]
 
@@ -127,7 +127,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         target.write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("uap.perturbation.save_file", full_disk)
+    monkeypatch.setattr("uap.universal.perturbation.save_file", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save_perturbation(random_perturbation(), path, {"seed": "2"})
     assert load_perturbation(path)[1]["seed"] == "1"
@@ -176,7 +176,7 @@ def test_a_tanh_is_within_epsilon_and_starts_like_the_noise_itself() -> None:
     perturbation = Perturbation((4, 6), 10.0, "tanh")
     values = torch.tensor([1e-3, 5.0, -10.0, 1e4])
     with torch.no_grad():
-        perturbation.learnt[0, 0, :4] = values
+        perturbation.parameter[0, 0, :4] = values
     found = perturbation.proto.detach()[0, 0, :4]
     np.testing.assert_allclose(found.numpy(), 10 * np.tanh(values.numpy() / 10), rtol=1e-6)
     assert found.abs().max() <= 10
@@ -187,11 +187,11 @@ def test_a_tanh_is_learnt_through_and_saved_as_any_other(tmp_path: Path) -> None
     perturbation = Perturbation((4, 6), 10.0, "tanh")
     assert [tuple(parameter.shape) for parameter in perturbation.parameters()] == [(3, 4, 6)]
     with torch.no_grad():
-        perturbation.learnt.fill_(7.0)
+        perturbation.parameter.fill_(7.0)
     perturbation.proto.sum().backward()  # type: ignore[no-untyped-call]
     slope = 1 - np.tanh(0.7) ** 2
-    assert perturbation.learnt.grad is not None
-    np.testing.assert_allclose(perturbation.learnt.grad.numpy(), slope, rtol=1e-5)
+    assert perturbation.parameter.grad is not None
+    np.testing.assert_allclose(perturbation.parameter.grad.numpy(), slope, rtol=1e-5)
     perturbation.project_(1.0)
     save_perturbation(perturbation, tmp_path / "p.safetensors", {})
     loaded, _ = load_perturbation(tmp_path / "p.safetensors")
@@ -215,30 +215,30 @@ def test_what_is_scored_is_within_epsilon_even_while_a_larger_one_is_allowed() -
 
 
 OPTIMISERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
-    "sign steps": lambda learnt: SignSGD(learnt, lr=7, momentum=0),
-    "momentum": lambda learnt: SignSGD(learnt, lr=3),
-    "aggregation": lambda learnt: GradientAggregation(learnt, lr=5, inner_steps=2),
-    "Adam": lambda learnt: torch.optim.Adam(learnt, lr=20),
-    "gradient steps": lambda learnt: torch.optim.SGD(learnt, lr=1e4),
+    "sign steps": lambda learned: SignSGD(learned, lr=7, momentum=0),
+    "momentum": lambda learned: SignSGD(learned, lr=3),
+    "aggregation": lambda learned: GradientAggregation(learned, lr=5, inner_steps=2),
+    "Adam": lambda learned: torch.optim.Adam(learned, lr=20),
+    "gradient steps": lambda learned: torch.optim.SGD(learned, lr=1e4),
 }
 
 
 @settings(max_examples=200, deadline=5000)
 @given(
     epsilon=st.floats(1, 255),
-    optimiser=st.sampled_from(sorted(OPTIMISERS)),
-    parametrisation=st.sampled_from(["clip", "tanh"]),
+    optimizer=st.sampled_from(sorted(OPTIMISERS)),
+    parametrization=st.sampled_from(["clip", "tanh"]),
     seed=st.integers(0, 2**31),
 )
 def test_epsilon_holds_whatever_moves_the_perturbation(
-    epsilon: float, optimiser: str, parametrisation: Any, seed: int
+    epsilon: float, optimizer: str, parametrization: Any, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    perturbation = Perturbation((4, 5), epsilon, parametrisation)
-    mover = OPTIMISERS[optimiser]([perturbation.learnt])
+    perturbation = Perturbation((4, 5), epsilon, parametrization)
+    mover = OPTIMISERS[optimizer]([perturbation.parameter])
     images = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8, generator=generator)
     for _ in range(4):
-        perturbation.learnt.grad = torch.randn(3, 4, 5, generator=generator) * 10 ** float(
+        perturbation.parameter.grad = torch.randn(3, 4, 5, generator=generator) * 10 ** float(
             torch.empty(1).uniform_(-8, 8, generator=generator)
         )
         mover.step()

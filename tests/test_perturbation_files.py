@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, learnt, make_camvid, refusal, save
+from tests.helpers import SIZE, attack_args, learned, make_camvid, refusal, save
 from uap import apply, evaluate, fit
-from uap.errors import InputError
-from uap.perturbation import Perturbation, load_perturbation, save_perturbation
-from uap.perturbation_files import read_perturbation
+from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.universal.perturbation_files import read_perturbation
+from uap.utils.errors import InputError
 
 LEVELS = np.random.default_rng(0).integers(-8, 9, (3, *SIZE)).astype(np.float32)
 """A perturbation of another project, in grey levels."""
@@ -137,7 +137,7 @@ def test_another_project_s_perturbation_is_scored_and_applied(
 @pytest.mark.parametrize("recipe", ["clip", "tanh"])
 def test_a_checkpoint_is_scored_and_applied_as_what_was_written_of_it(tmp_path: Path, recipe: str) -> None:
     root, run = make_camvid(tmp_path / "camvid"), tmp_path / "run"
-    settings: dict[str, Any] = {"model.parametrisation": recipe, "model.tile": [12, 16], "trainer.max_epochs": 1}
+    settings: dict[str, Any] = {"model.parametrization": recipe, "model.tile": [12, 16], "trainer.max_epochs": 1}
     fit.main(attack_args(root, run, **settings))
     rows = []
     for file in ("perturbation.safetensors", "checkpoints/last.ckpt"):
@@ -147,7 +147,7 @@ def test_a_checkpoint_is_scored_and_applied_as_what_was_written_of_it(tmp_path: 
             rows.append(list(csv.DictReader(opened)))
     assert rows[0] == rows[1]
     found, metadata = read_perturbation(run / "checkpoints/best.ckpt")
-    assert torch.equal(found.proto.detach(), learnt(run))  # of one epoch the best is the last
+    assert torch.equal(found.proto.detach(), learned(run))  # of one epoch the best is the last
     assert json.loads(metadata["size"]) == list(SIZE)
     apply.main([str(root / "val"), "--out=out", f"--perturbation={run / 'checkpoints/best.ckpt'}"])
     assert len(list(Path("out").glob("*.png"))) == 4

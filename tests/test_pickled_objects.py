@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from uap.errors import InputError
-from uap.safe_load import load_leaving_out, safe_load
+from uap.utils.errors import InputError
+from uap.utils.safe_load import load_leaving_out, safe_load
 from uap.victims.weights import read_state_dict
 
 TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2)}

@@ -11,8 +11,8 @@ import pytest
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.callbacks.progress import EpochLines, ProgressBar, progress_callbacks
-from uap.progress import drop_chatter, progress
+from uap.universal.callbacks.progress import EpochLines, ProgressBar, progress_callbacks
+from uap.utils.progress import drop_chatter, progress
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import one_thread
 from uap import fit
-from uap.perturbation import load_perturbation
+from uap.universal.perturbation import load_perturbation
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -60,12 +60,12 @@ def test_a_few_steps_on_camvid_already_work(
 
 @pytest.mark.real
 def test_two_ranks_learn_against_a_real_network_what_one_does(shared: Path, tmp_path: Path) -> None:
-    learnt, success = [], []
+    learned, success = [], []
     for ranks in (2, 1):
         changes = {"data.batch_size": 4 // ranks, "trainer.devices": ranks, "trainer.max_epochs": 2}
         given = settings("camvid_static.yaml", shared, tmp_path / f"camvid{ranks}", tmp_path / str(ranks), **changes)
         subprocess.run([sys.executable, "-m", "uap.fit", *given], env=one_thread(), check=True, timeout=600)
-        learnt.append(load_perturbation(tmp_path / str(ranks) / "perturbation.safetensors")[0].proto)
+        learned.append(load_perturbation(tmp_path / str(ranks) / "perturbation.safetensors")[0].proto)
         success.append(json.loads((tmp_path / str(ranks) / "metrics.json").read_text())["val/success_rate"])
-    assert (learnt[0] == learnt[1]).float().mean() > 0.999
+    assert (learned[0] == learned[1]).float().mean() > 0.999
     assert success[0] == pytest.approx(success[1], abs=0.001)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import attack_args, learnt, make_camvid
-from uap.errors import InputError
+from tests.helpers import attack_args, learned, make_camvid
 from uap.fit import main
+from uap.utils.errors import InputError
 
 CONSTANT = {"model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR", "model.lr_scheduler.factor": 1}
 
@@ -34,11 +34,11 @@ def resume(folder: Path, **changes: Any) -> None:
 def test_two_epochs_and_two_more_are_four(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "four", **CONSTANT, **{"trainer.max_epochs": 4}))
     main(attack_args(root, tmp_path / "two", **CONSTANT))
-    after_two = learnt(tmp_path / "two")
+    after_two = learned(tmp_path / "two")
     resume(tmp_path / "two", **{"trainer.max_epochs": 4})
 
-    assert torch.equal(learnt(tmp_path / "two"), learnt(tmp_path / "four"))
-    assert not torch.equal(after_two, learnt(tmp_path / "four"))
+    assert torch.equal(learned(tmp_path / "two"), learned(tmp_path / "four"))
+    assert not torch.equal(after_two, learned(tmp_path / "four"))
 
 
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(root: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(root: Path, tmp_path: 
     assert not (tmp_path / "killed" / "perturbation.safetensors").exists()
     resume(tmp_path / "killed")
 
-    assert torch.equal(learnt(tmp_path / "killed"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "killed"), learned(tmp_path / "whole"))
     csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("killed", "whole")]
     assert csv[0] == csv[1]
 
@@ -85,9 +85,9 @@ def test_a_run_that_is_resumed_clears_away_what_was_half_written_and_keeps_the_r
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)  # as a disk with no more room than that
-from uap.door import door
+from uap.command import command
 from uap.fit import main
-door(main)
+run_command(main)
 """
 
 
@@ -136,12 +136,15 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
         ({"model.optimizer.lr": 3}, r"its optimizer is .*'lr': 10.0.*, here it is .*'lr': 3.0"),
         ({"model.optimizer": "torch.optim.Adam"}, r"its optimizer is .*SignSGD.*, here it is .*Adam"),
-        ({"model.target.image": "train/frame_001.png"}, "its target is .*frame_000.*, here it is .*frame_001"),
+        ({"model.objective.image": "train/frame_001.png"}, "its target is .*frame_000.*, here it is .*frame_001"),
         ({"data.batch_size": 1}, "its data is .*'batch_size': 2.*, here it is .*'batch_size': 1"),
         ({"data.limit": 1}, "its data is .*, here it is .*'limit': 1"),
         ({"model.loss": "uap.losses.Margin"}, "its loss is .*, here it is .*Margin"),
         ({"trainer.accumulate_grad_batches": 2}, r"its batches per step .*_batches\) is 1, here it is 2"),
-        ({"trainer.callbacks": "uap.callbacks.full_batch.FullBatchGradient"}, "its batches per step .* here it is all"),
+        (
+            {"trainer.callbacks": "uap.universal.callbacks.full_batch.FullBatchGradient"},
+            "its batches per step .* here it is all",
+        ),
         ({"trainer.limit_train_batches": 1}, r"its batches per epoch .*\) is 1.0, here it is 1\."),
         ({"trainer.precision": "bf16-mixed"}, "its precision is 32-true, here it is bf16-mixed"),
     ],
@@ -154,7 +157,7 @@ def test_a_checkpoint_of_another_attack_is_refused(
     with pytest.raises(InputError, match=message):
         resume(tmp_path / "out", **change)
     assert (tmp_path / "out" / "config.yaml").read_text() == config
-    assert learnt(tmp_path / "out").abs().max() > 0
+    assert learned(tmp_path / "out").abs().max() > 0
 
 
 def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from tests.helpers import SIZE, attack_args, make_camvid, refusal, save
 from uap import fit
 
-STATIC = {"class_path": "uap.targets.StaticTarget", "init_args": {"labels": "ones.png"}}
+STATIC = {"class_path": "uap.objectives.StaticTarget", "init_args": {"labels": "ones.png"}}
 
 
 def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
@@ -32,9 +32,9 @@ def arguments(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     "setting",
     [
-        ["--model.target.image=train/frame_001.png"],
-        ["--model.target.image", "train/frame_001.png"],
-        ["--model.target.init_args.image=train/frame_001.png"],
+        ["--model.objective.image=train/frame_001.png"],
+        ["--model.objective.image", "train/frame_001.png"],
+        ["--model.objective.init_args.image=train/frame_001.png"],
     ],
 )
 def test_an_image_on_the_command_line_takes_the_place_of_labels(
@@ -45,7 +45,7 @@ def test_an_image_on_the_command_line_takes_the_place_of_labels(
 
 
 def test_a_run_with_an_image_behind_labels_runs(arguments: list[str]) -> None:
-    assert fit.main([*arguments, "--model.target.image=train/frame_001.png"]).model.target.is_image
+    assert fit.main([*arguments, "--model.objective.image=train/frame_001.png"]).model.objective.is_image
 
 
 def test_labels_in_a_later_file_take_the_place_of_an_image(
@@ -59,10 +59,10 @@ def test_labels_in_a_later_file_take_the_place_of_an_image(
 @pytest.mark.parametrize(
     ("earlier", "later", "expected"),
     [
-        ({"start_epsilon": 90}, "--model.parametrisation=tanh", (None, "tanh")),
-        ({"parametrisation": "tanh"}, "--model.start_epsilon=90", (90.0, "clip")),
-        ({"start_epsilon": 90}, "--model.parametrisation=clip", (90.0, "clip")),
-        ({"parametrisation": "tanh"}, "--model.start_epsilon=null", (None, "tanh")),
+        ({"start_epsilon": 90}, "--model.parametrization=tanh", (None, "tanh")),
+        ({"parametrization": "tanh"}, "--model.start_epsilon=90", (90.0, "clip")),
+        ({"start_epsilon": 90}, "--model.parametrization=clip", (90.0, "clip")),
+        ({"parametrization": "tanh"}, "--model.start_epsilon=null", (None, "tanh")),
     ],
 )
 def test_a_start_epsilon_and_a_tanh_too(
@@ -70,15 +70,15 @@ def test_a_start_epsilon_and_a_tanh_too(
 ) -> None:
     Path("earlier.yaml").write_text(yaml.safe_dump({"model": earlier}))
     model = printed([*arguments, "--config=earlier.yaml", later], capsys)
-    assert (model["start_epsilon"], model["parametrisation"]) == expected
+    assert (model["start_epsilon"], model["parametrization"]) == expected
 
 
 def test_both_together_are_refused_with_the_cure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    both = ["--model.target.image=train/frame_001.png", "--model.target.labels=ones.png"]
+    both = ["--model.objective.image=train/frame_001.png", "--model.objective.labels=ones.png"]
     said = refusal(lambda: fit.main([*arguments, *both]), capsys)
     assert "expected one of the two" in said
     assert "null" in said
 
 
 def test_a_setting_of_nothing_excludes_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed([*arguments, "--model.target.image=null"], capsys)["target"]["init_args"]["labels"] == "ones.png"
+    assert printed([*arguments, "--model.objective.image=null"], capsys)["target"]["init_args"]["labels"] == "ones.png"

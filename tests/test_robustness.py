@@ -1,4 +1,4 @@
-"""`python -m uap.robustness`: what is left of an attack after a distortion."""
+"""`python -m uap.distortions`: what is left of an attack after a distortion."""
 
 import csv
 import io
@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
-from uap import robustness
+from uap import distortions as robustness
 from uap.data.transforms import read_image
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 NAMES = [
     "none",
@@ -159,7 +159,7 @@ def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
 
 
 def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uap.robustness.score_distorted", None)  # nothing is scored before
+    monkeypatch.setattr("uap.distortions.score_distorted", None)  # nothing is scored before
     with pytest.raises(InputError, match=r"There is no configuration none. Give the folder of a run"):
         robustness.main(["none"])
     Path("file").write_text("")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from uap.errors import InputError
-from uap.run_folder import run_folder, unique_names
+from uap.utils.errors import InputError
+from uap.utils.run_folder import run_folder, unique_names
 
 
 def test_names_are_as_short_as_can_be() -> None:

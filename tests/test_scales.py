@@ -12,14 +12,14 @@ from torch.optim.lr_scheduler import ConstantLR
 from tests.helpers import attack_args, fit_refusal, make_camvid, refusal
 from tests.scoring.runs import block_scene, config, make_run, noise
 from uap import evaluate, fit, transfer
-from uap.errors import InputError
-from uap.optim import CosineToEnd, GradientAggregation, SignSGD
-from uap.reach import warn_of_small_steps
-from uap.reproduce.configuring import resolved
-from uap.reproduce.reproduction import Layer
-from uap.training import VictimTraining
-from uap.victims import FrozenVictim
-from uap.victims.espnet import ESPNet
+from uap.networks.espnet import ESPNet
+from uap.reproduction.configuring import resolved
+from uap.reproduction.reproduction import Layer
+from uap.training.module import VictimTraining
+from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD
+from uap.universal.reach import warn_of_small_steps
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_perturbation_within_an_epsilon_from_0_to_1_is_not_scored(
     command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_camvid(tmp_path / "camvid")
-    monkeypatch.setattr("uap.perturbation.check_epsilon", lambda *given: None)
+    monkeypatch.setattr("uap.universal.perturbation.check_epsilon", lambda *given: None)
     proto = noise(epsilon=0.03)
     run = make_run(tmp_path / "run", config(root, classes=["sky", "building"]), proto, block_scene(), epsilon=0.0314)
     monkeypatch.undo()
@@ -140,7 +140,7 @@ def test_a_run_that_uses_its_epsilon_says_nothing_of_it(tmp_path: Path, capsys: 
 def test_a_mean_from_0_to_1_is_warned_of() -> None:
     network = nn.Conv2d(3, 2, 1)
     with pytest.warns(UserWarning, match=r"model.victim.mean is \[0.485, 0.456, 0.406\].* Multiply"):
-        FrozenVictim(network, classes=["a", "b"], mean=(0.485, 0.456, 0.406), std=(58.4, 57.1, 57.4)).check((8, 8))
+        Victim(network, classes=["a", "b"], mean=(0.485, 0.456, 0.406), std=(58.4, 57.1, 57.4)).check((8, 8))
 
 
 def test_a_network_that_is_trained_on_such_a_std_is_warned_of() -> None:

@@ -9,8 +9,8 @@ import yaml
 from torch import nn
 
 from tests.helpers import fit_refusal
-from uap.errors import InputError
-from uap.victims import FrozenVictim
+from uap.utils.errors import InputError
+from uap.victims import Victim
 from uap.victims.building import build_victim
 
 
@@ -38,9 +38,9 @@ def test_the_wrapper_is_shown_and_works(
 ) -> None:
     path = f"tests.test_settings_objects.{name}"
 
-    def build(class_path: str, init_args: dict[str, Any]) -> FrozenVictim:
+    def build(class_path: str, init_args: dict[str, Any]) -> Victim:
         network = {"class_path": class_path, "init_args": init_args}
-        victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": network, "classes": ["a", "b"]}}
+        victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": ["a", "b"]}}
         (tmp_path / "net.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
         return build_victim(tmp_path / "net.yaml")
 

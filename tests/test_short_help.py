@@ -1,4 +1,4 @@
-"""The page of a door: there at once, and true."""
+"""The page of a command: there at once, and true."""
 
 import re
 import subprocess
@@ -10,18 +10,21 @@ import pytest
 import yaml
 
 from tests.test_configs import parse
-from uap import attack_images, evaluate, fit, train_victim
+from uap import attack as attack_images
+from uap import evaluate, fit, train_victim
 
 DOORS = {"fit": fit, "evaluate": evaluate, "train_victim": train_victim, "attack": attack_images}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_settings_on_the_page_have_the_values_that_it_says(door: str, capsys: pytest.CaptureFixture[str]) -> None:
-    page = DOORS[door].__doc__ or ""
+@pytest.mark.parametrize("command", DOORS)
+def test_the_settings_on_the_page_have_the_values_that_it_says(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = DOORS[command].__doc__ or ""
     shown = re.findall(r"^  --([\w.]+) [^(\n]*\(([^\s:;()]+)(?:: [^)]*)?\)$", page, re.MULTILINE)
     assert len(shown) >= 3
-    given = ["--perturbation=P"] if door == "evaluate" else []
-    printed: dict[str, Any] = yaml.safe_load(parse(DOORS[door].main, given, capsys))
+    given = ["--perturbation=P"] if command == "evaluate" else []
+    printed: dict[str, Any] = yaml.safe_load(parse(DOORS[command].main, given, capsys))
     for name, value in (setting for setting in shown if setting[0] != "config"):
         place: Any = printed
         for key in name.split("."):
@@ -30,15 +33,15 @@ def test_the_settings_on_the_page_have_the_values_that_it_says(door: str, capsys
         assert place == yaml.safe_load(value), name
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_the_page_comes_before_torch_does(door: str) -> None:
+@pytest.mark.parametrize("command", DOORS)
+def test_the_page_comes_before_torch_does(command: str) -> None:
     begin = time.monotonic()
     found = subprocess.run(
-        [sys.executable, "-m", f"uap.{door}", "--help"], capture_output=True, text=True, check=True, cwd=sys.path[0]
+        [sys.executable, "-m", f"uap.{command}", "--help"], capture_output=True, text=True, check=True, cwd=sys.path[0]
     )
-    if door != "attack":  # the file of the method, which is also that of this door
+    if command != "attack":  # the file of the method, which is also that of this command
         assert time.monotonic() - begin < 3  # torch alone takes one
-    assert found.stdout.startswith(f"python -m uap.{door} ")
+    assert found.stdout.startswith(f"python -m uap.{command} ")
     assert not found.stderr
 
 

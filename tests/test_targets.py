@@ -1,4 +1,4 @@
-"""Targets against a brute-force nearest neighbour."""
+"""Targets against a brute-force nearest neighbor."""
 
 from pathlib import Path
 
@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from uap.errors import InputError
-from uap.labels import CAMVID, CITYSCAPES, IGNORE
-from uap.targets import DynamicTarget, Mask, StaticTarget, fill_hidden, hidden_pixels
+from uap.objectives import HideClasses, StaticTarget
+from uap.objectives.base import Mask
+from uap.objectives.hide_classes import fill_hidden, hidden_pixels
+from uap.utils.class_tables import CAMVID, CITYSCAPES, IGNORE
+from uap.utils.errors import InputError
 
 HEIGHT, WIDTH = 12, 16
 NUMBERED: Mask = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
@@ -19,9 +21,9 @@ def nothing(path: Path, is_image: bool) -> Mask:
     raise AssertionError(f"{path} is read")
 
 
-def prepared(hide: list[str], min_pixels: int = 1) -> DynamicTarget:
-    target = DynamicTarget(hide, min_pixels)
-    target.prepare(CAMVID, nothing)
+def prepared(hide: list[str], min_pixels: int = 1) -> HideClasses:
+    target = HideClasses(hide, min_pixels)
+    target.bind(CAMVID, nothing)
     return target
 
 
@@ -115,28 +117,28 @@ def test_pixels_of_all_hidden_classes_count_together() -> None:
 
 
 def test_a_class_that_the_victim_lacks_is_a_sentence() -> None:
-    target = DynamicTarget(["person", "bus", "lane"])
+    target = HideClasses(["person", "bus", "lane"])
     with pytest.raises(InputError, match="There is no class 'bus', 'lane': the classes are sky, building,"):
-        target.prepare(CAMVID, nothing)
+        target.bind(CAMVID, nothing)
     with pytest.raises(InputError, match="There is no class 'lane': the classes are road,"):
-        target.prepare(CITYSCAPES, nothing)
+        target.bind(CITYSCAPES, nothing)
 
 
 def test_a_class_may_be_called_as_another_data_set_calls_it() -> None:
-    target = DynamicTarget(["person", "Pavement"])
-    target.prepare(CAMVID, nothing)
+    target = HideClasses(["person", "Pavement"])
+    target.bind(CAMVID, nothing)
     assert [CAMVID.names[hidden] for hidden in target.hidden_classes] == ["pedestrian", "pavement"]
 
 
 def test_no_class_to_hide_is_a_sentence() -> None:
     with pytest.raises(InputError, match="A dynamic target got no class to hide"):
-        DynamicTarget([])
+        HideClasses([])
 
 
 def test_a_scene_of_another_network_is_a_sentence() -> None:
     scene = np.full((HEIGHT, WIDTH), len(CAMVID), np.uint8)
     with pytest.raises(InputError, match=r"scene of a\.png has classes that the network does not know: sky, "):
-        StaticTarget(image="a.png").prepare(CAMVID, lambda path, is_image: scene)
+        StaticTarget(image="a.png").bind(CAMVID, lambda path, is_image: scene)
 
 
 @pytest.mark.parametrize(("arguments", "is_image"), [({"image": "a.png"}, True), ({"labels": "a.png"}, False)])
@@ -148,7 +150,7 @@ def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str],
         return scene
 
     target = StaticTarget(**arguments)
-    target.prepare(CAMVID, read)
+    target.bind(CAMVID, read)
     made, hidden = target.make(np.zeros((HEIGHT, WIDTH), np.uint8))
 
     assert asked == [(Path("a.png"), is_image)]

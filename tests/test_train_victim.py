@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit, train_victim
-from uap.callbacks.card import victim_block
 from uap.data import StreetScenes
-from uap.errors import InputError
-from uap.labels import CAMVID
-from uap.training import VictimTraining, class_weights
-from uap.victims import ESPNet, FrozenVictim
+from uap.networks import ESPNet
+from uap.training.module import VictimTraining, class_weights
+from uap.universal.callbacks.card import victim_block
+from uap.utils.class_tables import CAMVID
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
 def test_training_leaves_weights_that_a_victim_loads_and_a_card(tmp_path: Path) -> None:
@@ -49,15 +50,13 @@ def test_training_leaves_weights_that_a_victim_loads_and_a_card(tmp_path: Path) 
     assert card["epochs"] == 2
     assert 0 <= card["val/miou"] <= 1
     assert "road" in card["val/iou"]
-    victim = FrozenVictim(
-        ESPNet(19, q=1), str(tmp_path / "out" / "victim.safetensors"), mean=(128.0,) * 3, std=(64.0,) * 3
-    )
+    victim = Victim(ESPNet(19, q=1), str(tmp_path / "out" / "victim.safetensors"), mean=(128.0,) * 3, std=(64.0,) * 3)
     image = torch.randint(0, 256, (1, 3, 64, 128), dtype=torch.uint8)
     cli.model.eval()
     assert torch.allclose(victim(image.float()), cli.model(image), atol=1e-4)
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").exists()
     written = yaml.safe_load((tmp_path / "out" / "victim.yaml").read_text())["model"]["victim"]["init_args"]
-    assert written["network"] == {"class_path": "uap.victims.ESPNet", "init_args": ANY}
+    assert written["network"] == {"class_path": "uap.networks.ESPNet", "init_args": ANY}
     assert written["classes"] == "cityscapes"
     assert Path(written["weights"]) == tmp_path / "out" / "victim.safetensors"
 
@@ -114,7 +113,7 @@ def test_what_training_started_from_is_not_asked_for_in_an_attack(tmp_path: Path
         network = mean = std = torch.zeros(3)
         table, size_multiple = CAMVID, 8
 
-    network = {"class_path": "uap.victims.FCN8s", "init_args": {"classes": 11, "imagenet": True}}
+    network = {"class_path": "uap.networks.FCN8s", "init_args": {"classes": 11, "imagenet": True}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"network": network}}))
     victim = victim_block(Training(), tmp_path)["model"]["victim"]  # type: ignore[arg-type]
     assert victim["init_args"]["network"]["init_args"] == {"classes": 11, "imagenet": False}
@@ -186,7 +185,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         ({"model.network.classes": 7}, r"gives \(1, 7, 16, 32\) .* Set model.network's number of classes"),
         ({"model.class_weights": [1, 2]}, "model.class_weights are 2 numbers, expected 19, one for each of road, "),
         ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
-        ({"data": "uap.data.CamVid", "data.root": "camvid"}, "No training image has a labelled pixel"),
+        ({"data": "uap.data.CamVid", "data.root": "camvid"}, "No training image has a labeled pixel"),
     ],
 )
 def test_bad_input_is_a_sentence(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -198,7 +197,7 @@ def test_bad_input_is_a_sentence(changes: dict[str, Any], message: str, tmp_path
         "data.size": [32, 64],
         "data.num_workers": 0,
         "model.crop": [16, 32],
-        "model.network": "uap.victims.ESPNet",
+        "model.network": "uap.networks.ESPNet",
         "model.network.classes": 19,
         "model.network.q": 1,
         "trainer.default_root_dir": tmp_path / "out",

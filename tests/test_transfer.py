@@ -1,4 +1,4 @@
-"""`python -m uap.transfer`: perturbations on networks and images that they were not learnt for."""
+"""`python -m uap.transfer`: perturbations on networks and images that they were not learned for."""
 
 import csv
 import json
@@ -14,8 +14,8 @@ from tests.helpers import SIZE, attack_args, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
 from uap import fit, transfer
 from uap.data.transforms import read_image
-from uap.errors import InputError
-from uap.scoring.figures import score
+from uap.evaluation.perturbation_scores import score
+from uap.utils.errors import InputError
 
 CLASSES = ["sky", "building"]
 
@@ -143,7 +143,7 @@ def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeyp
     make_run(Path("runs/first"), config(root, classes=CLASSES), noise(5), block_scene())
     Path("transfer/transfer.json").unlink()
     transfer.main(runs[:1])
-    assert titles == ["first on first"]  # it was learnt anew; the random signs are the same
+    assert titles == ["first on first"]  # it was learned anew; the random signs are the same
     assert cells()["first", "first"] != first
 
 
@@ -175,7 +175,7 @@ def test_a_column_may_be_a_configuration_file_at_another_size(root: Path, runs: 
     make_run(Path("runs/tiles"), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
     transfer.main(["runs/first", "runs/tiles", "--onto", "large.yaml"])
     found = cells()
-    assert found["first", "large"]["size"] == list(SIZE)  # as it was learnt
+    assert found["first", "large"]["size"] == list(SIZE)  # as it was learned
     assert found["tiles", "large"]["size"] == [48, 64]
     assert tables()["onto"]["large"]["size"] == "48 x 64"
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.config_files import Parser
-from uap.parts import build_part
+from uap.configuration.components import build_part
+from uap.configuration.config_files import Parser
 
 ORDERS: list[Any] = [
     Optional[Union[int, float]],  # noqa: UP007, UP045  # as Lightning writes them
@@ -62,16 +62,16 @@ def test_the_trainers_batches_are_counted_whatever_lightning_was_imported_behind
     monkeypatch.setitem(inspect.unwrap(Trainer.__init__).__annotations__, "limit_train_batches", hint)
     root = make_camvid(tmp_path / "camvid", train=4)
     cli = fit.main(attack_args(root, tmp_path / "out", trainer__limit_train_batches=1, trainer__max_epochs=1))
-    assert cli.trainer.global_step == 1
+    assert (cli.trainer.global_step, repr(cli.trainer.limit_train_batches)) == (1, "1")
 
 
 @pytest.mark.parametrize("hint", [str | int | None, int | str | None])
 def test_an_output_is_chosen_on_the_command_line_by_its_index(
     hint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from uap.victims import FrozenVictim
+    from uap.victims import Victim
 
-    monkeypatch.setitem(FrozenVictim.__init__.__annotations__, "output", hint)
+    monkeypatch.setitem(Victim.__init__.__annotations__, "output", hint)
     changes = {"model__victim__network": "tests.test_union_order.Heads", "model__victim__output": 1}
     root = make_camvid(tmp_path / "camvid")
     cli = fit.main(attack_args(root, tmp_path / "out", trainer__max_epochs=1, **changes))
@@ -81,12 +81,10 @@ def test_an_output_is_chosen_on_the_command_line_by_its_index(
 def test_a_part_that_is_built_alone_reads_them_alike(tmp_path: Path) -> None:
     network = {"class_path": "tests.test_union_order.Heads", "init_args": {"ratio": 2}}
     settings = {"network": network, "classes": ["a", "b"], "output": "1"}
-    (tmp_path / "net.yaml").write_text(
-        yaml.safe_dump({"victim": {"class_path": "FrozenVictim", "init_args": settings}})
-    )
-    from uap.victims import FrozenVictim
+    (tmp_path / "net.yaml").write_text(yaml.safe_dump({"victim": {"class_path": "Victim", "init_args": settings}}))
+    from uap.victims import Victim
 
-    victim = build_part(tmp_path / "net.yaml", "victim", FrozenVictim)
+    victim = build_part(tmp_path / "net.yaml", "victim", Victim)
     assert victim.output == 1
     assert isinstance(victim.network, Heads)
     assert isinstance(victim.network.ratio, int)

@@ -10,9 +10,9 @@ import yaml
 from PIL import Image
 
 from tests.helpers import make_camvid, save
-from uap.errors import InputError
-from uap.labels import CAMVID
-from uap.victims import FrozenVictim
+from uap.utils.class_tables import CAMVID
+from uap.utils.errors import InputError
+from uap.victims import Victim
 from uap.victims.__main__ import main
 from uap.victims.building import build_victim, find_victim, shipped_victims
 from uap.victims.doubts import doubts
@@ -23,7 +23,7 @@ BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
 def test_the_list_names_every_network_adapter_and_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     printed = capsys.readouterr().out
-    for name in ("ESPNet", "CGNet", "FCN8s", "FastSCNN", "FrozenVictim", "espnet_streetscenes", "fcn8s_streetscenes"):
+    for name in ("ESPNet", "CGNet", "FCN8s", "FastSCNN", "Victim", "espnet_streetscenes", "fcn8s_streetscenes"):
         assert f"  {name} " in printed
     assert "  ESPNet                  ESPNet, a small segmentation network (Mehta et al., ECCV 2018).\n" in printed
 
@@ -81,7 +81,7 @@ def test_a_picture_can_be_resized_and_weights_exchanged(tmp_path: Path, capsys: 
 
 def test_the_shipped_networks_are_found_by_name_and_see_the_drawn_classes() -> None:
     victim = build_victim(find_victim("espnet_streetscenes"))
-    assert isinstance(victim, FrozenVictim)
+    assert isinstance(victim, Victim)
     assert "person" in victim.table.names
     assert find_victim(str(find_victim("espnet_streetscenes"))) == find_victim("espnet_streetscenes")
 
@@ -107,7 +107,7 @@ def test_a_whole_experiment_is_a_victim_too() -> None:
         ("a: 1", r"bad.yaml describes no model.victim \('model'\). Expected model.victim with class_path"),
         ("model: {victim: {class_path: uap.victims.Nothing}}", "bad.yaml: model.victim: .*Nothing"),
         (
-            "model: {victim: {class_path: uap.victims.FrozenVictim, init_args: {nets: 3}}}",
+            "model: {victim: {class_path: uap.victims.Victim, init_args: {nets: 3}}}",
             "bad.yaml: model.victim: .*nets",
         ),
         ("model: [", "bad.yaml describes no model.victim"),
@@ -122,10 +122,10 @@ def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> 
 def test_a_std_of_images_from_0_to_1_is_doubted() -> None:
     network = torch.nn.Conv2d(3, 2, 1)
     with pytest.warns(UserWarning, match=r"std is \[0.229, 0.224, 0.225\], .* scale from 0 to 1.* Multiply"):
-        FrozenVictim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
+        Victim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        FrozenVictim(network, classes=["a", "b"]).check((8, 8))
+        Victim(network, classes=["a", "b"]).check((8, 8))
 
 
 def test_what_is_missing_is_a_sentence() -> None:

@@ -17,13 +17,13 @@ from torch import Tensor
 from wandb.proto import wandb_internal_pb2
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from tests.helpers import attack_args, learnt, make_camvid
+from tests.helpers import attack_args, learned, make_camvid
 from uap import evaluate
-from uap.attack import UniversalAttack
-from uap.callbacks.wandb_run import wandb_logger
-from uap.door import door
+from uap.cli.entry import run_command
 from uap.fit import main
-from uap.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.universal.callbacks.wandb_run import wandb_logger
+from uap.universal.module import UniversalAttack
+from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -141,11 +141,11 @@ def test_an_offline_run_holds_curves_pictures_tables_artifact_and_configuration(
     metadata = json.loads(last.metadata)
     assert metadata["epsilon"] == 60
     assert metadata["val/success_rate"] == metrics["val/success_rate"]
-    assert torch.equal(proto(last), learnt(out))
+    assert torch.equal(proto(last), learned(out))
 
 
 class Forget(Callback):
-    """Loses in the second epoch what the first one learnt."""
+    """Loses in the second epoch what the first one learned."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         if trainer.current_epoch == 1:
@@ -178,7 +178,7 @@ def test_an_evaluation_logs_its_figures_and_tables_and_no_artifact(tmp_path: Pat
     perturbation = Perturbation((1, 1), 52)  # the bright blocks are about 52 above the threshold
     perturbation.proto.data.fill_(-52)
     save_perturbation(perturbation, path, {"size": "[24, 32]"})
-    hide = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+    hide = {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["building"]}
     evaluate.main(attack_args(root, out, perturbation=path, **hide, **{"trainer.logger": "null"}))
 
     found = records(out)
@@ -254,7 +254,7 @@ def test_with_a_login_the_run_is_online(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_start_that_is_refused_leaves_no_run_of_wandb_and_no_folder(tmp_path: Path, offline: None) -> None:
     logged = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"trainer.logger": "null"})
     with pytest.raises(SystemExit):
-        door(lambda: main([*logged, "--data.limit", "99"]))
+        run_command(lambda: main([*logged, "--data.limit", "99"]))
     assert wandb.run is None
     assert not (tmp_path / "out").exists()
 

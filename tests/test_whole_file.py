@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from uap.whole_file import whole_file
+from uap.utils.atomic_file import whole_file
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _NAMES = {
-    "Perturbation": "uap.perturbation",
-    "Victim": "uap.victims.adapter",
+    "Perturbation": "uap.universal.perturbation",
+    "Victim": "uap.victims.victim",
     "learn": "uap.universal.learn",
-    "load_perturbation": "uap.perturbation",
+    "load_perturbation": "uap.universal.perturbation",
 }
 """Where each name of the public interface is defined."""
 

@@ -10,7 +10,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from uap.apply_files import (
+from uap.cli.arguments import side
+from uap.cli.entry import run_command
+from uap.data.transforms import open_image, resize_image
+from uap.data.video import read_frames, video_facts
+from uap.data.video_file import VideoFile
+from uap.evaluation.adversarial_pictures import (
     IMAGE_ENDINGS,
     check_written,
     find_inputs,
@@ -18,16 +23,11 @@ from uap.apply_files import (
     written_names,
     written_paths,
 )
-from uap.data.transforms import open_image, resize_image
-from uap.data.video import read_frames, video_facts
-from uap.data.video_file import VideoFile
-from uap.door import door
-from uap.errors import InputError
-from uap.perturbation import Perturbation, learnt_size
-from uap.perturbation_files import Unit, read_perturbation
-from uap.progress import be_quiet, progress
-from uap.scoring.arguments import side
-from uap.victims import FrozenVictim
+from uap.universal.perturbation import Perturbation, learned_size
+from uap.universal.perturbation_files import Unit, read_perturbation
+from uap.utils.errors import InputError
+from uap.utils.progress import be_quiet, progress
+from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim
 
 Fit = Literal["refuse", "tile", "crop"]
@@ -52,25 +52,25 @@ class Applied:
         return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def check_fit(perturbation: Perturbation, learnt: tuple[int, int], size: tuple[int, int], fit: Fit) -> None:
+def check_fit(perturbation: Perturbation, learned: tuple[int, int], size: tuple[int, int], fit: Fit) -> None:
     """Check that a perturbation may be put on an image.
 
     Args:
         perturbation: with its proto-tile.
-        learnt: height and width of the images that it was learnt on.
+        learned: height and width of the images that it was learned on.
         size: those of the image.
-        fit: `tile` repeats it over any image, `crop` cuts it to smaller ones, `refuse` asks for the size as learnt.
+        fit: `tile` repeats it over any image, `crop` cuts it to smaller ones, `refuse` asks for the size as learned.
             A periodic perturbation fits any image.
 
     Raises:
         InputError: it does not fit in that way.
     """
     tile = perturbation.proto.shape[-2:]
-    if learnt != tile or tile == size or fit == "tile":
+    if learned != tile or tile == size or fit == "tile":
         return
     if fit == "refuse":
         raise InputError(
-            f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it was learnt "
+            f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it was learned "
             f"without a period. Give --size {tile[0]} {tile[1]} to resize images to it, or --fit tile or crop."
         )
     if size[0] > tile[0] or size[1] > tile[1]:
@@ -86,22 +86,22 @@ class Applier:
     def __init__(
         self,
         perturbation: Perturbation,
-        learnt: tuple[int, int],
+        learned: tuple[int, int],
         fit: Fit,
         size: tuple[int, int] | None,
-        victim: FrozenVictim | None,
+        victim: Victim | None,
     ) -> None:
         """Take a perturbation; images are resized to `size` (height, width) first, if it is given.
 
         Args:
             perturbation: what is added.
-            learnt: height and width of the images that it was learned on.
+            learned: height and width of the images that it was learned on.
             fit: as for `check_fit`.
             size: what images are resized to.
             victim: the network whose predictions are written.
         """
         self.perturbation = perturbation
-        self.learnt = learnt
+        self.parameter = learned
         self.fit: Fit = fit
         self.size = size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -114,7 +114,7 @@ class Applier:
         pixels = resize_image(pixels, self.size, "pil") if self.size else pixels
         size = (pixels.shape[0], pixels.shape[1])
         if size not in self.checked:
-            check_fit(self.perturbation, self.learnt, size, self.fit)
+            check_fit(self.perturbation, self.parameter, size, self.fit)
             self.perturbation.image_size = None
             if self.victim:
                 self.victim.check(size)
@@ -140,11 +140,11 @@ def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
 
 
 def _save(pixels: Picture, stem: Path, ending: str, original: Image.Image | None = None) -> None:
-    """Write a PNG, with the EXIF data and the colour profile of the original."""
+    """Write a PNG, with the EXIF data and the color profile of the original."""
     kept: dict[str, Any] = {}
     if original:
         kept = {"exif": original.getexif()}
-        if original.mode in ("RGB", "RGBA", "P"):  # a profile of other colours would spoil these
+        if original.mode in ("RGB", "RGBA", "P"):  # a profile of other colors would spoil these
             kept["icc_profile"] = original.info.get("icc_profile")
     Image.fromarray(pixels).save(stem.with_name(stem.name + ending), **kept)
 
@@ -202,8 +202,8 @@ def main(args: list[str] | None = None) -> None:
         be_quiet()
     victim = build_victim(find_victim(given.victim), given.weights) if given.victim is not None else None
     perturbation, metadata = read_perturbation(given.perturbation, given.unit, given.epsilon)
-    learnt, size = learnt_size(perturbation, metadata), tuple(given.size) if given.size else None
-    applier = Applier(perturbation, learnt, given.fit, size, victim)
+    learned, size = learned_size(perturbation, metadata), tuple(given.size) if given.size else None
+    applier = Applier(perturbation, learned, given.fit, size, victim)
     inputs = find_inputs(given.inputs, given.out)
     stems = [given.out / name for name in written_names([name for _, name in inputs])]
     paths = [path for path, _ in inputs]
@@ -229,4 +229,4 @@ def main(args: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -1,274 +1,79 @@
-"""The method, on one page: sign-gradient steps on one perturbation for all images, over a frozen network."""
+"""python -m uap.attack [--config FILE ...] [--SETTING VALUE ...]: a perturbation for each image by itself.
 
-import copy
-from collections.abc import Callable
-from itertools import cycle
-from typing import Any, cast
+Attacks each of the scored images with the target, the loss, the optimizer and the epsilon of a configuration of
+uap.fit: the ceiling of what a universal perturbation can reach. A tile is not used. Writes RUN/adversarial/*.png, 8-bit
+images of the data's size, and the figures and pictures of an evaluation. A run that was stopped goes on when it is
+started again with the same --trainer.default_root_dir: images that are there are not attacked again.
 
-import numpy as np
-import torch
-from pytorch_lightning import Callback, LightningModule
-from pytorch_lightning.cli import OptimizerCallable
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+The settings that are changed most, and what they are without a configuration:
+  --config FILE                     settings, such as a run's config.yaml; configs/full_batch.yaml as a second one is
+                                    the paper's recipe
+  --steps N                         gradient steps for each image (60)
+  --images N                        attack so many of the scored images, evenly spread (null: all)
+  --data.root FOLDER                where the data set is (data/streetscenes)
+  --data.split NAME                 the images that are attacked: train, val or test (val)
+  --model.victim.weights FILE       weights of the network, .safetensors or .pth
+  --model.epsilon E                 the largest change of a grey level, 0 to 255 (10)
+  --trainer.default_root_dir FOLDER the run's folder (null: runs/TIME-NAME)
+  --quiet                           print results and what is wrong, no progress
 
-from uap.callbacks.finite_gradient import FiniteGradient
-from uap.callbacks.projection import ProjectToEpsilon
-from uap.callbacks.ranks import Ranks
-from uap.checkpoints import IDENTITY, check_identity
-from uap.class_errors import at_setting
-from uap.data.base import data_of
-from uap.data.batch import Batch, Prepared
-from uap.data.length import total_steps
-from uap.data.predictions import attach_targets
-from uap.errors import InputError
-from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
-from uap.metrics import success_counts
-from uap.objectives import Goal
-from uap.optim import CosineToEnd, GradientAggregation, SignSGD, unit_gradient
-from uap.perturbation import Parametrisation, Perturbation, check_epsilon, tile
-from uap.reach import warn_of_small_steps
-from uap.targets import DynamicTarget, Target
-from uap.victims import FrozenVictim
+Example:
+  python -m uap.attack --config RUN/config.yaml --images 20 --trainer.default_root_dir CEILING
 
-SAMPLE = np.s_[..., ::8, ::8]
-"""The pixels of which a step's success is taken, for the progress bar: all of them would cost as much as the loss."""
+--help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+"""
 
-SCORED = "perturbation_sha256"
-"""The figure that says which file an evaluation scored."""
+from uap.cli.short_help import short_help
 
+if __name__ == "__main__":
+    short_help(__doc__)
 
-class UniversalAttack(LightningModule):
-    """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-    Each step takes the gradient of the loss between the network's output on `clip(image + tile(proto))` and the image's
-    target, averaged over images, tiles and ranks, moves the proto-tile by the sign of it (or as the optimiser has it),
-    and clips it to epsilon.
-    """
-
-    def __init__(
-        self,
-        victim: FrozenVictim,
-        target: Target,
-        size: tuple[int, int],
-        partners: list[FrozenVictim] | None = None,
-        epsilon: float = 10.0,
-        tile: tuple[int, int] | None = None,
-        start_epsilon: float | None = None,
-        parametrisation: Parametrisation = "clip",
-        random_phase: bool = False,
-        loss: Loss | None = None,
-        reduction: Reduction | None = None,
-        optimizer: OptimizerCallable = SignSGD,
-        lr_scheduler: Callable[[Optimizer], LRScheduler] = CosineToEnd,
-    ) -> None:
-        """Describe the attack.
-
-        Args:
-            victim: the network under attack.
-            target: what it is to draw.
-            size: height and width of the images.
-            partners: further networks to learn against at the same time, each with its own prediction as target; they
-                count alike, and are spread over the GPUs where one process has several. What is scored is `victim`.
-            epsilon: the largest change of a grey level (0 to 255).
-            tile: height and width of the periodic proto-tile; the image's size for no period.
-            start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
-            parametrisation: `clip` to epsilon after each step, or `tanh`, which never leaves it.
-            random_phase: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
-            loss: what a pixel costs; the generalised cross entropy by default. The paper's is `CrossEntropy`, with
-                tau = 0.75.
-            reduction: how the pixels of an image add up; by default all alike, and hidden ones balanced with the others
-                where the target hides any. The paper's are `Omega`.
-            optimizer: what moves the perturbation; sign steps with momentum by default.
-            lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
-
-        Raises:
-            InputError: an epsilon out of range, a start_epsilon that is not above it or goes with a tanh, a tile that
-                is larger than the images.
-        """
-        super().__init__()
-        if tile is not None and (tile[0] > size[0] or tile[1] > size[1]):
-            raise InputError(
-                f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less."
-            )
-        check_epsilon(epsilon, "model.epsilon")
-        if start_epsilon is not None:
-            check_epsilon(start_epsilon, "model.start_epsilon")
-        if start_epsilon is not None and (parametrisation == "tanh" or not epsilon < start_epsilon):
-            raise InputError(
-                f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrisation {parametrisation}; "
-                "expected more than epsilon, and clip. Leave start_epsilon out, or set it to null."
-            )
-        # in a list: no submodules, so not saved, not trained, not synced over ranks
-        self.victims = [victim, *(partners or [])]
-        self._targets = [target, *(copy.deepcopy(target) for _ in self.victims[1:])]
-        self.size = size
-        self.perturbation = Perturbation(tile or size, epsilon, parametrisation)
-        self.loss = loss or GeneralizedCrossEntropy()
-        self.reduction = reduction or (Balanced(0.65) if isinstance(target, DynamicTarget) else Mean())
-        self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
-        self.start_epsilon = start_epsilon
-        self.random_phase = random_phase
-        self.finite_gradient = FiniteGradient()
-        self.total_steps = 1
-        self.predicted = 0
-        self.scored = ""
-        self.settings: dict[str, Any] = {}
-        """What else a result depends on, as it was configured; plain values."""
-
-    @property
-    def victim(self) -> FrozenVictim:
-        """The network under attack, and the first of several."""
-        return self.victims[0]
-
-    @property
-    def target(self) -> Target:
-        """What it is to draw."""
-        return self._targets[0]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Take the victim along, though it is no submodule; its partners' type too, but not where they lie."""
-        self.victim._apply(fn)  # type: ignore[no-untyped-call]
-        for partner in self.victims[1:]:
-            partner._apply(lambda tensor: tensor.to(fn(tensor).dtype))  # type: ignore[no-untyped-call]
-        return cast(nn.Module, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
-
-    def setup(self, stage: str) -> None:
-        """Predict the clean images once and make the targets."""
-        if self.trainer.precision in ("16-true", "bf16-true"):
-            raise InputError(
-                f"trainer.precision is {self.trainer.precision}, which rounds the perturbation to half precision. Set "
-                "bf16-mixed or 32-true."
-            )
-        for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
-            victim.to(device)
-            victim.check(self.size)
-        self.predicted = attach_targets(data_of(self.trainer), self.victims, self._targets, self.trainer)
-
-    def _devices(self) -> list[torch.device]:
-        """Return where the networks go: on this process's device, and the other GPUs where it is the only one."""
-        root = self.trainer.strategy.root_device
-        if root.type != "cuda" or self.trainer.world_size > 1:
-            return [root]
-        return [root, *(d for d in map(torch.device, range(torch.cuda.device_count())) if d.index != root.index)]
-
-    @property
-    def progress(self) -> float:
-        """The share of the run's steps that are done, 0 to 1."""
-        return min(self.trainer.global_step / self.total_steps, 1.0)
-
-    def bound(self) -> float:
-        """Return what the perturbation is clipped to now: epsilon, or more of it in the first 60 % of the run."""
-        epsilon = self.perturbation.epsilon
-        beyond = (self.start_epsilon or epsilon) - epsilon
-        return epsilon + beyond * max(0.0, 1 - self.progress / 0.6)
-
-    def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
-        """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
-        goal = Goal(batch["target"].long(), batch["hidden"])
-        return self.reduction(self.loss(logits, goal, progress), goal)
-
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the loss of a batch, a sum over pixels that is averaged over images.
-
-        A short last batch counts by its images, so that steps add up exactly. The sum has the size that optimisers
-        with an absolute constant, such as Adam, and half precision need.
-        """
-        adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
-        self.finite_gradient.watch(adversarial, batch["index"])
-        share = weight / data_of(self.trainer).batch_size
-        loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
-        for victim, prepared in zip(self.victims, [batch, *batch.get("partners", [])], strict=True):
-            images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
-            logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
-            loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
-            shown, wanted = logits.detach()[SAMPLE].argmax(1), prepared["target"][SAMPLE]
-            counts += (success_counts(shown, wanted) * weight[:, None]).sum(0)
-        figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
-        self.log_dict(figures, prog_bar=True)
-        summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size
-        return summed
-
-    def _phase(self, batch_index: int) -> tuple[int, int]:
-        """Return the shift of this batch: drawn from its place in the run, so that a resumed run draws the same."""
-        if not self.random_phase:
-            return 0, 0
-        place = [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
-        down, right = np.random.default_rng(place).integers(self.perturbation.proto.shape[-2:])
-        return int(down), int(right)
-
-    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the prediction `(N, H, W)` uint8 on the adversarial images as they can be saved, with 8 bits."""
-        return self.victim.predict(self.adversarial(batch))
-
-    def adversarial(self, batch: Batch) -> Tensor:
-        """Return the adversarial images `(N, 3, H, W)` uint8 that are scored."""
-        return self.perturbation.eight_bit(batch["image"])
-
-    def change(self) -> Tensor | None:
-        """Return what is added to every image `(3, H, W)`, None where each image has a perturbation of its own."""
-        return tile(self.perturbation.proto.detach(), self.size).float()
-
-    def figures(self) -> dict[str, Any]:
-        """Return what else the results say: of an evaluation, which file was scored."""
-        return {SCORED: self.scored} if self.scored else {}
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return what moves the perturbation, under the schedule."""
-        self.total_steps = total_steps(self.trainer)
-        optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
-        self.check_reach(self.total_steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
-        """Return what moves perturbations in so many steps: the optimiser, and the schedule of its step size."""
-        with at_setting("model.optimizer"):
-            optimizer = self.optimizer([perturbation.learnt for perturbation in perturbations])
-        with at_setting("model.lr_scheduler"):
-            schedule = self.lr_scheduler(optimizer)
-        if isinstance(optimizer, GradientAggregation):
-            optimizer.check(steps)
-        if isinstance(schedule, CosineToEnd):
-            schedule.total_steps = steps
-        return optimizer, schedule
-
-    def check_reach(self, steps: int) -> None:
-        """Warn if so many steps are too small to reach epsilon; on a perturbation that is thrown away."""
-        trial = Perturbation((1, 1), self.perturbation.epsilon, self.perturbation.parametrisation)
-        optimizer, schedule = self.moved_by([trial], steps)
-        warn_of_small_steps(trial.learnt, optimizer, schedule, steps, trial.epsilon)
-
-    def identity(self) -> dict[str, Any]:
-        """Return what a checkpoint must agree with to be resumed."""
-        return self.settings | {
-            "epsilon": self.perturbation.epsilon,
-            "tile": list(self.perturbation.proto.shape[-2:]),
-            "size": list(self.size),
-            "parametrisation": self.perturbation.parametrisation,
-            "victim": self.victim.fingerprint(),
-            "partners": [partner.fingerprint() for partner in self.victims[1:]],
-        }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say beside the perturbation what it was learnt for."""
-        checkpoint[IDENTITY] = self.identity()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another attack."""
-        check_identity(checkpoint, self.identity())
-
-    def configure_callbacks(self) -> list[Callback]:
-        """Return the projection and the guards: no configuration can leave them out."""
-        return [ProjectToEpsilon(), self.finite_gradient, Ranks()]
+from uap.cli.entry import run_command
+from uap.cli.lightning_cli import RunCLI
+from uap.fit import DEFAULT_CONFIG, attack_arguments, attack_settings
+from uap.universal.callbacks.batch_lines import BatchLines
+from uap.universal.callbacks.dashboard import Dashboard
+from uap.universal.callbacks.pictures import Pictures
+from uap.universal.callbacks.results import Results
+from uap.universal.callbacks.success import SuccessMetrics
+from uap.universal.image_attack import ImageAttack
 
 
-if __name__ == "__main__":  # python -m uap.attack attacks single images; the door stands above this file in the layers
-    from uap import attack_images
-    from uap.door import door
-    from uap.short_help import short_help
+def _arguments(parser: LightningArgumentParser) -> None:
+    attack_arguments(parser)
+    parser.add_argument("--steps", type=int, default=60, help="Gradient steps for each image.")
+    parser.add_argument(
+        "--images",
+        type=int | None,
+        default=None,
+        help="Attack so many of the scored images, evenly spread, in the place of data.eval_images.",
+    )
+    for name in ("steps", "images"):
+        parser.link_arguments(name, f"model.{name}")
 
-    short_help(attack_images.__doc__)
-    door(attack_images.main)
+
+def main(args: ArgsType = None) -> RunCLI:
+    """Attack the scored images as configured; on one device, so that no image counts twice."""
+    cli = RunCLI(
+        ImageAttack,
+        [BatchLines(), SuccessMetrics(), Pictures(), Results(), Dashboard()],
+        program="python -m uap.attack",
+        default_config=DEFAULT_CONFIG,
+        monitor="score",
+        learned="perturbation",
+        add_arguments=_arguments,
+        # torch's inference mode would have no gradients
+        trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto", "inference_mode": False},
+        checks_folder=False,  # its images say what they are of, and more may be attacked in the same folder
+        args=args,
+    )
+    settings = attack_settings(cli)
+    cli.model.settings = {name: settings[name] for name in settings if name != "random_shift"}  # it has no part in this
+    cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
+    return cli
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,4 +1,4 @@
-"""python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learnt perturbation.
+"""python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learned perturbation.
 
 The settings that are changed most, and what they are without a configuration:
   --perturbation FILE               perturbation.safetensors or a checkpoint of a run, or an array: .npy, .pt, .png
@@ -18,7 +18,7 @@ Example:
 --help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
 """
 
-from uap.short_help import short_help
+from uap.cli.short_help import short_help
 
 if __name__ == "__main__":
     short_help(__doc__)
@@ -28,19 +28,19 @@ from pathlib import Path
 
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-from uap.attack import SCORED, UniversalAttack
-from uap.callbacks.dashboard import Dashboard
-from uap.callbacks.pictures import Pictures
-from uap.callbacks.results import Results
-from uap.callbacks.success import SuccessMetrics
-from uap.cli import RunCLI
-from uap.door import door
-from uap.errors import InputError
+from uap.cli.entry import run_command
+from uap.cli.lightning_cli import RunCLI
 from uap.fit import DEFAULT_CONFIG, attack_arguments
-from uap.perturbation import learnt_size, load_scene
-from uap.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
-from uap.scoring.tables import read_json
-from uap.targets import StaticTarget
+from uap.objectives import StaticTarget
+from uap.reporting.text_tables import read_json
+from uap.universal.callbacks.dashboard import Dashboard
+from uap.universal.callbacks.pictures import Pictures
+from uap.universal.callbacks.results import Results
+from uap.universal.callbacks.success import SuccessMetrics
+from uap.universal.module import SCORED, UniversalAttack
+from uap.universal.perturbation import learned_size, load_scene
+from uap.universal.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
+from uap.utils.errors import InputError
 
 
 def _arguments(parser: LightningArgumentParser) -> None:
@@ -56,28 +56,28 @@ def _arguments(parser: LightningArgumentParser) -> None:
 
 
 def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, epsilon: float | None = None) -> None:
-    """Put a perturbation from a file, and the static target it was learnt for, in the place of the attack's own.
+    """Put a perturbation from a file, and the static target it was learned for, in the place of the attack's own.
 
-    On another network the target is made anew: the scene in the file has the classes of the network it was learnt on.
+    On another network the target is made anew: the scene in the file has the classes of the network it was learned on.
     Unit and epsilon are for arrays, as of `read_perturbation`.
 
     Raises:
-        InputError: the file holds no perturbation, or one without a period that was learnt for images of another size.
+        InputError: the file holds no perturbation, or one without a period that was learned for images of another size.
     """
     perturbation, metadata = read_perturbation(path, unit, epsilon)
-    learnt = learnt_size(perturbation, metadata)
-    if learnt == perturbation.proto.shape[-2:] and learnt != attack.size:
+    learned = learned_size(perturbation, metadata)
+    if learned == perturbation.proto.shape[-2:] and learned != attack.size:
         raise InputError(
-            f"{path} was learnt for images of {learnt[0]} x {learnt[1]} without a period, the data's are "
-            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learnt)}, or learn a periodic one "
+            f"{path} was learned for images of {learned[0]} x {learned[1]} without a period, the data's are "
+            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learned)}, or learn a periodic one "
             "with --model.tile."
         )
     attack.perturbation = perturbation
     own = attack.victim.fingerprint()
     has_scene = path.suffix.lower() not in CHECKPOINTS + ARRAYS and metadata.get("victim_fingerprint", own) == own
-    scene = load_scene(path, learnt) if has_scene else None
-    if isinstance(attack.target, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
-        attack.target.scene = scene.numpy()  # other data need not have the frame that it was made from
+    scene = load_scene(path, learned) if has_scene else None
+    if isinstance(attack.objective, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
+        attack.objective.scene = scene.numpy()  # other data need not have the frame that it was made from
 
 
 def _check_scored(folder: Path, digest: str) -> None:
@@ -99,17 +99,17 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.evaluate",
         default_config=DEFAULT_CONFIG,
         monitor="score",
-        learnt="perturbation",
+        learned="perturbation",
         add_arguments=_arguments,
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
         args=args,
     )
     load_into(cli.model, Path(cli.config.perturbation), cli.config.unit, cli.config.epsilon)
-    cli.model.scored = hashlib.sha256(Path(cli.config.perturbation).read_bytes()).hexdigest()
-    _check_scored(cli.folder, cli.model.scored)
+    cli.model.scored_file = hashlib.sha256(Path(cli.config.perturbation).read_bytes()).hexdigest()
+    _check_scored(cli.folder, cli.model.scored_file)
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

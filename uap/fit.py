@@ -11,7 +11,7 @@ The settings that are changed most, and what they are without a configuration:
   --data.eval_images N              score so many of the validation images, evenly spread (null: all)
   --data.batch_size N               images per step and process (4)
   --model.victim.weights FILE       weights of the network, .safetensors or .pth
-  --model.target.image FILE         a static target: what the network draws on this picture
+  --model.objective.image FILE         a static target: what the network draws on this picture
   --model.epsilon E                 the largest change of a grey level, 0 to 255 (10)
   --model.tile [H,W]                a periodic perturbation (null: as large as the image)
   --model.optimizer.lr STEP         the step size in grey levels (2)
@@ -33,7 +33,7 @@ Examples:
 --print_config prints all of them with their values. README.md explains.
 """
 
-from uap.short_help import short_help
+from uap.cli.short_help import short_help
 
 if __name__ == "__main__":
     short_help(__doc__)
@@ -44,23 +44,23 @@ import yaml
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
-from uap import paths
-from uap.attack import UniversalAttack
-from uap.callbacks.curves import PerturbationCurves
-from uap.callbacks.dashboard import Dashboard
-from uap.callbacks.full_batch import FullBatchGradient
-from uap.callbacks.pictures import Pictures
-from uap.callbacks.results import Results
-from uap.callbacks.success import SuccessMetrics
-from uap.cli import RunCLI, resume_argument
-from uap.data.base import SPEED
-from uap.door import door
+from uap.cli.entry import run_command
+from uap.cli.lightning_cli import RunCLI, resume_argument
+from uap.data.datamodule import SPEED
+from uap.universal.callbacks.curves import PerturbationCurves
+from uap.universal.callbacks.dashboard import Dashboard
+from uap.universal.callbacks.full_batch import FullBatchGradient
+from uap.universal.callbacks.pictures import Pictures
+from uap.universal.callbacks.results import Results
+from uap.universal.callbacks.success import SuccessMetrics
+from uap.universal.module import UniversalAttack
+from uap.utils import paths
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 
 
 def attack_arguments(parser: LightningArgumentParser) -> None:
-    """Add what every door to the attack has: one size for data and perturbation."""
+    """Add what every command to the attack has: one size for data and perturbation."""
     parser.link_arguments("data.size", "model.size", apply_on="instantiate")
 
 
@@ -71,11 +71,11 @@ PLACE = ("root", "split", "scored_scenes", "eval_images", "size", *SPEED)
 def attack_settings(cli: RunCLI) -> dict[str, Any]:
     """Return what a configuration says of the attack, without what the attack itself knows better."""
     model: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["model"]
-    return {name: value for name, value in model.items() if name not in ("victim", "partners", "tile", "size")}
+    return {name: value for name, value in model.items() if name not in ("victim", "ensemble", "tile", "size")}
 
 
-def _learnt_from(cli: RunCLI) -> dict[str, Any]:
-    """Return what a configuration says of the images that are learnt from."""
+def _learned_from(cli: RunCLI) -> dict[str, Any]:
+    """Return what a configuration says of the images that are learned from."""
     data: dict[str, Any] = yaml.safe_load(cli.parser.dump(cli.config))["data"]
     settings = {name: value for name, value in data["init_args"].items() if name not in PLACE}
     return {"class_path": data["class_path"], **settings}
@@ -111,11 +111,11 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.fit",
         default_config=DEFAULT_CONFIG,
         monitor="score",
-        learnt="perturbation",
+        learned="perturbation",
         add_arguments=_arguments,
         args=args,
     )
-    cli.model.settings = attack_settings(cli) | {"data": _learnt_from(cli)} | _steps_from(cli)
+    cli.model.settings = attack_settings(cli) | {"data": _learned_from(cli)} | _steps_from(cli)
     if cli.resumed:  # before anything of the run that is to be resumed is touched
         cli.model.on_load_checkpoint(cli.checkpoint)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.resumed)
@@ -137,4 +137,4 @@ def _finish(trainer: Trainer, attack: UniversalAttack) -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

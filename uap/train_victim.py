@@ -19,18 +19,18 @@ The settings that are changed most, and what they are without a configuration:
 --help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
 """
 
-from uap.short_help import short_help
+from uap.cli.short_help import short_help
 
 if __name__ == "__main__":
     short_help(__doc__)
 
 from pytorch_lightning.cli import ArgsType
 
-from uap import paths
-from uap.callbacks.card import VictimCard
-from uap.cli import RunCLI, resume_argument
-from uap.door import door
-from uap.training import VictimTraining
+from uap.cli.entry import run_command
+from uap.cli.lightning_cli import RunCLI, resume_argument
+from uap.training.module import VictimTraining
+from uap.universal.callbacks.card import VictimCard
+from uap.utils import paths
 
 
 def main(args: ArgsType = None) -> RunCLI:
@@ -41,7 +41,7 @@ def main(args: ArgsType = None) -> RunCLI:
         program="python -m uap.train_victim",
         default_config=paths.shipped("configs/train_espnet_streetscenes.yaml"),
         monitor="val/miou",
-        learnt="network",
+        learned="network",
         add_arguments=resume_argument,
         args=args,
     )
@@ -50,4 +50,4 @@ def main(args: ArgsType = None) -> RunCLI:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -1,11 +1,12 @@
-"""python -m uap.transfer: perturbations learnt on one network and data set, scored on others, as matrices.
+"""python -m uap.transfer: perturbations learned on one network and data set, scored on others, as matrices.
 
 `transfer.json` holds, beside what each row and column is,
 
     "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "cell": HASH, "images": 101, "size": [360, 480],
                "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
 
-with the figures of `uap.scoring.figures.TITLES` that the cell has. `control` marks the rows of random signs.
+with the metrics of `uap.evaluation.perturbation_scores.TITLES` that the cell has. `control` marks the rows of random
+signs.
 """
 
 import argparse
@@ -13,18 +14,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from uap.door import door
-from uap.errors import InputError
-from uap.progress import be_quiet
-from uap.report.numbers import NOTHING, percent
-from uap.run_folder import unique_names
-from uap.scoring.arguments import sample_arguments
-from uap.scoring.experiment import config_of, device_trainer, settings_of
-from uap.scoring.figures import CLEAN, TITLES, print_doubts, score
-from uap.scoring.ground import ProvingGround
-from uap.scoring.learnt import Learnt, random_signs, read_learnt
-from uap.scoring.steps import steps
-from uap.scoring.tables import csv_text, digest, json_text, markdown, read_json, writable, write
+from uap.cli.arguments import sample_arguments
+from uap.cli.entry import run_command
+from uap.evaluation.experiment import config_of, device_trainer, settings_of
+from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_doubts, score
+from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
+from uap.evaluation.setup import EvaluationSetup
+from uap.evaluation.steps import steps
+from uap.reporting.numbers import NOTHING, percent
+from uap.reporting.text_tables import csv_text, digest, json_text, markdown, read_json, writable, write
+from uap.utils.errors import InputError
+from uap.utils.progress import be_quiet
+from uap.utils.run_folder import unique_names
 from uap.victims.building import find_victim
 
 Cell = dict[str, Any]
@@ -34,10 +35,10 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.transfer",
-        description="Scores perturbations on networks and images that they were not learnt for, beside random signs of "
-        "the same epsilon. Writes transfer.md, transfer.csv and transfer.json. A static target is carried over by the "
-        "names of the classes. A perturbation without a period gets images of the size that it was learnt for. What is "
-        "scored already is not scored again.",
+        description="Scores perturbations on networks and images that they were not learned for, beside random signs "
+        "of the same epsilon. Writes transfer.md, transfer.csv and transfer.json. A static target is carried over by "
+        "the names of the classes. A perturbation without a period gets images of the size that it was learned for. "
+        "What is scored already is not scored again.",
         epilog="example: python -m uap.transfer runs/espnet runs/cgnet --onto runs/espnet runs/cgnet other.yaml",
     )
     parser.add_argument(
@@ -53,7 +54,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def grounds_of(places: list[Path], runs: list[Path], count: int | None) -> list[ProvingGround]:
+def setups_of(places: list[Path], runs: list[Path], count: int | None) -> list[EvaluationSetup]:
     """Build the columns; those with the same network and images are one, with the names of all.
 
     Args:
@@ -66,16 +67,16 @@ def grounds_of(places: list[Path], runs: list[Path], count: int | None) -> list[
     """
     trainer = device_trainer()
     configs = [config_of(place) if place.is_dir() else find_victim(str(place)) for place in places]
-    built: list[ProvingGround] = []
+    built: list[EvaluationSetup] = []
     for name, config in zip(unique_names(places), configs, strict=True):
         for images, of_run in _images_for(config, runs).items():
             title = f"{name}, images of {of_run}" if of_run else name
-            built.append(ProvingGround(title, config, count, trainer, images))
-    different: dict[str, ProvingGround] = {}
-    for ground in built:
-        first = different.setdefault(json.dumps(ground.identity(ground.size)), ground)
-        if first is not ground:
-            first.name += f", {ground.name}"
+            built.append(EvaluationSetup(title, config, count, trainer, images))
+    different: dict[str, EvaluationSetup] = {}
+    for setup in built:
+        first = different.setdefault(json.dumps(setup.identity(setup.size)), setup)
+        if first is not setup:
+            first.name += f", {setup.name}"
     return list(different.values())
 
 
@@ -90,12 +91,12 @@ def _images_for(config: Path, runs: list[Path]) -> dict[Path, str]:
     return {images: name if len(different) > 1 else "" for images, name in different.values()}
 
 
-def cell_file(learnt: Learnt, ground: ProvingGround, out: Path) -> Path:
+def cell_file(learned: SavedPerturbation, setup: EvaluationSetup, out: Path) -> Path:
     """Return the file of a cell, named after all that its figures depend on."""
-    return out / "cells" / f"{digest(learnt.identity(), ground.identity(learnt.size or ground.size))}.json"
+    return out / "cells" / f"{digest(learned.identity(), setup.identity(learned.size or setup.size))}.json"
 
 
-def check_kept(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> None:
+def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> None:
     """Check that a folder has no matrices, or such whose cells the new ones have too.
 
     Raises:
@@ -104,7 +105,7 @@ def check_kept(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> N
     file = out / "transfer.json"
     if not file.exists():
         return
-    there = {cell_file(row, ground, out).stem for row in rows for ground in grounds}
+    there = {cell_file(row, setup, out).stem for row in rows for setup in setups}
     found = [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in there]
     if found:
         names = "; ".join(f"{cell['perturbation']} on {cell['onto']}" for cell in found[:3])
@@ -123,27 +124,27 @@ def read_cell(path: Path) -> Cell | None:
     return cell if isinstance(cell["figures"], dict) else None
 
 
-def score_cell(learnt: Learnt, ground: ProvingGround) -> Cell:
+def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
     """Score a perturbation on a network and images."""
-    attack, data, note = ground.attack(learnt)
+    attack, data, note = setup.attack(learned)
     return {
         "images": len(data.datasets["scored"]),
         "size": list(data.size),
-        "figures": score(attack, data, f"{learnt.name} on {ground.name}") if attack else {},
+        "figures": score(attack, data, f"{learned.name} on {setup.name}") if attack else {},
         "note": note,
     }
 
 
-def score_all(rows: list[Learnt], grounds: list[ProvingGround], out: Path) -> list[Cell]:
+def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> list[Cell]:
     """Score what was not scored before, and return all cells, row by row."""
-    pairs = [(row, ground, cell_file(row, ground, out)) for row in rows for ground in grounds]
+    pairs = [(row, setup, cell_file(row, setup, out)) for row in rows for setup in setups]
     missing = [pair for pair in pairs if read_cell(pair[2]) is None]
-    for row, ground, path in steps(missing, len(missing), "Scoring", "cell"):
-        write(path, json_text(score_cell(row, ground)))
+    for row, setup, path in steps(missing, len(missing), "Scoring", "cell"):
+        write(path, json_text(score_cell(row, setup)))
     return [
-        {"perturbation": row.name, "onto": ground.name, "control": row.is_control, "cell": path.stem}
+        {"perturbation": row.name, "onto": setup.name, "control": row.is_control, "cell": path.stem}
         | (read_cell(path) or {})
-        for row, ground, path in pairs
+        for row, setup, path in pairs
     ]
 
 
@@ -174,14 +175,14 @@ def main(args: list[str] | None = None) -> Path:
     given = parse(args)
     if given.quiet:
         be_quiet()
-    learnt = [read_learnt(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
-    grounds = grounds_of(given.onto or given.runs, given.runs, given.images)
+    learned = [read_saved(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
+    setups = setups_of(given.onto or given.runs, given.runs, given.images)
     out = writable(given.out)
-    rows = learnt + random_signs(learnt, given.seed)
-    check_kept(rows, grounds, out)
-    cells = score_all(rows, grounds, out)
+    rows = learned + random_signs(learned, given.seed)
+    check_kept(rows, setups, out)
+    cells = score_all(rows, setups, out)
     perturbations = {row.name: row.facts for row in rows}
-    onto = {ground.name: ground.facts() for ground in grounds}
+    onto = {setup.name: setup.facts() for setup in setups}
     text = matrices(cells)
     intro = f"# Transfer\n\n{_facts('perturbation', perturbations)}\n{_facts('onto', onto)}\n"
     write(out / "transfer.md", intro + text)
@@ -190,10 +191,10 @@ def main(args: list[str] | None = None) -> Path:
     content = {"seed": given.seed, "perturbations": perturbations, "onto": onto, "cells": cells}
     write(out / "transfer.json", json_text(content))
     print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
-    for ground in grounds:
-        print_doubts(ground.name, [cell["figures"] for cell in cells if cell["onto"] == ground.name])
+    for setup in setups:
+        print_doubts(setup.name, [cell["figures"] for cell in cells if cell["onto"] == setup.name])
     return out
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from uap.attacks.adversarial_files import AdversarialFiles, named_once
 from uap.data.sources import Item
-from uap.errors import InputError
+from uap.universal.adversarial_files import AdversarialFiles, named_once
+from uap.utils.errors import InputError
 
 IMAGE = torch.arange(24, dtype=torch.uint8).view(3, 2, 4) + 100
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from tests.attacks.linear import Linear, images
 from uap.attacks import DAG
-from uap.errors import InputError
-from uap.labels import IGNORE
 from uap.objectives import Goal, Objective, RandomClasses, Shape, Untargeted
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
 
 
 class To(Objective):
@@ -67,7 +67,7 @@ def test_the_authors_form_ends_at_the_target_where_the_paper_s_leaves_the_class(
     moved = goal.labels != clean_labels
     found = {}
     for variant in ("paper", "authors"):
-        attack = DAG(variant, gamma=4.0, steps=400, tolerance=0.01)  # type: ignore[arg-type]
+        attack = DAG(variant, gamma=4.0, steps=400, tolerance=0.01)
         predicted = victim(attack(victim, clean, objective)).argmax(1)
         found[variant] = (predicted == goal.labels)[moved].float().mean().item()
         assert (predicted != clean_labels)[moved].float().mean() >= 0.98

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR
 
 from tests.helpers import Brightness, Contrast, NotFinite, scene
-from uap.attacks.image_dependent import ImageAttack
 from uap.data.batch import Batch, Prepared
-from uap.errors import InputError
 from uap.losses import CrossEntropy
-from uap.optim import CosineToEnd, SignSGD
-from uap.targets import StaticTarget
-from uap.victims import FrozenVictim
+from uap.objectives import Goal, StaticTarget
+from uap.universal.image_attack import ImageAttack
+from uap.universal.optim import CosineToEnd, SignSGD
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 SIZE = (24, 32)
 
 
 def attack_on(network: nn.Module, **settings: Any) -> ImageAttack:
-    victim = FrozenVictim(network, classes=["sky", "building"])
+    victim = Victim(network, classes=["sky", "building"])
     paper: dict[str, Any] = {
         "loss": CrossEntropy(),
         "optimizer": lambda p: SignSGD(p, lr=1, momentum=0),
@@ -64,8 +64,8 @@ def by_hand(image: NDArray[np.uint8], target: NDArray[np.uint8], steps: int, ste
 def test_each_pixel_moves_until_it_shows_the_target_with_confidence(steps: int, step: float, epsilon: float) -> None:
     batch = scenes(3)
     attack = attack_on(Brightness(), steps=steps, epsilon=epsilon, optimizer=lambda p: SignSGD(p, step, 0))
-    learnt = attack.learn(batch).permute(0, 2, 3, 1).numpy()
-    for image, found in zip(batch["image"], learnt, strict=True):
+    learned = attack.learn(batch).permute(0, 2, 3, 1).numpy()
+    for image, found in zip(batch["image"], learned, strict=True):
         assert np.array_equal(
             found, by_hand(image.permute(1, 2, 0).numpy(), batch["target"][0].numpy(), steps, step, epsilon)
         )
@@ -101,9 +101,9 @@ def test_an_image_s_perturbation_does_not_depend_on_its_batch(momentum: float) -
 class Recorder(CrossEntropy):
     """Keeps what it is told of the progress."""
 
-    def __call__(self, logits: Tensor, target: Tensor, progress: float = 0.0) -> Tensor:
+    def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
         seen.append(progress)
-        return super().__call__(logits, target, progress)
+        return super().__call__(logits, goal, progress)
 
 
 seen: list[float] = []
@@ -117,7 +117,7 @@ def test_a_loss_knows_the_share_of_the_steps_on_its_own_batch() -> None:
         assert seen == [0, 0.25, 0.5, 0.75]
 
 
-@pytest.mark.parametrize("settings", [{"parametrisation": "tanh"}, {"start_epsilon": 30.0}])
+@pytest.mark.parametrize("settings", [{"parametrization": "tanh"}, {"start_epsilon": 30.0}])
 def test_what_is_saved_is_within_epsilon(settings: dict[str, Any]) -> None:
     batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
     attack = attack_on(Brightness(), steps=20, epsilon=10, optimizer=lambda p: SignSGD(p, 4, 0), **settings)
@@ -125,13 +125,13 @@ def test_what_is_saved_is_within_epsilon(settings: dict[str, Any]) -> None:
 
 
 def test_half_precision_does_not_lose_the_gradient() -> None:
-    victim = FrozenVictim(Faint(), classes=["sky", "building"])
+    victim = Victim(Faint(), classes=["sky", "building"])
     attack = ImageAttack(victim=victim, target=StaticTarget(image="t0.png"), size=(256, 256), steps=3)
     images, target = torch.full((1, 3, 256, 256), 100, dtype=torch.uint8), torch.ones(1, 256, 256, dtype=torch.uint8)
     batch: Prepared = {"target": target, "hidden": target > 1}
     with torch.autocast("cpu", torch.float16):
-        learnt = attack.learn({"image": images, **batch})  # type: ignore[typeddict-item]
-    assert set(learnt.flatten().tolist()) == {104}  # steps of 2, 1.5 and 0.5
+        learned = attack.learn({"image": images, **batch})  # type: ignore[typeddict-item]
+    assert set(learned.flatten().tolist()) == {104}  # steps of 2, 1.5 and 0.5
 
 
 class Faint(Brightness):
@@ -153,6 +153,6 @@ def test_steps_and_images_are_positive(settings: dict[str, Any]) -> None:
 
 
 def test_partners_are_refused() -> None:
-    partner = FrozenVictim(Brightness(), classes=["sky", "building"])
-    with pytest.raises(InputError, match=r"model.partners has 1 networks, but a single image is attacked on one"):
-        attack_on(Brightness(), partners=[partner])
+    member = Victim(Brightness(), classes=["sky", "building"])
+    with pytest.raises(InputError, match=r"model.ensemble has 1 networks, but a single image is attacked on one"):
+        attack_on(Brightness(), ensemble=[member])

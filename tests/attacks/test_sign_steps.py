@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tests.attacks.linear import Linear, images
 from uap.attacks import DAG, FGSM, Attack, IterativeFGSM, SignSteps
-from uap.errors import InputError
 from uap.losses import CosPGD, CrossEntropy, JensenShannon, Loss, Margin, SegPGD
 from uap.objectives import Goal, LeastLikely, Objective, RandomClasses, Untargeted
+from uap.utils.errors import InputError
 
 ARNAB = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
+from tests.helpers import SIZE, attack_args, learned, make_camvid, save
 from uap import evaluate, fit
-from uap.attack import UniversalAttack
-from uap.callbacks.breakdown import Breakdown
-from uap.callbacks.results import callback_of
-from uap.callbacks.success import SuccessMetrics
 from uap.data.batch import Batch
 from uap.metrics import ClassIoU
+from uap.universal.callbacks.breakdown import Breakdown
+from uap.universal.callbacks.results import callback_of
+from uap.universal.callbacks.success import SuccessMetrics
+from uap.universal.module import UniversalAttack
 
 DYNAMIC = {
-    "model.target": "uap.targets.DynamicTarget",
-    "model.target.hide": ["building"],
+    "model.objective": "uap.objectives.HideClasses",
+    "model.objective.hide": ["building"],
     "model.tile": [1, 1],
     "model.epsilon": 52,  # the bright blocks are about 52 above the threshold: half of their pixels are hidden
     "model.optimizer.lr": 40,
@@ -32,7 +32,7 @@ DYNAMIC = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Labels are the prediction but for one image, whose sky is labelled as building."""
+    """Labels are the prediction but for one image, whose sky is labeled as building."""
     root = make_camvid(tmp_path / "camvid")
     save(root / "valannot" / "frame_001.png", np.ones(SIZE, np.uint8))
     return root
@@ -45,7 +45,7 @@ def details(folder: Path) -> dict[str, Any]:
 
 def scored(root: Path, folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]:
     """(N, H, W) each: bright (building) on the clean images, on the adversarial ones, and the labels."""
-    noise = learnt(folder)
+    noise = learned(folder)
     clean, adversarial = [], []
     for path in sorted((root / "val").glob("*.png")):
         image = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1).float()
@@ -125,7 +125,7 @@ def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: 
     assert evaluated(tmp_path / "out") == found
 
 
-def test_a_class_that_is_only_labelled_has_no_rate() -> None:
+def test_a_class_that_is_only_labeled_has_no_rate() -> None:
     ids = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
     labels = torch.tensor([[[0, 2, 2]]], dtype=torch.uint8)
     names = SimpleNamespace(names=("sky", "building", "pole", "road"))
@@ -155,7 +155,7 @@ def test_classes_that_only_one_side_has_are_named_and_left_out_of_the_iou(
     assert "castle" in said[0]
     sky, castle = details(tmp_path / "out")["by_class"]
     clean, _, labels = scored(root, tmp_path / "out")
-    assert sky["iou_clean"] == pytest.approx((~clean[labels == 0]).mean(), abs=1e-6)  # where building is labelled, none
+    assert sky["iou_clean"] == pytest.approx((~clean[labels == 0]).mean(), abs=1e-6)  # where building is labeled, none
     assert castle["iou_clean"] is None
 
 

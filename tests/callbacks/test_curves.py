@@ -14,8 +14,8 @@ from torch.optim import SGD
 
 from tests.helpers import KeepSteps, attack_args, make_camvid
 from uap import fit
-from uap.callbacks.curves import PerturbationCurves
-from uap.perturbation import Perturbation
+from uap.universal.callbacks.curves import PerturbationCurves
+from uap.universal.perturbation import Perturbation
 
 KEEP = {
     "trainer.callbacks+": "tests.helpers.KeepSteps",

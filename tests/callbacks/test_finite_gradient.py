@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from uap.callbacks import finite_gradient
-from uap.callbacks.finite_gradient import FiniteGradient
-from uap.errors import InputError
+from uap.universal.callbacks import finite_gradient
+from uap.universal.callbacks.finite_gradient import FiniteGradient
+from uap.utils.errors import InputError
 
 OPTIMIZER = torch.optim.SGD([torch.zeros(1)])
 
@@ -23,13 +23,13 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def backward(check: FiniteGradient, index: list[int], bad: list[int], value: float = torch.nan) -> Any:
     """A batch whose images `bad` have a gradient that is not finite; returns the attack, with the summed gradient."""
-    learnt = torch.zeros(3, 2, 2, requires_grad=True)
-    images = torch.zeros(len(index), 3, 2, 2) + learnt
+    learned = torch.zeros(3, 2, 2, requires_grad=True)
+    images = torch.zeros(len(index), 3, 2, 2) + learned
     check.watch(images, torch.tensor(index))
     slope = torch.ones_like(images)
     slope[[index.index(number) for number in bad], 0, 0, 0] = value
     (images * slope).sum().backward()  # type: ignore[no-untyped-call]
-    return SimpleNamespace(perturbation=SimpleNamespace(learnt=learnt))
+    return SimpleNamespace(perturbation=SimpleNamespace(learned=learned))
 
 
 def test_a_finite_gradient_passes(trainer: Any) -> None:

@@ -12,8 +12,8 @@ from uap.fit import main
 
 SETTINGS: dict[str, Any] = {
     "model.victim.network": "tests.helpers.Contrast",
-    "model.target.labels": "ones.png",
-    "model.target.image": "null",
+    "model.objective.labels": "ones.png",
+    "model.objective.image": "null",
     "model.loss": "uap.losses.CrossEntropy",
     "model.loss.confidence": "null",
     "model.optimizer": "torch.optim.SGD",  # whose step has the size of the gradient, which a sign would hide
@@ -27,7 +27,10 @@ def test_an_epoch_of_batches_is_the_step_of_one_batch_of_all_images(tmp_path: Pa
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     whole = main(attack_args(root, tmp_path / "whole", **SETTINGS, **{"data.batch_size": 4}))
-    together = {"data.batch_size": batch_size, "trainer.callbacks+": "uap.callbacks.full_batch.FullBatchGradient"}
+    together = {
+        "data.batch_size": batch_size,
+        "trainer.callbacks+": "uap.universal.callbacks.full_batch.FullBatchGradient",
+    }
     parts = main(attack_args(root, tmp_path / "parts", **SETTINGS, **together))
 
     assert parts.trainer.global_step == whole.trainer.global_step == 3

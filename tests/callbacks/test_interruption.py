@@ -13,14 +13,14 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule
 
-from tests.helpers import attack_args, learnt, make_camvid, trainer_between_steps
-from uap.callbacks.interruption import Interruption, check_processes
-from uap.callbacks.results import Results
-from uap.door import door
-from uap.errors import InputError
+from tests.helpers import attack_args, learned, make_camvid, trainer_between_steps
+from uap.cli.entry import run_command
 from uap.fit import main
-from uap.run_folder import LAST
-from uap.slurm import requeue
+from uap.universal.callbacks.interruption import Interruption, check_processes
+from uap.universal.callbacks.results import Results
+from uap.utils.errors import InputError
+from uap.utils.run_folder import LAST
+from uap.utils.slurm import requeue
 
 TERM, INT, USR1 = int(signal.SIGTERM), int(signal.SIGINT), int(signal.SIGUSR1)
 
@@ -43,7 +43,7 @@ def resume(folder: Path, **changes: Any) -> None:
 
 WORKERS = {"data.num_workers": 2}
 OTHERS: list[dict[str, Any]] = [
-    {"model.random_phase": True},
+    {"model.random_shift": True},
     {"trainer.accumulate_grad_batches": 2},
     {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": 5},
 ]
@@ -67,7 +67,7 @@ def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
     resume(tmp_path / "ended")
 
     assert steps == (batch or 3) or "trainer.accumulate_grad_batches" in changes
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
     csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("ended", "whole")]
     assert csv[0] == csv[1]
 
@@ -103,7 +103,7 @@ def test_slurm_sends_usr1_and_gives_the_same_command_again(
     assert not list(tmp_path.rglob("hpc_ckpt*"))
     main(command)
 
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
     csv = [(tmp_path / name / "metrics.csv").read_text() for name in ("ended", "whole")]
     assert csv[0] == csv[1]
 
@@ -124,7 +124,7 @@ def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_anew(
     for name, value in {"ARRAY_JOB_ID": "47", "ARRAY_TASK_ID": "3"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     with pytest.raises(SystemExit) as ended:
-        door(lambda: os.kill(os.getpid(), USR1))
+        run_command(lambda: os.kill(os.getpid(), USR1))
     assert ended.value.code == 128 + USR1
     assert job.read_text() == "scontrol requeue 47_3\n"
 
@@ -139,7 +139,7 @@ def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_anew(
 
 
 REAL_GRADIENTS: dict[str, Any] = {
-    "model.victim.network": "uap.victims.ESPNet",
+    "model.victim.network": "uap.networks.ESPNet",
     "model.victim.network.classes": 11,
     "model.victim.network.q": 1,
     "model.victim.classes": "camvid",
@@ -150,8 +150,8 @@ REAL_GRADIENTS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("batch", "together"),
     [
-        (2, "--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"),
-        (5, "--trainer.callbacks+=uap.callbacks.full_batch.FullBatchGradient"),
+        (2, "--trainer.callbacks+=uap.universal.callbacks.full_batch.FullBatchGradient"),
+        (5, "--trainer.callbacks+=uap.universal.callbacks.full_batch.FullBatchGradient"),
         (4, "--trainer.accumulate_grad_batches=2"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_gradient_of_many_batches_is_continued_where_it_was(
     (summed,) = torch.load(tmp_path / "ended" / LAST, weights_only=True)["callbacks"]["Interruption"]["summed"]
     assert summed.count_nonzero() > 1000
     resume(tmp_path / "ended")
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
 def test_an_interrupted_run_shows_what_was_reached(
@@ -184,9 +184,9 @@ def test_an_interrupted_run_shows_what_was_reached(
     assert ended.value.code == 130
     assert re.search(r"SIGINT: the run saves .*success rate .*stopped after 5 steps; go on with", printed, re.DOTALL)
     assert (tmp_path / "ended" / "metrics.json").is_file()
-    assert not torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert not torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
     resume(tmp_path / "ended")
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
 def test_a_second_signal_ends_a_run_at_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_a_signal_to_all_processes_of_a_run_finds_its_workers_at_work(root: Path
     assert "Traceback" not in ended.stderr
     main(attack_args(root, tmp_path / "whole", **changes))
     resume(tmp_path / "ended")
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
 def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
     checkpoint = f"--ckpt_path={tmp_path / 'ended' / LAST}"
     resumed = run([f"--config={tmp_path / 'ended' / 'config.yaml'}", checkpoint])
     assert resumed.returncode == 0, resumed.stderr
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
 def test_what_an_interrupted_run_left_is_not_taken_for_its_end(
@@ -247,7 +247,7 @@ def test_what_an_interrupted_run_left_is_not_taken_for_its_end(
         with pytest.raises(RuntimeError, match="killed"):
             resume(tmp_path / "ended")
     resume(tmp_path / "ended")
-    assert torch.equal(learnt(tmp_path / "ended"), learnt(tmp_path / "whole"))
+    assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
 def fail(*args: Any) -> None:

@@ -10,9 +10,9 @@ import torch
 from pytorch_lightning import LightningModule
 
 from tests.helpers import attack_args, make_camvid, trainer_between_steps
-from uap.callbacks.interruption import Interruption, check_processes
 from uap.fit import main
-from uap.run_folder import LAST
+from uap.universal.callbacks.interruption import Interruption, check_processes
+from uap.utils.run_folder import LAST
 
 
 def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:

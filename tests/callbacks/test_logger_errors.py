@@ -10,10 +10,10 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger
 
 from tests.helpers import attack_args, make_camvid
-from uap.callbacks import wandb_run
-from uap.callbacks.wandb_run import keep_within
 from uap.data import CamVid
 from uap.fit import main
+from uap.universal.callbacks import wandb_run
+from uap.universal.callbacks.wandb_run import keep_within
 
 WANDB = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
 
@@ -56,7 +56,7 @@ def test_an_artifact_that_fails_is_a_warning_behind_the_table(
     def fail(*args: Any) -> None:
         raise PermissionError("Unable to write staging files")
 
-    monkeypatch.setattr("uap.callbacks.dashboard.log_artifact", fail)
+    monkeypatch.setattr("uap.universal.callbacks.dashboard.log_artifact", fail)
     main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"trainer.logger": "null"}))
     wandb.finish()
     printed = capsys.readouterr().out

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.helpers import attack_args, learnt, make_camvid, save
+from tests.helpers import attack_args, learned, make_camvid, save
 from uap import fit
 
 FOUR = {"trainer.callbacks.images": 4}
@@ -27,7 +27,7 @@ def test_each_example_has_plain_pictures_of_the_data_s_size(tmp_path: Path) -> N
 
     panels = out / "pictures" / "panels"
     assert sorted(path.name for path in panels.iterdir()) == [f"frame_{i:03d}" for i in range(4)]
-    noise = learnt(out).permute(1, 2, 0).numpy()
+    noise = learned(out).permute(1, 2, 0).numpy()
     target = picture(root / "trainannot" / "frame_000.png")  # the network's prediction on its image
     for own in panels.iterdir():
         image = picture(root / "val" / f"{own.name}.png")
@@ -46,9 +46,9 @@ def test_each_example_has_plain_pictures_of_the_data_s_size(tmp_path: Path) -> N
     assert not (panels / "frame_003" / "labels.png").exists()
 
 
-def test_the_legend_has_the_colours_of_the_classes_that_are_to_be_seen(tmp_path: Path) -> None:
+def test_the_legend_has_the_colors_of_the_classes_that_are_to_be_seen(tmp_path: Path) -> None:
     changes = {"model.victim.network.classes": 3, "model.victim.classes": ["sky", "building", "castle"]}
     cli = fit.main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **changes))
 
     legend = json.loads((tmp_path / "out" / "pictures" / "legend.json").read_text())
-    assert legend == {name: list(cli.model.victim.table.colours[i]) for i, name in enumerate(["sky", "building"])}
+    assert legend == {name: list(cli.model.victim.table.colors[i]) for i, name in enumerate(["sky", "building"])}

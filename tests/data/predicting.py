@@ -13,7 +13,7 @@ from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid
 from uap.data.clean_predictions import make_predictions, place_of
 from uap.data.dataset import SegmentationDataset
-from uap.victims import FrozenVictim
+from uap.victims import Victim
 
 DARK = (1, 4)
 """The training images without a bright pixel."""
@@ -34,8 +34,8 @@ class Counting(Brightness):
         return super().forward(x)
 
 
-def victim_of(network: Counting | None = None, **settings: Any) -> FrozenVictim:
-    return FrozenVictim(network or Counting(), classes=["dark", "bright"], **settings)
+def victim_of(network: Counting | None = None, **settings: Any) -> Victim:
+    return Victim(network or Counting(), classes=["dark", "bright"], **settings)
 
 
 def trainer() -> Trainer:
@@ -44,7 +44,7 @@ def trainer() -> Trainer:
     return cast(Trainer, SimpleNamespace(**alone, strategy=strategy))
 
 
-def kept(dataset: SegmentationDataset, victim: FrozenVictim, trainer: Trainer) -> Path:
+def kept(dataset: SegmentationDataset, victim: Victim, trainer: Trainer) -> Path:
     path = place_of(dataset, victim)
     make_predictions(dataset, victim, path, trainer)
     return path

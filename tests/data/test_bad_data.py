@@ -18,7 +18,7 @@ from uap.data import PascalVOC
 from uap.data.image_store import open_store
 from uap.data.sources import Item
 from uap.data.transforms import read_image
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 pytestmark = pytest.mark.timeout(60)  # of a pipe that is read, too
 
@@ -78,9 +78,14 @@ CASES: dict[str, tuple[Any, str]] = {
     "a pipe for a picture": (pipe("train/frame_003.png"), "train/frame_003.png is a folder, a pipe or a device"),
     "a device for a picture": (device, "train/frame_003.png is a folder, a pipe or a device, expected a file"),
     "a pipe for labels": (pipe("trainannot/frame_003.png"), "trainannot/frame_003.png is a folder, a pipe or a device"),
-    "a pipe for a scene": (pipe("a.png", model__target__image=...), "a.png is a folder, a pipe or a device"),
+    "a pipe for a scene": (pipe("a.png", model__objective__image=...), "a.png is a folder, a pipe or a device"),
     "a pipe for a scene's labels": (
-        pipe("a.png", model__target="uap.targets.StaticTarget", model__target__image="null", model__target__labels=...),
+        pipe(
+            "a.png",
+            model__objective="uap.objectives.StaticTarget",
+            model__objective__image="null",
+            model__objective__labels=...,
+        ),
         "a.png is a folder, a pipe or a device",
     ),
     "a pipe for a list": (pipe("a.txt", data__files=...), "a.txt is a folder, a pipe or a device"),
@@ -104,11 +109,14 @@ CASES: dict[str, tuple[Any, str]] = {
     "a zero byte in a list's name": ({"data.files": "a\0b"}, "data.files a.b cannot be read .*null byte"),
     "a zero byte in a folder's name": ({"data.root": "a\0b"}, "No images in a.b/train"),
     "a zero byte in VOC's folder": ({"data": "uap.data.PascalVOC", "data.root": "a\0b"}, "No list of images a.b/Image"),
-    "a zero byte in a scene's name": ({"model.target.image": "a\0b"}, "a.b does not exist"),
+    "a zero byte in a scene's name": ({"model.objective.image": "a\0b"}, "a.b does not exist"),
     "a zero byte in the name of weights": ({"model.victim.weights": "a\0b.pth"}, "There is no file a.b.pth"),
     "300 characters for a folder": ({"data.root": LONG}, "aaa/train cannot be read or written .File name too long"),
     "300 characters for a list": ({"data.files": LONG}, "aaa cannot be read or written .File name too long"),
-    "300 characters for a scene": ({"model.target.image": LONG}, "aaa cannot be read or written .File name too long"),
+    "300 characters for a scene": (
+        {"model.objective.image": LONG},
+        "aaa cannot be read or written .File name too long",
+    ),
     "300 characters for weights": ({"model.victim.weights": LONG}, "aaa cannot be read or written .File name too long"),
 }
 
@@ -137,7 +145,7 @@ def test_a_disk_larger_than_any_keeps_all_images(tmp_path: Path) -> None:
     assert store.usable == 3
 
 
-def test_of_16_bits_in_colour_the_upper_8_are_read(tmp_path: Path) -> None:
+def test_of_16_bits_in_color_the_upper_8_are_read(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 2**16, (*SIZE, 3), dtype=np.uint16)
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), deep >> 8)

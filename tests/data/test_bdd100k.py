@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers import SIZE, save, scene
 from uap.data import BDD100K
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 LAYOUTS = {
     "images/10k": ("images/10k/{}/{}.jpg", "labels/sem_seg/masks/{}/{}.png"),

@@ -18,7 +18,7 @@ from tests.helpers import SIZE
 from uap.data import Cityscapes, ImageFolder, clean_predictions
 from uap.data.dataset import SegmentationDataset
 from uap.data.row_file import RowFile
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 
 @pytest.fixture

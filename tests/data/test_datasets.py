@@ -15,8 +15,8 @@ from tests.helpers import SIZE, make_camvid, make_cityscapes, save
 from uap.data import CamVid, Cityscapes, ImageFolder, SegmentationData
 from uap.data.batch import Batch
 from uap.data.transforms import Augmentation
-from uap.errors import InputError
-from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
+from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS
+from uap.utils.errors import InputError
 
 OFFICIAL_IDS = {
     "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,

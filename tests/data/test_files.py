@@ -12,9 +12,9 @@ from PIL import Image
 
 from tests.data.test_video import draw
 from tests.helpers import SIZE, make_camvid, make_cityscapes, save, scene
-from uap.apply_files import find_inputs
 from uap.data import BDD100K, CamVid, Cityscapes, ImageFolder, PascalVOC, VideoFrames
 from uap.data.files import ENDINGS, files_below
+from uap.evaluation.adversarial_pictures import find_inputs
 
 HIDDEN = ("._x.png", "._x.jpg", ".x.png", "._x_leftImg8bit.png", "._v.mp4", ".DS_Store", "Thumbs.db", "__MACOSX/x.png")
 
@@ -109,7 +109,7 @@ def test_every_kind_of_picture_that_is_read_is_found(tmp_path: Path) -> None:
     assert all(data.read_image(item.image).shape == (*SIZE, 3) for item in data.items("train"))
 
 
-def test_labelled_images_of_another_kind_are_read_with_their_labels(tmp_path: Path) -> None:
+def test_labeled_images_of_another_kind_are_read_with_their_labels(tmp_path: Path) -> None:
     make_camvid(tmp_path)
     with Image.open(tmp_path / "train/frame_000.png") as opened:
         opened.save(tmp_path / "train/frame_000.jpg")

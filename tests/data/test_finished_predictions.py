@@ -19,7 +19,7 @@ from tests.data.predicting import Counting, cached, data_in, kept, make_root, tr
 from tests.helpers import record_syncs
 from uap.data import clean_predictions
 from uap.data.clean_predictions import make_predictions, place_of
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 
 @pytest.fixture

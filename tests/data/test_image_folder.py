@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.helpers import SIZE, save, scene
 from uap.data import ImageFolder
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def test_images_of_any_kind_and_size_are_found_at_any_depth(root: Path) -> None:
         assert (item["labels"] == 255).all()
 
 
-def test_a_share_drawn_by_the_seed_is_scored_and_not_learnt_from(root: Path) -> None:
+def test_a_share_drawn_by_the_seed_is_scored_and_not_learned_from(root: Path) -> None:
     draws = set()
     for seed in range(5):
         data, again = folder(root, seed=seed), folder(root, seed=seed)
-        learnt, scored = names(data, "train"), names(data, "scored")
-        assert (len(learnt), len(scored)) == (8, 2)
-        assert sorted(learnt + scored) == EVERY
-        assert (names(again, "train"), names(again, "scored")) == (learnt, scored)
+        learned, scored = names(data, "train"), names(data, "scored")
+        assert (len(learned), len(scored)) == (8, 2)
+        assert sorted(learned + scored) == EVERY
+        assert (names(again, "train"), names(again, "scored")) == (learned, scored)
         draws.add(tuple(scored))
     assert len(draws) > 1
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import SIZE, attack_args, learnt, make_camvid, save
-from uap import paths
+from tests.helpers import SIZE, attack_args, learned, make_camvid, save
 from uap.data import CamVid, transforms
 from uap.data.image_store import GIB, ImageStore, open_store
 from uap.data.sources import Item
 from uap.fit import main
+from uap.utils import paths
 
 ROW = 4 * SIZE[0] * SIZE[1]
 
@@ -190,8 +190,8 @@ def test_a_run_learns_the_same_with_and_without(root: Path, tmp_path: Path) -> N
     main(attack_args(root, tmp_path / "with", **{"data.num_workers": 2}))
     main(attack_args(root, tmp_path / "again"))
     main(attack_args(root, tmp_path / "without", **{"data.cache_gib": 0}))
-    assert torch.equal(learnt(tmp_path / "with"), learnt(tmp_path / "without"))
-    assert torch.equal(learnt(tmp_path / "again"), learnt(tmp_path / "without"))
+    assert torch.equal(learned(tmp_path / "with"), learned(tmp_path / "without"))
+    assert torch.equal(learned(tmp_path / "again"), learned(tmp_path / "without"))
 
 
 def test_a_disk_that_fills_up_ends_the_storing_and_not_the_run(

@@ -11,8 +11,8 @@ import pytest
 from tests.helpers import SIZE, make_camvid, make_cityscapes, save, scene
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.camvid_colors import COLORS, MEMBERS
-from uap.errors import InputError
-from uap.labels import CAMVID, IGNORE
+from uap.utils.class_tables import CAMVID, IGNORE
+from uap.utils.errors import InputError
 
 ROW = [*COLORS]
 """A label picture holds a pixel of each class, in this order."""
@@ -113,25 +113,25 @@ def test_bdd100k_finds_labels_of_one_layout_for_images_of_the_other(tmp_path: Pa
     assert [item.labels for item in BDD100K(str(tmp_path)).items("train")] == [labels]
 
 
-def unlabelled_voc(root: Path) -> PascalVOC:
+def unlabeled_voc(root: Path) -> PascalVOC:
     save(root / "JPEGImages/a.png", scene(np.random.default_rng(0))[0])
     (root / "ImageSets/Segmentation").mkdir(parents=True)
     (root / "ImageSets/Segmentation/train.txt").write_text("a")
     return PascalVOC(str(root))
 
 
-def unlabelled_bdd(root: Path) -> BDD100K:
+def unlabeled_bdd(root: Path) -> BDD100K:
     save(root / "seg/images/train/a.jpg", scene(np.random.default_rng(0))[0])
     return BDD100K(str(root))
 
 
-def unlabelled_camvid(root: Path) -> CamVid:
+def unlabeled_camvid(root: Path) -> CamVid:
     make_camvid(root)
     shutil.rmtree(root / "trainannot")
     return CamVid(str(root))
 
 
-def unlabelled_cityscapes(root: Path) -> Cityscapes:
+def unlabeled_cityscapes(root: Path) -> Cityscapes:
     make_cityscapes(root)
     shutil.rmtree(root / "gtFine")
     return Cityscapes(str(root))
@@ -140,10 +140,10 @@ def unlabelled_cityscapes(root: Path) -> Cityscapes:
 @pytest.mark.parametrize(
     ("make", "places"),
     [
-        (unlabelled_camvid, ["trainannot", "train_labels"]),
-        (unlabelled_cityscapes, ["_gtFine_labelIds.png", "_gtFine_labelTrainIds.png", "gtFine_trainvaltest.zip"]),
-        (unlabelled_bdd, ["labels/sem_seg/masks/train", "seg/labels/train"]),
-        (unlabelled_voc, ["SegmentationClass/*.png"]),
+        (unlabeled_camvid, ["trainannot", "train_labels"]),
+        (unlabeled_cityscapes, ["_gtFine_labelIds.png", "_gtFine_labelTrainIds.png", "gtFine_trainvaltest.zip"]),
+        (unlabeled_bdd, ["labels/sem_seg/masks/train", "seg/labels/train"]),
+        (unlabeled_voc, ["SegmentationClass/*.png"]),
     ],
 )
 def test_where_labels_were_sought_is_said_once(

@@ -12,9 +12,10 @@ from tests.data.predicting import DARK, Counting, data_in, make_root, trainer, v
 from tests.helpers import SIZE, save
 from uap.data import CamVid, ImageFolder
 from uap.data.predictions import attach_targets, predict_missing
-from uap.errors import InputError
-from uap.targets import DynamicTarget, StaticTarget, Target, fill_hidden
-from uap.victims import FrozenVictim
+from uap.objectives import HideClasses, PredictionObjective, StaticTarget
+from uap.objectives.hide_classes import fill_hidden
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
 @pytest.fixture
@@ -28,33 +29,33 @@ def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
     data = data_in(root)
-    attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
+    attach_targets(data, [victim_of()], [HideClasses(["bright"])], trainer())
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert len(data.datasets["scored"]) == 4
     assert not data.datasets["scored"][1]["hidden"].any()
     assert said[1:] == ["Learning from 4 of 6 images; 4 have something to hide and something else."]
 
 
-def learnt_from(data: CamVid, target: Target, network: Counting | None = None) -> tuple[str, ...]:
+def learned_from(data: CamVid, target: PredictionObjective, network: Counting | None = None) -> tuple[str, ...]:
     attach_targets(data, [victim_of(network)], [target], trainer())
     return tuple(item.name for item in data.datasets["train"].items)
 
 
 def test_a_limit_draws_from_the_images_in_which_the_network_sees_the_class(root: Path) -> None:
-    drawn = {learnt_from(data_in(root, limit=3, seed=seed), DynamicTarget(["bright"])) for seed in range(8)}
+    drawn = {learned_from(data_in(root, limit=3, seed=seed), HideClasses(["bright"])) for seed in range(8)}
     usable = [f"frame_{i:03d}" for i in range(6) if i not in DARK]
     assert len(drawn) > 1
     for names in drawn:
         assert len(names) == 3
         assert list(names) == [name for name in usable if name in names]
-    again = [learnt_from(data_in(root, limit=3, seed=0), DynamicTarget(["bright"])) for _ in range(2)]
+    again = [learned_from(data_in(root, limit=3, seed=0), HideClasses(["bright"])) for _ in range(2)]
     assert again[0] == again[1]
-    assert learnt_from(data_in(root, limit=4), DynamicTarget(["bright"])) == tuple(usable)
+    assert learned_from(data_in(root, limit=4), HideClasses(["bright"])) == tuple(usable)
 
 
 def test_each_drawn_image_keeps_its_own_prediction(root: Path) -> None:
     data, victim = data_in(root, limit=2, seed=3), victim_of()
-    attach_targets(data, [victim], [DynamicTarget(["bright"])], trainer())
+    attach_targets(data, [victim], [HideClasses(["bright"])], trainer())
     dataset = data.datasets["train"]
     assert len(dataset) == 2
     for i in range(2):
@@ -66,13 +67,13 @@ def test_a_limit_above_the_number_of_usable_images_is_refused_with_both(root: Pa
         InputError,
         match=r"data\.limit is 5, but the network predicts bright on 4 of 6 training images\. Set it to 4 or",
     ):
-        learnt_from(data_in(root, limit=5), DynamicTarget(["bright"]))
+        learned_from(data_in(root, limit=5), HideClasses(["bright"]))
 
 
 def test_a_static_target_is_predicted_on_the_drawn_images_alone(root: Path) -> None:
     network = Counting()
     data = data_in(root, limit=2)
-    assert len(learnt_from(data, StaticTarget(image="train/frame_003.png"), network)) == 2
+    assert len(learned_from(data, StaticTarget(image="train/frame_003.png"), network)) == 2
     assert network.seen == 1 + 4  # the scene, and the scored images
     assert predict_missing(data.datasets["train"], [victim_of(network)], trainer()) == 2
     assert network.seen == 1 + 4 + 2  # the drawn ones when they are to be scored
@@ -96,13 +97,13 @@ def test_a_scene_that_is_not_there_is_named_with_one_that_is(root: Path) -> None
         InputError,
         match=r"camvid/none\.png does not exist, which the static .*model\.target\.image .* train/frame_000\.png",
     ):
-        learnt_from(data_in(root), StaticTarget(image="none.png"))
+        learned_from(data_in(root), StaticTarget(image="none.png"))
 
 
 def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
-    victim = FrozenVictim(Counting(), classes=["Sky", "unicorn"])
+    victim = Victim(Counting(), classes=["Sky", "unicorn"])
     attach_targets(data_in(root), [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     others = "building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
     assert said == [
@@ -118,7 +119,7 @@ def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: 
 def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
     data = ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
     data.setup("fit")
-    attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
+    attach_targets(data, [victim_of()], [HideClasses(["bright"])], trainer())
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert data.datasets["train"][1]["hidden"].any()
     assert (data.datasets["train"][1]["labels"] == 255).all()
@@ -127,7 +128,7 @@ def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
 @pytest.mark.parametrize("role", ["train", "scored"])
 def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, role: Any) -> None:
     data, victim = data_in(root), victim_of()
-    attach_targets(data, [victim], [DynamicTarget(["bright"])], trainer())
+    attach_targets(data, [victim], [HideClasses(["bright"])], trainer())
     dataset = data.datasets[role]
     for i, source in enumerate(dataset.items):
         item = dataset[i]
@@ -147,7 +148,7 @@ def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, r
 def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
     alone, helped = data_in(root), data_in(root, num_workers=1)
     for data in (alone, helped):
-        attach_targets(data, [victim_of()], [DynamicTarget(["bright"])], trainer())
+        attach_targets(data, [victim_of()], [HideClasses(["bright"])], trainer())
     for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
         assert ours.keys() == theirs.keys() == {"image", "labels", "index", "weight", "prediction", "target", "hidden"}
         assert torch.equal(ours["index"], theirs["index"])
@@ -175,7 +176,7 @@ def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Pa
     labels[:, 20:] = 3
     save(root / "target.png", labels)
     data = data_in(root)
-    victim = FrozenVictim(Counting(), classes=["building", "sky"])
+    victim = Victim(Counting(), classes=["building", "sky"])
     attach_targets(data, [victim], [StaticTarget(labels="target.png")], trainer())
     expected = torch.from_numpy(np.array([1, 0, 99, 255], np.uint8)[labels])
     assert torch.equal(data.datasets["scored"][0]["target"], expected)
@@ -184,17 +185,17 @@ def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Pa
 def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
     victim = victim_of(Counting(threshold=250.0))
     with pytest.raises(
-        InputError, match=r"predicts bright on none of the 6 images that are learnt from.*Choose another class"
+        InputError, match=r"predicts bright on none of the 6 images that are learned from.*Choose another class"
     ):
-        attach_targets(data_in(root), [victim], [DynamicTarget(["bright"])], trainer())
+        attach_targets(data_in(root), [victim], [HideClasses(["bright"])], trainer())
 
 
 def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
     with pytest.raises(InputError, match="no class 'person': the classes are dark, bright"):
-        attach_targets(data_in(root), [victim_of()], [DynamicTarget(["person"])], trainer())
+        attach_targets(data_in(root), [victim_of()], [HideClasses(["person"])], trainer())
 
 
-def predicted(data: CamVid, victim: FrozenVictim, target: StaticTarget) -> int:
+def predicted(data: CamVid, victim: Victim, target: StaticTarget) -> int:
     """How many clean images a whole run predicts."""
     at_first = attach_targets(data, [victim], [target], trainer())
     return at_first + sum(predict_missing(dataset, [victim], trainer()) for dataset in data.datasets.values())

@@ -27,7 +27,7 @@ def scored(out: Path) -> list[str]:
 
 def test_a_run_on_zip_files_is_that_on_the_extracted_tree(tmp_path: Path) -> None:
     settings = {
-        "model.target.image": "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png",
+        "model.objective.image": "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png",
         "model.victim.classes": ["road", "sidewalk"],
         "data.num_workers": 1,
     }
@@ -42,7 +42,7 @@ def test_a_run_on_one_s_own_images_hides_a_class_and_has_no_iou(tmp_path: Path) 
     rng = np.random.default_rng(0)
     for i in range(10):
         save(tmp_path / "own" / ("", "more")[i % 2] / f"{i}.png", scene(rng, (30 + i, 50 - i))[0])
-    target = {"model.target": "uap.targets.DynamicTarget", "model.target.hide": ["building"]}
+    target = {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["building"]}
     figures = run(tmp_path / "own", tmp_path / "out", "ImageFolder", **target, **{"data.limit": 5})
     assert figures["images"] == {"train": 5, "scored": 2}
     assert figures["val/hidden"] > 0
@@ -54,7 +54,7 @@ def test_a_run_on_one_s_own_images_hides_a_class_and_has_no_iou(tmp_path: Path) 
 
 def test_a_run_on_a_video_turns_its_last_frames_into_one_of_its_own(tmp_path: Path) -> None:
     video = draw(tmp_path / "drive.mp4", frames=20, size=(48, 64))
-    changes = {"model.target.image": "drive_000010", "data.every": 2, "data.num_workers": 1}
+    changes = {"model.objective.image": "drive_000010", "data.every": 2, "data.num_workers": 1}
     figures = run(video, tmp_path / "out", "VideoFrames", **changes)
     assert figures["images"] == {"train": 8, "scored": 2}
     assert scored(tmp_path / "out") == ["drive_000016", "drive_000018"]

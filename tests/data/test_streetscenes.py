@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from uap import scenes
 from uap.data import StreetScenes
 from uap.data.streetscenes import DRAWN_SIZE, FIRST_INDEX
-from uap.errors import InputError
-from uap.labels import CITYSCAPES_LABEL_IDS
+from uap.datasets import synthetic as scenes
+from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
+from uap.utils.errors import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.helpers import save
 from uap.data import transforms
 from uap.data.transforms import Augmentation
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 Picture = NDArray[np.uint8]
 HALF = (20, 28)
@@ -129,7 +129,7 @@ def test_a_mask_of_16_bits_is_refused(tmp_path: Path) -> None:
         transforms.read_mask(tmp_path / "mask.png")
 
 
-def test_a_colour_coded_mask_is_refused(tmp_path: Path, noise: Picture) -> None:
+def test_a_color_coded_mask_is_refused(tmp_path: Path, noise: Picture) -> None:
     with pytest.raises(InputError, match=r"mask\.png has mode RGB, .*must be converted to ids first"):
         transforms.read_mask(save(tmp_path / "mask.png", noise))
 

@@ -13,7 +13,7 @@ from tests.helpers import save, scene
 from uap.data.sources import ZipMember, members
 from uap.data.transforms import read_image, read_mask, stored_size
 from uap.data.unreadable import check_readable
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 READERS = [read_image, read_mask, stored_size]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.helpers import SIZE, save
 from uap.data import VideoFrames, transforms
 from uap.data.video import VideoFacts, read_frames, video_facts
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 CODECS = {"mp4": "mp4v", "avi": "MJPG"}
 

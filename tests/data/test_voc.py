@@ -10,8 +10,8 @@ from scipy.io import savemat
 
 from tests.helpers import SIZE, save, scene
 from uap.data import PascalVOC
-from uap.errors import InputError
-from uap.labels import VOC
+from uap.utils.class_tables import VOC
+from uap.utils.errors import InputError
 
 SPLITS = {"train": ["2007_a", "2007_c"], "val": ["2008_a", "2008_b"]}
 SIZES = {"2007_a": (30, 40), "2007_c": (40, 30), "2008_a": (24, 32), "2008_b": (51, 33)}
@@ -21,11 +21,11 @@ def palette_png(path: Path, mask: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(mask, "L").convert("P")
     picture.putdata(mask.flatten())  # convert() chose indices of its own
-    picture.putpalette([level for colour in VOC.colours for level in colour])
+    picture.putpalette([level for color in VOC.colors for level in color])
     picture.save(path)
 
 
-def labelled(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def labeled(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A picture, and a mask of background, person and void."""
     image, mask = scene(np.random.default_rng(len(name)), SIZES.get(name, SIZE))
     mask = mask * 15
@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{split}.txt").write_text("\n".join(names) + "\n")
     for name in SIZES:
-        image, mask = labelled(name)
+        image, mask = labeled(name)
         (root / "JPEGImages").mkdir(exist_ok=True)
         Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
         palette_png(root / "SegmentationClass" / f"{name}.png", mask)
@@ -56,7 +56,7 @@ def sbd(tmp_path: Path) -> Path:
     lists = {"train": ["2008_x", "2007_a", "2008_b"], "val": ["2008_y", "2008_w"]}
     for split, names in lists.items():
         for name in names:
-            image, mask = labelled(name)
+            image, mask = labeled(name)
             save(root / "img" / f"{name}.jpg", image)
             (root / "cls").mkdir(exist_ok=True)
             inside = mask.copy()
@@ -89,7 +89,7 @@ def test_images_of_any_size_become_one_size_with_their_labels(root: Path) -> Non
         for i, item in enumerate(dataset.items):
             found = dataset[i]
             assert found["image"].shape == (3, *SIZE)
-            mask = Image.fromarray(labelled(item.name)[1]).resize(SIZE[::-1], Image.Resampling.NEAREST)
+            mask = Image.fromarray(labeled(item.name)[1]).resize(SIZE[::-1], Image.Resampling.NEAREST)
             np.testing.assert_array_equal(found["labels"], np.asarray(mask))
             assert set(found["labels"].flatten().tolist()) == {0, 15, 255}
 
@@ -109,7 +109,7 @@ def test_sbd_adds_its_images_without_those_that_voc_validates_on(root: Path, sbd
 
 def test_labels_of_sbd_are_those_of_its_mat_files_and_shared_images_have_voc_s(root: Path, sbd: Path) -> None:
     data = voc(root, sbd=str(sbd)).datasets["train"]
-    expected = labelled("2008_w")[1]
+    expected = labeled("2008_w")[1]
     expected[:4] = 2
     np.testing.assert_array_equal(data[2]["labels"], expected)
     assert data[2]["labels"].dtype == data[0]["labels"].dtype

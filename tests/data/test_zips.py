@@ -16,7 +16,7 @@ from tests.data.zips import make_zips, pack
 from tests.helpers import SIZE, make_cityscapes, save, scene
 from uap.data import Cityscapes
 from uap.data.sources import ZipMember, members, stamp
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_labels_that_are_missing_in_the_zip_file_are_named(root: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["folder", "zip"])
-def test_the_extra_split_can_be_learnt_from(root: Path, place: str) -> None:
+def test_the_extra_split_can_be_learned_from(root: Path, place: str) -> None:
     rng = np.random.default_rng(1)
     for i in range(3):
         image, _ = scene(rng)

@@ -11,11 +11,11 @@ from torch.utils.data import TensorDataset
 
 from tests.attacks.linear import Linear, images
 from uap.attacks import DAG, FGSM, IterativeFGSM
-from uap.errors import InputError
 from uap.evaluation import evaluate
 from uap.metrics.names import METRICS
 from uap.metrics.perceptibility import perceptibility, psnr, ssim
 from uap.objectives import LeastLikely, RandomClasses, Untargeted
+from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
 
@@ -50,7 +50,7 @@ def test_every_metric_agrees_with_its_definition() -> None:
         change = (shown - pictures).double()
 
         def iou(reference: Tensor, other: Tensor, where: Tensor) -> float:
-            present = reference[where].unique().tolist()
+            present = torch.unique(reference[where]).tolist()
             return float(jaccard_score(reference[where], other[where], labels=present, average="macro"))
 
         everywhere = torch.ones_like(known)

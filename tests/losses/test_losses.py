@@ -10,11 +10,11 @@ from scipy.spatial.distance import cosine, jensenshannon
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from uap.errors import InputError
-from uap.labels import IGNORE
 from uap.losses import CosPGD, CrossEntropy, GeneralizedCrossEntropy, JensenShannon, Loss, Margin, SegPGD
 from uap.objectives import Goal
-from uap.training import class_weights
+from uap.training.module import class_weights
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
 
 LOSSES = [
     CrossEntropy(),
@@ -103,7 +103,7 @@ def test_the_default_cut_off_is_the_paper_s() -> None:
     assert CrossEntropy()(*towards(0.76, 0.24)).item() == 0
 
 
-def test_the_generalised_cross_entropy_goes_from_a_probability_to_a_logarithm() -> None:
+def test_the_generalized_cross_entropy_goes_from_a_probability_to_a_logarithm() -> None:
     logits, target = pixel(0.3, 0.6, 0.1)
     assert GeneralizedCrossEntropy(1)(logits, Goal(target)).item() == pytest.approx(0.7)
     assert GeneralizedCrossEntropy()(logits, Goal(target)).item() == pytest.approx((1 - sqrt(0.3)) / 0.5)

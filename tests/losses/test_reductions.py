@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.losses import Balanced, Mean, Omega, Reduction
 from uap.objectives import Goal
+from uap.utils.errors import InputError
 
 PIXELS = torch.tensor([[[1.0, 2.0], [4.0, 8.0]]])
 HIDDEN = torch.tensor([[[True, False], [False, True]]])

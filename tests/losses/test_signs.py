@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from uap.labels import IGNORE
 from uap.losses import CosPGD, CrossEntropy, GeneralizedCrossEntropy, JensenShannon, Loss, Margin, SegPGD
 from uap.objectives import Goal
+from uap.utils.class_tables import IGNORE
 
 LOSSES = [
     CrossEntropy(),

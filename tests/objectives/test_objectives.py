@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.attacks.linear import Linear, images
-from uap.errors import InputError
 from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, Untargeted
 from uap.objectives.shape import Form, shape_mask
+from uap.utils.errors import InputError
 
 
 def test_reached_counts_what_the_attacker_wants_and_nothing_ignored() -> None:
@@ -66,7 +66,7 @@ def test_a_shape_takes_a_class_that_is_not_in_the_image() -> None:
     goal = Shape("square").prepare(victim, clean, victim(clean), torch.Generator().manual_seed(0))
     assert goal.region is not None
     for labels, region, own in zip(goal.labels, goal.region, prediction, strict=True):
-        (chosen,) = labels[region].unique().tolist()
+        (chosen,) = torch.unique(labels[region]).tolist()
         assert not (own == chosen).any() or len(own.unique()) == 12
         assert torch.equal(labels[~region], own[~region])
 
@@ -75,7 +75,7 @@ def test_a_shape_takes_a_class_that_is_not_in_the_image() -> None:
 def test_a_shape_with_both_classes_given_is_the_same_for_every_image(form: Form) -> None:
     victim, clean = Linear(), images(3, (8, 10))
     labels = Shape(form, target_class=2, background=1).prepare(victim, clean, victim(clean)).labels
-    assert labels.unique().tolist() == [1, 2]
+    assert torch.unique(labels).tolist() == [1, 2]
     assert torch.equal(labels[0], labels[2])
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from uap.report.markup import VOID
+from uap.reporting.markup import VOID
 
 CONFIG = """\
 model:
-  victim: {class_path: uap.victims.FrozenVictim, init_args: {network: {class_path: uap.victims.ESPNet}}}
-  target: {class_path: uap.targets.DynamicTarget, init_args: {hide: [person, rider]}}
+  victim: {class_path: uap.victims.Victim, init_args: {network: {class_path: uap.networks.ESPNet}}}
+  target: {class_path: uap.objectives.HideClasses, init_args: {hide: [person, rider]}}
   epsilon: 10.0
 data: {class_path: uap.data.StreetScenes, init_args: {size: [16, 32]}}
 """
@@ -33,7 +33,7 @@ FIGURES: dict[str, Any] = {
     "largest_entry": 9.75,
     "size": [16, 32],
     "tile": [8, 8],
-    "target": "DynamicTarget",
+    "target": "HideClasses",
     "victim": "ESPNet",
     "victim_fingerprint": "4fa5416ca31c6980",
     "data": "StreetScenes",

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from uap.report.chart import (
+from uap.reporting.chart import (
     BOTTOM,
     HEIGHT,
     LEFT,

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.report.helpers import CONFIG, FIGURES, Page, make_run, write_rows
-from uap.errors import InputError
 from uap.metrics import SIZE_BOUNDS
-from uap.report.__main__ import door, main
+from uap.report import main, run_command
+from uap.utils.errors import InputError
 
 STATIC = {"val/success_rate": 0.7154, "train/success_rate": 0.7459, "epsilon": 5.0, "victim": "ESPNet"}
 
@@ -66,7 +66,7 @@ def test_pictures_have_sliders_and_alternative_texts(tmp_path: Path) -> None:
     assert {"road", "person"} <= set(page.text("li"))
 
 
-def test_photographs_are_jpegs_and_masks_keep_their_colours(tmp_path: Path) -> None:
+def test_photographs_are_jpegs_and_masks_keep_their_colors(tmp_path: Path) -> None:
     page = report(make_run(tmp_path / "run"))
     kinds = {image["alt"]: image["src"][: len("data:image/xxxx")] for image in page.all("img")}
     assert kinds["Adversarial image, scene_0"] == "data:image/jpeg"
@@ -253,7 +253,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
     with pytest.raises(SystemExit) as exit_:
-        door()
+        run_command()
     assert exit_.value.code == 2
     assert re.fullmatch(r"error: .* is no run\. .*\n", capsys.readouterr().err)
 
@@ -262,7 +262,7 @@ def test_the_door_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     program = (
         "import sys; sys.argv = ['report', sys.argv[1]]\n"
-        "from uap.report.__main__ import door; door()\n"
+        "from uap.report import command; run_command()\n"
         "heavy = {'torch', 'pytorch_lightning', 'matplotlib', 'wandb'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

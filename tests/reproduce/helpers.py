@@ -10,8 +10,8 @@ import yaml
 from pytorch_lightning import Callback, Trainer
 
 from tests.helpers import make_camvid
-from uap.errors import InputError
-from uap.reproduce.__main__ import main
+from uap.reproduce import main
+from uap.utils.errors import InputError
 
 BRIGHTNESS = Path(__file__).parents[1] / "brightness.yaml"
 
@@ -32,7 +32,7 @@ PAPER = {
 
 
 class StopAt(Callback):
-    """Stops the run after `step` optimiser steps, where the environment says STOP."""
+    """Stops the run after `step` optimizer steps, where the environment says STOP."""
 
     def __init__(self, step: int) -> None:
         self.step = step

@@ -1,4 +1,4 @@
-"""Points of the other doors: a score of a perturbation on something else, and perturbations for each image."""
+"""Points of the other commands: a score of a perturbation on something else, and perturbations for each image."""
 
 import csv
 import json
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.reproduce.helpers import folders, reproduce, reproduction
-from uap.callbacks.pictures import Pictures
-from uap.errors import InputError
+from uap.universal.callbacks.pictures import Pictures
+from uap.utils.errors import InputError
 
-HIDE = {"model.target": {"class_path": "uap.targets.DynamicTarget", "init_args": {"hide": ["building"]}}}
+HIDE = {"model.objective": {"class_path": "uap.objectives.HideClasses", "init_args": {"hide": ["building"]}}}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def transfer(*epsilon: float) -> str:
         "test images": {"settings": {"data.split": "test"}},
     }
     axes = {"epsilon": {"setting": "model.epsilon", "values": list(epsilon)}, "onto": onto}
-    runs = [{"door": "transfer", "axes": ["epsilon", "onto"], "onto": "onto"}]
+    runs = [{"command": "transfer", "axes": ["epsilon", "onto"], "onto": "onto"}]
     figures = {"scored/success_rate": "success", "control/success_rate": "random signs", "scored/miou_clean": "IoU"}
     return reproduction(axes=axes, runs=runs, figures=figures)
 
@@ -38,7 +38,7 @@ def transfer(*epsilon: float) -> str:
 def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     reproduce(transfer(80))
 
-    assert "point 1 of 3, epsilon 80" in capsys.readouterr().out  # learnt once, though nothing of it is tabulated
+    assert "point 1 of 3, epsilon 80" in capsys.readouterr().out  # learned once, though nothing of it is tabulated
     cells = [json.loads(path.read_text())["cells"] for path in Path("out/points").rglob("transfer.json")]
     assert len(cells) == 2
     measured = {round(100 * own[0]["figures"]["success_rate"], 4) for own in cells}
@@ -67,7 +67,7 @@ def test_the_ceiling_stands_beside_the_grid() -> None:
     runs = [
         {"settings": HIDE},
         {
-            "door": "attack", "axes": [], "settings": HIDE, "names": {"tile": "none, for each image"},
+            "command": "attack", "axes": [], "settings": HIDE, "names": {"tile": "none, for each image"},
             "arguments": {"steps": 50, "images": 2},
         },
     ]  # fmt: skip

@@ -9,16 +9,16 @@ import pytest
 import yaml
 
 from tests.reproduce.helpers import PAPER, content
-from uap.errors import InputError
-from uap.report.numbers import NOTHING
-from uap.reproduce import curves
-from uap.reproduce.__main__ import ON, _names, listing, load, main, parts_of
-from uap.reproduce.configuring import resolved
-from uap.reproduce.points import Point, rows_of, shard, unique
-from uap.reproduce.reading import read_reproduction
-from uap.reproduce.reproduction import Layer, Reproduction
-from uap.reproduce.running import Measured, about, time_left
-from uap.reproduce.table import Cell, Entry, Table, columns, table_csv, table_markdown
+from uap.reporting.numbers import NOTHING
+from uap.reproduce import ON, _names, listing, load, main, parts_of
+from uap.reproduction import curves
+from uap.reproduction.configuring import resolved
+from uap.reproduction.points import Point, rows_of, shard, unique
+from uap.reproduction.reading import read_reproduction
+from uap.reproduction.reproduction import Layer, Reproduction
+from uap.reproduction.running import Measured, about, time_left
+from uap.reproduction.table import Cell, Entry, Table, columns, table_csv, table_markdown
+from uap.utils.errors import InputError
 
 
 def read(**changes: Any) -> Reproduction:
@@ -26,17 +26,17 @@ def read(**changes: Any) -> Reproduction:
     return read_reproduction(Path("table.yaml"), "table")
 
 
-def point(door: str = "fit", epochs: int = 60, limit: int | None = 10, **arguments: int) -> Point:
+def point(command: str = "fit", epochs: int = 60, limit: int | None = 10, **arguments: int) -> Point:
     config = {
         "trainer": {"max_epochs": epochs},
         "data": {"class_path": "uap.data.CamVid", "init_args": {"limit": limit}},
         "model": {
             "epsilon": 10.0,
-            "target": {"class_path": "uap.targets.StaticTarget"},
+            "target": {"class_path": "uap.objectives.StaticTarget"},
             "victim": {"class_path": "uap.victims.HuggingFace", "init_args": {}},
         },
     }
-    return Point("one", door, config, arguments)
+    return Point("one", command, config, arguments)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -48,9 +48,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an axis without values": ({"axes": {"epsilon": {"setting": "model.epsilon"}}}, "`epsilon` of .* has no `values`"),
     "an unknown axis": ({"curves": "omega"}, "table.yaml names 'omega', but its axes are epsilon"),
     "an unknown axis of a run": ({"runs": [{"axes": ["omega"]}]}, "names 'omega', but its axes are epsilon"),
-    "an unknown door": ({"runs": [{"door": "train"}]}, "names 'train', but its doors are fit, attack, transfer"),
+    "an unknown command": (
+        {"runs": [{"command": "train"}]},
+        "names 'train', but its commands are fit, attack, transfer",
+    ),
     "an unknown experiment": ({"runs": [{"experiment": "dynamic"}]}, "names 'dynamic', but its experiments are static"),
-    "a transfer onto nothing": ({"runs": [{"door": "transfer"}]}, "expected one of the axes as `onto` of a transfer"),
+    "a transfer onto nothing": (
+        {"runs": [{"command": "transfer"}]},
+        "expected one of the axes as `onto` of a transfer",
+    ),
     "an unknown figure of the paper": (
         {"paper": {**PAPER, "rows": [{"epsilon": 10, "success": 3}]}},
         "names 'success', but its axes and figures are epsilon, train/success_rate",
@@ -171,15 +177,18 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
     for config in (static, dynamic):
         assert config["trainer"]["max_epochs"] == 60
         assert [c["class_path"] for c in config["trainer"]["callbacks"]] == [
-            "uap.callbacks.full_batch.FullBatchGradient"
+            "uap.universal.callbacks.full_batch.FullBatchGradient"
         ]
         assert config["data"]["init_args"]["size"] == [512, 1024]
         assert config["data"]["init_args"]["limit"] is None
         model = config["model"]
-        assert model["optimizer"] == {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 1.0, "momentum": 0.0}}
+        assert model["optimizer"] == {
+            "class_path": "uap.universal.optim.SignSGD",
+            "init_args": {"lr": 1.0, "momentum": 0.0},
+        }
         assert model["loss"]["init_args"]["confidence"] == 0.75
         assert model["epsilon"] == 10
-        assert model["victim"]["init_args"]["network"]["class_path"] == "uap.victims.FCN8s"
+        assert model["victim"]["init_args"]["network"]["class_path"] == "uap.networks.FCN8s"
     assert (static["model"]["tile"], dynamic["model"]["tile"]) == (None, [512, 512])
     assert static["model"]["weights"]["class_path"] == "uap.losses.Mean"
     assert dynamic["model"]["weights"]["init_args"] == {"omega": 0.9999}
@@ -188,7 +197,7 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
 
 def test_a_setting_that_names_a_class_starts_the_part_anew() -> None:
     base = Layer(["configs/streetscenes_static.yaml", "configs/full_batch.yaml"], {"model.epsilon": 7})
-    over = Layer([], {"model.optimizer": {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 3}}})
+    over = Layer([], {"model.optimizer": {"class_path": "uap.universal.optim.SignSGD", "init_args": {"lr": 3}}})
     config = resolved([base], ["--model.epsilon=5", "--data.limit=4"], [over, Layer([], {"data.limit": None})], {})
     assert config["model"]["optimizer"]["init_args"] == {"lr": 3.0, "momentum": 0.9}  # not the 0 of the file
     assert config["model"]["epsilon"] == 5
@@ -215,22 +224,22 @@ def test_shards_have_the_same_work_and_leave_nothing_out() -> None:
     assert [[points.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
 
 
-@pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalisation"])
+@pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalization"])
 def test_shards_of_what_ships_share_out_the_work_and_keep_transfers_with_their_perturbation(name: str) -> None:
     points = unique(row.point for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
     parts = [shard(points, number, 2) for number in (1, 2)]
     assert sorted(p.folder for part in parts for p in part) == sorted(p.folder for p in points)
     for part in parts:
         folders = {p.folder for p in part}
-        assert all(p.learnt.folder in folders for p in part if p.learnt)
+        assert all(p.learned.folder in folders for p in part if p.learned)
     work = [sum(p.evaluations(367) for p in part) for part in parts]
     assert min(work) > 0.6 * max(work)
 
 
 def test_what_a_transfer_scores_is_a_point_before_it() -> None:
-    learnt = point()
-    scored = Point("onto", "transfer", point(limit=3).config, {}, learnt)
-    assert [p.door for p in unique([scored, point()])] == ["fit", "transfer"]
+    learned = point()
+    scored = Point("onto", "transfer", point(limit=3).config, {}, learned)
+    assert [p.command for p in unique([scored, point()])] == ["fit", "transfer"]
 
 
 def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> None:
@@ -296,11 +305,11 @@ def test_a_numeric_axis_is_a_scale() -> None:
 
 def test_a_folder_is_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ran: list[str] = []
-    monkeypatch.setattr("uap.reproduce.__main__.run_points", lambda points, out: ran.extend(p.folder for p in points))
+    monkeypatch.setattr("uap.reproduce.run_points", lambda points, out: ran.extend(p.folder for p in points))
     pages = main(["metzen2017", "--on", "streetscenes", "--out", str(tmp_path / "out"), "--attack.images", "3"])
 
     named = [page.relative_to(tmp_path / "out/metzen2017").as_posix() for page in pages]
-    kinds = ["figure3", "figure4", "figure5", "figure6", "generalisation", "table1", "table2", "table3"]
+    kinds = ["figure3", "figure4", "figure5", "figure6", "generalization", "table1", "table2", "table3"]
     assert named == [f"{kind}/{kind}-streetscenes.html" for kind in kinds]
     assert len(ran) == len(set(ran))
     assert sum("static" in folder and "transfer" not in folder for folder in ran) == 4  # table 1 has them all

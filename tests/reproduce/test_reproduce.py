@@ -20,13 +20,13 @@ import torch
 from filelock import FileLock
 from pytorch_lightning import LightningModule, Trainer
 
-from tests.helpers import learnt
+from tests.helpers import learned
 from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
-from uap.callbacks.pictures import Pictures
-from uap.callbacks.results import Results
-from uap.door import door
-from uap.errors import InputError
-from uap.reproduce.__main__ import main
+from uap.cli.entry import run_command
+from uap.reproduce import main
+from uap.universal.callbacks.pictures import Pictures
+from uap.universal.callbacks.results import Results
+from uap.utils.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.
     monkeypatch.setattr(Results, "on_train_end", tell)
     name = reproduction()
     with pytest.raises(SystemExit) as ended:
-        door(lambda: reproduce(name))
+        run_command(lambda: reproduce(name))
     assert ended.value.code == 143
     assert len(folders()) == 1
 
@@ -181,20 +181,20 @@ def test_a_point_that_was_cut_off_is_resumed(
     assert "epoch 1" not in capsys.readouterr().out
     assert json.loads((folder / "metrics.json").read_text())["gradient_evaluations"] == 12
     main([name, "--out", "whole", "--data.root", "camvid"])
-    assert torch.equal(learnt(folder), learnt(Path("whole/points") / folder.name))
+    assert torch.equal(learned(folder), learned(Path("whole/points") / folder.name))
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.usefixtures("no_pictures")
 def test_a_point_that_was_cut_off_before_its_figures_gets_them(done: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder,) = Path("out/points").glob("*epsilon80*")
-    whole, figures = learnt(folder), metrics(80)
+    whole, figures = learned(folder), metrics(80)
     for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "point.json"):
         (folder / file).unlink()
     reproduce(done)
 
     assert "epoch 1" not in capsys.readouterr().out
-    assert torch.equal(learnt(folder), whole)
+    assert torch.equal(learned(folder), whole)
     assert metrics(80)["val/success_rate"] == figures["val/success_rate"]
 
 
@@ -252,7 +252,9 @@ def test_further_arguments_reach_every_point_but_not_what_is_varied() -> None:
 def test_seeds_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
     option = {
         "plain": {},
-        "momentum": {"settings": {"model.optimizer": {"class_path": "uap.optim.SignSGD", "init_args": {"lr": 45}}}},
+        "momentum": {
+            "settings": {"model.optimizer": {"class_path": "uap.universal.optim.SignSGD", "init_args": {"lr": 45}}}
+        },
     }
     seed = {"setting": "data.seed", "values": [0, 1]}
     reproduce(reproduction(axes={"option": option, "seed": seed}, reduce="seed"), "--data.limit", "2")
@@ -274,7 +276,7 @@ def test_seeds_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("no_pictures")
 def test_an_axis_can_name_networks_by_their_files() -> None:
-    victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"classes": ["sky", "building"]}}
+    victim = {"class_path": "uap.victims.Victim", "init_args": {"classes": ["sky", "building"]}}
     for threshold in (100, 150):
         network = {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": threshold}}
         text = json.dumps({"model": {"victim": {**victim, "init_args": {**victim["init_args"], "network": network}}}})  # type: ignore[dict-item]

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from uap.scenes import VERSION, draw_scene
-from uap.scenes.camera import Camera
-from uap.scenes.canvas import Canvas
-from uap.scenes.ids import ALL_IDS, BICYCLE, BUS, PERSON, RIDER, ROAD, SKY, TRAFFIC_LIGHT, TRAFFIC_SIGN
-from uap.scenes.light import Light
-from uap.scenes.people import draw_person
-from uap.scenes.shapes import COACH
-from uap.scenes.vehicles import draw_vehicle
+from uap.datasets.synthetic import VERSION, draw_scene
+from uap.datasets.synthetic.camera import Camera
+from uap.datasets.synthetic.canvas import Canvas
+from uap.datasets.synthetic.ids import ALL_IDS, BICYCLE, BUS, PERSON, RIDER, ROAD, SKY, TRAFFIC_LIGHT, TRAFFIC_SIGN
+from uap.datasets.synthetic.light import Light
+from uap.datasets.synthetic.people import draw_person
+from uap.datasets.synthetic.shapes import COACH
+from uap.datasets.synthetic.vehicles import draw_vehicle
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -22,7 +22,7 @@ def scenes() -> list[Scene]:
 
 @pytest.fixture
 def canvas() -> Canvas:
-    camera = Camera(width=512, height=256, focal=500, centre=256, horizon=120, eye=1.5, bend=0.0)
+    camera = Camera(width=512, height=256, focal=500, center=256, horizon=120, eye=1.5, bend=0.0)
     noon = Light(
         ambient=(1, 1, 1),
         haze=(200, 200, 200),

@@ -9,7 +9,7 @@ import yaml
 from numpy.typing import NDArray
 
 from tests.helpers import SIZE
-from uap.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation, save_perturbation
 
 THRESHOLD = 128.5
 """No mean of three grey levels lies on it."""
@@ -25,10 +25,10 @@ def config(
 ) -> dict[str, Any]:
     """A whole experiment on the small CamVid; classes beyond the first two are never predicted."""
     network = {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": threshold, "classes": len(classes)}}
-    victim = {"class_path": "uap.victims.FrozenVictim", "init_args": {"network": network, "classes": classes}}
+    victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": classes}}
     data = {"root": str(root), "size": list(size), "batch_size": 3, "num_workers": 0}
-    static = {"class_path": "uap.targets.StaticTarget", "init_args": {"image": "train/frame_000.png"}}
-    dynamic = {"class_path": "uap.targets.DynamicTarget", "init_args": {"hide": hide}}
+    static = {"class_path": "uap.objectives.StaticTarget", "init_args": {"image": "train/frame_000.png"}}
+    dynamic = {"class_path": "uap.objectives.HideClasses", "init_args": {"hide": hide}}
     return {
         "data": {"class_path": "uap.data.CamVid", "init_args": data},
         "model": {"victim": victim, "target": dynamic if hide else static},

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from uap.perturbation import Perturbation
-from uap.scoring.distortions import eight_bit, gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.evaluation.distortions import eight_bit, gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.universal.perturbation import Perturbation
 
 INDEX = torch.tensor([3, 5])
 
 
 def pictures(height: int = 40, width: int = 56) -> Tensor:
-    """Two pictures of smooth light and colour, as JPEG is made for, with some grain."""
+    """Two pictures of smooth light and color, as JPEG is made for, with some grain."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
     smooth = np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC) for image in coarse])

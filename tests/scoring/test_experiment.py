@@ -6,9 +6,9 @@ import yaml
 from tests.helpers import make_camvid
 from tests.scoring.runs import config
 from uap.data import CamVid
-from uap.errors import InputError
-from uap.scoring.experiment import build_data, build_target, config_of
-from uap.targets import DynamicTarget, StaticTarget
+from uap.evaluation.experiment import build_data, build_target, config_of
+from uap.objectives import HideClasses, StaticTarget
+from uap.utils.errors import InputError
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def test_data_are_those_of_the_configuration(file: Path, tmp_path: Path) -> None
 
 def test_a_target_is_that_of_the_configuration(file: Path) -> None:
     target = build_target(file)
-    assert isinstance(target, DynamicTarget)
+    assert isinstance(target, HideClasses)
     assert target.hide == ["b"]
-    file.write_text("model: {target: {class_path: uap.targets.StaticTarget, init_args: {labels: x.png}}}")
+    file.write_text("model: {target: {class_path: uap.objectives.StaticTarget, init_args: {labels: x.png}}}")
     assert isinstance(build_target(file), StaticTarget)
 
 
@@ -38,7 +38,7 @@ def test_a_target_is_that_of_the_configuration(file: Path) -> None:
     [
         ("model: {}", r"config.yaml describes no data \('data'\). Expected data with class_path and init_args"),
         ("data: {class_path: uap.data.Nothing}", "config.yaml: data: .*Nothing"),
-        ("data: {class_path: uap.targets.StaticTarget, init_args: {image: x}}", "config.yaml: data: .*StaticTarget"),
+        ("data: {class_path: uap.objectives.StaticTarget, init_args: {image: x}}", "config.yaml: data: .*StaticTarget"),
         ("data: {class_path: uap.data.CamVid, init_args: {size: [0, 4]}}", r"^data.size is \(0, 4\), expected 1 or"),
         ("data: [", "config.yaml describes no data"),
         ("", "config.yaml describes no data"),

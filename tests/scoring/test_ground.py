@@ -10,11 +10,11 @@ from sklearn.metrics import jaccard_score
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
 from uap.data.transforms import read_image
-from uap.errors import InputError
-from uap.scoring.experiment import device_trainer
-from uap.scoring.figures import TITLES, score
-from uap.scoring.ground import ProvingGround
-from uap.scoring.learnt import read_learnt
+from uap.evaluation.experiment import device_trainer
+from uap.evaluation.perturbation_scores import TITLES, score
+from uap.evaluation.saved_perturbation import read_saved
+from uap.evaluation.setup import EvaluationSetup
+from uap.utils.errors import InputError
 
 
 @pytest.fixture
@@ -22,18 +22,18 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid", val=5)
 
 
-def ground_of(settings: dict[str, Any], images: int | None = None) -> ProvingGround:
-    path = Path("ground.yaml")
+def ground_of(settings: dict[str, Any], images: int | None = None) -> EvaluationSetup:
+    path = Path("setup.yaml")
     path.write_text(yaml.safe_dump(settings))
-    return ProvingGround("ground", path, images, device_trainer())
+    return EvaluationSetup("setup", path, images, device_trainer())
 
 
 def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
     return config(root, **{"classes": ["sky", "building"], **changes})
 
 
-def names(ground: ProvingGround, size: tuple[int, int] = SIZE) -> list[str]:
-    return [item.name for item in ground.data(size).datasets["scored"].items]
+def names(setup: EvaluationSetup, size: tuple[int, int] = SIZE) -> list[str]:
+    return [item.name for item in setup.data(size).datasets["scored"].items]
 
 
 def test_images_are_evenly_spread_and_those_of_the_configuration_by_default(root: Path) -> None:
@@ -43,18 +43,18 @@ def test_images_are_evenly_spread_and_those_of_the_configuration_by_default(root
     assert names(ground_of(settings_of(root), 7)) == everything
     configured = settings_of(root)
     configured["data"]["init_args"]["eval_images"] = 2
-    ground = ground_of(configured)
-    assert names(ground) == ["frame_000", "frame_004"]
-    assert ground.facts()["images"] == "2 of 5"
+    setup = ground_of(configured)
+    assert names(setup) == ["frame_000", "frame_004"]
+    assert setup.facts()["images"] == "2 of 5"
     assert names(ground_of(configured, 1)) == ["frame_000"]
 
 
 def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> None:
-    ground = ground_of(settings_of(root, size=(24, 32)))
+    setup = ground_of(settings_of(root, size=(24, 32)))
     large = make_run(Path("large"), settings_of(root, size=(48, 40)), noise(tile=(48, 40)), block_scene((48, 40)))
     periodic = make_run(Path("tiles"), settings_of(root, size=(48, 40)), noise(tile=(8, 8)), block_scene((48, 40)))
     for folder, size in ((large, (48, 40)), (periodic, (24, 32))):
-        attack, data, note = ground.attack(read_learnt(folder, folder.name))
+        attack, data, note = setup.attack(read_saved(folder, folder.name))
         assert attack is not None
         assert (data.size, attack.size, note) == (size, size, "")
         assert next(iter(data.loader("scored", shuffle=False)))["image"].shape[-2:] == size
@@ -64,11 +64,11 @@ def test_figures_are_those_counted_by_hand(root: Path) -> None:
     """A network of other classes in another order: what is sky here is what is called building there."""
     proto, scene = noise(), block_scene()
     scene[:, :4] = 255
-    learnt = read_learnt(make_run(Path("run"), settings_of(root), proto, scene), "run")
-    ground = ground_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
-    attack, data, _ = ground.attack(learnt)
+    learned = read_saved(make_run(Path("run"), settings_of(root), proto, scene), "run")
+    setup = ground_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
+    attack, data, _ = setup.attack(learned)
     assert attack is not None
-    figures = score(attack, data, "run on ground")
+    figures = score(attack, data, "run on setup")
 
     paths = sorted((root / "val").glob("*.png"))
     images = np.stack([read_image(path) for path in paths])
@@ -97,8 +97,8 @@ def test_figures_are_those_counted_by_hand(root: Path) -> None:
 
 def test_the_mean_iou_with_the_target_is_over_the_targets_classes_alone(root: Path) -> None:
     """A scene of one class: the other class is predicted, but has no part in the mean."""
-    learnt = read_learnt(make_run(Path("run"), settings_of(root), noise(), np.zeros(SIZE, np.uint8)), "run")
-    attack, data, _ = ground_of(settings_of(root)).attack(learnt)
+    learned = read_saved(make_run(Path("run"), settings_of(root), noise(), np.zeros(SIZE, np.uint8)), "run")
+    attack, data, _ = ground_of(settings_of(root)).attack(learned)
     assert attack is not None
     figures = score(attack, data, "")
     assert 0 < figures["success_rate"] < 1
@@ -108,8 +108,8 @@ def test_the_mean_iou_with_the_target_is_over_the_targets_classes_alone(root: Pa
 def test_hidden_and_preserved_are_those_counted_by_hand(root: Path) -> None:
     proto = noise(tile=(8, 8))
     settings = settings_of(root, classes=["road", "person"], hide=["person"])
-    learnt = read_learnt(make_run(Path("run"), settings, proto), "run")
-    attack, data, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).attack(learnt)
+    learned = read_saved(make_run(Path("run"), settings, proto), "run")
+    attack, data, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).attack(learned)
     assert attack is not None
     figures = score(attack, data, "")
     images = np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
@@ -141,10 +141,10 @@ def test_the_identity_is_that_of_all_that_figures_depend_on(root: Path) -> None:
 
 
 def test_no_folder_is_left_behind(root: Path, tmp_path: Path) -> None:
-    learnt = read_learnt(make_run(tmp_path / "run", settings_of(root), noise(), block_scene()), "run")
-    ground = ground_of(settings_of(root))
+    learned = read_saved(make_run(tmp_path / "run", settings_of(root), noise(), block_scene()), "run")
+    setup = ground_of(settings_of(root))
     before = sorted(tmp_path.rglob("*"))
-    attack, data, _ = ground.attack(learnt)
+    attack, data, _ = setup.attack(learned)
     assert attack is not None
     score(attack, data, "")
     new = set(tmp_path.rglob("*")) - set(before)
@@ -152,6 +152,6 @@ def test_no_folder_is_left_behind(root: Path, tmp_path: Path) -> None:
 
 
 def test_errors_name_the_column(root: Path) -> None:
-    ground = ground_of(settings_of(root / "nothing"))
-    with pytest.raises(InputError, match=r"^ground: No images in .*nothing"):
-        ground.data(SIZE)
+    setup = ground_of(settings_of(root / "nothing"))
+    with pytest.raises(InputError, match=r"^setup: No images in .*nothing"):
+        setup.data(SIZE)

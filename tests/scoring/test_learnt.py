@@ -8,11 +8,11 @@ from torch import Tensor
 
 from tests.helpers import SIZE, Brightness, make_camvid
 from tests.scoring.runs import THRESHOLD, block_scene, config, make_run, noise
-from uap.errors import InputError
-from uap.perturbation import load_perturbation, save_perturbation
-from uap.scoring.learnt import Learnt, random_signs, read_learnt
-from uap.targets import Target
-from uap.victims import FrozenVictim
+from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
+from uap.objectives import PredictionObjective
+from uap.universal.perturbation import load_perturbation, save_perturbation
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
 @pytest.fixture
@@ -20,86 +20,86 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid")
 
 
-def victim(*classes: str, threshold: float = 100.0) -> FrozenVictim:
-    """A network that no run was learnt against."""
-    return FrozenVictim(Brightness(threshold, len(classes)), classes=list(classes))
+def victim(*classes: str, threshold: float = 100.0) -> Victim:
+    """A network that no run was learned against."""
+    return Victim(Brightness(threshold, len(classes)), classes=list(classes))
 
 
-def static_run(root: Path, *classes: str, scene: list[list[int]] | None = None, name: str = "run") -> Learnt:
+def static_run(root: Path, *classes: str, scene: list[list[int]] | None = None, name: str = "run") -> SavedPerturbation:
     pixels = block_scene() if scene is None else np.array(scene, np.uint8)
     size = (pixels.shape[0], pixels.shape[1])
     settings = config(root, classes=list(classes), size=size)
-    return read_learnt(make_run(root.parent / name, settings, noise(tile=size), pixels), name)
+    return read_saved(make_run(root.parent / name, settings, noise(tile=size), pixels), name)
 
 
-def dynamic_run(root: Path, *hide: str, tile: tuple[int, int] = SIZE) -> Learnt:
+def dynamic_run(root: Path, *hide: str, tile: tuple[int, int] = SIZE) -> SavedPerturbation:
     settings = config(root, classes=["road", "person", "truck"], hide=list(hide))
-    return read_learnt(make_run(root.parent / "hide", settings, noise(tile=tile)), "hide")
+    return read_saved(make_run(root.parent / "hide", settings, noise(tile=tile)), "hide")
 
 
-def scene_of(target: Target | None) -> list[list[int]]:
+def scene_of(target: PredictionObjective | None) -> list[list[int]]:
     rows: list[list[int]] = cast(Any, target).scene.tolist()
     return rows
 
 
 def test_a_scene_is_carried_over_by_the_names_of_the_classes(root: Path) -> None:
-    learnt = static_run(root, "road", "person", "wall", scene=[[0, 1, 2, 0]])
-    target, note = learnt.target_for(victim("pedestrian", "sky", "Road"), (1, 4))
+    learned = static_run(root, "road", "person", "wall", scene=[[0, 1, 2, 0]])
+    target, note = learned.target_for(victim("pedestrian", "sky", "Road"), (1, 4))
     assert scene_of(target) == [[2, 0, 255, 2]]
     assert note == "25.0 % of the target has no class in this network and is ignored"
-    assert scene_of(learnt.target) == [[0, 1, 2, 0]]
+    assert scene_of(learned.target) == [[0, 1, 2, 0]]
 
 
 def test_pixels_that_were_ignored_before_are_not_lost(root: Path) -> None:
-    learnt = static_run(root, "road", "person", scene=[[0, 255, 255, 1]])
-    target, note = learnt.target_for(victim("person", "road"), (1, 4))
+    learned = static_run(root, "road", "person", scene=[[0, 255, 255, 1]])
+    target, note = learned.target_for(victim("person", "road"), (1, 4))
     assert scene_of(target) == [[1, 255, 255, 0]]
     assert note == ""
 
 
 def test_the_own_network_keeps_its_outputs_without_a_name(root: Path) -> None:
-    learnt = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
-    own = FrozenVictim(Brightness(THRESHOLD), classes=["road", "person"])
-    assert scene_of(learnt.target_for(own, (1, 4))[0]) == [[0, 1, 7, 255]]
-    target, note = learnt.target_for(victim("road", "person"), (1, 4))
+    learned = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
+    own = Victim(Brightness(THRESHOLD), classes=["road", "person"])
+    assert scene_of(learned.target_for(own, (1, 4))[0]) == [[0, 1, 7, 255]]
+    target, note = learned.target_for(victim("road", "person"), (1, 4))
     assert scene_of(target) == [[0, 1, 255, 255]]
     assert note.startswith("25.0 %")
 
 
 def test_the_own_network_under_other_names_is_another(root: Path) -> None:
-    learnt = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
-    renamed = FrozenVictim(Brightness(THRESHOLD), classes=["person", "road"])
-    assert scene_of(learnt.target_for(renamed, (1, 4))[0]) == [[1, 0, 255, 255]]
+    learned = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
+    renamed = Victim(Brightness(THRESHOLD), classes=["person", "road"])
+    assert scene_of(learned.target_for(renamed, (1, 4))[0]) == [[1, 0, 255, 255]]
 
 
-def test_a_scene_is_resized_by_the_nearest_neighbour(root: Path) -> None:
-    learnt = static_run(root, "road", "person")
-    target, _ = learnt.target_for(victim("person", "road"), (12, 64))
+def test_a_scene_is_resized_by_the_nearest_neighbor(root: Path) -> None:
+    learned = static_run(root, "road", "person")
+    target, _ = learned.target_for(victim("person", "road"), (12, 64))
     expected = 1 - block_scene((12, 64))
     assert scene_of(target) == expected.tolist()
 
 
 def test_a_network_without_any_class_of_the_scene_has_no_target(root: Path) -> None:
-    learnt = static_run(root, "road", "person")
-    assert learnt.target_for(victim("cat", "dog"), SIZE) == (
+    learned = static_run(root, "road", "person")
+    assert learned.target_for(victim("cat", "dog"), SIZE) == (
         None,
         "100.0 % of the target has no class in this network and is ignored",
     )
 
 
 def test_hidden_classes_are_found_by_synonym(root: Path) -> None:
-    learnt = dynamic_run(root, "person")
-    target, note = learnt.target_for(victim("sky", "road", "pedestrian"), SIZE)
-    assert cast(Target, target).hidden_classes == (2,)
+    learned = dynamic_run(root, "person")
+    target, note = learned.target_for(victim("sky", "road", "pedestrian"), SIZE)
+    assert cast(PredictionObjective, target).hidden_classes == (2,)
     assert note == ""
 
 
 def test_a_hidden_class_that_a_network_does_not_have_is_said(root: Path) -> None:
-    learnt = dynamic_run(root, "person", "truck")
-    target, note = learnt.target_for(victim("pedestrian", "road"), SIZE)
-    assert cast(Target, target).hidden_classes == (0,)
+    learned = dynamic_run(root, "person", "truck")
+    target, note = learned.target_for(victim("pedestrian", "road"), SIZE)
+    assert cast(PredictionObjective, target).hidden_classes == (0,)
     assert note == "this network has no class truck"
-    assert learnt.target_for(victim("cat", "road"), SIZE) == (None, "this network has no class person, truck")
+    assert learned.target_for(victim("cat", "road"), SIZE) == (None, "this network has no class person, truck")
 
 
 def test_a_periodic_perturbation_needs_no_size(root: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_periodic_perturbation_needs_no_size(root: Path) -> None:
     assert dynamic_run(root, "person").size == SIZE
 
 
-def test_facts_are_what_was_learnt(root: Path) -> None:
+def test_facts_are_what_was_learned(root: Path) -> None:
     assert dynamic_run(root, "person", "truck", tile=(8, 6)).facts == {
         "network": "Brightness",
         "data": "CamVid",
@@ -117,27 +117,27 @@ def test_facts_are_what_was_learnt(root: Path) -> None:
     }
 
 
-def proto(learnt: Learnt) -> Tensor:
-    return learnt.perturbation.proto.detach()
+def proto(learned: SavedPerturbation) -> Tensor:
+    return learned.perturbation.proto.detach()
 
 
 def test_a_control_is_random_signs_times_epsilon(root: Path) -> None:
-    learnt = static_run(root, "road", "person")
-    (control,) = random_signs([learnt], 0)
+    learned = static_run(root, "road", "person")
+    (control,) = random_signs([learned], 0)
     assert (control.name, control.is_control, control.size) == ("random signs, epsilon 60", True, SIZE)
     assert proto(control).shape == (3, *SIZE)
     assert set(proto(control).flatten().tolist()) == {-60.0, 60.0}
     assert abs(float(proto(control).mean())) < 60 * 4 / (3 * SIZE[0] * SIZE[1]) ** 0.5  # four standard errors
-    assert torch.equal(proto(random_signs([learnt], 0)[0]), proto(control))
-    assert not torch.equal(proto(random_signs([learnt], 1)[0]), proto(control))
-    assert control.target is learnt.target
-    assert not learnt.is_control
+    assert torch.equal(proto(random_signs([learned], 0)[0]), proto(control))
+    assert not torch.equal(proto(random_signs([learned], 1)[0]), proto(control))
+    assert control.target is learned.target
+    assert not learned.is_control
 
 
 def test_perturbations_that_differ_in_nothing_else_share_a_control(root: Path) -> None:
     first = static_run(root, "road", "person", name="first")
     settings = config(root, classes=["road", "person"])
-    again = read_learnt(make_run(root.parent / "again", settings, noise(seed=1), block_scene()), "again")
+    again = read_saved(make_run(root.parent / "again", settings, noise(seed=1), block_scene()), "again")
     other = static_run(root, "road", "person", scene=(1 - block_scene()).tolist(), name="other")
     assert len({first.identity(), again.identity(), other.identity()}) == 3
     assert [control.name for control in random_signs([first, again, other], 0)] == [
@@ -148,17 +148,17 @@ def test_perturbations_that_differ_in_nothing_else_share_a_control(root: Path) -
 
 def test_a_folder_without_a_run_is_a_sentence(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no .*config.yaml. Give the folder of a run of python -m uap.fit"):
-        read_learnt(root, "x")
+        read_saved(root, "x")
     make_run(tmp_path / "run", config(root, classes=["a", "b"]), noise(), block_scene())
     (tmp_path / "run" / "perturbation.safetensors").unlink()
     with pytest.raises(InputError, match=r"There is no perturbation .*run.perturbation.safetensors. A finished run"):
-        read_learnt(tmp_path / "run", "x")
+        read_saved(tmp_path / "run", "x")
 
 
 def test_a_static_target_needs_its_scene(root: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "run", config(root, classes=["a", "b"]), noise(), None)
     with pytest.raises(InputError, match=r"holds no scene of its static target. Learn it again"):
-        read_learnt(tmp_path / "run", "x")
+        read_saved(tmp_path / "run", "x")
 
 
 def test_the_identity_is_that_of_perturbation_and_target(root: Path) -> None:
@@ -167,10 +167,10 @@ def test_the_identity_is_that_of_perturbation_and_target(root: Path) -> None:
     file = root.parent / "hide" / "perturbation.safetensors"
     perturbation, metadata = load_perturbation(file)
     save_perturbation(perturbation, file, metadata | {"seconds": "7"})
-    assert read_learnt(root.parent / "hide", "again").identity() == identity
+    assert read_saved(root.parent / "hide", "again").identity() == identity
     with torch.no_grad():
         perturbation.proto[0, 0, 0] = 0
     save_perturbation(perturbation, file, metadata)
-    assert read_learnt(root.parent / "hide", "hide").identity() != identity
+    assert read_saved(root.parent / "hide", "hide").identity() != identity
     assert dynamic_run(root, "truck").identity() != identity
     assert dynamic_run(root, "person", tile=(8, 8)).identity() != identity

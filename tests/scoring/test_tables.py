@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from uap.errors import InputError
-from uap.scoring.steps import steps
-from uap.scoring.tables import csv_text, json_text, markdown, write
+from uap.evaluation.steps import steps
+from uap.reporting.text_tables import csv_text, json_text, markdown, write
+from uap.utils.errors import InputError
 
 
 def test_a_table_is_markdown_that_lines_up() -> None:
@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr("uap.scoring.steps.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("uap.evaluation.steps.time.monotonic", lambda: now[0])
     return now
 
 

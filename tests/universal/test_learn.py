@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.attacks.linear import Linear, images
-from uap.errors import InputError
 from uap.losses import CrossEntropy
 from uap.objectives import LeastLikely, Shape, Untargeted
 from uap.universal.learn import learn
 from uap.utils.batches import Batches
+from uap.utils.errors import InputError
 
 
 class TwoClasses(nn.Module):
@@ -118,4 +118,4 @@ def test_batches_give_labels_and_positions() -> None:
     first, second = Batches(TensorDataset(bright(3), labels), batch_size=2)
     assert first.index is not None
     assert second.labels is not None
-    assert (first.index.tolist(), second.labels.unique().tolist()) == ([0, 1], [2])
+    assert (first.index.tolist(), torch.unique(second.labels).tolist()) == ([0, 1], [2])

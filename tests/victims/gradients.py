@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from uap.victims import FrozenVictim
+from uap.victims import Victim
 
 STEP = 1e-6
 """Of the finite differences, in grey levels: small, so that hardly a ReLU of a large network changes its side."""
@@ -25,7 +25,7 @@ def _take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
     norm.get_buffer("running_var").copy_(variance)
 
 
-def assert_gradient_is_right(victim: FrozenVictim, height: int, width: int, count: int = 1) -> None:
+def assert_gradient_is_right(victim: Victim, height: int, width: int, count: int = 1) -> None:
     """In double precision, along random directions, of a random weighting of all logits."""
     victim.double()
     noise = torch.Generator().manual_seed(0)
@@ -42,7 +42,7 @@ def assert_gradient_is_right(victim: FrozenVictim, height: int, width: int, coun
 
 
 @torch.no_grad()
-def _difference(victim: FrozenVictim, images: Tensor, direction: Tensor, weighting: Tensor) -> Tensor:
+def _difference(victim: Victim, images: Tensor, direction: Tensor, weighting: Tensor) -> Tensor:
     ahead, behind = (victim(images + sign * STEP * direction) for sign in (1, -1))
     slope: Tensor = ((ahead - behind) * weighting).sum() / (2 * STEP)
     return slope

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tv
 
 from tests.helpers import Brightness
-from uap.errors import InputError
-from uap.labels import CAMVID
-from uap.victims import FastSCNN, FrozenVictim
+from uap.networks import FastSCNN
+from uap.utils.class_tables import CAMVID
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 
@@ -54,7 +55,7 @@ def batch_norm_network() -> nn.Module:
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_the_network_sees_its_channel_order_less_mean_over_std(order: Any) -> None:
-    victim = FrozenVictim(nn.Identity(), classes=list("abc"), channel_order=order, mean=MEAN, std=STD)
+    victim = Victim(nn.Identity(), classes=list("abc"), channel_order=order, mean=MEAN, std=STD)
     rgb = images().numpy()
     channels = rgb if order == "rgb" else rgb[:, [2, 1, 0]]
     expected = np.stack([(channels[:, c] - MEAN[c]) / STD[c] for c in range(3)], axis=1)
@@ -64,7 +65,7 @@ def test_the_network_sees_its_channel_order_less_mean_over_std(order: Any) -> No
 def test_smaller_outputs_are_upsampled_to_the_input() -> None:
     network = nn.AvgPool2d(4)
     x = images(12, 16)
-    logits = FrozenVictim(network, classes=list("abc"))(x)
+    logits = Victim(network, classes=list("abc"))(x)
     torch.testing.assert_close(logits, F.interpolate(network(x), (12, 16), mode="bilinear", align_corners=False))
 
 
@@ -72,10 +73,10 @@ def test_smaller_outputs_are_upsampled_to_the_input() -> None:
 def test_sizes_that_are_no_multiple_are_padded_by_their_last_row_and_column(height: int, width: int) -> None:
     network = Recorder()
     x = images(height, width)
-    logits = FrozenVictim(network, classes=list("abc"), mean=MEAN, std=STD, size_multiple=8)(x)
+    logits = Victim(network, classes=list("abc"), mean=MEAN, std=STD, size_multiple=8)(x)
     assert logits.shape == x.shape
-    normalised = (x.numpy() - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    padded = np.pad(normalised, ((0, 0), (0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
+    normalized = (x.numpy() - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    padded = np.pad(normalized, ((0, 0), (0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
     np.testing.assert_allclose(network.seen.numpy(), padded, rtol=1e-6)
     torch.testing.assert_close(logits, network.seen[..., :height, :width])
 
@@ -85,19 +86,19 @@ def test_padding_and_upsampling_go_together() -> None:
     x = images(10, 13)
     padded = F.pad(x, (0, 3, 0, 2), mode="replicate")
     expected = F.interpolate(network(padded), (12, 16), mode="bilinear", align_corners=False)[..., :10, :13]
-    torch.testing.assert_close(FrozenVictim(network, classes=list("abc"), size_multiple=4)(x), expected)
+    torch.testing.assert_close(Victim(network, classes=list("abc"), size_multiple=4)(x), expected)
 
 
 def test_the_gradient_to_the_input_is_right_through_padding_and_upsampling() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AvgPool2d(2))
-    victim = FrozenVictim(network, classes=["a", "b"], channel_order="bgr", mean=MEAN, std=STD, size_multiple=4)
+    victim = Victim(network, classes=["a", "b"], channel_order="bgr", mean=MEAN, std=STD, size_multiple=4)
     x = images(5, 6, 1).double().requires_grad_()
     torch.autograd.gradcheck(victim.double(), (x,))
 
 
 def test_no_weight_is_trained_and_no_statistic_moves() -> None:
-    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    victim = Victim(batch_norm_network(), classes=["a", "b"])
     before = copy.deepcopy(victim.state_dict())
     x = images().requires_grad_()
     parent = nn.Sequential(victim).train()
@@ -110,14 +111,14 @@ def test_no_weight_is_trained_and_no_statistic_moves() -> None:
 
 
 def test_the_victim_stays_in_eval_mode() -> None:
-    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    victim = Victim(batch_norm_network(), classes=["a", "b"])
     assert victim.train() is victim
     nn.Sequential(victim).train()
     assert not any(module.training for module in victim.modules())
 
 
 def test_predictions_are_class_ids_of_any_kind_of_image() -> None:
-    victim = FrozenVictim(Brightness(), classes=["dark", "bright"])
+    victim = Victim(Brightness(), classes=["dark", "bright"])
     x = images().round()
     prediction = victim.predict(x.to(torch.uint8))
     assert prediction.dtype == torch.uint8
@@ -128,7 +129,7 @@ def test_predictions_are_class_ids_of_any_kind_of_image() -> None:
 
 
 def fingerprint(network: nn.Module | None = None, **settings: Any) -> str:
-    return FrozenVictim(network or batch_norm_network(), **{"classes": ["a", "b"], **settings}).fingerprint()
+    return Victim(network or batch_norm_network(), **{"classes": ["a", "b"], **settings}).fingerprint()
 
 
 def changed(name: str) -> nn.Module:
@@ -161,7 +162,7 @@ def test_the_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]
 def test_the_fingerprint_changes_with_a_setting_that_has_no_tensor() -> None:
     networks = [FastSCNN(3, enlarge) for enlarge in (1, 2)]
     networks[1].load_state_dict(networks[0].state_dict())
-    assert len({FrozenVictim(network, classes=list("abc")).fingerprint() for network in networks}) == 2
+    assert len({Victim(network, classes=list("abc")).fingerprint() for network in networks}) == 2
 
 
 def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:
@@ -175,7 +176,7 @@ def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:
 
 def test_the_fingerprint_stays_with_names_use_and_memory_layout() -> None:
     assert fingerprint(classes=["c", "d"]) == fingerprint()
-    victim = FrozenVictim(batch_norm_network(), classes=["a", "b"])
+    victim = Victim(batch_norm_network(), classes=["a", "b"])
     victim.predict(images())
     victim.check((6, 8))
     victim.to(memory_format=torch.contiguous_format).train()
@@ -194,7 +195,7 @@ def test_the_fingerprint_is_the_same_after_saving_and_loading(tmp_path: Path, na
 
 
 def test_a_network_that_fails_is_refused_with_its_own_words() -> None:
-    victim = FrozenVictim(Fixed(fails), classes=["a"])
+    victim = Victim(Fixed(fails), classes=["a"])
     with pytest.raises(InputError, match=r"Fixed fails on images of 6 x 8 \(sizes must match\).*victim\.size_multiple"):
         victim.check((6, 8))
 
@@ -202,7 +203,7 @@ def test_a_network_that_fails_is_refused_with_its_own_words() -> None:
 def test_images_are_resized_to_the_input_size_and_logits_back() -> None:
     network = Recorder()
     x = images(20, 28)
-    logits = FrozenVictim(network, classes=list("abc"), mean=MEAN, std=STD, input_size=(7, 10))(x)
+    logits = Victim(network, classes=list("abc"), mean=MEAN, std=STD, input_size=(7, 10))(x)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     smooth = tv.resize(x, [7, 10], antialias=True)  # averages over the pixels that it drops
     torch.testing.assert_close(network.seen, (smooth - mean) / std, rtol=1e-4, atol=1e-4)
@@ -213,7 +214,7 @@ def test_images_are_resized_to_the_input_size_and_logits_back() -> None:
 def test_resizing_and_padding_go_together() -> None:
     network = Recorder()
     x = images(20, 28)
-    logits = FrozenVictim(network, classes=list("abc"), input_size=(7, 10), size_multiple=4)(x)
+    logits = Victim(network, classes=list("abc"), input_size=(7, 10), size_multiple=4)(x)
     assert network.seen.shape == (2, 3, 8, 12)
     cropped = network.seen[..., :7, :10]
     torch.testing.assert_close(logits, F.interpolate(cropped, (20, 28), mode="bilinear", align_corners=False))
@@ -221,7 +222,7 @@ def test_resizing_and_padding_go_together() -> None:
 
 @pytest.mark.parametrize("answer", [lambda x: {"out": x, "aux": -x}, lambda x: (x, -x), lambda x: [[x], -x]])
 def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
-    victim = FrozenVictim(Fixed(answer), classes=list("abc"))
+    victim = Victim(Fixed(answer), classes=list("abc"))
     with pytest.warns(UserWarning, match="has 2 outputs of 3 classes"):
         victim.check((6, 8))
     torch.testing.assert_close(victim(images()), images())
@@ -238,25 +239,25 @@ def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
 )
 def test_a_choice_among_several_outputs_is_said_and_can_be_made(answer: Any, taken: str, other: str) -> None:
     with pytest.warns(UserWarning, match=rf"Taken is {taken}; .* --model\.victim\.output {other}"):
-        FrozenVictim(Fixed(answer), classes=list("abc")).check((6, 8))
-    chosen = FrozenVictim(Fixed(answer), classes=list("abc"), output=other)
+        Victim(Fixed(answer), classes=list("abc")).check((6, 8))
+    chosen = Victim(Fixed(answer), classes=list("abc"), output=other)
     chosen.check((6, 8))
     torch.testing.assert_close(chosen(images()), 2 * images())
 
 
 @pytest.mark.parametrize("answer", [lambda x: x, lambda x: (x, x[:, :2]), lambda x: {"out": x, "seen": x.argmax(1)}])
 def test_where_one_output_has_the_classes_nothing_is_said(answer: Any) -> None:
-    FrozenVictim(Fixed(answer), classes=list("abc")).check((6, 8))
+    Victim(Fixed(answer), classes=list("abc")).check((6, 8))
 
 
 @pytest.mark.parametrize(("answer", "output"), [(lambda x: {"out": -x, "aux": x}, "aux"), (lambda x: (-x, x), 1)])
 def test_another_output_is_taken_where_it_is_chosen(answer: Any, output: Any) -> None:
-    victim = FrozenVictim(Fixed(answer), classes=list("abc"), output=output)
+    victim = Victim(Fixed(answer), classes=list("abc"), output=output)
     torch.testing.assert_close(victim(images()), images())
 
 
 def test_a_network_that_gives_another_shape_is_refused() -> None:
-    victim = FrozenVictim(Fixed(lambda x: x[:, 0]), classes=["a"])
+    victim = Victim(Fixed(lambda x: x[:, 0]), classes=["a"])
     with pytest.raises(
         InputError, match=r"Fixed gives \(1, 6, 8\) for one image .*expected logits \(1, 1 or more, 6, 8"
     ):
@@ -265,32 +266,32 @@ def test_a_network_that_gives_another_shape_is_refused() -> None:
 
 def test_a_network_with_too_few_outputs_is_refused() -> None:
     with pytest.raises(InputError, match=r"gives \(1, 3, 6, 8\) .*\(sky, building, .*Set victim\.classes"):
-        FrozenVictim(nn.Identity(), classes="camvid").check((6, 8))
+        Victim(nn.Identity(), classes="camvid").check((6, 8))
 
 
 def test_outputs_beyond_the_class_table_are_void() -> None:
-    victim = FrozenVictim(nn.Conv2d(3, 13, 1), classes="camvid")
+    victim = Victim(nn.Conv2d(3, 13, 1), classes="camvid")
     victim.check((6, 8))
     assert victim.table.names == (*CAMVID.names, "void", "void1")
-    assert victim.table.colours[:11] == CAMVID.colours
-    assert len(victim.table.colours) == 13
+    assert victim.table.colors[:11] == CAMVID.colors
+    assert len(victim.table.colors) == 13
 
 
 def test_a_table_that_fits_stays_as_it_is() -> None:
-    victim = FrozenVictim(nn.Conv2d(3, 11, 1), classes="camvid")
+    victim = Victim(nn.Conv2d(3, 11, 1), classes="camvid")
     victim.check((6, 8))
     assert victim.table == CAMVID
 
 
 def test_classes_can_be_listed() -> None:
-    victim = FrozenVictim(nn.Identity(), classes=["grass", "rock", "sky"])
+    victim = Victim(nn.Identity(), classes=["grass", "rock", "sky"])
     assert victim.table.names == ("grass", "rock", "sky")
-    assert len(set(victim.table.colours)) == 3
-    assert victim.table == FrozenVictim(nn.Identity(), classes=["grass", "rock", "sky"]).table
+    assert len(set(victim.table.colors)) == 3
+    assert victim.table == Victim(nn.Identity(), classes=["grass", "rock", "sky"]).table
 
 
-def test_names_of_a_known_table_have_its_colours() -> None:
-    assert FrozenVictim(nn.Identity(), classes=list(CAMVID.names)).table == CAMVID
+def test_names_of_a_known_table_have_its_colors() -> None:
+    assert Victim(nn.Identity(), classes=list(CAMVID.names)).table == CAMVID
 
 
 @pytest.mark.parametrize(
@@ -299,12 +300,12 @@ def test_names_of_a_known_table_have_its_colours() -> None:
 )
 def test_a_preprocessing_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
-        FrozenVictim(nn.Identity(), classes=["a"], **settings)
+        Victim(nn.Identity(), classes=["a"], **settings)
 
 
 def test_a_network_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
-    asked = FrozenVictim(nn.Conv2d(3, 2, 1), classes=["a", "b"], compile=True)
-    FrozenVictim(nn.Conv2d(3, 2, 1), classes=["a", "b"])
+    asked = Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"], compile=True)
+    Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"])
     assert compiled == [asked.network]

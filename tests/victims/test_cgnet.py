@@ -6,20 +6,21 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from uap import paths
 from uap.data import CamVid
 from uap.data.dataset import SegmentationDataset
-from uap.errors import InputError
 from uap.metrics import ClassIoU
-from uap.victims import CGNet, FrozenVictim
+from uap.networks import CGNet
+from uap.utils import paths
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
-def published(shared: Path) -> FrozenVictim:
+def published(shared: Path) -> Victim:
     """The network of `configs/victim/cgnet_camvid.yaml` with its authors' weights."""
     config = yaml.safe_load(paths.shipped("configs/victim/cgnet_camvid.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = CGNet(**settings.pop("network")["init_args"])
-    return FrozenVictim(network, str(shared / "victims" / "cgnet_camvid_m3_n21.pth"), **settings)
+    return Victim(network, str(shared / "victims" / "cgnet_camvid_m3_n21.pth"), **settings)
 
 
 def random_statistics(network: nn.Module, images: Tensor) -> nn.Module:

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from uap import paths
-from uap.victims import DRND22, FrozenVictim
+from uap.networks import DRND22
+from uap.utils import paths
+from uap.victims import Victim
 
 PUBLISHED = {
     "base.0.0.weight": (16, 3, 7, 7),
@@ -82,7 +83,7 @@ def test_a_checkpoint_of_the_authors_training_loads(tmp_path: Path) -> None:
     names = {name: value for name, value in trained.state_dict().items() if not name.endswith("num_batches_tracked")}
     checkpoint = {"epoch": 250, "arch": "drn_d_22", "state_dict": {f"module.{n}": value for n, value in names.items()}}
     torch.save(checkpoint, tmp_path / "drn.pth.tar")
-    victim = FrozenVictim(DRND22(), str(tmp_path / "drn.pth.tar"))
+    victim = Victim(DRND22(), str(tmp_path / "drn.pth.tar"))
     x = torch.randn(1, 3, 16, 24)
     torch.testing.assert_close(victim(x), trained(x))
 
@@ -90,7 +91,7 @@ def test_a_checkpoint_of_the_authors_training_loads(tmp_path: Path) -> None:
 def test_the_configuration_has_the_published_statistics_in_grey_levels() -> None:
     config = yaml.safe_load(paths.shipped("configs/victim/drn_d_22_cityscapes.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
-    victim = FrozenVictim(DRND22(**settings.pop("network")["init_args"]), **settings)
+    victim = Victim(DRND22(**settings.pop("network")["init_args"]), **settings)
     mean, std = (0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)  # README.md there, of images 0 to 1
     torch.testing.assert_close(victim.mean.flatten() / 255, torch.tensor(mean), rtol=0, atol=1e-5)
     torch.testing.assert_close(victim.std.flatten() / 255, torch.tensor(std), rtol=0, atol=1e-5)

@@ -7,11 +7,12 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from uap import paths
-from uap.errors import InputError
-from uap.labels import CAMVID, CITYSCAPES
-from uap.victims import ENet, FrozenVictim
-from uap.victims.enet import Bottleneck, Downsampler, Extension, Upsampler
+from uap.networks import ENet
+from uap.networks.enet import Bottleneck, Downsampler, Extension, Upsampler
+from uap.utils import paths
+from uap.utils.class_tables import CAMVID, CITYSCAPES
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 REGULAR_64 = (
     "ext_conv1.0 16,64,1,1; ext_conv1.1 bn16; ext_conv1.2 1; ext_conv2.0 16,16,3,3; ext_conv2.1 bn16; ext_conv2.2 1; "
@@ -89,12 +90,12 @@ def published(classes: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def victim(name: str, weights: Path | None = None) -> FrozenVictim:
+def victim(name: str, weights: Path | None = None) -> Victim:
     """The network of `configs/victim/<name>.yaml`."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ENet(**settings.pop("network")["init_args"])
-    return FrozenVictim(network, None if weights is None else str(weights), **settings)
+    return Victim(network, None if weights is None else str(weights), **settings)
 
 
 def with_statistics(network: nn.Module, images: Tensor) -> nn.Module:
@@ -184,7 +185,7 @@ def test_grey_levels_become_numbers_from_0_to_1() -> None:
 def test_odd_sizes_are_padded_and_cropped_and_have_a_gradient_to_the_last_pixel() -> None:
     torch.manual_seed(0)
     network = with_statistics(ENet(5), torch.rand(4, 3, 32, 32))
-    adapter = FrozenVictim(network, classes=list("abcde"), std=(255, 255, 255), size_multiple=8)
+    adapter = Victim(network, classes=list("abcde"), std=(255, 255, 255), size_multiple=8)
     images = (255 * torch.rand(2, 3, 21, 30)).requires_grad_()
     logits = adapter(images)
     rows, columns = torch.arange(24).clamp(max=20), torch.arange(32).clamp(max=29)
@@ -299,7 +300,7 @@ def test_the_encoder_has_prelu_and_the_decoder_relu() -> None:
 def test_dropout_is_off_when_the_network_is_attacked() -> None:
     network, x = ENet(5), torch.rand(2, 3, 16, 16)
     assert sorted({m.p for m in network.modules() if isinstance(m, nn.Dropout2d)}) == [0.01, 0.1]
-    adapter = FrozenVictim(network, classes=list("abcde")).train()
+    adapter = Victim(network, classes=list("abcde")).train()
     assert torch.equal(adapter(x), adapter(x))
 
 

@@ -7,18 +7,19 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uap import paths
 from uap.data import CamVid
-from uap.errors import InputError
-from uap.victims import ESPNet, FrozenVictim
+from uap.networks import ESPNet
+from uap.utils import paths
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
 
-def published(shared: Path, name: str) -> FrozenVictim:
+def published(shared: Path, name: str) -> Victim:
     """The network of `configs/victim/espnet_<name>.yaml` with its authors' weights."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/espnet_{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ESPNet(**settings.pop("network")["init_args"])
-    return FrozenVictim(network, str(shared / "victims" / f"espnet_{name}_p2_q8.pth"), **settings)
+    return Victim(network, str(shared / "victims" / f"espnet_{name}_p2_q8.pth"), **settings)
 
 
 def images(data: CamVid, every: int) -> list[tuple[Tensor, NDArray[np.uint8]]]:

@@ -14,8 +14,8 @@ import sympy
 import torch
 from torch import Tensor, nn
 
-from uap.errors import InputError
-from uap.victims.export_archive import checked_copy
+from uap.utils.errors import InputError
+from uap.victims.adapters.export_archive import checked_copy
 
 
 class Hostile:

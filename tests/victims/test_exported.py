@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tests.victims.gradients import assert_gradient_is_right
 from tests.victims.test_export_archive import Hostile
-from uap.errors import InputError
-from uap.victims import Exported, FrozenVictim
+from uap.utils.errors import InputError
+from uap.victims import Exported, Victim
 
 SETTINGS: dict[str, Any] = {"classes": list("abc"), "mean": (128.0, 128.0, 128.0), "std": (64.0, 64.0, 64.0)}
 SIZE = (12, 16)
@@ -72,7 +72,7 @@ def test_a_program_gives_the_network_s_own_logits_for_any_number_of_images(
     victim = Exported(programs[name], **SETTINGS)
     victim.check(SIZE)
     images = torch.randint(0, 256, (count, 3, *SIZE)).float()
-    torch.testing.assert_close(victim(images), FrozenVictim(Net(), **SETTINGS)(images), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(victim(images), Victim(Net(), **SETTINGS)(images), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", FILES)

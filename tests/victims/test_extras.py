@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from uap import fit
-from uap.errors import InputError
-from uap.victims.extras import library
+from uap.utils.errors import InputError
+from uap.victims.adapters.extras import library
 
 
 def test_an_installed_library_is_imported() -> None:

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uap.victims import FastSCNN, FrozenVictim
-from uap.victims.fast_scnn import Bottleneck, PyramidPooling
+from uap.networks import FastSCNN
+from uap.networks.fast_scnn import Bottleneck, PyramidPooling
+from uap.victims import Victim
 
 PUBLISHED = {
     "learning_to_downsample.conv.conv.0.weight": (32, 3, 3, 3),
@@ -47,7 +48,7 @@ def test_a_published_file_with_its_auxiliary_head_is_loaded(tmp_path: Path) -> N
     network = FastSCNN(3).eval()
     extra = {"auxlayer.0.weight": torch.rand(32, 64, 3, 3), "auxlayer.4.bias": torch.rand(3)}
     torch.save(network.state_dict() | extra, tmp_path / "fast_scnn.pth")
-    victim = FrozenVictim(FastSCNN(3), str(tmp_path / "fast_scnn.pth"), classes=list("abc"), size_multiple=32)
+    victim = Victim(FastSCNN(3), str(tmp_path / "fast_scnn.pth"), classes=list("abc"), size_multiple=32)
     image = torch.rand(1, 3, 64, 64)
     torch.testing.assert_close(victim(image), network(image))
 

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
-from uap.errors import InputError
-from uap.victims import FCN8s, FrozenVictim
+from uap.networks import FCN8s
+from uap.utils.errors import InputError
+from uap.victims import Victim
 from uap.victims.weights import load_weights
 
 SLIM = (4, 4, 6, 6, 6)
@@ -52,7 +53,7 @@ def test_files_in_the_published_layout_are_loaded(tmp_path: Path) -> None:
     assert "conv1_1.weight" in published
     path = tmp_path / "fcn8s.pth"
     torch.save({"model_state_dict": published, "epoch": 3}, path)
-    victim = FrozenVictim(FCN8s(5, SLIM, 5), str(path), classes=list("abcde"), size_multiple=32)
+    victim = Victim(FCN8s(5, SLIM, 5), str(path), classes=list("abcde"), size_multiple=32)
     image = torch.rand(1, 3, 32, 64)
     torch.testing.assert_close(victim(image), network(image), rtol=1e-2, atol=1e-3)  # another memory layout
 
@@ -85,8 +86,8 @@ def test_scores_are_the_published_network_s_away_from_the_border() -> None:
     network = randomised(FCN8s(3, (2, 2, 2, 2, 2), 2)).double()
     assert isinstance(network, FCN8s)
     with torch.no_grad():
-        centre = network.fc6.weight[..., 3:4, 3:4].clone()  # or the border would reach everywhere
-        network.fc6.weight.zero_()[..., 3:4, 3:4] = centre
+        center = network.fc6.weight[..., 3:4, 3:4].clone()  # or the border would reach everywhere
+        network.fc6.weight.zero_()[..., 3:4, 3:4] = center
     image = torch.rand(1, 3, 448, 448, dtype=torch.float64)
     inner = (..., slice(208, 240), slice(208, 240))
     expected = published_forward(network, image)

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from tests.victims.gradients import settle
-from uap.errors import InputError
-from uap.victims import CGNet, ESPNet, FrozenVictim
-from uap.victims.frozen_layers import FrozenBatchNorm2d, FrozenPReLU, freeze_layers
+from uap.networks import CGNet, ESPNet
+from uap.utils.errors import InputError
+from uap.victims import Victim
+from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU, freeze_layers
 
 
 def frozen(module: nn.Module) -> nn.Module:
@@ -138,8 +139,8 @@ def test_an_unusual_network_behaves_as_it_did() -> None:
     images = torch.rand(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
     expected = network(images)
     slopes = torch.autograd.grad(expected.square().sum(), images)[0]
-    fingerprint = FrozenVictim(network, classes=["a", "b"]).fingerprint()
-    victim = FrozenVictim(network, classes=["a", "b"]).double()
+    fingerprint = Victim(network, classes=["a", "b"]).fingerprint()
+    victim = Victim(network, classes=["a", "b"]).double()
     assert victim.fingerprint() != fingerprint  # of another type
     assert victim.float().fingerprint() == fingerprint
     victim.double()
@@ -150,7 +151,7 @@ def test_an_unusual_network_behaves_as_it_did() -> None:
 def test_a_batch_norm_that_the_network_sets_to_training_is_found() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1))
     network.register_forward_pre_hook(lambda module, inputs: module[0].train() and None)
-    victim = FrozenVictim(network, classes=["a", "b"])
+    victim = Victim(network, classes=["a", "b"])
     with pytest.raises(InputError, match="BatchNorm on the batch's own"):
         victim.check((16, 16))
 
@@ -163,7 +164,7 @@ def test_a_victim_gives_the_same_gradients_as_its_network(kind: type[nn.Module])
     network.to(memory_format=torch.channels_last)
     images = torch.rand(1, 3, 32, 32).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     (expected,) = torch.autograd.grad(network(images).square().sum(), images)
-    victim = FrozenVictim(network, classes=["a", "b", "c", "d", "e"])
+    victim = Victim(network, classes=["a", "b", "c", "d", "e"])
     (found,) = torch.autograd.grad(victim(images).square().sum(), images)
     assert not any(type(module) is nn.PReLU for module in victim.modules())
     assert not any(type(module) is nn.BatchNorm2d for module in victim.modules())

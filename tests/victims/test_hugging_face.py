@@ -12,11 +12,11 @@ import transformers
 import yaml
 from torch import nn
 
-from tests.helpers import attack_args, learnt, make_camvid
+from tests.helpers import attack_args, learned, make_camvid
 from tests.victims.gradients import assert_gradient_is_right, settle
 from uap import fit
-from uap.errors import InputError
-from uap.labels import CITYSCAPES
+from uap.utils.class_tables import CITYSCAPES
+from uap.utils.errors import InputError
 from uap.victims import HuggingFace
 
 hf: Any = transformers  # whose types are not for users
@@ -182,7 +182,7 @@ def test_the_size_can_be_another_or_the_image_s_own(folder: Callable[[str], str]
     assert HuggingFace(path, size_multiple=32).size_multiple == 32
 
 
-def test_classes_of_a_known_table_have_its_colours(tmp_path: Path) -> None:
+def test_classes_of_a_known_table_have_its_colors(tmp_path: Path) -> None:
     names = dict(enumerate(CITYSCAPES.names))
     network = segformer(id2label=names, label2id={name: i for i, name in names.items()})
     assert HuggingFace(save(tmp_path / "net", network, hf.SegformerImageProcessor())).table == CITYSCAPES
@@ -262,7 +262,7 @@ def test_it_is_attacked_from_a_few_lines_of_yaml(folder: Callable[[str], str], t
     root, out = make_camvid(tmp_path / "camvid"), tmp_path / "out"
     cli = fit.main([*attack_args(root, out), f"--config={tmp_path / 'mine.yaml'}"])
     assert isinstance(cli.model.victim, HuggingFace)
-    assert learnt(out).any()
+    assert learned(out).any()
     saved = yaml.safe_load((out / "config.yaml").read_text())["model"]["victim"]
     assert saved["class_path"] == "uap.victims.HuggingFace"
     assert saved["init_args"]["name"] == block["init_args"]["name"]  # type: ignore[index]

@@ -10,8 +10,8 @@ from torch import Tensor
 from tests.helpers import attack_args, make_camvid, save
 from uap import fit
 from uap.data.transforms import read_mask
-from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
 from uap.metrics import ClassIoU
+from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
 from uap.victims.label_order import other_ids
 
 RNG = np.random.default_rng(0)
@@ -50,13 +50,13 @@ def test_a_permutation_is_named(truth: Tensor) -> None:
     assert "sidewalk is predicted as road" in said
 
 
-@pytest.mark.parametrize("kind", ["right", "guesses", "always one class", "one labelled class", "no labels"])
+@pytest.mark.parametrize("kind", ["right", "guesses", "always one class", "one labeled class", "no labels"])
 def test_nothing_is_said_of_labels_that_no_other_order_explains(truth: Tensor, kind: str) -> None:
     found = {
         "right": confusion(truth, as_label_ids(truth), 0.0),
         "guesses": confusion(truth, truth, 0.0),
         "always one class": confusion(torch.zeros_like(truth), truth, 1.0),
-        "one labelled class": confusion(truth, torch.zeros_like(truth)),
+        "one labeled class": confusion(truth, torch.zeros_like(truth)),
         "no labels": confusion(truth, torch.full_like(truth, IGNORE)),
     }
     assert other_ids(found[kind], CITYSCAPES, CITYSCAPES) is None

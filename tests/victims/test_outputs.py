@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 from uap.victims.outputs import logits_of
 
 A, B, C = torch.zeros(1, 5, 4, 6), torch.ones(1, 5, 2, 3), torch.ones(1, 7)

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.victims.gradients import assert_gradient_is_right
-from uap.errors import InputError
-from uap.victims import FrozenVictim
-from uap.victims.probe import short
+from uap.utils.errors import InputError
+from uap.victims import Victim
+from uap.victims.sanity_checks import short
 
 SIZE = (12, 16)
 CLASSES = ["a", "b", "c", "d"]
@@ -35,9 +35,9 @@ class Rough(nn.Module):
         return self.after(self.last(self.between(self.first(x))))
 
 
-def victim_of(network: nn.Module, **settings: Any) -> FrozenVictim:
+def victim_of(network: nn.Module, **settings: Any) -> Victim:
     preprocessing = {"mean": (128.0, 128.0, 128.0), "std": (64.0, 64.0, 64.0)}
-    return FrozenVictim(network, **{"classes": CLASSES, **preprocessing, **settings})
+    return Victim(network, **{"classes": CLASSES, **preprocessing, **settings})
 
 
 def refused(network: nn.Module, sentence: str, **settings: Any) -> None:
@@ -383,8 +383,8 @@ class BatchStatistics(Rough):
         self.norm = nn.BatchNorm2d(6, track_running_stats=False)
 
     def between(self, x: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(x)
-        return normalised
+        normalized: Tensor = self.norm(x)
+        return normalized
 
 
 @pytest.mark.parametrize("network", [ActiveDropout, BatchStatistics])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.victims.gradients import assert_gradient_is_right, settle
-from uap.errors import InputError
+from uap.utils.errors import InputError
 from uap.victims import SegmentationModels
 
 IMAGENET: dict[str, Any] = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}

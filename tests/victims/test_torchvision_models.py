@@ -8,8 +8,8 @@ from torchvision import models
 from torchvision.models.segmentation import DeepLabV3_MobileNet_V3_Large_Weights, LRASPP_MobileNet_V3_Large_Weights
 
 from tests.victims.gradients import assert_gradient_is_right, settle
-from uap.errors import InputError
-from uap.labels import CAMVID, VOC
+from uap.utils.class_tables import CAMVID, VOC
+from uap.utils.errors import InputError
 from uap.victims import Torchvision
 
 DEEPLAB, LRASPP = "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"

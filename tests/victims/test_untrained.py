@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.victims import CGNet, ENet, ESPNet
+from uap.networks import CGNet, ENet, ESPNet
 from uap.victims.building import build_victim, find_victim
 from uap.victims.untrained import looks_untrained
 

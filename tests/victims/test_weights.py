@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 from uap.victims.weights import load_weights, read_state_dict
 
 

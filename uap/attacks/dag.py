@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from uap.attacks.base import Attack
-from uap.errors import InputError
-from uap.labels import IGNORE
 from uap.objectives.base import Goal, Model, Objective
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
 
 
 class DAG(Attack):

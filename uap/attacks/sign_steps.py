@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from uap.attacks.base import Attack
-from uap.errors import InputError
 from uap.losses import CrossEntropy, Loss, Mean, Reduction
 from uap.objectives.base import Goal, Model, Objective
+from uap.utils.errors import InputError
 
 
 class SignSteps(Attack):

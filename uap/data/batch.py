@@ -23,14 +23,14 @@ class Batch(Prepared):
 
     `image` (N, 3, H, W) uint8 RGB; `labels` (N, H, W) uint8 ids of the data set's table, 255 = ignored or not there;
     `index` (N,) the image's place in its data set; `weight` (N,) float32, 0 for an image that counts nowhere.
-    `partners` is what an attack on several networks adds for the others.
+    `ensemble` is what an attack on several networks adds for the others.
     """
 
     image: Tensor
     labels: Tensor
     index: Tensor
     weight: Tensor
-    partners: NotRequired[list[Prepared]]
+    ensemble: NotRequired[list[Prepared]]
 
 
 Prepare = Callable[[int], dict[str, Any]]

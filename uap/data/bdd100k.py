@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.datamodule import SegmentationData, Split, TrainSplit
 from uap.data.files import ENDINGS, files_below, readable_files
 from uap.data.image_folder import names_of
-from uap.data.sources import Item, Source, check_labelled, say_unlabelled
-from uap.errors import InputError
-from uap.labels import CITYSCAPES, check_train_ids
+from uap.data.sources import Item, Source, check_labeled, say_unlabeled
+from uap.utils.class_tables import CITYSCAPES, check_train_ids
+from uap.utils.errors import InputError
 
 IMAGES = ("images/10k", "seg/images")
 """Folders of images; both were published."""
@@ -53,8 +53,8 @@ class BDD100K(SegmentationData):
         names = names_of(images, folder)
         items = [Item(name, image, labels.get(image.stem)) for name, image in zip(names, images, strict=True)]
         if where is None:
-            return say_unlabelled(items, folder, [str(place) for place, _ in places])
-        return check_labelled(items, where, TREE)
+            return say_unlabeled(items, folder, [str(place) for place, _ in places])
+        return check_labeled(items, where, TREE)
 
     def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids as they are: they are Cityscapes' train ids."""

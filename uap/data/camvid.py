@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uap.data import transforms
-from uap.data.base import SegmentationData, Split, TrainSplit
 from uap.data.camvid_colors import CLASS_DICT, VOID, ids_of_colors
+from uap.data.datamodule import SegmentationData, Split, TrainSplit
 from uap.data.files import ENDINGS, files_below, readable_files
 from uap.data.image_folder import names_of
-from uap.data.sources import Item, Source, check_labelled, say_unlabelled, stamp
-from uap.errors import InputError
-from uap.labels import CAMVID, IGNORE
+from uap.data.sources import Item, Source, check_labeled, say_unlabeled, stamp
+from uap.utils.class_tables import CAMVID, IGNORE
+from uap.utils.errors import InputError
 
 LAYOUTS = ("{}annot", "{}_labels")
 """Folders of a split's labels."""
@@ -52,8 +52,8 @@ class CamVid(SegmentationData):
             for name, image in zip(names_of(images, folder), images, strict=True)
         ]
         if labels is None:
-            return say_unlabelled(items, folder, [str(place) for place in folders])
-        return check_labelled(items, labels, TREE)
+            return say_unlabeled(items, folder, [str(place) for place in folders])
+        return check_labeled(items, labels, TREE)
 
     def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids (H, W) of a label file, 0 to 11; colors are looked up."""

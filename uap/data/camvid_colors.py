@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from uap.data.sources import check_file, stamp
 from uap.data.unreadable import unreadable_file
-from uap.errors import InputError
-from uap.labels import CAMVID, IGNORE, LabelTable
+from uap.utils.class_tables import CAMVID, IGNORE, LabelTable
+from uap.utils.errors import InputError
 
 Color = tuple[int, int, int]
 
 VOID = 11
-"""The id of unlabelled pixels."""
+"""The id of unlabeled pixels."""
 
 CLASS_DICT = "class_dict.csv"
 """The file beside the folders of images and labels that lists the classes: name, r, g, b."""
@@ -103,7 +103,7 @@ def _read_once(path: Path, length: int, changed: int) -> dict[int, int]:
 
 def _packed(colors: dict[str, Color], path: Path) -> dict[int, int]:
     ids = {_plain(name): CAMVID.names.index(group) for group, names in MEMBERS.items() for name in names}
-    ids |= dict.fromkeys(("void", "unlabelled", "unlabeled"), VOID)
+    ids |= dict.fromkeys(("void", "unlabeled", "unlabeled"), VOID)
     unknown = []
     packed = {}
     for name, (red, green, blue) in colors.items():

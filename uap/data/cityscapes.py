@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.datamodule import SegmentationData, Split, TrainSplit
 from uap.data.files import files_below, is_hidden, say_left_out
-from uap.data.sources import Item, Source, ZipMember, check_labelled, members, say_unlabelled
-from uap.errors import InputError
-from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, check_train_ids
+from uap.data.sources import Item, Source, ZipMember, check_labeled, members, say_unlabeled
+from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, check_train_ids
+from uap.utils.errors import InputError
 
 IMAGE, LABELS, TRAIN_IDS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
 
@@ -46,10 +46,10 @@ class Cityscapes(SegmentationData):
         labels = _by_image(files, TRAIN_IDS) | _by_image(files, LABELS)
         items = [Item(name.split("/")[1], images[name], labels.get(name)) for name in sorted(images)]
         if labels or where.is_dir():
-            return check_labelled(items, where, TREE)
+            return check_labeled(items, where, TREE)
         places = (self.root / "gtFine" / split / "CITY", self.root / "gtFine_trainvaltest.zip")
         sought = [f"*{LABELS} and *{TRAIN_IDS} in {place}" for place in places]
-        return say_unlabelled(items, self.root / "leftImg8bit" / split, sought)
+        return say_unlabeled(items, self.root / "leftImg8bit" / split, sought)
 
     def find(self, place: Path | Source) -> Path | Source:
         """Return a path as it stands where it exists, else under the data's root, else in one of its zip files."""

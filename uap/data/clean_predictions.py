@@ -16,21 +16,21 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from uap import paths
-from uap.data.base import SegmentationData
 from uap.data.batch import Batch
+from uap.data.datamodule import SegmentationData
 from uap.data.dataset import SegmentationDataset
 from uap.data.image_store import GIB
 from uap.data.row_file import RowFile
 from uap.data.sources import Source, stamp, stamps
 from uap.data.workers import start_worker
-from uap.errors import InputError
-from uap.processes import together
-from uap.progress import progress
-from uap.victims import FrozenVictim
+from uap.utils import paths
+from uap.utils.distributed import together
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
+from uap.victims import Victim
 
 
-def place_of(dataset: SegmentationDataset, victim: FrozenVictim) -> Path:
+def place_of(dataset: SegmentationDataset, victim: Victim) -> Path:
     """Return where the victim's predictions (N, H, W) uint8 on a data set are kept, an `.npy`.
 
     The name is a key of everything that they depend on: victim, size, resampling, and each image's stamp.
@@ -41,7 +41,7 @@ def place_of(dataset: SegmentationDataset, victim: FrozenVictim) -> Path:
     return _place(dataset.data, victim, stamps(dataset.items))
 
 
-def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> int:
+def make_predictions(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> int:
     """Predict the images of a data set, unless that was done; the processes of a node share them out.
 
     Each image's prediction is kept as soon as it is made: who was interrupted goes on from there.
@@ -69,7 +69,7 @@ def make_predictions(dataset: SegmentationDataset, victim: FrozenVictim, path: P
     return sum(count for node, count in made if node == trainer.node_rank)
 
 
-def one_prediction(data: SegmentationData, victim: FrozenVictim, place: Path | Source) -> NDArray[np.uint8]:
+def one_prediction(data: SegmentationData, victim: Victim, place: Path | Source) -> NDArray[np.uint8]:
     """Return the victim's prediction (H, W) uint8 on a picture that is none of the data's images; made once.
 
     Raises:
@@ -88,7 +88,7 @@ def one_prediction(data: SegmentationData, victim: FrozenVictim, place: Path | S
     return prediction
 
 
-def _place(data: SegmentationData, victim: FrozenVictim, images: Any) -> Path:
+def _place(data: SegmentationData, victim: Victim, images: Any) -> Path:
     """Return where predictions on images with these stamps are kept."""
     settings = [victim.fingerprint(), data.size, data.resampling, data.upright, images]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
@@ -130,7 +130,7 @@ def _shape(dataset: SegmentationDataset) -> tuple[int, ...]:
     return (len(dataset), *dataset.data.size)
 
 
-def _predict_share(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> int:
+def _predict_share(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> int:
     """Predict those of this process's share of the images that are not there; return how many were predicted."""
     made = 0
     try:
@@ -142,7 +142,7 @@ def _predict_share(dataset: SegmentationDataset, victim: FrozenVictim, path: Pat
     return made
 
 
-def _predict_missing(dataset: SegmentationDataset, victim: FrozenVictim, path: Path, trainer: Trainer) -> Iterator[int]:
+def _predict_missing(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> Iterator[int]:
     """Predict batch by batch, and give the number of images in each."""
     if path.exists():
         return

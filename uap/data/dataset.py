@@ -14,7 +14,7 @@ from uap.data.sampler import Draw
 from uap.data.sources import Item
 
 if TYPE_CHECKING:
-    from uap.data.base import SegmentationData
+    from uap.data.datamodule import SegmentationData
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):

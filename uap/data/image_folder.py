@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.datamodule import SegmentationData, Split, TrainSplit
 from uap.data.files import ENDINGS, ends_in, is_hidden, readable_files, say_once
 from uap.data.sources import Item, Source
-from uap.errors import InputError
-from uap.labels import UNLABELLED
+from uap.utils.class_tables import UNLABELLED
+from uap.utils.errors import InputError
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -20,8 +20,8 @@ class ImageFolder(SegmentationData):
     """Images of any sizes in a folder and the folders in it; the network's own table names the classes.
 
     With folders `train`, `val` or `test` in the root, these are the splits. Else a share of the images, drawn by the
-    seed, is scored (as `val` and as `test`), and the others are learnt from: so the figures are of images that the
-    perturbation has not seen. With a share of 0 all images are learnt from and scored.
+    seed, is scored (as `val` and as `test`), and the others are learned from: so the figures are of images that the
+    perturbation has not seen. With a share of 0 all images are learned from and scored.
 
     Every image is turned upright by its EXIF data and resized to `size`, whatever its proportions.
     """
@@ -116,7 +116,7 @@ class ImageFolder(SegmentationData):
             InputError: always.
         """
         raise InputError(
-            f"{place} cannot be read as labels: {type(self).__name__} has no classes. Set model.target.image to a "
+            f"{place} cannot be read as labels: {type(self).__name__} has no classes. Set model.objective.image to a "
             "picture, and the target is what the network sees in it."
         )
 

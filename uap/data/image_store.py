@@ -8,9 +8,9 @@ from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_info
 
-from uap import paths
 from uap.data.row_file import Row, RowFile
 from uap.data.sources import Item, stamps
+from uap.utils import paths
 
 GIB = 2**30
 

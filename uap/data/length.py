@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 
 def begun(trainer: Trainer) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def limited(batches: int, limit: int | float) -> int:
 
 
 def total_steps(trainer: Trainer) -> int:
-    """Return how many optimiser steps a whole run has, of which a resumed one has taken some already.
+    """Return how many optimizer steps a whole run has, of which a resumed one has taken some already.
 
     Lightning's own count starts the workers, before a resumed run knows which images are next.
 

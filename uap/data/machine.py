@@ -2,7 +2,7 @@
 
 import os
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 LEAST_BYTES_PER_PIXEL = 48
 """Of memory that each pixel of a batch takes at least, once a network is run forward and backward."""

@@ -1,6 +1,6 @@
 """Clean predictions turned into targets, in the workers.
 
-Those on images that are learnt from wait until these are scored, where the target does without: a run begins sooner.
+Those on images that are learned from wait until these are scored, where the target does without: a run begins sooner.
 """
 
 from pathlib import Path
@@ -13,22 +13,25 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from uap import paths
 from uap.data import subset
-from uap.data.base import Role, SegmentationData
 from uap.data.clean_predictions import make_predictions, one_prediction, place_of
+from uap.data.datamodule import Role, SegmentationData
 from uap.data.dataset import SegmentationDataset
-from uap.errors import InputError
-from uap.targets import Mask, ReadTarget, Target
-from uap.victims import FrozenVictim
+from uap.objectives import PredictionObjective
+from uap.objectives.base import Mask, ReadTarget
+from uap.utils import paths
+from uap.utils.errors import InputError
+from uap.victims import Victim
 
-NAMES: dict[Role, str] = {"train": "learnt from", "scored": "scored"}
+NAMES: dict[Role, str] = {"train": "learned from", "scored": "scored"}
 
 
-def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets: list[Target], trainer: Trainer) -> int:
+def attach_targets(
+    data: SegmentationData, victims: list[Victim], targets: list[PredictionObjective], trainer: Trainer
+) -> int:
     """Give every item of the data each victim's target, and its clean prediction unless that can wait.
 
-    Leaves out the training images that nothing can be learnt from for the first victim, and says how many.
+    Leaves out the training images that nothing can be learned from for the first victim, and says how many.
 
     Returns:
         How many clean images were predicted on this node; what an earlier run predicted is kept.
@@ -39,7 +42,7 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
     predicted = 0
     for victim, target in zip(victims, targets, strict=True):
         _say_unmapped(data, victim)
-        target.prepare(victim.table, _reader(data, victim))
+        target.bind(victim.table, _reader(data, victim))
     hidden = ", ".join(victims[0].table.names[c] for c in targets[0].hidden_classes)
     for role, dataset in data.datasets.items():
         if role == "train" and hidden:
@@ -63,7 +66,7 @@ def attach_targets(data: SegmentationData, victims: list[FrozenVictim], targets:
     return predicted
 
 
-def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], trainer: Trainer) -> int:
+def predict_missing(dataset: SegmentationDataset, victims: list[Victim], trainer: Trainer) -> int:
     """Predict the clean images of a data set with targets, unless that was done; without them it cannot be scored.
 
     Args:
@@ -84,7 +87,7 @@ def predict_missing(dataset: SegmentationDataset, victims: list[FrozenVictim], t
     return made
 
 
-def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
+def _reader(data: SegmentationData, victim: Victim) -> ReadTarget:
     """Return what reads a static target for a victim."""
 
     def read(path: Path, is_image: bool) -> Mask:
@@ -94,8 +97,8 @@ def _reader(data: SegmentationData, victim: FrozenVictim) -> ReadTarget:
             example = subset.path_below(data.datasets[role].items[0], data.root)
             raise InputError(
                 f"{place} does not exist, which the static target is made from; it was looked for"
-                f"{paths.sought(path)} and in {data.root}. Set --model.target.image to a picture, such as {example} of "
-                "these data."
+                f"{paths.sought(path)} and in {data.root}. Set --model.objective.image to a picture, such as "
+                f"{example} of these data."
             )
         if is_image:
             return one_prediction(data, victim, place)
@@ -115,10 +118,10 @@ def _learnable(usable: NDArray[np.bool_], data: SegmentationData, hidden: str) -
     return rows
 
 
-def _say_unmapped(data: SegmentationData, victim: FrozenVictim) -> None:
+def _say_unmapped(data: SegmentationData, victim: Victim) -> None:
     labels, network = data.table.unmapped(victim.table)
-    labelled = any(item.labels is not None for dataset in data.datasets.values() for item in dataset.items)
-    if labelled and (labels or network):
+    labeled = any(item.labels is not None for dataset in data.datasets.values() for item in dataset.items)
+    if labeled and (labels or network):
         rank_zero_info(
             f"Classes that only one side has are left out of the IoU: {', '.join(labels) or 'none'} of the labels, "
             f"{', '.join(network) or 'none'} of the network."
@@ -129,7 +132,11 @@ class PreparedTargets:
     """Looks up an image's clean predictions and makes its targets; runs in the workers."""
 
     def __init__(
-        self, paths: list[Path], rows: NDArray[np.int64], targets: list[Target], predicted: int | None = None
+        self,
+        paths: list[Path],
+        rows: NDArray[np.int64],
+        targets: list[PredictionObjective],
+        predicted: int | None = None,
     ) -> None:
         """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole.
 
@@ -146,9 +153,9 @@ class PreparedTargets:
         self.predicted = len(paths) if predicted is None else predicted
 
     def __call__(self, index: int) -> dict[str, Any]:
-        """Return what a `Batch` has of an image for the first victim, and under `partners` for the others."""
+        """Return what a `Batch` has of an image for the first victim, and under `ensemble` for the others."""
         first, *others = [self._prepared(number, self.rows[index]) for number in range(len(self.paths))]
-        return first | ({"partners": others} if others else {})
+        return first | ({"ensemble": others} if others else {})
 
     def _prepared(self, number: int, row: int) -> dict[str, Tensor]:
         is_there = number < self.predicted

@@ -43,7 +43,7 @@ class EpochSampler(Sampler[Draw]):
         self.resumed = (0, 0)
 
     def resume(self, epoch: int, draws: int) -> None:
-        """Begin with an epoch, and leave out the first `draws` of it: they were learnt from before it was cut off."""
+        """Begin with an epoch, and leave out the first `draws` of it: they were learned from before it was cut off."""
         self.epoch = epoch
         self.resumed = (epoch, draws)
 

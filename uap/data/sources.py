@@ -14,7 +14,7 @@ from PIL import Image
 
 from uap.data.files import FORMATS, say_once
 from uap.data.unreadable import unreadable_file
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 GET_ZIP = "Check the path, or download the zip file again."
 
@@ -58,7 +58,7 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is a folder, a pipe or a device, expected a file. Check the path.")
 
 
-def check_labelled(items: list[Item], where: Path, tree: str) -> list[Item]:
+def check_labeled(items: list[Item], where: Path, tree: str) -> list[Item]:
     """Return the items of a data set whose labels lie in `where`.
 
     Raises:
@@ -73,7 +73,7 @@ def check_labelled(items: list[Item], where: Path, tree: str) -> list[Item]:
     return items
 
 
-def say_unlabelled(items: list[Item], where: Path, sought: list[str]) -> list[Item]:
+def say_unlabeled(items: list[Item], where: Path, sought: list[str]) -> list[Item]:
     """Return the items of a data set none of which has labels, and say once where these were sought."""
     say_once(
         f"No labels for the {len(items)} images in {where}, so they have no IoU figures. Sought: {', '.join(sought)}."

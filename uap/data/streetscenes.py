@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from uap import scenes
-from uap.data.base import Split, TrainSplit
 from uap.data.cityscapes import IMAGE, LABELS, Cityscapes
+from uap.data.datamodule import Split, TrainSplit
 from uap.data.sources import Item
-from uap.errors import InputError
-from uap.labels import CITYSCAPES_LABEL_IDS
-from uap.progress import progress
-from uap.whole_file import whole_file
+from uap.datasets import synthetic as scenes
+from uap.utils.atomic_file import whole_file
+from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
 
 DRAWN_SIZE = (256, 512)
 """Height and width that scenes are drawn at; `size` resizes them like any other image."""

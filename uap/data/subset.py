@@ -1,13 +1,13 @@
-"""Which of the images are learnt from, a number drawn by the seed or those that a file lists; and which are scored."""
+"""Which of the images are learned from, a number drawn by the seed or those that a file lists; and which are scored."""
 
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uap import paths
 from uap.data.sources import Item, ZipMember, check_file
-from uap.errors import InputError
+from uap.utils import paths
+from uap.utils.errors import InputError
 
 
 def drawn(count: int, limit: int, seed: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 from uap.data.files import FORMATS
 from uap.data.sources import Source, check_file
 from uap.data.unreadable import PICTURE_ERRORS, unreadable_picture
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 Resampling = Literal["pil", "opencv"]
 """How images are resized: `pil` averages over dropped pixels (PIL's BILINEAR), `opencv` does not (INTER_LINEAR)."""
@@ -30,7 +30,7 @@ def read_image(place: Path | Source, *, upright: bool = False) -> NDArray[np.uin
 
     Raises:
         InputError: the file is missing, truncated, no picture, or has more than 8 bits per pixel of grey. Of 16 bits in
-            colour Pillow reads the upper 8.
+            color Pillow reads the upper 8.
     """
     return np.asarray(open_image(place, upright=upright).convert("RGB"))
 
@@ -99,7 +99,7 @@ def _check_ids(picture: Image.Image, place: Path | Source) -> None:
         kind = "has grey levels of less than 8 bits"  # which Pillow scales to 0 to 255
     if kind:
         raise InputError(
-            f"{place} {kind}, expected an 8-bit PNG of one channel that holds a class id per pixel. Colour-coded "
+            f"{place} {kind}, expected an 8-bit PNG of one channel that holds a class id per pixel. Color-coded "
             "labels must be converted to ids first; ids that were saved as JPEG are lost: extract the originals again."
         )
 
@@ -114,7 +114,7 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int], resampling: Re
 
 
 def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize ids uint8 (H, W) to `size` = (height, width) by the nearest neighbour, as PIL does it."""
+    """Resize ids uint8 (H, W) to `size` = (height, width) by the nearest neighbor, as PIL does it."""
     if mask.shape == size:
         return mask
     return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))

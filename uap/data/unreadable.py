@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, UnidentifiedImageError
 
 from uap.data.files import FORMATS
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 if TYPE_CHECKING:
     from uap.data.sources import Source

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from uap import paths
 from uap.data import transforms
 from uap.data.image_folder import SPLITS, ImageFolder, names_of
 from uap.data.sources import Item, Source, stamp
 from uap.data.unreadable import check_readable
-from uap.errors import InputError
-from uap.paths import check_file
-from uap.progress import progress
-from uap.whole_file import whole_file
+from uap.utils import paths
+from uap.utils.atomic_file import whole_file
+from uap.utils.errors import InputError
+from uap.utils.paths import check_file
+from uap.utils.progress import progress
 
 
 class VideoFacts(NamedTuple):
@@ -124,8 +124,8 @@ class VideoFrames(ImageFolder):
     """Every n-th frame of a video, or of the videos in a folder and the folders in it.
 
     With folders `train`, `val` or `test` in the root, these are the splits. Else the last share of each video is scored
-    and what comes before is learnt from: neighbouring frames are all but equal, so that a draw would score what was
-    learnt.
+    and what comes before is learned from: neighboring frames are all but equal, so that a draw would score what was
+    learned.
 
     A video is decoded once from its beginning to its end, and its frames are kept at `size` in the cache folder:
     as many bytes as pixels, times three.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 DEFAULT_RATE = 25.0
 """Frames per second of a video that does not say."""
@@ -31,7 +31,7 @@ class VideoFile:
         Raises:
             InputError: the file cannot be written.
         """
-        if not self.lossless:  # MPEG-4 keeps colours at half the size
+        if not self.lossless:  # MPEG-4 keeps colors at half the size
             frame = frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
         if self.writer is None:
             self.writer = cv2.VideoWriter(str(self.path), self.code, self.rate, frame.shape[1::-1])

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from uap.data.base import SegmentationData, Split, TrainSplit
+from uap.data.datamodule import SegmentationData, Split, TrainSplit
 from uap.data.files import ENDINGS, ends_in, files_below
-from uap.data.sources import Item, Source, check_file, check_labelled, say_unlabelled
+from uap.data.sources import Item, Source, check_file, check_labeled, say_unlabeled
 from uap.data.unreadable import unreadable_file
-from uap.errors import InputError
-from uap.labels import IGNORE, VOC
+from uap.utils.class_tables import IGNORE, VOC
+from uap.utils.errors import InputError
 
 TREE = """Expected:
   ROOT/JPEGImages/*.jpg
@@ -74,8 +74,8 @@ class PascalVOC(SegmentationData):
             path = labels / (name + ending)
             items.append(Item(name, found[name], path if path.exists() else None))
         if labels.is_dir():
-            return check_labelled(items, labels, tree)
-        return say_unlabelled(items, images, [f"{labels}/*{ending}"])
+            return check_labeled(items, labels, tree)
+        return say_unlabeled(items, images, [f"{labels}/*{ending}"])
 
     def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
         """Return the ids (H, W) of a PNG of VOC or of a `.mat` file of SBD."""

@@ -2,7 +2,7 @@
 
 import signal
 
-from uap.memory import give_back_freed_memory
+from uap.utils.memory import give_back_freed_memory
 
 GRACE = 300
 """Seconds for which a worker goes on after it was told to end: the run takes its last step meanwhile, and saves."""

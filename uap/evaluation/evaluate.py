@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from uap.attacks.base import Attack
-from uap.errors import InputError
 from uap.evaluation.scores import Outcome, Scores
 from uap.metrics.names import table
 from uap.objectives.base import Model, Objective
 from uap.utils.batches import Batches, Images, device_of
+from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
 Scored = Literal["float", "8-bit"]
@@ -103,7 +103,7 @@ def evaluate(
                 predicted = victim(shown).argmax(1)
             outcome = Outcome(batch.images, shown, clean_logits.argmax(1), predicted, goal, batch.labels)
             if form not in scores:
-                scores[form] = Scores(clean_logits.shape[1], objective).to(batch.images.device)
+                scores[form] = Scores(clean_logits.shape[1], objective, batch.images.device)
             scores[form].update(outcome)
     result.metrics = {form: scores[form].compute() for form in scored}
     return result

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from uap.labels import IGNORE
 from uap.metrics import perceptibility as change
 from uap.metrics.names import METRICS
 from uap.objectives.base import Goal, Objective
+from uap.utils.class_tables import IGNORE
 
 PERCEPTIBILITY = {
     "perceptibility": change.perceptibility,
@@ -47,12 +47,11 @@ ALWAYS = ("kept", "miou_clean", "miou_adversarial", "iou_ratio", "max_norm", *PE
 """The metrics of every objective; the others apply where the objective names them."""
 
 
-class Rate(nn.Module):
+class Rate:
     """A quotient of two counts of locations, each summed over the data set."""
 
     def __init__(self) -> None:
         """Start at 0 of 0."""
-        super().__init__()
         self.hits = 0
         self.total = 0
 
@@ -66,19 +65,19 @@ class Rate(nn.Module):
         return self.hits / self.total if self.total else math.nan
 
 
-class Scores(nn.Module):
+class Scores:
     """All metrics of one objective over the images of an evaluation."""
 
-    def __init__(self, classes: int, objective: Objective) -> None:
+    def __init__(self, classes: int, objective: Objective, device: torch.device) -> None:
         """Count `classes` classes for the metrics that the objective names, and for those that always apply."""
-        super().__init__()
         self.keys = {*ALWAYS, *objective.metrics}
         self.success, self.before, self.kept = Rate(), Rate(), Rate()
-        self.confusion = nn.ModuleDict(
-            {key: _confusion(classes) for key in ("miou_clean", "miou_adversarial", "miou_clean_prediction")}
-        )
-        self.means = nn.ModuleDict({key: MeanMetric(nan_strategy="ignore") for key in PERCEPTIBILITY})
-        self.largest = MaxMetric()
+        self.confusion = {
+            key: MulticlassConfusionMatrix(classes, ignore_index=IGNORE, validate_args=False).to(device)
+            for key in ("miou_clean", "miou_adversarial", "miou_clean_prediction")
+        }
+        self.means = {key: MeanMetric(nan_strategy="ignore").to(device) for key in PERCEPTIBILITY}
+        self.largest = MaxMetric().to(device)
         self.is_labeled = False
 
     def update(self, outcome: Outcome) -> None:
@@ -111,11 +110,7 @@ class Scores(nn.Module):
         return {key: found[key] for key in METRICS if key in self.keys & found.keys() and not math.isnan(found[key])}
 
 
-def _confusion(classes: int) -> MulticlassConfusionMatrix:
-    return MulticlassConfusionMatrix(classes, ignore_index=IGNORE, validate_args=False)
-
-
-def _mean_iou(confusion: nn.Module) -> float:
+def _mean_iou(confusion: MulticlassConfusionMatrix) -> float:
     """Return the mean IoU over the classes that the reference has (the rows); NaN without any."""
     counts = confusion.compute().cpu().double()
     hits, reference = counts.diagonal(), counts.sum(1)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from uap.labels import IGNORE
 from uap.objectives.base import Goal
+from uap.utils.class_tables import IGNORE
 
 LARGEST_LOGIT, SMALLEST_SUM = 57.0, 1e-25
 """Logits below the first and sums above the second keep every exponential that matters in the range of float32."""

@@ -27,4 +27,5 @@ class CosPGD(Loss):
         loss = cross_entropy(logits, goal.labels)
         with torch.no_grad():  # the label is a unit vector: the cosine is p over the length of the softmax
             cosine = (-loss).exp() / F.softmax(logits, 1).norm(dim=1)
-        return (1 - cosine) * loss if goal.sign > 0 else -cosine * loss
+        weighted: Tensor = ((1 - cosine) if goal.sign > 0 else -cosine) * loss
+        return weighted

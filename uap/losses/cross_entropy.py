@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.losses.base import Loss, cross_entropy, without_reached
 from uap.objectives.base import Goal
+from uap.utils.errors import InputError
 
 
 class CrossEntropy(Loss):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.losses.base import Loss, cross_entropy
 from uap.objectives.base import Goal
+from uap.utils.errors import InputError
 
 
 class GeneralizedCrossEntropy(Loss):

@@ -5,10 +5,10 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from uap.errors import InputError
-from uap.labels import IGNORE
 from uap.losses.base import Loss
 from uap.objectives.base import Goal
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
 
 
 class Margin(Loss):

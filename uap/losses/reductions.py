@@ -5,8 +5,8 @@ import abc
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.objectives.base import Goal
+from uap.utils.errors import InputError
 
 
 class Reduction(abc.ABC):

@@ -14,7 +14,7 @@ from scipy.ndimage import label
 from torch import Tensor
 from torchmetrics import Metric
 
-from uap.labels import IGNORE
+from uap.utils.class_tables import IGNORE
 
 SIZES = ("small", "medium", "large")
 """The sizes of objects, by their area."""
@@ -84,7 +84,7 @@ COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]
     "preserved": lambda predicted, batch, classes: preserved_counts(predicted, batch["target"], batch["hidden"]),
     "remaining": lambda predicted, batch, classes: remaining_counts(predicted, batch["hidden"], classes),
 }
-"""How each metric of `uap.attack_metrics` counts predictions (N, H, W), for a `Batch` and the hidden class ids."""
+"""How a metric of `uap.metrics.attack_metrics` counts predictions (N, H, W), for a `Batch` and the hidden class ids."""
 
 
 def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:
@@ -131,7 +131,7 @@ def size_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> 
 
 
 def distribution(counts: Tensor, *, higher_is_better: bool = True) -> dict[str, float | list[float]]:
-    """Summarise a rate over images; an image without counted pixels is left out.
+    """Summarize a rate over images; an image without counted pixels is left out.
 
     Args:
         counts: (images, 2) int64: hits, pixels.
@@ -264,7 +264,7 @@ class ClassIoU(Metric):
         self.confusion += confusion_counts(predicted, labels, self.classes)
 
     def compute(self) -> Tensor:
-        """Return (C,) IoU by class, NaN for a class that has no labelled pixel."""
+        """Return (C,) IoU by class, NaN for a class that has no labeled pixel."""
         iou = iou_per_class(self.confusion)
         return iou.masked_fill(self.confusion.sum(1).cpu() == 0, torch.nan)
 

@@ -1,9 +1,21 @@
 """Objectives: what an attacker wants, made from the network's own clean prediction."""
 
 from uap.objectives.base import Goal, Objective, PredictionObjective
+from uap.objectives.hide_classes import HideClasses
 from uap.objectives.least_likely import LeastLikely
 from uap.objectives.random_classes import RandomClasses
 from uap.objectives.shape import Shape
+from uap.objectives.static_target import StaticTarget
 from uap.objectives.untargeted import Untargeted
 
-__all__ = ["Goal", "LeastLikely", "Objective", "PredictionObjective", "RandomClasses", "Shape", "Untargeted"]
+__all__ = [
+    "Goal",
+    "HideClasses",
+    "LeastLikely",
+    "Objective",
+    "PredictionObjective",
+    "RandomClasses",
+    "Shape",
+    "StaticTarget",
+    "Untargeted",
+]

@@ -3,15 +3,23 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from uap.labels import IGNORE
+from uap.utils.class_tables import IGNORE, LabelTable
 
 Model = Callable[[Tensor], Tensor]
 """Images `(N, 3, H, W)` float, 0 to 255, to logits `(N, C, *L)`: a `Victim`, or any module like it."""
+
+Mask = NDArray[np.uint8]
+
+ReadTarget = Callable[[Path, bool], Mask]
+"""Gives class ids (H, W): (path, True) the victim's prediction on a picture, (path, False) those of a label PNG."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,11 @@ class Goal:
 class Objective(abc.ABC):
     """Turns a network's clean prediction into the goal of an attack. Ground truth labels have no part in it."""
 
-    metrics: tuple[str, ...] = ()
+    metrics: ClassVar[tuple[str, ...]] = ()
     """The metrics that score this objective, by their keys in `uap.metrics.names`."""
+
+    sign: ClassVar[Literal[1, -1]] = 1
+    """+1 for an objective with a target, -1 for one that only moves away from the clean prediction."""
 
     @abc.abstractmethod
     def prepare(
@@ -73,11 +84,46 @@ class Objective(abc.ABC):
 
 
 class PredictionObjective(Objective):
-    """An objective whose goal depends on the clean prediction alone, so that predictions can be cached."""
+    """An objective whose goal depends on the clean prediction alone, so that predictions can be cached.
+
+    The universal attack makes goals image by image in the workers of its loader: `bind` once, then `make`.
+    """
+
+    hidden_classes: tuple[int, ...] = ()
+    """The class ids that are to vanish; empty for other objectives."""
 
     @abc.abstractmethod
+    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
+        """Look up class names, and read the files that the objective names; called before `make`.
+
+        Args:
+            table: the classes of the victim.
+            read: reads the files.
+
+        Raises:
+            InputError: the objective does not fit the network or the data.
+        """
+
+    @abc.abstractmethod
+    def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the labels `(*L)` uint8 and the region `(*L)` bool of one image, for its clean prediction `(*L)`.
+
+        None stands for a prediction that is not made yet; a static target does not need it.
+        """
+
+    def usable(self, predictions: Mask) -> NDArray[np.bool_]:
+        """Return `(N,)` bool, the images that can be learned from, for clean predictions `(N, *L)`; all by default."""
+        return np.ones(len(predictions), np.bool_)
+
     def from_prediction(self, victim: Model, prediction: Tensor, generator: torch.Generator | None = None) -> Goal:
         """Return the goal for clean predictions `(N, *L)` int64; the other arguments are those of `prepare`."""
+        table = getattr(victim, "table", None)
+        if table is not None:
+            self.bind(table)
+        made = [self.make(one.to(torch.uint8).numpy()) for one in prediction.cpu()]
+        labels = torch.stack([torch.from_numpy(np.array(label)) for label, _ in made]).long()
+        region = torch.stack([torch.from_numpy(np.array(inside)) for _, inside in made])
+        return Goal(labels.to(prediction.device), region.to(prediction.device), self.sign)
 
     def prepare(
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None

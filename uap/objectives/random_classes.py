@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.objectives.base import Goal, Model, Objective
+from uap.utils.errors import InputError
 
 
 class RandomClasses(Objective):
@@ -47,7 +47,7 @@ class RandomClasses(Objective):
 
     def _permuted(self, prediction: Tensor, classes: int, generator: torch.Generator | None) -> Tensor:
         order = torch.randperm(classes, generator=generator).tolist()  # one draw an image, whatever it shows
-        present = [c for c in prediction.unique().tolist() if c not in self.keep]
+        present = [c for c in torch.unique(prediction).tolist() if c not in self.keep]
         absent = [c for c in order if c not in present and c not in self.keep]
         table = torch.arange(classes)
         for position, source in enumerate(present):

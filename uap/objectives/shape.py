@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from uap.errors import InputError
 from uap.objectives.base import Goal, Model, Objective
+from uap.utils.errors import InputError
 
 Form = Literal["square", "circle", "diamond", "strip"]
 """The shapes of Xie et al., in the center of the image."""
@@ -88,7 +88,7 @@ class Shape(Objective):
         if clean_logits.ndim != 4:
             raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.")
         classes, device = clean_logits.shape[1], clean_logits.device
-        inside = shape_mask(self.form, *clean_logits.shape[2:], self.scale).to(device)
+        inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
         labels = clean_logits.argmax(1)
         if self.background is not None:
             labels = torch.full_like(labels, _class_id(victim, self.background))

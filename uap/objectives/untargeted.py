@@ -1,9 +1,14 @@
 """The untargeted objective: away from the clean prediction."""
 
+from typing import ClassVar, Literal
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from uap.objectives.base import Goal, Model, PredictionObjective
+from uap.objectives.base import Goal, Mask, Model, PredictionObjective, ReadTarget
+from uap.utils.class_tables import LabelTable
 
 
 class Untargeted(PredictionObjective):
@@ -20,7 +25,17 @@ class Untargeted(PredictionObjective):
         ([[0, 1]], -1)
     """
 
-    metrics = ("miou_clean_prediction",)
+    metrics: ClassVar[tuple[str, ...]] = ("kept", "miou_clean_prediction")
+    sign: ClassVar[Literal[1, -1]] = -1
+
+    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
+        """Do nothing: no class has a name here, and no file is read."""
+
+    def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
+        """Return the prediction as the labels to leave, and an empty region."""
+        if prediction is None:
+            raise RuntimeError("Untargeted.make was called before there was a clean prediction")
+        return prediction, np.zeros(prediction.shape, np.bool_)
 
     def from_prediction(self, victim: Model, prediction: Tensor, generator: torch.Generator | None = None) -> Goal:
         """Return the goal to leave the clean prediction."""

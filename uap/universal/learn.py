@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from uap.errors import InputError
 from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
-from uap.optim import CosineToEnd, SignSGD
-from uap.perturbation import Perturbation
+from uap.universal.optim import CosineToEnd, SignSGD
+from uap.universal.perturbation import Perturbation
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
+from uap.utils.errors import InputError
 
 
 def learn(

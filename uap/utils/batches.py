@@ -1,20 +1,22 @@
 """Batches of images from a tensor, a data set or a loader."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 Images = Tensor | Dataset[Any] | DataLoader[Any]
 """A tensor `(N, 3, H, W)`, a data set or a loader, whose items or batches are an image, `(image, labels)`, or a mapping
 with `image` and perhaps `labels`. Pixel values are 0 to 255."""
 
 
-class ImageBatch(NamedTuple):
+@dataclass(frozen=True)
+class ImageBatch:
     """Some images of a data set.
 
     Attributes:

@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from uap import victims
-from uap.callbacks.figures import panels
+from uap.cli.arguments import positive, side
+from uap.cli.entry import run_command
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
-from uap.door import door
-from uap.errors import InputError
-from uap.labels import IGNORE, TABLES
+from uap.evaluation.clean import clean_figures, data_from_words
 from uap.metrics import ClassIoU
-from uap.scoring.arguments import positive, side
-from uap.scoring.clean import clean_figures, data_from_words
-from uap.victims import FrozenVictim
+from uap.utils.class_tables import IGNORE, TABLES
+from uap.utils.errors import InputError
+from uap.utils.plots import panels
+from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim, shipped_victims
 from uap.victims.doubts import LOW_IOU, doubts
 from uap.victims.label_order import other_ids
@@ -41,11 +41,11 @@ def listing() -> str:
     """Return what there is: networks, adapters and configurations, with the first sentence of each."""
     classes = [getattr(victims, name) for name in victims.__all__]
     groups = {
-        "Networks (class_path: uap.victims.NAME, inside FrozenVictim)": [
-            (kind.__name__, inspect.getmodule(kind).__doc__) for kind in classes if not issubclass(kind, FrozenVictim)
+        "Networks (class_path: uap.victims.NAME, inside Victim)": [
+            (kind.__name__, inspect.getmodule(kind).__doc__) for kind in classes if not issubclass(kind, Victim)
         ],
         "Adapters (class_path: uap.victims.NAME, as model.victim)": [
-            (kind.__name__, kind.__doc__) for kind in classes if issubclass(kind, FrozenVictim)
+            (kind.__name__, kind.__doc__) for kind in classes if issubclass(kind, Victim)
         ],
         "Configurations (python -m uap.victims NAME --image FILE, or --data CLASS; or uap.fit --config)": [
             (path.stem, " ".join(_comment(path))) for path in shipped_victims()
@@ -54,7 +54,7 @@ def listing() -> str:
     lines = []
     for title, entries in groups.items():
         lines += [title, *(f"  {name:<24}{_first_sentence(text or '')}" for name, text in sorted(entries)), ""]
-    return "\n".join([*lines, "The arguments of one: python -m uap.fit --model.victim.help uap.victims.FrozenVictim"])
+    return "\n".join([*lines, "The arguments of one: python -m uap.fit --model.victim.help uap.victims.Victim"])
 
 
 def _comment(path: Path) -> list[str]:
@@ -66,14 +66,14 @@ def _first_sentence(text: str) -> str:
 
 
 @torch.no_grad()
-def predict(victim: FrozenVictim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+def predict(victim: Victim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """Return the prediction (H, W) on an image (H, W, 3) and the mean probability of the predicted class."""
     image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].float()
     logits = victim(image)
     return logits[0].argmax(0).to(torch.uint8).numpy(), float(logits.softmax(1).amax(1).mean())
 
 
-def data_set_of(victim: FrozenVictim) -> str:
+def data_set_of(victim: Victim) -> str:
     """Return the data set whose classes a network has.
 
     Raises:
@@ -90,7 +90,7 @@ def data_set_of(victim: FrozenVictim) -> str:
 
 
 def read_labels(
-    path: Path, labels_of: str, stored: tuple[int, ...], size: tuple[int, int], victim: FrozenVictim
+    path: Path, labels_of: str, stored: tuple[int, ...], size: tuple[int, int], victim: Victim
 ) -> NDArray[np.uint8]:
     """Return the labels of a file of the data set `labels_of` in the victim's classes, at `size` = (height, width).
 
@@ -110,7 +110,7 @@ def read_labels(
     return labels
 
 
-def show(victim: FrozenVictim, args: argparse.Namespace) -> str:
+def show(victim: Victim, args: argparse.Namespace) -> str:
     """Predict an image, write the picture, and say what the network saw."""
     labels_of = None if args.labels is None else args.labels_of or data_set_of(victim)
     pixels = read_image(args.image)
@@ -186,7 +186,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--data",
         metavar="CLASS",
-        help="score the clean predictions on a labelled data set, such as CamVid; its settings as --data.root FOLDER, "
+        help="score the clean predictions on a labeled data set, such as CamVid; its settings as --data.root FOLDER, "
         "--data.split NAME, --data.size [H,W]",
     )
     parser.add_argument("--images", type=positive, help="with --data: so many, evenly spread (default: all)")
@@ -225,4 +225,4 @@ def main(args: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

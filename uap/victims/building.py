@@ -1,11 +1,11 @@
-"""A victim from a configuration file, for the doors that need nothing else of an experiment."""
+"""A victim from a configuration file, for the commands that need nothing else of an experiment."""
 
 from pathlib import Path
 
-from uap import paths
-from uap.errors import InputError
-from uap.parts import build_part
-from uap.victims.adapter import FrozenVictim
+from uap.configuration.components import build_part
+from uap.utils import paths
+from uap.utils.errors import InputError
+from uap.victims.victim import Victim
 
 
 def shipped_victims() -> list[Path]:
@@ -29,7 +29,7 @@ def find_victim(name: str) -> Path:
     return found[0]
 
 
-def build_victim(path: Path, weights: str | None = None) -> FrozenVictim:
+def build_victim(path: Path, weights: str | None = None) -> Victim:
     """Build the victim `model.victim` of a configuration, be it a whole experiment or the victim alone.
 
     Args:
@@ -39,4 +39,4 @@ def build_victim(path: Path, weights: str | None = None) -> FrozenVictim:
     Raises:
         InputError: the file describes no victim, or one that cannot be built.
     """
-    return build_part(path, "model.victim", FrozenVictim, **({} if weights is None else {"weights": weights}))
+    return build_part(path, "model.victim", Victim, **({} if weights is None else {"weights": weights}))

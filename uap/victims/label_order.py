@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from uap.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
+from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
 
 EXPLAINED = 0.5
 """The mean share of a class's pixels above which other ids explain the labels; a network that always predicts one class
@@ -54,5 +54,5 @@ def _as_train_ids(table: LabelTable) -> dict[int, int]:
 
 
 def _mean_share(shares: NDArray[np.float64], rows: NDArray[np.int64], meant: dict[int, int]) -> float:
-    """Return the mean over the labelled classes of the share of their pixels that are predicted as what is meant."""
+    """Return the mean over the labeled classes of the share of their pixels that are predicted as what is meant."""
     return float(np.mean([shares[i, meant[row]] if row in meant else 0.0 for i, row in enumerate(rows.tolist())]))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uap.errors import InputError
+from uap.utils.errors import InputError
 
 KNOWN_KEYS = ("out", "logits")
 """What torchvision and Hugging Face call the logits in their outputs."""
@@ -33,7 +33,7 @@ def padded_logits(
     output: str | int | None = None,
     layout: torch.memory_format = torch.channels_last,
 ) -> Tensor:
-    """Return logits (N, C, H, W) for normalised images (N, 3, H, W) of any size, within the autograd graph.
+    """Return logits (N, C, H, W) for normalized images (N, 3, H, W) of any size, within the autograd graph.
 
     Images are padded at the bottom and the right, by their last row and column, to multiples of `size_multiple`;
     smaller outputs are upsampled; logits are cropped to the image. An output that is no logits is returned as it is.

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from uap.errors import InputError
-from uap.paths import check_file
-from uap.safe_load import load_leaving_out
-from uap.victims.probe import short
+from uap.utils.errors import InputError
+from uap.utils.paths import check_file
+from uap.utils.safe_load import load_leaving_out
+from uap.victims.sanity_checks import short
 
 NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
 """Keys under which published files hold the state dictionary."""

@@ -1,0 +1,1 @@
+"""The command line: settings, help, errors and exit codes, arguments that commands share."""

@@ -1,0 +1,113 @@
+"""Street lamps, traffic lights and signs."""
+
+import numpy as np
+
+from uap.datasets.synthetic.canvas import Billboard, Canvas, Point
+from uap.datasets.synthetic.ids import POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN
+from uap.datasets.synthetic.light import Color, dim, pick, vary
+
+METAL: tuple[Color, ...] = ((120, 122, 126), (70, 74, 76), (150, 152, 154), (52, 66, 60), (96, 92, 86))
+WHITE: Color = (232, 232, 230)
+RED: Color = (190, 28, 32)
+BLUE: Color = (28, 74, 160)
+YELLOW: Color = (232, 188, 40)
+GREEN: Color = (30, 110, 70)
+BLACK: Color = (30, 30, 32)
+
+
+def _regular(corners: int, turn: float) -> list[Point]:
+    """A regular polygon in the unit circle."""
+    return [(float(np.cos(a)), float(np.sin(a))) for a in turn + np.arange(corners) * 2 * np.pi / corners]
+
+
+OUTLINES = {
+    "disc": _regular(24, 0.0),
+    "octagon": _regular(8, np.pi / 8),
+    "diamond": _regular(4, 0.0),
+    "triangle": _regular(3, np.pi / 2),
+    "give way": _regular(3, -np.pi / 2),
+    "bar": [(-1.0, -1.0), (-1.0, 1.0), (1.0, 1.0), (1.0, -1.0)],
+}
+# Every sign is a pile of outlines: name, width and height in half sign widths, color.
+PANELS: tuple[tuple[tuple[str, float, float, Color], ...], ...] = (
+    (("disc", 1.0, 1.0, RED), ("disc", 0.72, 0.72, WHITE), ("bar", 0.35, 0.25, BLACK)),
+    (("disc", 1.0, 1.0, RED), ("bar", 0.66, 0.17, WHITE)),
+    (("disc", 1.0, 1.0, WHITE), ("disc", 0.92, 0.92, BLUE), ("bar", 0.16, 0.5, WHITE)),
+    (("triangle", 1.15, 1.15, RED), ("triangle", 0.7, 0.7, WHITE), ("bar", 0.09, 0.25, BLACK)),
+    (("give way", 1.15, 1.15, RED), ("give way", 0.65, 0.65, WHITE)),
+    (("bar", 0.95, 0.95, WHITE), ("bar", 0.87, 0.87, BLUE), ("triangle", 0.6, 0.6, WHITE)),
+    (("diamond", 1.1, 1.1, WHITE), ("diamond", 0.8, 0.8, YELLOW)),
+    (("octagon", 1.05, 1.05, RED), ("bar", 0.7, 0.2, WHITE)),
+    (("bar", 1.5, 0.7, WHITE), ("bar", 1.42, 0.6, YELLOW), ("bar", 1.0, 0.1, BLACK)),
+    (("bar", 1.5, 0.7, WHITE), ("bar", 1.42, 0.6, GREEN), ("bar", 1.0, 0.1, WHITE)),
+    (("bar", 0.8, 1.2, WHITE), ("bar", 0.72, 1.1, BLUE), ("disc", 0.5, 0.5, WHITE)),
+)
+
+
+def draw_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float, inward: int = 1) -> None:
+    """A street lamp with an arm towards the road (inward 1: to the right)."""
+    board = Billboard(canvas, x, z)
+    metal, height, width = pick(rng, METAL), rng.uniform(5.0, 8.0), rng.uniform(0.15, 0.24)
+    board.line((0, 0), (0, 1.0), 1.5 * width, dim(metal, 0.85), POLE)
+    board.limb((0, 0), (0, height), width, metal, POLE)
+    reach = inward * rng.uniform(0.8, 2.0)
+    board.line((0, height), (reach, height + 0.3), 0.13, metal, POLE)
+    if canvas.light.dusk:
+        board.ellipse((reach, height + 0.25), (0.45, 0.14), (255, 236, 180), POLE, glow=True)
+    else:
+        board.ellipse((reach, height + 0.25), (0.45, 0.14), dim(metal, 0.7), POLE)
+
+
+def draw_mast(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """A plain mast, as for trams or flags."""
+    Billboard(canvas, x, z).limb((0, 0), (0, rng.uniform(4.5, 7)), rng.uniform(0.2, 0.32), pick(rng, METAL), POLE)
+
+
+def _draw_housing(board: Billboard, center: Point, lit: int, casing: Color, size: float) -> None:
+    """The three lamps; lit counts from the top."""
+    x, y = center
+    half_width, half_height = 0.23 * size, 0.58 * size
+    corners = [(x - half_width, y - half_height), (x - half_width, y + half_height)]
+    corners += [(x + half_width, y + half_height), (x + half_width, y - half_height)]
+    board.polygon(corners, casing, TRAFFIC_LIGHT)
+    glowing: tuple[Color, ...] = ((255, 50, 36), (255, 190, 40), (60, 240, 130))
+    for index, color in enumerate(glowing):
+        lamp = (x, y + (1 - index) * 0.36 * size)
+        lights = index == lit
+        shown = color if lights else dim(color, 0.22)
+        board.ellipse(lamp, (0.155 * size, 0.155 * size), shown, TRAFFIC_LIGHT, glow=lights)
+
+
+def draw_traffic_light(
+    canvas: Canvas, rng: np.random.Generator, x: float, z: float, inward: int = 1, arm: bool = False
+) -> None:
+    """Signals on a pole at the kerb, or on an arm over the road."""
+    board = Billboard(canvas, x, z)
+    metal, lit = pick(rng, METAL), int(rng.integers(3))
+    casing = vary(rng, (34, 36, 36), 6) if rng.random() < 0.75 else vary(rng, (206, 170, 50), 10)
+    size = rng.uniform(1.0, 1.25)
+    if arm:
+        reach = inward * rng.uniform(2.5, 4.5)
+        board.limb((0, 0), (0, 5.6), 0.2, metal, POLE)
+        board.line((0, 5.6), (reach, 5.7), 0.14, metal, POLE)
+        _draw_housing(board, (reach, 5.2), lit, casing, size * 1.1)
+    else:
+        board.limb((0, 0), (0, 2.5), 0.16, metal, POLE)
+    _draw_housing(board, (0, 2.9), lit, casing, size)
+
+
+def draw_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """One or two traffic signs on a pole."""
+    board = Billboard(canvas, x, z)
+    height = rng.uniform(2.2, 2.9)
+    board.limb((0, 0), (0, height + 0.3), 0.12, pick(rng, METAL), POLE)
+    _draw_panel(board, rng, (0.0, height), rng.uniform(0.38, 0.5))
+    if rng.random() < 0.35:
+        _draw_panel(board, rng, (0.0, height - 0.95), rng.uniform(0.32, 0.42))
+
+
+def _draw_panel(board: Billboard, rng: np.random.Generator, center: Point, half: float) -> None:
+    """A single sign of a random kind."""
+    for outline, width, height, color in PANELS[int(rng.integers(len(PANELS)))]:
+        points = [(center[0] + half * width * x, center[1] + half * height * y) for x, y in OUTLINES[outline]]
+        board.polygon(points, color, TRAFFIC_SIGN)

@@ -1,0 +1,166 @@
+"""python -m uap.distortions: what is left of an attack after JPEG, resizing, noise, and a shift of the perturbation.
+
+`robustness.json` holds, beside what was scored,
+
+    "rows": [{"distortion": "JPEG, quality 95", "figures": {...}, "control": {...}}, ...]
+
+with the metrics of `uap.evaluation.perturbation_scores.TITLES`. `control` has those of the clean images after the same
+distortion.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uap.cli.arguments import sample_arguments
+from uap.cli.entry import run_command
+from uap.data import SegmentationData
+from uap.evaluation.distortions import gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.evaluation.experiment import config_of, device_trainer
+from uap.evaluation.perturbation_scores import Figures, print_doubts
+from uap.evaluation.saved_perturbation import read_saved
+from uap.evaluation.setup import EvaluationSetup
+from uap.evaluation.steps import steps
+from uap.metrics.attack_metrics import METRICS
+from uap.reporting.numbers import percent
+from uap.reporting.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
+from uap.universal.module import UniversalAttack
+from uap.utils.errors import InputError
+from uap.utils.progress import be_quiet
+
+COLUMNS = {
+    **{name: metric.title for name, metric in METRICS.items()},
+    "miou_adversarial": "mean IoU with labels",
+}
+"""The figures of the table, and their titles in Markdown; each has its control beside it."""
+
+
+Distort = Callable[[Tensor, Tensor], Tensor]
+"""Takes uint8 images (N, 3, H, W) and the images' numbers (N,), returns uint8 images."""
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """A row of the table: what happens to an image, or to the perturbation before it is added.
+
+    Attributes:
+        name: how the table calls it.
+        distort: changes images; None leaves them.
+        shift: pixels that the perturbation is moved by, down and to the right.
+    """
+
+    name: str
+    distort: Distort | None = None
+    shift: int = 0
+
+    def __call__(self, images: Tensor, index: Tensor) -> Tensor:
+        """Return the images distorted."""
+        return self.distort(images, index) if self.distort else images
+
+
+def distortions(seed: int) -> list[Distortion]:
+    """Return the rows of the table; the first changes nothing, `seed` is that of the noise."""
+    return [
+        Distortion("none"),
+        *(Distortion(f"JPEG, quality {quality}", _jpeg(quality)) for quality in (95, 75, 50)),
+        *(Distortion(f"resized to {name} and back", _resized(scale)) for name, scale in (("3/4", 0.75), ("1/2", 0.5))),
+        *(Distortion(f"Gaussian noise, std {std}", _noise(std, seed)) for std in (4, 8)),
+        *(Distortion(f"perturbation shifted by {pixels}", shift=pixels) for pixels in (1, 2, 4, 8)),
+    ]
+
+
+def _jpeg(quality: int) -> Distort:
+    return lambda images, index: jpeg(images, quality)
+
+
+def _resized(scale: float) -> Distort:
+    return lambda images, index: resize_there_and_back(images, scale)
+
+
+def _noise(std: float, seed: int) -> Distort:
+    return lambda images, index: gaussian_noise(images, std, index, seed)
+
+
+@torch.no_grad()
+def score_distorted(attack: UniversalAttack, data: SegmentationData, rows: list[Distortion]) -> list[dict[str, Any]]:
+    """Score the 8-bit adversarial images, and the clean ones, after each distortion; as in `robustness.json`."""
+    scored = [(row, Figures(attack, data), Figures(attack, data)) for row in rows]
+    loader = data.loader("scored", shuffle=False)
+    for batch in steps(loader, len(loader), "Scoring", "batch"):
+        batch = attack.transfer_batch_to_device(batch, attack.device, 0)
+        images, index = batch["image"], batch["index"]
+        for row, adversarial, control in scored:
+            perturbed = shifted(attack.perturbation, row.shift).eight_bit(images)
+            adversarial.update(batch, attack.victim.predict(row(perturbed, index)))
+            clean = attack.victim.predict(row(images, index)) if row.distort else batch["prediction"]
+            control.update(batch, clean)
+    return [
+        {"distortion": row.name, "figures": adversarial.compute(), "control": control.compute()}
+        for row, adversarial, control in scored
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[float | str | None]]]:
+    """Return the columns and the rows of the table: each figure from 0 to 1, and beside it its control."""
+    figures = [name for name in COLUMNS if any(name in row["figures"] for row in rows)]
+    header = ["distortion", *(column for name in figures for column in (name, f"{name}_control"))]
+    values = [
+        [row["distortion"], *(row[kind].get(name) for name in figures for kind in ("figures", "control"))]
+        for row in rows
+    ]
+    return header, values
+
+
+def _title(column: str) -> str:
+    figure = column.removesuffix("_control")
+    return COLUMNS.get(figure, figure) + (", unperturbed" if column != figure else "")
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m uap.distortions",
+        description="Scores the 8-bit adversarial images of a run after JPEG, resizing there and back, Gaussian noise, "
+        "and with the perturbation shifted; beside each figure the clean images after the same distortion. Writes "
+        "robustness.md, robustness.csv and robustness.json.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder of python -m uap.fit")
+    parser.add_argument("--out", type=Path, help="the folder to write to (default: RUN/robustness)")
+    sample_arguments(parser)
+    return parser.parse_args(args)
+
+
+def main(args: list[str] | None = None) -> Path:
+    """Score a run's perturbation after every distortion; return the folder of the table."""
+    given = parse(args)
+    if given.quiet:
+        be_quiet()
+    learned = read_saved(given.run, given.run.name)
+    setup = EvaluationSetup(learned.name, config_of(given.run), given.images, device_trainer())
+    attack, data, _ = setup.attack(learned)
+    if attack is None:
+        raise InputError(f"{given.run} has a target without a class of its own network. Learn it again.")
+    out = writable(given.out or given.run / "robustness")
+    identity = digest(learned.identity(), setup.identity(data.size), given.seed)
+    check_same(out / "robustness.json", identity)
+    rows = score_distorted(attack, data, distortions(given.seed))
+    header, values = table(rows)
+    shown = markdown([_title(column) for column in header], [[str(row[0]), *map(percent, row[1:])] for row in values])
+    facts = learned.facts | setup.facts()
+    intro = markdown(["run", learned.name], [[name, value] for name, value in facts.items()])
+    write(out / "robustness.md", f"# Robustness\n\n{intro}\n{shown}")
+    write(out / "robustness.csv", csv_text(header, values))
+    content = {"run": learned.name, "identity": identity, "seed": given.seed, "facts": facts, "rows": rows}
+    write(out / "robustness.json", json_text(content))
+    print(f"{shown}\n{out / 'robustness.md'}  robustness.csv  robustness.json", flush=True)
+    print_doubts(learned.name, [row["figures"] for row in rows])
+    return out
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,78 @@
+"""The clean figures of a network over a split: IoU by class, before anything is attacked."""
+
+from typing import cast
+
+import numpy as np
+import torch
+
+from uap.configuration.config_files import Parser
+from uap.data import SegmentationData
+from uap.evaluation.experiment import device_trainer
+from uap.metrics import ClassIoU
+from uap.reporting.text_tables import markdown
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
+from uap.victims import Victim
+from uap.victims.doubts import doubts
+
+
+def data_from_words(words: list[str]) -> SegmentationData:
+    """Return the data that a command line names: `--data CLASS --data.SETTING VALUE ...`.
+
+    Raises:
+        InputError: there is no such class, or no such setting of it.
+    """
+    parser = Parser(prog="python -m uap.victims")
+    parser.add_subclass_arguments(SegmentationData, "data", required=True)
+    return cast(SegmentationData, parser.instantiate_classes(parser.parse_args(words)).data)
+
+
+def clean_figures(victim: Victim, data: SegmentationData, images: int | None) -> str:
+    """Return the table of a network's clean figures on the scored split of `data`, and what is doubtful of them.
+
+    Args:
+        victim: the network.
+        data: images and labels.
+        images: score so many, evenly spread over the split; all by default.
+
+    Raises:
+        InputError: the network does not take the size, or the images have no labels of its classes.
+    """
+    device = device_trainer().strategy.root_device
+    victim.to(device).check(data.size)
+    data.prepare_data()
+    data.setup("validate")
+    dataset = data.datasets["scored"]
+    found = len(dataset)
+    rows = np.linspace(0, found - 1, min(images or found, found)).round().astype(int)
+    dataset.items = [dataset.items[row] for row in rows]
+    translation = torch.from_numpy(data.table.translation(victim.table)).to(device)
+    iou, confidences = ClassIoU(len(victim.table)).to(device), []
+    for batch in progress(data.loader("scored", shuffle=False), f"Predicting {data.split}", "batch"):
+        with torch.no_grad():
+            logits = victim(batch["image"].to(device).float())
+        iou.update(logits.argmax(1), translation[batch["labels"].to(device).long()])
+        confidences += logits.softmax(1).amax(1).mean((1, 2)).tolist()
+    if not iou.confusion.any():
+        raise InputError(
+            f"The {len(dataset)} images in {data.root} have no labels of the network's classes "
+            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
+        )
+    return _table(victim, data, iou, float(np.mean(confidences)))
+
+
+def _table(victim: Victim, data: SegmentationData, iou: ClassIoU, confidence: float) -> str:
+    by_class, pixels = iou.compute().cpu(), iou.total().sum(1)
+    rows = [
+        [name, f"{100 * float(value):.1f} %", f"{100 * float(count / pixels.sum()):.1f} %"]
+        for name, value, count in zip(victim.table.names, by_class, pixels, strict=True)
+        if count
+    ]
+    mean, accuracy = float(by_class.nanmean()), float(iou.confusion.diag().sum() / iou.confusion.sum())
+    lines = [
+        markdown(["class", "IoU", "labeled pixels"], rows),
+        f"mean IoU {100 * mean:.1f} %, pixel accuracy {100 * accuracy:.1f} %, mean confidence {confidence:.2f}",
+        f"{type(victim.network).__name__} on {len(data.datasets['scored'])} images of {type(data).__name__}, "
+        f"{data.split}, {data.size[0]} x {data.size[1]}",
+    ]
+    return "\n".join([*lines, *(f"warning: {text}" for text in doubts(confidence, len(victim.table), mean))])

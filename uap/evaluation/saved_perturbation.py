@@ -1,0 +1,164 @@
+"""A perturbation with what it was learned for, carried over to other networks; and random signs in its place."""
+
+import copy
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from uap.data.transforms import resize_mask
+from uap.evaluation.experiment import build_target, config_of
+from uap.objectives import HideClasses, PredictionObjective, StaticTarget
+from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene
+from uap.utils.class_tables import IGNORE, LabelTable
+from uap.utils.errors import InputError
+from uap.victims import Victim
+from uap.victims.building import build_victim
+
+
+@dataclass(frozen=True)
+class SavedPerturbation:
+    """One perturbation and its target, in the classes of the network that it was learned against.
+
+    Attributes:
+        name: how tables call it.
+        perturbation: what is added to images.
+        size: height and width of the images that it needs; None for a periodic one, which fits any.
+        target: a static target with its scene, or a dynamic one.
+        table: the classes of the target.
+        victim: the fingerprint of the network that it was learned against.
+        is_control: whether it is random signs and not learned.
+        facts: what tables say of it.
+    """
+
+    name: str
+    perturbation: Perturbation
+    size: tuple[int, int] | None
+    target: StaticTarget | HideClasses
+    table: LabelTable
+    victim: str
+    is_control: bool
+    facts: dict[str, str]
+
+    def identity(self) -> str:
+        """Return a hash of the perturbation and of its target, whatever they are called."""
+        target = self.target
+        aim = target.hide if isinstance(target, HideClasses) else [_hash(_scene(target)), self.victim]
+        proto = _hash(self.perturbation.proto.detach().cpu().numpy())
+        facts = [proto, self.perturbation.epsilon, self.size, aim, self.table.names]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def target_for(self, victim: Victim, size: tuple[int, int]) -> tuple[PredictionObjective | None, str]:
+        """Return the target in the classes of a network, at a size.
+
+        Classes are the same by name or synonym (`uap.utils.class_tables`). A pixel of a static target whose class the
+        network does not have is ignored. The scene is resized by the nearest neighbor.
+
+        Returns:
+            The target, or None where the network has none of its classes; and a note on what was lost, or nothing.
+        """
+        names = self.table.first(len(victim.table)).names
+        is_own = victim.fingerprint() == self.victim and names == victim.table.names
+        # the own network's outputs without a name are classes too
+        ids = np.arange(256, dtype=np.uint8) if is_own else self.table.translation(victim.table)
+        target = copy.copy(self.target)
+        if isinstance(target, HideClasses):
+            return _hidden_in(target, self.table, ids)
+        scene = ids[resize_mask(_scene(target), size)]
+        lost = float((scene == IGNORE).mean()) - float((_scene(target) == IGNORE).mean())
+        target.scene = scene
+        note = f"{100 * lost:.1f} % of the target has no class in this network and is ignored" if lost > 0 else ""
+        return (None if (scene == IGNORE).all() else target), note
+
+
+def _hidden_in(
+    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8]
+) -> tuple[PredictionObjective | None, str]:
+    names = {name: int(ids[own]) for name, own in zip(target.hide, table.ids(target.hide), strict=True)}
+    unknown = [name for name, found in names.items() if found == IGNORE]
+    target.hidden_classes = tuple(sorted({found for found in names.values() if found != IGNORE}))
+    note = f"this network has no class {', '.join(unknown)}" if unknown else ""
+    return (target if target.hidden_classes else None), note
+
+
+def _hash(array: NDArray[Any]) -> str:
+    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _scene(target: StaticTarget) -> NDArray[np.uint8]:
+    if target.scene is None:
+        raise RuntimeError("a static target was read without its scene")
+    return target.scene
+
+
+def read_saved(folder: Path, name: str) -> SavedPerturbation:
+    """Read the perturbation of a run folder and its target.
+
+    Raises:
+        InputError: the folder holds no finished run, or a file of it cannot be used.
+    """
+    config, file = config_of(folder), folder / "perturbation.safetensors"
+    perturbation, metadata = load_perturbation(file)
+    size, tile = learned_size(perturbation, metadata), (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
+    victim, target = build_victim(config), build_target(config)
+    if isinstance(target, StaticTarget):
+        scene = load_scene(file, size)
+        if scene is None:
+            raise InputError(f"{file} holds no scene of its static target. Learn it again with python -m uap.fit.")
+        target.scene = scene.numpy()
+    elif not isinstance(target, HideClasses):
+        raise InputError(f"{config} has a {type(target).__name__}, expected a StaticTarget or a HideClasses.")
+    return SavedPerturbation(
+        name=name,
+        perturbation=perturbation,
+        size=size if size == tile else None,
+        target=target,
+        table=victim.table,
+        victim=victim.fingerprint(),
+        is_control=False,
+        facts={
+            "network": ", ".join(filter(None, [type(victim.network).__name__, metadata.get("ensemble")])),
+            "data": metadata.get("data", ""),
+            "epsilon": f"{perturbation.epsilon:g}",
+            "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if size != tile else ""),
+            "target": f"hide {', '.join(target.hide)}" if isinstance(target, HideClasses) else "static",
+        },
+    )
+
+
+def random_signs(learned: list[SavedPerturbation], seed: int) -> list[SavedPerturbation]:
+    """Return the controls of some perturbations: epsilon times a random sign for each channel of each pixel.
+
+    A control has the epsilon, the tile and the target of a perturbation: it tells what is the perturbation's doing from
+    what any noise of its strength does. Perturbations that agree in all three share one.
+
+    Args:
+        learned: the perturbations.
+        seed: of the signs.
+    """
+    controls: dict[str, SavedPerturbation] = {}
+    for each in learned:
+        epsilon, shape = each.perturbation.epsilon, each.perturbation.proto.shape
+        signs = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
+        noise = Perturbation((shape[-2], shape[-1]), epsilon)
+        noise.load_state_dict({"proto": epsilon * signs})
+        facts = each.facts | {"network": "none", "data": "none"}
+        control = replace(each, perturbation=noise, is_control=True, facts=facts)
+        controls.setdefault(control.identity(), control)
+    return _named(list(controls.values()))
+
+
+def _named(controls: list[SavedPerturbation]) -> list[SavedPerturbation]:
+    """Name controls by their epsilon, and where that is not enough by the perturbation that they stand for."""
+    names = [f"random signs, epsilon {each.perturbation.epsilon:g}" for each in controls]
+    counts = Counter(names)
+    return [
+        replace(each, name=name if counts[name] == 1 else f"{name}, in place of {each.name}")
+        for each, name in zip(controls, names, strict=True)
+    ]

@@ -1,0 +1,114 @@
+"""A network and the images on which perturbations are scored."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning import Trainer
+
+from uap.data import SegmentationData
+from uap.data.clean_predictions import make_predictions, place_of
+from uap.data.predictions import PreparedTargets
+from uap.data.sources import stamp
+from uap.evaluation.experiment import build_data
+from uap.evaluation.saved_perturbation import SavedPerturbation
+from uap.metrics.attack_metrics import images_scored
+from uap.universal.module import UniversalAttack
+from uap.utils.errors import InputError
+from uap.victims.building import build_victim
+
+
+class EvaluationSetup:
+    """The network of an experiment and its scored images, at the experiment's size or at another."""
+
+    def __init__(
+        self, name: str, config: Path, images: int | None, trainer: Trainer, data_from: Path | None = None
+    ) -> None:
+        """Build the network and find the images.
+
+        Args:
+            name: how tables call it.
+            config: a configuration file with `model.victim`, and with `data` unless `data_from` has them.
+            images: score so many, in the place of the configuration's `data.eval_images`.
+            trainer: tells the device.
+            data_from: a configuration file whose `data` are taken in the place of its own.
+
+        Raises:
+            InputError: network or data cannot be built or do not fit each other.
+        """
+        self.name = name
+        self.data_from = data_from or config
+        self.images = images
+        self.trainer = trainer
+        self.victim = build_victim(config).to(trainer.strategy.root_device)
+        self.fingerprint = self.victim.fingerprint()
+        self.size = build_data(self.data_from).size
+        self.loaded: dict[tuple[int, int], SegmentationData] = {}
+
+    def data(self, size: tuple[int, int]) -> SegmentationData:
+        """Return the scored images at a size, which the network was tried at once.
+
+        Raises:
+            InputError: the images are not there, or the network does not take the size.
+        """
+        if size not in self.loaded:
+            try:
+                self.loaded[size] = self._load(size)
+            except InputError as error:
+                raise InputError(f"{self.name}: {error}") from error
+        return self.loaded[size]
+
+    def _load(self, size: tuple[int, int]) -> SegmentationData:
+        self.victim.check(size)
+        data = build_data(self.data_from, size)
+        data.eval_images = self.images or data.eval_images
+        data.prepare_data()
+        data.setup("validate")
+        return data
+
+    def identity(self, size: tuple[int, int]) -> list[Any]:
+        """Return all that a perturbation's figures depend on here, for a hash.
+
+        Raises:
+            InputError: as `data`, or an image is gone.
+        """
+        data = self.data(size)
+        try:
+            files = [
+                [stamp(place) for place in (item.image, item.labels) if place is not None]
+                for item in data.datasets["scored"].items
+            ]
+        except OSError as error:
+            raise InputError(f"{self.name}: {error.filename} does not exist ({error.strerror}).") from error
+        return [self.fingerprint, self.victim.table.names, data.table.names, size, data.resampling, data.upright, files]
+
+    def facts(self) -> dict[str, str]:
+        """Return what tables say of it."""
+        data = self.data(self.size)
+        return {
+            "network": type(self.victim.network).__name__ + (" (random weights)" if self.victim.is_untrained else ""),
+            "data": f"{type(data).__name__}, {data.split}",
+            "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
+            "size": f"{self.size[0]} x {self.size[1]}",
+        }
+
+    def attack(self, learned: SavedPerturbation) -> tuple[UniversalAttack | None, SegmentationData, str]:
+        """Return an attack with a perturbation and its target on this network, and the images with their targets.
+
+        A perturbation without a period gets the images at the size that it was learned for.
+
+        Returns:
+            The attack, or None where the network has no class of the target; the data; a note on what was lost.
+        """
+        size = learned.size or self.size
+        data = self.data(size)
+        target, note = learned.target_for(self.victim, size)
+        if target is None:
+            return None, data, note
+        dataset = data.datasets["scored"]
+        path = place_of(dataset, self.victim)
+        make_predictions(dataset, self.victim, path, self.trainer)
+        dataset.prepare = PreparedTargets([path], np.arange(len(dataset)), [target])
+        attack = UniversalAttack(self.victim, target, size, epsilon=learned.perturbation.epsilon)
+        attack.perturbation = learned.perturbation
+        return attack.to(self.trainer.strategy.root_device), data, note

@@ -1,0 +1,86 @@
+"""DRN-D-22, a dilated residual network (Yu, Koltun and Funkhouser, CVPR 2017)."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions and the input, which a 1 x 1 convolution fits where channels or size change."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, dilation: int) -> None:
+        """Build from `inputs` to `outputs` channels."""
+        super().__init__()
+        self.conv1 = _conv(inputs, outputs, 3, stride, dilation)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = _conv(outputs, outputs, 3, dilation=dilation)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU()
+        self.downsample = (
+            nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            if stride != 1 or inputs != outputs
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features at 1/stride of the input's size."""
+        features = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return cast(Tensor, self.relu(features + (x if self.downsample is None else self.downsample(x))))
+
+
+class DRND22(nn.Module):
+    """DRN-D-22 for segmentation: images `(N, 3, H, W)` of any size to logits of that size, upsampled from 1/8.
+
+    Dilations 2 and 4 stand for the strides that a ResNet has beyond 1/8 (sec. 2), and convolutions with less and less
+    dilation at the end remove the grid that they leave (sec. 4). Variant D, which only the authors' repository
+    describes, has plain convolutions where the first two and the last two levels of the paper's variant C have blocks.
+
+    Loads the authors' published state dictionaries (github.com/fyu/drn, `drn_d_22_cityscapes.pth` and checkpoints of
+    their training), whose names begin with `base.0.0.weight` or `module.base.0.0.weight`.
+    """
+
+    def __init__(self, classes: int = 19) -> None:
+        """Build an untrained network of `classes` output channels."""
+        super().__init__()
+        self.base = nn.Sequential(
+            _plain(3, 16, kernel=7),
+            _plain(16, 16),
+            _plain(16, 32, stride=2),
+            _residual(32, 64, stride=2),
+            _residual(64, 128, stride=2),
+            _residual(128, 256, dilation=2),
+            _residual(256, 512, dilation=4),
+            _plain(512, 512, dilation=2),
+            _plain(512, 512),
+        )
+        self.seg = nn.Conv2d(512, classes, 1)
+        self.up = _bilinear_upsampling(classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`."""
+        height, width = image.shape[-2:]
+        return cast(Tensor, self.up(self.seg(self.base(image))))[..., :height, :width]
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+    padding = dilation * (kernel - 1) // 2
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
+
+
+def _plain(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(_conv(inputs, outputs, kernel, stride, dilation), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _residual(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(ResidualBlock(inputs, outputs, stride, dilation), ResidualBlock(outputs, outputs, 1, dilation))
+
+
+def _bilinear_upsampling(channels: int, factor: int = 8) -> nn.ConvTranspose2d:
+    """Return a transposed convolution that interpolates each channel bilinearly and is not trained."""
+    up = nn.ConvTranspose2d(
+        channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
+    )
+    distance = (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
+    up.weight.requires_grad_(False).copy_(torch.outer(1 - distance, 1 - distance))
+    return up

@@ -1,0 +1,151 @@
+"""What each run is and reached: the card at its head, and the rows of the tables that compare runs."""
+
+import json
+from pathlib import PurePath
+from typing import Any
+
+from uap.metrics.attack_metrics import images_scored
+from uap.reporting.markup import Markup, tag
+from uap.reporting.numbers import NOTHING, count, is_number, percent, plain
+from uap.reporting.run import RATES, Run
+
+SPLITS = {"train": "training", "val": "validation"}
+"""What the page calls the sets of images that files abbreviate."""
+
+FIGURES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "mean IoU, adversarial"}
+"""The figures of a set of images and what the page calls them."""
+
+Rows = dict[str, list[str]]
+
+
+def card(run: Run, title: Markup | None) -> Markup:
+    """Return a run at a glance."""
+    tiles = [_tile(run, name) for name in run.rates if any(name == figure for _, figure in _scores(run))]
+    split = next((split for split, name in _scores(run) if name == "miou_adversarial"), None)
+    if split:
+        figures = [percent(_scores(run).get((split, name))) for name in ("miou_adversarial", "miou_clean")]
+        tiles.append(_big("mean IoU, attacked", figures[0], f"clean images {figures[1]}"))
+    if not tiles:
+        steps = max((points[-1][0] for points in run.curves.values()), default=0)
+        tiles = [tag("p", f"No final figures: there is no metrics.json yet. Logged up to step {count(steps)}.")]
+    details = {
+        "network": _network(run),
+        "data": f"{_data(run)}, {_size(run)}" if NOTHING not in (_data(run), _size(run)) else _data(run),
+        "target": target(run),
+        "epsilon": f"{_epsilon(run)} of 255 grey levels" if _epsilon(run) != NOTHING else NOTHING,
+    }
+    lines = [pair for name, text in details.items() if text != NOTHING for pair in (tag("dt", name), tag("dd", text))]
+    return tag("article", title, tag("div", *tiles, class_="tiles"), tag("dl", *lines), class_="card")
+
+
+def target(run: Run) -> str:
+    """Return what the network is to draw, in words."""
+    hide, labels, image = (run.setting(f"model.objective.init_args.{name}") for name in ("hide", "labels", "image"))
+    if isinstance(hide, list):
+        return f"the scene without {', '.join(map(str, hide))}"
+    if labels:
+        return f"one scene for all: {PurePath(str(labels)).name}"
+    if image:
+        return f"one scene for all: the prediction on {PurePath(str(image)).name}"
+    return plain(run.figures.get("target") or _class_name(run, "model.objective"))
+
+
+def facts(runs: list[Run]) -> Rows:
+    """Return what the runs are and reached, by name a value for each run; what no run has is left out."""
+    scores = [_scores(run) for run in runs]
+    seen = {key: None for one in scores for key in one}
+    splits = sorted(dict.fromkeys(split for split, _ in seen), key="train".__eq__)
+    names = [*FIGURES, *dict.fromkeys(name for _, name in seen if name not in FIGURES)]
+    rows = {
+        "target": [target(run) for run in runs],
+        "network": [_network(run) for run in runs],
+        "data": [_data(run) for run in runs],
+        "size": [_size(run) for run in runs],
+        "perturbation scored": [plain(run.setting("perturbation")) for run in runs],
+        "epsilon, grey levels": [_epsilon(run) for run in runs],
+        "largest entry, grey levels": [plain(run.figures.get("largest_entry")) for run in runs],
+        "tile": [plain(run.figures.get("tile")) for run in runs],
+    }
+    for split in splits:
+        for name in names:
+            title = f"{FIGURES.get(name, name.replace('_', ' '))}, {SPLITS.get(split, split)}"
+            rows[title] = [percent(one.get((split, name))) for one in scores]
+    for rate, name in RATES.items():
+        rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
+    for role, title in {"train": "images learned from", "scored": "images scored"}.items():
+        rows[title] = [_images(run, role) for run in runs]
+    rows["gradient evaluations"] = [count(run.figures.get("gradient_evaluations")) for run in runs]
+    for key in ("seconds", "images_per_second"):
+        rows[key.replace("_", " ")] = [plain(run.figures.get(key)) for run in runs]
+    rows["fingerprint of the network"] = [plain(run.figures.get("victim_fingerprint")) for run in runs]
+    return {name: texts for name, texts in rows.items() if set(texts) != {NOTHING}}
+
+
+def settings_that_differ(runs: list[Run]) -> Rows:
+    """Return the settings that are not the same in all runs, named as on the command line."""
+    flat = [dict(_flat(run.config)) for run in runs if run.config]
+    if len(flat) < max(2, len(runs)):
+        return {}
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    rows = {name: [settings.get(name, NOTHING) for settings in flat] for name in names}
+    return {name: texts for name, texts in rows.items() if len(set(texts)) > 1}
+
+
+def worst_tenth(run: Run, rate: str) -> Any:
+    """Return the rate of the tenth of the images where the attack succeeds least, None where it was not counted."""
+    return run.part("per_image", dict).get(rate, {}).get("worst_decile")
+
+
+def _images(run: Run, role: str) -> str:
+    some, whole = run.part("images", dict, object).get(role), run.figures.get("images_in_split")
+    if role == "scored" and is_number(some) and is_number(whole):
+        return images_scored(round(some), round(whole))
+    return count(some)
+
+
+def _tile(run: Run, rate: str) -> Markup:
+    by_split = {split: share for (split, name), share in _scores(run).items() if name == rate}
+    split = next(iter(by_split))
+    notes = [f"{SPLITS.get(split, split)} images"]
+    if split != "train" and "train" in by_split:
+        notes.append(f"training {percent(by_split['train'])}")
+    if is_number(worst_tenth(run, rate)):
+        notes.append(f"worst tenth {percent(worst_tenth(run, rate))}")
+    return _big(RATES[rate], percent(by_split[split]), *notes)
+
+
+def _big(name: str, text: str, *notes: str) -> Markup:
+    lines = [tag("span", note) for note in notes]
+    return tag("div", tag("span", name), tag("strong", text), *lines, class_="tile")
+
+
+def _scores(run: Run) -> dict[tuple[str, str], float]:
+    """The figures of metrics.json by split and name; those of the images learned from come last."""
+    found = {tuple(key.split("/", 1)): value for key, value in run.figures.items() if "/" in key and is_number(value)}
+    return {(split, name): found[split, name] for split, name in sorted(found, key=lambda key: key[0] == "train")}
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _flat(inner, f"{name}.{key}" if name else str(key))]
+    return [(name.replace(".init_args", ""), value if isinstance(value, str) else json.dumps(value, default=str))]
+
+
+def _class_name(run: Run, path: str) -> str:
+    return str(run.setting(f"{path}.class_path") or "").rsplit(".", 1)[-1]
+
+
+def _network(run: Run) -> str:
+    return plain(run.figures.get("victim") or _class_name(run, "model.victim.init_args.network"))
+
+
+def _data(run: Run) -> str:
+    return plain(run.figures.get("data") or _class_name(run, "data"))
+
+
+def _size(run: Run) -> str:
+    return plain(run.figures.get("size") or run.setting("data.init_args.size"))
+
+
+def _epsilon(run: Run) -> str:
+    return plain(run.figures.get("epsilon") or run.setting("model.epsilon"))

@@ -1,0 +1,152 @@
+"""Pictures of the attack on a few fixed images, at the end of a run or of an evaluation."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
+from torch.utils.data import default_collate
+
+from uap.data import subset
+from uap.data.datamodule import SegmentationData, data_of
+from uap.universal.module import UniversalAttack
+from uap.utils.class_tables import IGNORE, LabelTable
+from uap.utils.errors import InputError
+from uap.utils.plots import attack_figure, perturbation_figure, prediction_figure
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image under attack; pictures uint8 (H, W, 3) RGB, masks uint8 (H, W) ids of the victim's classes."""
+
+    name: str
+    image: NDArray[np.uint8]
+    adversarial_image: NDArray[np.uint8]
+    clean: NDArray[np.uint8]
+    adversarial: NDArray[np.uint8]
+    target: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+    @property
+    def change(self) -> NDArray[np.float32]:
+        """What the attack did to the image, (H, W, 3) in grey levels."""
+        return self.adversarial_image.astype(np.float32) - self.image
+
+    def masks(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the masks by name; `labels` only where there are any."""
+        masks = {"prediction": self.clean, "adversarial_prediction": self.adversarial, "target": self.target}
+        return masks | ({"labels": self.labels} if (self.labels != IGNORE).any() else {})
+
+
+@torch.no_grad()
+def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> list[Example]:
+    """Return the attack on `count` of the scored images, spread evenly over the data set."""
+    dataset = data.datasets["scored"]
+    chosen = subset.evenly(len(dataset), count).tolist()
+    batch = default_collate([dataset[index] for index in chosen])
+    adversarial_images = attack.adversarial(attack.transfer_batch_to_device(batch, attack.device, 0))
+    adversarial = attack.victim.predict(adversarial_images).cpu().numpy()
+    translation = data.table.translation(attack.victim.table)
+    return [
+        Example(
+            name=dataset.items[index].name,
+            image=batch["image"][i].permute(1, 2, 0).numpy(),
+            adversarial_image=adversarial_images[i].permute(1, 2, 0).cpu().numpy(),
+            clean=batch["prediction"][i].numpy(),
+            adversarial=adversarial[i],
+            target=batch["target"][i].numpy(),
+            labels=translation[batch["labels"][i].numpy()],
+        )
+        for i, index in enumerate(chosen)
+    ]
+
+
+def universal_change(attack: UniversalAttack) -> NDArray[np.float32] | None:
+    """Return the perturbation over a whole image, (H, W, 3) in grey levels; None where each image has its own."""
+    change = attack.change()
+    return None if change is None else change.permute(1, 2, 0).cpu().numpy()
+
+
+@torch.no_grad()
+def prediction_on_noise(attack: UniversalAttack) -> NDArray[np.uint8]:
+    """Return the victim's prediction (H, W) on the perturbation over mid-grey: no image behind it."""
+    grey = torch.full((1, 3, *attack.size), 128, dtype=torch.uint8, device=attack.device)
+    return cast(NDArray[np.uint8], attack.victim.predict(attack.perturbation.eight_bit(grey))[0].cpu().numpy())
+
+
+def write_panels(found: list[Example], table: LabelTable, folder: Path) -> None:
+    """Write pictures of the data's size, without titles, for others to arrange.
+
+    Args:
+        found: the examples; each gets `panels/<name>/`: `image`, `adversarial_image` and its masks, painted.
+        table: the victim's classes.
+        folder: gets `panels/` and `legend.json`, the colors of the classes that are to be seen.
+    """
+    seen: set[int] = set()
+    for example in found:
+        panels = {"image": example.image, "adversarial_image": example.adversarial_image}
+        for name, mask in example.masks().items():
+            panels[name] = table.paint(mask)
+            seen |= set(np.unique(mask).tolist())
+        own = folder / "panels" / example.name
+        own.mkdir(parents=True, exist_ok=True)
+        for name, picture in panels.items():
+            Image.fromarray(picture).save(own / f"{name}.png")
+    legend = {name: color for c, (name, color) in enumerate(zip(table.names, table.colors, strict=True)) if c in seen}
+    (folder / "legend.json").write_text(json.dumps(legend) + "\n")
+
+
+class Pictures(Callback):
+    """Writes `pictures/` into the run folder.
+
+    For every example: all six panels of the paper's figures 3 and 5, a second picture without photographs, and the
+    panels one by one; and once the perturbation with the prediction on it alone (figure 4). Where each image has a
+    perturbation of its own, its figures show that.
+    """
+
+    def __init__(self, images: int = 4, amplify: float = 4.0) -> None:
+        """Draw `images` examples, the perturbation `amplify` times as strong (the paper: 4).
+
+        Raises:
+            InputError: no image, or a factor that is not positive.
+        """
+        if images < 1 or amplify <= 0:
+            raise InputError(f"Pictures got images={images} and amplify={amplify}, expected 1 or more and above 0.")
+        self.images = images
+        self.amplify = amplify
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what was learned."""
+        self._draw(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what was evaluated; validations within a fit wait for its end."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        attack = cast(UniversalAttack, pl_module)
+        folder = Path(trainer.default_root_dir) / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        table, found = attack.victim.table, examples(attack, data_of(trainer), self.images)
+        write_panels(found, table, folder)
+        universal = universal_change(attack)
+        for e in found:
+            noise = e.change if universal is None else universal
+            full = attack_figure(
+                e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify
+            )
+            full.savefig(folder / f"{e.name}.png")
+            bare = prediction_figure(e.clean, noise, e.target, e.adversarial, table, self.amplify)
+            bare.savefig(folder / f"{e.name}_predictions.png")
+        if universal is not None:
+            alone = perturbation_figure(universal, prediction_on_noise(attack), table, self.amplify)
+            alone.savefig(folder / "perturbation.png")

@@ -1,0 +1,80 @@
+"""Several processes: that they hold the same perturbation, and which of them is gone when one is."""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from uap.utils.distributed import from_all
+from uap.utils.run_folder import LAST, go_on
+
+PATIENCE = 2.0
+"""Seconds in which the system says of a process that it has ended."""
+
+
+class RanksDifferError(RuntimeError):
+    """Ranks hold different perturbations, which no configuration can bring about."""
+
+
+class Ranks(Callback):
+    """Checks after every epoch that all ranks hold the same perturbation, to the last bit, before it is saved.
+
+    A rank that is gone makes the others' next exchange fail, which takes the run down; this says which one it was.
+    """
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare a hash of the perturbation over the ranks.
+
+        Raises:
+            RanksDifferError: they differ.
+        """
+        if trainer.world_size == 1:
+            return
+        learned: Any = pl_module.perturbation.parameter  # type: ignore[union-attr]
+        hashes = from_all(_digest(learned), trainer)
+        differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
+        if differing:
+            raise RanksDifferError(
+                f"After epoch {trainer.current_epoch} rank {', '.join(map(str, differing))} holds another perturbation "
+                f"than rank 0. The last checkpoint is of the epoch before: {Path(trainer.default_root_dir) / LAST}."
+            )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Name the rank that is gone, if it is that which ended the run.
+
+        Raises:
+            SystemExit: with exit code 1, in the place of what the exchange with it said.
+        """
+        is_exchange = isinstance(exception, RuntimeError) and not isinstance(exception, RanksDifferError)
+        gone = _gone(trainer) if trainer.world_size > 1 and is_exchange else ""
+        if gone:
+            again = go_on(Path(trainer.default_root_dir))
+            print(f"error: {gone}, and the run with it. Go on with {again}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from exception
+
+
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _gone(trainer: Trainer) -> str:
+    """Return which rank of this node has ended and how, as the process knows that started it; empty if none has."""
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for rank, process in enumerate(started, 1):
+            code = process.poll()
+            if code is not None and code < 0:
+                return f"rank {rank} was ended by {signal.Signals(-code).name}"
+            if code:
+                return f"rank {rank} ended with exit code {code}"
+        if not started and trainer.local_rank and os.getppid() == 1:
+            return "rank 0 is gone"
+        time.sleep(0.05)
+    return ""

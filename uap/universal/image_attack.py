@@ -1,0 +1,175 @@
+"""The same objective and the same step for one image alone: what no universal perturbation can exceed."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from uap.data.batch import Batch
+from uap.data.datamodule import data_of
+from uap.objectives import StaticTarget
+from uap.universal.adversarial_files import AdversarialFiles, named_once
+from uap.universal.module import UniversalAttack
+from uap.universal.perturbation import Perturbation
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
+
+
+class ImageAttack(UniversalAttack):
+    """Learns a perturbation for each scored image by itself (Metzen et al., ICCV 2017, sec. 3.2).
+
+    A validation attacks the images batch by batch and writes them to `adversarial/` of the run folder. What is scored
+    are the files, so that a run that was stopped and started again ends with the same figures.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 60,
+        images: int | None = None,
+        tile: tuple[int, int] | None = None,
+        random_shift: bool = False,
+        **settings: Any,
+    ) -> None:
+        """Describe the attack.
+
+        Args:
+            steps: for each image; the paper's 60 by default.
+            images: attack so many of the scored images, in the place of the data's `eval_images`.
+            tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
+            random_shift: not used either.
+            settings: those of `UniversalAttack`.
+
+        Raises:
+            InputError: a number of steps or images below 1, ensemble, or what `UniversalAttack` refuses.
+        """
+        super().__init__(**settings)
+        if steps < 1 or (images is not None and images < 1):
+            raise InputError(f"steps is {steps} and images {images}, expected 1 or more of both.")
+        if len(self.victims) > 1:
+            raise InputError(
+                f"model.ensemble has {len(self.victims) - 1} networks, but a single image is attacked on one network. "
+                "Leave them out with --model.ensemble null."
+            )
+        self.steps = steps
+        self.images = images
+        self.taken = 0
+        self.largest_change = 0
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps on this batch that are done, 0 to 1."""
+        return self.taken / self.steps
+
+    def setup(self, stage: str) -> None:
+        """Choose the images, predict the clean ones, and find what was done before."""
+        data = data_of(self.trainer)
+        data.eval_images = self.images or data.eval_images
+        dataset = data.datasets["scored"]
+        data.evaluate(named_once(data.items(data.split)))  # before any are chosen: a name is to stay that of its image
+        super().setup(stage)
+        self.check_reach(self.steps)
+        self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
+        done = sum(self.files.has(item.name) for item in dataset.items)
+        rank_zero_info(
+            f"Attacking {len(dataset) - done} images, {done} were done before. Should this run be stopped, start it "
+            f"again with --trainer.default_root_dir {self.trainer.default_root_dir} to continue."
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that an adversarial image depends on beside its image."""
+        shared = {name: value for name, value in super().identity().items() if name not in ("tile", "ensemble")}
+        own: dict[str, Any] = {"steps": self.steps, "resampling": data_of(self.trainer).resampling}
+        if isinstance(self.objective, StaticTarget) and self.objective.scene is not None:
+            own["scene"] = hashlib.sha256(self.objective.scene.tobytes()).hexdigest()[:16]
+        return shared | own
+
+    def on_validation_epoch_start(self) -> None:
+        """Measure anew."""
+        self.largest_change = 0
+        self.scored: list[str] = []
+
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the prediction `(N, H, W)` uint8 on the adversarial images as they are in their files."""
+        adversarial = self.adversarial(batch)
+        self.scored += self._names(batch)
+        change = (adversarial.int() - batch["image"].int()).abs().max()
+        self.largest_change = max(self.largest_change, int(change))
+        return self.victim.predict(adversarial)
+
+    def adversarial(self, batch: Batch) -> Tensor:
+        """Return the adversarial images `(N, 3, H, W)` uint8 from their files; those that have none are attacked."""
+        names = self._names(batch)
+        missing = [row for row, name in enumerate(names) if not self.files.has(name)]
+        if missing:
+            start = time.monotonic()
+            learned = self.learn(_rows(batch, missing)).cpu()
+            seconds = (time.monotonic() - start) / len(missing)
+            self.files.write({names[row]: image for row, image in zip(missing, learned, strict=True)}, seconds)
+        pairs = zip(names, batch["image"].cpu(), strict=True)
+        read = [self.files.read(name, image, self.perturbation.epsilon) for name, image in pairs]
+        return torch.stack(read).to(batch["image"].device)
+
+    @torch.enable_grad()
+    def learn(self, batch: Batch) -> Tensor:
+        """Attack the images of a batch, each by itself.
+
+        Returns:
+            The adversarial images `(N, 3, H, W)` uint8 as they can be saved.
+
+        Raises:
+            InputError: a gradient is not finite.
+        """
+        images, epsilon, parametrization = batch["image"], self.perturbation.epsilon, self.perturbation.parametrization
+        own = [Perturbation(self.size, epsilon, parametrization).to(images.device) for _ in images]
+        optimizer, schedule = self.moved_by(own, self.steps)
+        self.taken = 0
+        for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
+            optimizer.zero_grad()
+            adversarial = torch.cat([add(image[None]) for add, image in zip(own, images, strict=True)])
+            losses = self.image_losses(self.victim(adversarial).float(), batch, self.progress)
+            # A sum: no image's gradient depends on the others of its batch. Half precision would lose the gradient of a
+            # loss that is divided by the pixel count.
+            (losses.sum() * images[0, 0].numel()).backward()  # type: ignore[no-untyped-call]
+            self._check_finite(own)
+            optimizer.step()
+            schedule.step()
+            self.taken += 1
+            for perturbation in own:
+                perturbation.project_(self.bound())
+        return torch.cat([add.eight_bit(image[None]) for add, image in zip(own, images, strict=True)])
+
+    def _check_finite(self, own: list[Perturbation]) -> None:
+        gradients = [perturbation.parameter.grad for perturbation in own]
+        if not all(gradient is not None and gradient.isfinite().all() for gradient in gradients):
+            raise InputError(
+                f"The gradient is not finite at step {self.taken} of the attack on an image. Check the network's "
+                "weights and normalization, or set --trainer.precision 32-true."
+            )
+
+    def change(self) -> None:
+        """Return nothing: each image has a perturbation of its own."""
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the attack on the images in the table took, in this start and in those before."""
+        seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
+        return {
+            "largest_entry": self.largest_change,
+            "steps": self.steps,
+            "gradient_evaluations": evaluations,
+            "seconds": round(seconds, 1),
+            "images_per_second": round(evaluations / max(seconds, 1e-9), 2),
+        }
+
+    def _names(self, batch: Batch) -> list[str]:
+        items = data_of(self.trainer).datasets["scored"].items
+        return [items[index].name for index in batch["index"].tolist()]
+
+
+def _rows(batch: Batch, rows: list[int]) -> Batch:
+    tensors = cast(dict[str, Tensor], batch)
+    return cast(Batch, {name: values[rows] for name, values in tensors.items()})

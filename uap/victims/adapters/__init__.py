@@ -1,0 +1,1 @@
+"""Victims made from the networks of other libraries and from exported files."""
