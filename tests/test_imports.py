@@ -17,11 +17,11 @@ LAYERS = [
     {"evaluation"},
     {"reporting"},
     {"cli"},
-    {"reproduction"},
     {"commands"},
+    {"reproduction"},
 ]
 """Each package imports from packages before it, or from its own layer. The files of `uap/` are the commands, and so is
-the `__main__.py` of a package."""
+the `__main__.py` of a package. Reproductions run commands; `uap.reproduce` is the command above them."""
 
 
 def imports(path: Path) -> set[str]:
@@ -56,7 +56,13 @@ def test_imports_run_one_way() -> None:
         parts = path.relative_to(PACKAGE).parts
         if parts == ("__init__.py",):
             continue
-        own = "commands" if len(parts) == 1 or parts[-1] == "__main__.py" else parts[0]
+        own = (
+            "reproduction"
+            if parts == ("reproduce.py",)
+            else "commands"
+            if len(parts) == 1 or parts[-1] == "__main__.py"
+            else parts[0]
+        )
         for module in imports(path):
             if module.startswith("uap.") and module != "uap.__version__" and layer(package(module)) > layer(own):
                 wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")

@@ -28,10 +28,10 @@ from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
 from uap.metrics.attack_metrics import METRICS
 from uap.reporting.numbers import percent
-from uap.reporting.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
 from uap.universal.module import UniversalAttack
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
+from uap.utils.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
 
 COLUMNS = {
     **{name: metric.title for name, metric in METRICS.items()},

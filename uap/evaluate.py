@@ -32,7 +32,6 @@ from uap.cli.entry import run_command
 from uap.cli.lightning_cli import RunCLI
 from uap.fit import DEFAULT_CONFIG, attack_arguments
 from uap.objectives import StaticTarget
-from uap.reporting.text_tables import read_json
 from uap.universal.callbacks.dashboard import Dashboard
 from uap.universal.callbacks.pictures import Pictures
 from uap.universal.callbacks.results import Results
@@ -41,6 +40,7 @@ from uap.universal.module import SCORED, UniversalAttack
 from uap.universal.perturbation import learned_size, load_scene
 from uap.universal.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
 from uap.utils.errors import InputError
+from uap.utils.text_tables import read_json
 
 
 def _arguments(parser: LightningArgumentParser) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from uap.reporting.page import check_page, page
 from uap.reporting.run import read_runs
-from uap.reporting.text_tables import digest, write
 from uap.utils.errors import InputError
+from uap.utils.text_tables import digest, write
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:

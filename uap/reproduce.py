@@ -12,7 +12,6 @@ from typing import Any
 
 from uap.cli.entry import run_command
 from uap.reporting.page import check_page
-from uap.reporting.text_tables import write
 from uap.reproduction.page import page
 from uap.reproduction.points import rows_of, shard, unique
 from uap.reproduction.reading import placed_on, read_reproduction
@@ -23,6 +22,7 @@ from uap.reproduction.table import table_markdown, table_of
 from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
+from uap.utils.text_tables import write
 
 FOLDER = "configs/reproduce"
 ON = "on"

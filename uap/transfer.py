@@ -22,10 +22,10 @@ from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, r
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
 from uap.reporting.numbers import NOTHING, percent
-from uap.reporting.text_tables import csv_text, digest, json_text, markdown, read_json, writable, write
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
+from uap.utils.text_tables import csv_text, digest, json_text, markdown, read_json, writable, write
 from uap.victims.building import find_victim
 
 Cell = dict[str, Any]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from uap.evaluation.steps import steps
-from uap.reporting.text_tables import csv_text, json_text, markdown, write
 from uap.utils.errors import InputError
+from uap.utils.text_tables import csv_text, json_text, markdown, write
 
 
 def test_a_table_is_markdown_that_lines_up() -> None:

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.victims.gradients import assert_gradient_is_right
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, first_line
 from uap.victims import Victim
-from uap.victims.sanity_checks import short
 
 SIZE = (12, 16)
 CLASSES = ["a", "b", "c", "d"]
@@ -284,7 +283,7 @@ def test_a_hint_of_pytorch_is_not_cut_within_a_sentence(network: type[nn.Module]
     ],
 )
 def test_a_quote_ends_with_a_sentence_or_a_word(text: str, quoted: str) -> None:
-    assert short(ValueError(text)) == quoted
+    assert first_line(ValueError(text)) == quoted
 
 
 class PlainList(Rough):

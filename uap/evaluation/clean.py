@@ -9,9 +9,9 @@ from uap.configuration.config_files import Parser
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
 from uap.metrics import ClassIoU
-from uap.reporting.text_tables import markdown
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
+from uap.utils.text_tables import markdown
 from uap.victims import Victim
 from uap.victims.doubts import doubts
 

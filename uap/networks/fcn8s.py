@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from uap.networks.download import download
 from uap.utils.errors import InputError
-from uap.victims.weights import download
 
 VGG16_CHANNELS = (64, 128, 256, 512, 512)
 """Channels of the five stages of VGG16 (Simonyan and Zisserman, ICLR 2015, table 1, column D)."""

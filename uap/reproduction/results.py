@@ -4,12 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from uap.reporting.text_tables import digest, write
 from uap.reproduction import curves
 from uap.reproduction.points import Point, Row, unique
 from uap.reproduction.reproduction import Reproduction, name_of
 from uap.reproduction.running import is_done, versions_of
 from uap.reproduction.table import Table, table_csv, table_markdown
+from uap.utils.text_tables import digest, write
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from pytorch_lightning.loggers import WandbLogger
 from uap import __version__, fit, transfer
 from uap import attack as attack_images
 from uap.cli.lightning_cli import RunCLI
-from uap.reporting.text_tables import json_text, read_json, write
 from uap.reproduction.points import Point
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet
 from uap.utils.run_folder import LAST, RUN_FOLDER
+from uap.utils.text_tables import json_text, read_json, write
 
 RECORD = "point.json"
 """What the folder of a point that is done says of how it was made."""

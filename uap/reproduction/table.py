@@ -6,10 +6,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from uap.reporting.numbers import NOTHING, is_number, plain
-from uap.reporting.text_tables import csv_text, markdown, read_json
 from uap.reproduction.points import Point, Row
 from uap.reproduction.reproduction import Reproduction, name_of
 from uap.reproduction.running import is_done
+from uap.utils.text_tables import csv_text, markdown, read_json
 
 Report = tuple[dict[str, str], dict[str, float]]
 """What a paper reports in a row: the names of the axes' values, and the figures."""

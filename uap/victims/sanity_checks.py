@@ -6,14 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils.class_tables import LabelTable
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, first_line
 
 NOISE = 0.01
 """How far two results for one image may differ, in parts of the largest logit: other kernels round otherwise."""
-
-
-LONGEST_QUOTE = 300
-"""Characters of an error of another library that are quoted."""
 
 
 class ChangedInPlace(InputError):
@@ -54,7 +50,7 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
         if isinstance(error, RuntimeError) and re.search("in-?place", str(error)):  # what autograd forbids at once
             raise _changed_in_place(name, error) from error
         raise InputError(
-            f"The network {name} fails on images of {size[0]} x {size[1]} ({short(error)}). Set --data.size or "
+            f"The network {name} fails on images of {size[0]} x {size[1]} ({first_line(error)}). Set --data.size or "
             "victim.input_size to a size that it takes, or victim.size_multiple to what its sizes must divide by."
         ) from error
     _check_gradient(logits, image, name)
@@ -111,8 +107,8 @@ def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
 
 def _changed_in_place(name: str, error: RuntimeError) -> ChangedInPlace:
     return ChangedInPlace(
-        f"The network {name} cannot be run backwards to the image ({short(error)}). If it changes activations in place "
-        "(`x[0] = y`, x.add_(y)), replace them by what gives a new tensor, such as torch.cat and `x = x + y`."
+        f"The network {name} cannot be run backwards to the image ({first_line(error)}). If it changes activations "
+        "in place (`x[0] = y`, x.add_(y)), replace them by what gives a new tensor, such as torch.cat and `x = x + y`."
     )
 
 
@@ -137,12 +133,3 @@ def _leaves(logits: Tensor) -> set[Tensor]:
             leaves.add(node.variable)
         waiting += [following for following, _ in node.next_functions]
     return leaves
-
-
-def short(error: BaseException) -> str:
-    """Return the first line of another library's error, to be quoted: whole sentences, or words of a long one."""
-    line = str(error).strip().split("\n")[0] or type(error).__name__
-    if len(line) <= LONGEST_QUOTE:
-        return line
-    ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", line[: LONGEST_QUOTE + 1])]
-    return line[: ends[-1]] if ends else f"{line[:LONGEST_QUOTE].rpartition(' ')[0] or line[:LONGEST_QUOTE]} ..."

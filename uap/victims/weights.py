@@ -1,6 +1,5 @@
 """Reading weights from files, as data and never as code."""
 
-import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
 from uap.utils.safe_load import load_leaving_out
-from uap.victims.sanity_checks import short
 
 NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
 """Keys under which published files hold the state dictionary."""
@@ -177,25 +175,6 @@ def _of_network(state: dict[str, Tensor], network: nn.Module, needed: list[str],
             "that is meant in a file of its own."
         )
     return states[max(found, key=lambda prefix: found[prefix])]
-
-
-def download(weights: Any) -> dict[str, Tensor]:
-    """Return the state dictionary of torchvision's published weights, downloaded at their first use.
-
-    Args:
-        weights: a member of one of torchvision's enums of weights.
-
-    Raises:
-        InputError: they cannot be had, or are not the file that was published.
-    """
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{weights} could not be downloaded ({short(error)}). Fetch {weights.url} elsewhere, and put the file "
-            f"into {torch.hub.get_dir()}/checkpoints."
-        ) from error
-    return state
 
 
 def _first(names: list[str]) -> str:

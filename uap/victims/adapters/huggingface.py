@@ -4,9 +4,8 @@ import math
 from types import ModuleType
 from typing import Any, Literal
 
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, first_line
 from uap.victims.adapters.extras import library
-from uap.victims.sanity_checks import short
 from uap.victims.victim import Classes, Victim
 
 
@@ -63,7 +62,7 @@ def _load(transformers: ModuleType, name: str) -> tuple[Any, Any]:
         processor = transformers.AutoImageProcessor.from_pretrained(name)
     except Exception as error:  # transformers, the hub and safetensors raise errors of many kinds
         raise InputError(
-            f"{name} cannot be loaded with transformers ({short(error)}). Expected a local "
+            f"{name} cannot be loaded with transformers ({first_line(error)}). Expected a local "
             "folder, or the id of a repository on the hub (which is downloaded at its first use), with config.json, "
             "preprocessor_config.json and model.safetensors of a network for semantic segmentation."
         ) from error

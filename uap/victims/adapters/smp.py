@@ -4,9 +4,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, first_line
 from uap.victims.adapters.extras import library
-from uap.victims.sanity_checks import short
 from uap.victims.victim import Classes, Victim, table_of
 
 Triple = tuple[float, float, float]
@@ -54,7 +53,7 @@ class SegmentationModels(Victim):
             else:
                 network = smp.create_model(architecture, encoder, encoder_weights, 3, len(table_of(classes)))
         except Exception as error:  # smp, timm and the hub raise errors of many kinds
-            raise InputError(f"smp cannot build {architecture} on {encoder}: {short(error)}") from error
+            raise InputError(f"smp cannot build {architecture} on {encoder}: {first_line(error)}") from error
         if mean is None or std is None:
             found = _preprocessing(smp, network.config["encoder_name"], encoder_weights or "imagenet")
             channel_order, mean, std = channel_order or found[0], mean or found[1], std or found[2]
@@ -76,7 +75,7 @@ def _preprocessing(smp: ModuleType, encoder: str, weights: str) -> tuple[Literal
         found = smp.encoders.get_preprocessing_params(encoder, weights)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"The preprocessing of the encoder {encoder} cannot be looked up ({short(error)}). Set "
+            f"The preprocessing of the encoder {encoder} cannot be looked up ({first_line(error)}). Set "
             "victim.mean and victim.std, in grey levels, and victim.channel_order."
         ) from error
     scale = 255 / found["input_range"][1]

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from uap.networks.download import download
 from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.victims.victim import Classes, Victim, table_of
-from uap.victims.weights import download
 
 
 class Torchvision(Victim):
