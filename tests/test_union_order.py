@@ -1,6 +1,7 @@
 """Settings of two types, such as a text or a number, are read alike whatever was imported before."""
 
 import inspect
+import typing
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -32,6 +33,13 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [conv(x) for conv in self.convs]
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> None:
+    """Forget the unions that other tests made, of which Python would return one in another order."""
+    for forget in typing._cleanups:  # type: ignore[attr-defined]
+        forget()
 
 
 def of_type(hint: Any) -> Parser:
