@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learned, make_camvid, save
 from uap.fit import main
+from uap.objectives import Goal
 from uap.universal.module import UniversalAttack
 from uap.utils.errors import InputError
 
@@ -80,7 +81,7 @@ def test_a_loss_is_a_sum_over_pixels_that_is_averaged_over_images(root: Path, tm
     attack = prepared_attack(root, tmp_path / "out", 5)
     (batch,) = attack.trainer.datamodule.loader("train", shuffle=False)  # type: ignore[attr-defined]
     logits = attack.victim(attack.perturbation(batch["image"]))
-    pixels = attack.loss(logits, batch["target"].long())
+    pixels = attack.loss(logits, Goal(batch["target"].long()))
     assert attack.training_step(batch, 0).item() == pytest.approx(pixels.sum().item() / 5, rel=1e-5)
 
 

@@ -43,7 +43,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"model.optimizer.lr": 3}, "its optimizer is .*10.*, here it is .*3"),
     ({"model.loss": "uap.losses.Margin"}, "its loss is .*CrossEntropy.*, here it is .*Margin"),
     ({"model.objective.image": "train/frame_001.png"}, "its scene is .*, here it is"),
-    (DYNAMIC, "its target is .*StaticTarget.*, here it is .*HideClasses"),
+    (DYNAMIC, "its objective is .*StaticTarget.*, here it is .*HideClasses"),
     ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),
     ({"data.resampling": "opencv"}, "its resampling is pil, here it is opencv"),
 ]

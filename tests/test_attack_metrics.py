@@ -8,13 +8,14 @@ import torch
 import yaml
 
 from tests.report.helpers import FIGURES, Page, make_run, write_rows
-from uap import distortions as robustness
+from uap import distortions
 from uap.evaluation.perturbation_scores import TITLES
-from uap.metrics import COUNTS, PixelRate, distribution, hidden_counts, remaining_counts
-from uap.metrics.attack_metrics import DYNAMIC, METRICS, images_scored, overall
+from uap.metrics.counts import COUNTS, PixelRate, distribution, hidden_counts, remaining_counts
+from uap.metrics.names import RATES, images_scored, overall
+from uap.objectives import HideClasses
 from uap.report import main as report
+from uap.reporting import run as reporting_run
 from uap.reporting.curves import CHARTS
-from uap.reporting.run import RATES
 from uap.utils import paths
 
 FOLDER = paths.shipped("configs/reproduce")
@@ -53,16 +54,16 @@ def test_a_score_turns_what_is_to_be_low() -> None:
 
 def test_every_metric_is_counted_and_has_a_place_in_every_table() -> None:
     patterns = {pattern for chart in CHARTS for pattern in chart.solid | chart.dashed}
-    for known in (COUNTS, TITLES, RATES, robustness.COLUMNS):
-        assert METRICS.keys() <= cast(Mapping[str, Any], known).keys()
-    assert {f"*/{name}" for name in METRICS} <= patterns
+    for known in (COUNTS, TITLES, reporting_run.RATES, distortions.COLUMNS):
+        assert RATES.keys() <= cast(Mapping[str, Any], known).keys()
+    assert {f"*/{name}" for name in RATES} <= patterns
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_a_reproduction_that_shows_hidden_shows_all_of_a_dynamic_target(path: Any) -> None:
     figures = yaml.safe_load(path.read_text()).get("figures", {})
     for images in {key.split("/")[0] for key in figures if key.endswith("/hidden")}:
-        assert {f"{images}/{metric.name}" for metric in DYNAMIC} <= figures.keys()
+        assert {f"{images}/{name}" for name in HideClasses.metrics} <= figures.keys()
 
 
 def test_tables_say_of_how_many_images_they_are() -> None:

@@ -226,7 +226,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a tile of nothing": ({"model.tile": [0, 4]}, r"size is \(0, 4\), expected height and width of 1 or more"),
     "nothing to hide": (
         {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": []},
-        "A dynamic target got no class to hide",
+        "got no class to hide",
     ),
     "no such optimizer": (
         {"model.optimizer": "torch.optim.Adamm"},
@@ -281,7 +281,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "an accelerator that does not exist": ({"trainer.accelerator": "foo"}, "trainer cannot be built"),
     "an omega above 1": (
         {"model.reduction": "uap.losses.Omega", "model.reduction.omega": 2},
-        "weights.omega is 2.0, expected a weight from 0 to 1",
+        "reduction.omega is 2.0, expected a weight from 0 to 1",
     ),
 }
 
@@ -322,8 +322,8 @@ def test_a_signal_before_or_after_the_training_is_a_sentence(
 REFUSED_WITH_A_WORKER = """
 import multiprocessing, time
 from uap.data.workers import start_worker
-from uap.command import command
-from uap.errors import InputError
+from uap.cli.entry import run_command
+from uap.utils.errors import InputError
 
 def work(ready):
     start_worker(0)

@@ -21,9 +21,8 @@ from tests.report.helpers import make_run as make_report
 from tests.reproduce.helpers import BRIGHTNESS, reproduction
 from tests.scoring.runs import block_scene, config, make_run, noise
 from tests.test_bad_input import half
-from uap import apply, evaluate, fit, report, reproduce, train_victim, transfer
+from uap import apply, distortions, evaluate, fit, report, reproduce, train_victim, transfer
 from uap import attack as attack_images
-from uap import distortions as robustness
 from uap.cli.entry import run_command
 from uap.utils.run_folder import no_room
 from uap.victims import __main__ as victims
@@ -50,7 +49,7 @@ COMMANDS: dict[str, Callable[[list[str]], object]] = {
     "evaluate": evaluate.main,
     "fit": fit.main,
     "reproduce": reproduce.main,
-    "robustness": robustness.main,
+    "distortions": distortions.main,
     "train_victim": train_victim.main,
     "transfer": transfer.main,
     "victims": victims.main,
@@ -195,7 +194,7 @@ CASES: dict[str, Case] = {
         "torch.float8_e4m3fn, not .* float32",
     ),
     "a perturbation without numbers": (
-        "robustness",
+        "distortions",
         proto(not_a_number),
         ["run"],
         "no perturbation within its epsilon",
@@ -258,10 +257,10 @@ CASES: dict[str, Case] = {
         "transfer",
         folder("empty"),
         ["empty"],
-        "There is no configuration empty/config.yaml. Give the folder of a run",
+        "There is no configuration empty/config.yaml .*Give the folder of a run",
     ),
     "a folder for a configuration": (
-        "robustness",
+        "distortions",
         folder(RUN / "config.yaml"),
         ["run"],
         "There is no configuration run/config.yaml",
@@ -274,7 +273,7 @@ CASES: dict[str, Case] = {
     ),
     "a seed beyond all": ("transfer", nothing, ["run", f"--seed={2**64}"], "is no whole number from 0 to"),
     "a file for the matrices": ("transfer", written("out"), ["run", "--out=out"], "out/.writable cannot be written"),
-    "a file for the distortions": ("robustness", written(RUN / "robustness"), ["run"], "cannot be written .* --out"),
+    "a file for the distortions": ("distortions", written(RUN / "distortions"), ["run"], "cannot be written .* --out"),
     # uap.report
     "metrics too deep": (
         "report",

@@ -54,7 +54,7 @@ def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixtu
     assert found["network"]["class_path"] == "uap.networks.CGNet"
     assert (found["channel_order"], found["mean"], found["size_multiple"]) == ("rgb", [0, 0, 0], 1)  # not the ESPNet's
     assert found["weights"] == "cgnet.pth"  # a file that names no class only changes values
-    assert printed["target"]["init_args"]["image"] == "train/0016E5_00390.png"
+    assert printed["objective"]["init_args"]["image"] == "train/0016E5_00390.png"
     assert printed["epsilon"] == 4
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from tests.helpers import attack_args, make_camvid
 from uap import attack as attack_images
-from uap import distortions as robustness
-from uap import evaluate, fit, transfer
+from uap import distortions, evaluate, fit, transfer
 from uap.data import CamVid, StreetScenes, subset
 from uap.report import main as report
 from uap.universal.callbacks.pictures import examples
@@ -64,7 +63,7 @@ def test_all_commands_choose_the_same_images(root: Path, tmp_path: Path, capsys:
     (whole / "perturbation.safetensors").write_bytes((out / "perturbation.safetensors").read_bytes())
     transfer.main([str(whole), "--images=3", f"--out={tmp_path / 'transfer'}", "--seed=5"])
     cell = json.loads((tmp_path / "transfer" / "transfer.json").read_text())["cells"][0]
-    rows = json.loads((robustness.main([str(whole), "--images=3"]) / "robustness.json").read_text())["rows"]
+    rows = json.loads((distortions.main([str(whole), "--images=3"]) / "distortions.json").read_text())["rows"]
     for figures in (
         cell["figures"],
         rows[0]["figures"],

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
-from uap.metrics import (
+from uap.metrics.counts import (
     ClassIoU,
     CountTable,
     PixelRate,

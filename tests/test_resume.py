@@ -85,7 +85,7 @@ def test_a_run_that_is_resumed_clears_away_what_was_half_written_and_keeps_the_r
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)  # as a disk with no more room than that
-from uap.command import command
+from uap.cli.entry import run_command
 from uap.fit import main
 run_command(main)
 """

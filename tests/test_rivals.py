@@ -24,7 +24,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 def arguments(tmp_path: Path) -> list[str]:
     """The arguments of a run whose configuration has a target by its labels."""
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
-    (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"target": STATIC}}))
+    (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"objective": STATIC}}))
     base, *rest = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out")
     return [base, "--config=labels.yaml", *rest]
 
@@ -40,7 +40,7 @@ def arguments(tmp_path: Path) -> list[str]:
 def test_an_image_on_the_command_line_takes_the_place_of_labels(
     setting: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = printed([*arguments, *setting], capsys)["target"]["init_args"]
+    target = printed([*arguments, *setting], capsys)["objective"]["init_args"]
     assert target == {"image": "train/frame_001.png", "labels": None}
 
 
@@ -53,7 +53,7 @@ def test_labels_in_a_later_file_take_the_place_of_an_image(
 ) -> None:
     Path("later.yaml").write_text("model: {target: {init_args: {labels: ones.png}}}")
     files = [arguments[0], "--config=later.yaml"]  # the first has an image
-    assert printed(files, capsys)["target"]["init_args"] == {"image": None, "labels": "ones.png"}
+    assert printed(files, capsys)["objective"]["init_args"] == {"image": None, "labels": "ones.png"}
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,6 @@ def test_both_together_are_refused_with_the_cure(arguments: list[str], capsys: p
 
 
 def test_a_setting_of_nothing_excludes_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed([*arguments, "--model.objective.image=null"], capsys)["target"]["init_args"]["labels"] == "ones.png"
+    assert (
+        printed([*arguments, "--model.objective.image=null"], capsys)["objective"]["init_args"]["labels"] == "ones.png"
+    )

@@ -131,7 +131,7 @@ def test_a_class_may_be_called_as_another_data_set_calls_it() -> None:
 
 
 def test_no_class_to_hide_is_a_sentence() -> None:
-    with pytest.raises(InputError, match="A dynamic target got no class to hide"):
+    with pytest.raises(InputError, match="got no class to hide"):
         HideClasses([])
 
 

@@ -1,6 +1,6 @@
 """python -m uap.distortions: what is left of an attack after JPEG, resizing, noise, and a shift of the perturbation.
 
-`robustness.json` holds, beside what was scored,
+`distortions.json` holds, beside what was scored,
 
     "rows": [{"distortion": "JPEG, quality 95", "figures": {...}, "control": {...}}, ...]
 
@@ -26,7 +26,7 @@ from uap.evaluation.perturbation_scores import Figures, print_doubts
 from uap.evaluation.saved_perturbation import read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
-from uap.metrics.attack_metrics import METRICS
+from uap.metrics.names import RATES
 from uap.reporting.numbers import percent
 from uap.universal.module import UniversalAttack
 from uap.utils.errors import InputError
@@ -34,7 +34,7 @@ from uap.utils.progress import be_quiet
 from uap.utils.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
 
 COLUMNS = {
-    **{name: metric.title for name, metric in METRICS.items()},
+    **{name: metric.title for name, metric in RATES.items()},
     "miou_adversarial": "mean IoU with labels",
 }
 """The figures of the table, and their titles in Markdown; each has its control beside it."""
@@ -88,7 +88,7 @@ def _noise(std: float, seed: int) -> Distort:
 
 @torch.no_grad()
 def score_distorted(attack: UniversalAttack, data: SegmentationData, rows: list[Distortion]) -> list[dict[str, Any]]:
-    """Score the 8-bit adversarial images, and the clean ones, after each distortion; as in `robustness.json`."""
+    """Score the 8-bit adversarial images, and the clean ones, after each distortion; as in `distortions.json`."""
     scored = [(row, Figures(attack, data), Figures(attack, data)) for row in rows]
     loader = data.loader("scored", shuffle=False)
     for batch in steps(loader, len(loader), "Scoring", "batch"):
@@ -127,10 +127,10 @@ def parse(args: list[str] | None) -> argparse.Namespace:
         "python -m uap.distortions",
         description="Scores the 8-bit adversarial images of a run after JPEG, resizing there and back, Gaussian noise, "
         "and with the perturbation shifted; beside each figure the clean images after the same distortion. Writes "
-        "robustness.md, robustness.csv and robustness.json.",
+        "distortions.md, distortions.csv and distortions.json.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of python -m uap.fit")
-    parser.add_argument("--out", type=Path, help="the folder to write to (default: RUN/robustness)")
+    parser.add_argument("--out", type=Path, help="the folder to write to (default: RUN/distortions)")
     sample_arguments(parser)
     return parser.parse_args(args)
 
@@ -145,19 +145,19 @@ def main(args: list[str] | None = None) -> Path:
     attack, data, _ = setup.attack(learned)
     if attack is None:
         raise InputError(f"{given.run} has a target without a class of its own network. Learn it again.")
-    out = writable(given.out or given.run / "robustness")
+    out = writable(given.out or given.run / "distortions")
     identity = digest(learned.identity(), setup.identity(data.size), given.seed)
-    check_same(out / "robustness.json", identity)
+    check_same(out / "distortions.json", identity)
     rows = score_distorted(attack, data, distortions(given.seed))
     header, values = table(rows)
     shown = markdown([_title(column) for column in header], [[str(row[0]), *map(percent, row[1:])] for row in values])
     facts = learned.facts | setup.facts()
     intro = markdown(["run", learned.name], [[name, value] for name, value in facts.items()])
-    write(out / "robustness.md", f"# Robustness\n\n{intro}\n{shown}")
-    write(out / "robustness.csv", csv_text(header, values))
+    write(out / "distortions.md", f"# Distortions\n\n{intro}\n{shown}")
+    write(out / "distortions.csv", csv_text(header, values))
     content = {"run": learned.name, "identity": identity, "seed": given.seed, "facts": facts, "rows": rows}
-    write(out / "robustness.json", json_text(content))
-    print(f"{shown}\n{out / 'robustness.md'}  robustness.csv  robustness.json", flush=True)
+    write(out / "distortions.json", json_text(content))
+    print(f"{shown}\n{out / 'distortions.md'}  distortions.csv  distortions.json", flush=True)
     print_doubts(learned.name, [row["figures"] for row in rows])
     return out
 

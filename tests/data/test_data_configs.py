@@ -27,8 +27,8 @@ def test_a_data_set_goes_with_any_experiment(name: str, experiment: str, capsys:
     own = yaml.safe_load((CONFIGS / "data" / name).read_text())["data"]
     assert found["data"]["class_path"] == own["class_path"]  # type: ignore[index]
     assert own["init_args"].items() <= found["data"]["init_args"].items()  # type: ignore[index]
-    target = yaml.safe_load((CONFIGS / experiment).read_text())["model"]["target"]
-    assert target["init_args"].items() <= found["model"]["target"]["init_args"].items()  # type: ignore[index]
+    target = yaml.safe_load((CONFIGS / experiment).read_text())["model"]["objective"]
+    assert target["init_args"].items() <= found["model"]["objective"]["init_args"].items()  # type: ignore[index]
 
 
 def test_every_data_set_has_a_configuration() -> None:

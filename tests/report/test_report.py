@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.report.helpers import CONFIG, FIGURES, Page, make_run, write_rows
-from uap.metrics import SIZE_BOUNDS
+from uap.metrics.counts import SIZE_BOUNDS
 from uap.report import main, run_command
 from uap.utils.errors import InputError
 

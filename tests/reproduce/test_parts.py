@@ -32,7 +32,7 @@ def point(command: str = "fit", epochs: int = 60, limit: int | None = 10, **argu
         "data": {"class_path": "uap.data.CamVid", "init_args": {"limit": limit}},
         "model": {
             "epsilon": 10.0,
-            "target": {"class_path": "uap.objectives.StaticTarget"},
+            "objective": {"class_path": "uap.objectives.StaticTarget"},
             "victim": {"class_path": "uap.victims.HuggingFace", "init_args": {}},
         },
     }
@@ -192,7 +192,7 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
     assert (static["model"]["tile"], dynamic["model"]["tile"]) == (None, [512, 512])
     assert static["model"]["weights"]["class_path"] == "uap.losses.Mean"
     assert dynamic["model"]["weights"]["init_args"] == {"omega": 0.9999}
-    assert dynamic["model"]["target"]["init_args"]["hide"] == ["person"]
+    assert dynamic["model"]["objective"]["init_args"]["hide"] == ["person"]
 
 
 def test_a_setting_that_names_a_class_starts_the_part_anew() -> None:

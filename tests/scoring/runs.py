@@ -31,7 +31,7 @@ def config(
     dynamic = {"class_path": "uap.objectives.HideClasses", "init_args": {"hide": hide}}
     return {
         "data": {"class_path": "uap.data.CamVid", "init_args": data},
-        "model": {"victim": victim, "target": dynamic if hide else static},
+        "model": {"victim": victim, "objective": dynamic if hide else static},
     }
 
 

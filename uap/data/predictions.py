@@ -51,8 +51,9 @@ def attach_targets(
         places = [place_of(dataset, victim) for victim in needed]
         own = targets[: len(needed)]
         prepared = dataset.prepare = PreparedTargets(places, np.arange(len(dataset)), own, predicted=0)
-        if role == "scored" or hidden:
+        if role == "scored" or targets[0].needs_prediction:
             predicted += predict_missing(dataset, needed, trainer)
+        if hidden:
             usable = targets[0].usable(np.load(places[0], mmap_mode="r"))
             if not usable.any():
                 raise InputError(

@@ -8,7 +8,7 @@ import torch
 from uap.configuration.config_files import Parser
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
-from uap.metrics import ClassIoU
+from uap.metrics.counts import ClassIoU
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
 from uap.utils.text_tables import markdown

@@ -7,19 +7,28 @@ from torch import Tensor
 
 from uap.data import SegmentationData
 from uap.data.batch import Batch
-from uap.metrics import ClassIoU
-from uap.metrics.attack_metrics import DYNAMIC, STATIC
+from uap.metrics.counts import ClassIoU
+from uap.metrics.names import METRICS
 from uap.universal.callbacks.success import Scores
 from uap.universal.module import UniversalAttack
 from uap.utils.progress import progress
 from uap.victims.doubts import doubts
 
 TITLES = {
-    **{metric.name: metric.description for metric in STATIC},
-    "success_before": "Success before: the same on the clean images",
-    **{metric.name: metric.description for metric in DYNAMIC},
-    "miou_clean": "Mean IoU with the labels, clean images",
-    "miou_adversarial": "Mean IoU with the labels, adversarial images",
+    **{
+        name: METRICS[name].description
+        for name in (
+            "success_rate",
+            "success_before",
+            "hidden",
+            "preserved",
+            "remaining",
+            "kept",
+            "miou_clean_prediction",
+            "miou_clean",
+            "miou_adversarial",
+        )
+    },
     "miou_target_before": "Mean IoU with the target, clean images",
     "miou_target": "Mean IoU with the target, adversarial images",
 }
@@ -39,13 +48,14 @@ class Figures:
         """Count for the attack's target and network."""
         self.scores = Scores(attack, data, final=False)
         classes, device = len(attack.victim.table), attack.device
-        self.target_iou = {name: ClassIoU(classes).to(device) for name in ("miou_target_before", "miou_target")}
+        names = ("miou_target_before", "miou_target") if attack.objective.sign > 0 else ()
+        self.target_iou = {name: ClassIoU(classes).to(device) for name in names}
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
         """Add a batch and the predictions (N, H, W) uint8 that are scored."""
         self.scores.update(batch, predicted)
-        self.target_iou["miou_target_before"].update(batch["prediction"], batch["target"])
-        self.target_iou["miou_target"].update(predicted, batch["target"])
+        for name, iou in self.target_iou.items():
+            iou.update(predicted if name == "miou_target" else batch["prediction"], batch["target"])
 
     def compute(self) -> dict[str, float]:
         """Return the figures in the order of `TITLES`; what has no pixel has none."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from uap.data.transforms import resize_mask
 from uap.evaluation.experiment import build_target, config_of
-from uap.objectives import HideClasses, PredictionObjective, StaticTarget
+from uap.objectives import HideClasses, PredictionObjective, StaticTarget, Untargeted
 from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
@@ -30,7 +30,7 @@ class SavedPerturbation:
         name: how tables call it.
         perturbation: what is added to images.
         size: height and width of the images that it needs; None for a periodic one, which fits any.
-        target: a static target with its scene, or a dynamic one.
+        target: the objective; a static target with its scene.
         table: the classes of the target.
         victim: the fingerprint of the network that it was learned against.
         is_control: whether it is random signs and not learned.
@@ -40,7 +40,7 @@ class SavedPerturbation:
     name: str
     perturbation: Perturbation
     size: tuple[int, int] | None
-    target: StaticTarget | HideClasses
+    target: StaticTarget | HideClasses | Untargeted
     table: LabelTable
     victim: str
     is_control: bool
@@ -49,7 +49,7 @@ class SavedPerturbation:
     def identity(self) -> str:
         """Return a hash of the perturbation and of its target, whatever they are called."""
         target = self.target
-        aim = target.hide if isinstance(target, HideClasses) else [_hash(_scene(target)), self.victim]
+        aim = [_hash(_scene(target)), self.victim] if isinstance(target, StaticTarget) else _objective_name(target)
         proto = _hash(self.perturbation.proto.detach().cpu().numpy())
         facts = [proto, self.perturbation.epsilon, self.size, aim, self.table.names]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -68,6 +68,8 @@ class SavedPerturbation:
         # the own network's outputs without a name are classes too
         ids = np.arange(256, dtype=np.uint8) if is_own else self.table.translation(victim.table)
         target = copy.copy(self.target)
+        if isinstance(target, Untargeted):
+            return target, ""
         if isinstance(target, HideClasses):
             return _hidden_in(target, self.table, ids)
         scene = ids[resize_mask(_scene(target), size)]
@@ -85,6 +87,12 @@ def _hidden_in(
     target.hidden_classes = tuple(sorted({found for found in names.values() if found != IGNORE}))
     note = f"this network has no class {', '.join(unknown)}" if unknown else ""
     return (target if target.hidden_classes else None), note
+
+
+def _objective_name(objective: StaticTarget | HideClasses | Untargeted) -> str:
+    if isinstance(objective, HideClasses):
+        return f"hide {', '.join(objective.hide)}"
+    return "untargeted" if isinstance(objective, Untargeted) else "static"
 
 
 def _hash(array: NDArray[Any]) -> str:
@@ -112,8 +120,8 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
         if scene is None:
             raise InputError(f"{file} holds no scene of its static target. Learn it again with python -m uap.fit.")
         target.scene = scene.numpy()
-    elif not isinstance(target, HideClasses):
-        raise InputError(f"{config} has a {type(target).__name__}, expected a StaticTarget or a HideClasses.")
+    elif not isinstance(target, HideClasses | Untargeted):
+        raise InputError(f"{config} has a {type(target).__name__}, expected StaticTarget, HideClasses or Untargeted.")
     return SavedPerturbation(
         name=name,
         perturbation=perturbation,
@@ -127,7 +135,7 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
             "data": metadata.get("data", ""),
             "epsilon": f"{perturbation.epsilon:g}",
             "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if size != tile else ""),
-            "target": f"hide {', '.join(target.hide)}" if isinstance(target, HideClasses) else "static",
+            "target": _objective_name(target),
         },
     )
 

@@ -12,7 +12,7 @@ from uap.data.predictions import PreparedTargets
 from uap.data.sources import stamp
 from uap.evaluation.experiment import build_data
 from uap.evaluation.saved_perturbation import SavedPerturbation
-from uap.metrics.attack_metrics import images_scored
+from uap.metrics.names import images_scored
 from uap.universal.module import UniversalAttack
 from uap.utils.errors import InputError
 from uap.victims.building import build_victim

@@ -82,9 +82,10 @@ COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]
     "success_rate": lambda predicted, batch, classes: success_counts(predicted, batch["target"]),
     "hidden": lambda predicted, batch, classes: hidden_counts(predicted, batch["hidden"], classes),
     "preserved": lambda predicted, batch, classes: preserved_counts(predicted, batch["target"], batch["hidden"]),
+    "kept": lambda predicted, batch, classes: success_counts(predicted, batch["prediction"]),
     "remaining": lambda predicted, batch, classes: remaining_counts(predicted, batch["hidden"], classes),
 }
-"""How a metric of `uap.metrics.attack_metrics` counts predictions (N, H, W), for a `Batch` and the hidden class ids."""
+"""How a metric of `uap.metrics.names` counts predictions (N, H, W), for a `Batch` and the hidden class ids."""
 
 
 def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:

@@ -17,7 +17,7 @@ class MetricName:
     """What is known of a metric.
 
     Attributes:
-        key: in files and in code.
+        name: in files and in code.
         title: in tables and plots.
         unit: of its values.
         higher_is_better: for the attacker; None for what the attack does not change.
@@ -25,12 +25,22 @@ class MetricName:
         source: the paper that defines it, or nothing.
     """
 
-    key: str
+    name: str
     title: str
     unit: Unit
     higher_is_better: bool | None
     definition: str
     source: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether a value cannot exceed 1."""
+        return self.unit == "share"
+
+    @property
+    def description(self) -> str:
+        """The title and the definition."""
+        return f"{self.title[:1].upper()}{self.title[1:]}: {self.definition}"
 
     def text(self, value: float) -> str:
         """Return a value as tables print it.
@@ -71,8 +81,27 @@ _ROWS = (
     MetricName("ssim", "SSIM", "number", True, "structural similarity, mean over images", "Wang et al., TIP 2004"),
 )  # fmt: skip
 
-METRICS = {row.key: row for row in _ROWS}
-"""All metrics by key, in the order of the tables."""
+METRICS = {row.name: row for row in _ROWS}
+"""All metrics by name, in the order of the tables."""
+
+RATES = {name: METRICS[name] for name in ("success_rate", "hidden", "preserved", "remaining", "kept")}
+"""The metrics that are quotients of counts of locations, for each image as for all (`uap.metrics.counts.COUNTS`)."""
+
+
+def images_scored(scored: int, in_split: int) -> str:
+    """Return the number of images behind a metric, for tables: `8 of 48`, or `48` for the whole split."""
+    return f"{scored} of {in_split}" if scored < in_split else str(scored)
+
+
+def overall(values: Mapping[str, float]) -> float:
+    """Return the mean over some of `RATES` by name, each turned so that 1 is best; 0 of none. It can be below 0.
+
+    Example:
+        >>> overall({"hidden": 0.9, "remaining": 0.3})
+        0.8
+    """
+    turned = [value if METRICS[name].higher_is_better else 1 - value for name, value in values.items()]
+    return sum(turned) / max(len(turned), 1)
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:

@@ -89,6 +89,9 @@ class PredictionObjective(Objective):
     The universal attack makes goals image by image in the workers of its loader: `bind` once, then `make`.
     """
 
+    needs_prediction: ClassVar[bool] = True
+    """Whether `make` needs the clean prediction."""
+
     hidden_classes: tuple[int, ...] = ()
     """The class ids that are to vanish; empty for other objectives."""
 

@@ -36,6 +36,7 @@ class StaticTarget(PredictionObjective):
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("success_rate", "success_before")
+    needs_prediction: ClassVar[bool] = False
 
     def __init__(self, image: str | None = None, labels: str | None = None) -> None:
         """Name the scene."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from uap.metrics.attack_metrics import DYNAMIC
+from uap.metrics import names
 from uap.reporting.chart import Line, color, histogram, line_chart
 from uap.reporting.facts import worst_tenth
 from uap.reporting.markup import Markup, tag
@@ -30,7 +30,11 @@ class Chart:
 CHARTS = [
     Chart("Loss", {"train/loss": "training batches"}, factor=1),
     Chart("Pixels that show the target, %", {"*/success_rate": "scored images"}, {"train/success": "training batches"}),
-    *(Chart(f"{metric.title.capitalize()} pixels, %", {f"*/{metric.name}": metric.title}) for metric in DYNAMIC),
+    *(
+        Chart(f"{metric.title.capitalize()} pixels, %", {f"*/{metric.name}": metric.title})
+        for metric in names.RATES.values()
+        if metric.name != "success_rate"
+    ),
     Chart("Mean IoU with the labels, %", {"*/miou_adversarial": "adversarial"}, {"*/miou_clean": "clean"}),
     Chart("Epsilon reached, grey levels", {"perturbation/linf": "largest entry of the perturbation"}, factor=1),
     Chart("Saturation, %", {"perturbation/saturation": "entries at epsilon"}),

@@ -4,7 +4,7 @@ import json
 from pathlib import PurePath
 from typing import Any
 
-from uap.metrics.attack_metrics import images_scored
+from uap.metrics.names import images_scored
 from uap.reporting.markup import Markup, tag
 from uap.reporting.numbers import NOTHING, count, is_number, percent, plain
 from uap.reporting.run import RATES, Run

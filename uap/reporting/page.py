@@ -76,7 +76,7 @@ def policy(script: str) -> str:
 
 
 def _shipped(name: str) -> str:
-    return files("uap.report").joinpath(name).read_text(encoding="utf-8")
+    return files("uap.reporting").joinpath(name).read_text(encoding="utf-8")
 
 
 def _header(runs: list[Run], title: str) -> Markup:

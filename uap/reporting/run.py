@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uap.configuration.plain_yaml import plain_yaml
-from uap.metrics.attack_metrics import METRICS
+from uap.metrics import names
 from uap.reporting.numbers import is_number
 from uap.utils.errors import InputError
 from uap.utils.run_folder import unique_names
@@ -19,7 +19,7 @@ from uap.utils.run_folder import unique_names
 Points = list[tuple[float, float]]
 Row = dict[str, Any]
 
-RATES = {name: metric.title for name, metric in METRICS.items()}
+RATES = {name: metric.title for name, metric in names.RATES.items()}
 """The metrics of an attack as the files and as the page call them."""
 
 
@@ -152,7 +152,7 @@ def _legend(path: Path) -> dict[str, list[int]]:
 def _images(path: Path) -> list[Row]:
     """Return the rows of the scored images; their metrics are no number below 0, and shares are none above 1."""
     rows = _rows(path)
-    for row, metric in product(rows, METRICS.values()):
+    for row, metric in product(rows, names.RATES.values()):
         value = row.get(metric.name)
         if is_number(value) and not (0 <= value <= 1 or (value > 1 and not metric.is_share)):
             raise InputError(

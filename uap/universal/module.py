@@ -20,7 +20,7 @@ from uap.data.datamodule import data_of
 from uap.data.length import total_steps
 from uap.data.predictions import attach_targets
 from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
-from uap.metrics import success_counts
+from uap.metrics.counts import success_counts
 from uap.objectives import Goal, HideClasses, PredictionObjective
 from uap.universal.callbacks.finite_gradient import FiniteGradient
 from uap.universal.callbacks.projection import ProjectToEpsilon
@@ -167,7 +167,7 @@ class UniversalAttack(LightningModule):
 
     def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
         """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
-        goal = Goal(batch["target"].long(), batch["hidden"])
+        goal = Goal(batch["target"].long(), batch["hidden"], self.objective.sign)
         return self.reduction(self.loss(logits, goal, progress), goal)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -185,7 +185,10 @@ class UniversalAttack(LightningModule):
             logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
             loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
             shown, wanted = logits.detach()[SAMPLE].argmax(1), prepared["target"][SAMPLE]
-            counts += (success_counts(shown, wanted) * weight[:, None]).sum(0)
+            hits = success_counts(shown, wanted)
+            if self.objective.sign < 0:  # success is to have left the class
+                hits[:, 0] = hits[:, 1] - hits[:, 0]
+            counts += (hits * weight[:, None]).sum(0)
         figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
         self.log_dict(figures, prog_bar=True)
         summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size

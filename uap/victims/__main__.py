@@ -16,7 +16,7 @@ from uap.cli.entry import run_command
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
 from uap.evaluation.clean import clean_figures, data_from_words
-from uap.metrics import ClassIoU
+from uap.metrics.counts import ClassIoU
 from uap.utils.class_tables import IGNORE, TABLES
 from uap.utils.errors import InputError
 from uap.utils.plots import panels

@@ -7,8 +7,17 @@ import torch
 from torch import Tensor
 
 from uap.data.batch import Batch
-from uap.metrics import SIZES, ClassIoU, CountTable, PixelRate, class_counts, distribution, left_classes, size_counts
-from uap.metrics.attack_metrics import METRICS
+from uap.metrics.counts import (
+    SIZES,
+    ClassIoU,
+    CountTable,
+    PixelRate,
+    class_counts,
+    distribution,
+    left_classes,
+    size_counts,
+)
+from uap.metrics.names import RATES
 from uap.universal.module import UniversalAttack
 
 
@@ -19,6 +28,7 @@ class Breakdown:
         """Count for the attack's target on its device."""
         self.names = attack.victim.table.names
         self.hidden_classes = attack.objective.hidden_classes
+        self.rate = next(name for name in RATES if name in attack.objective.metrics)
         self.by_class = CountTable(len(self.names), 3).to(attack.device)
         self.by_size = CountTable(len(SIZES), 3).to(attack.device)
 
@@ -47,7 +57,7 @@ class Breakdown:
             iou: `miou_clean` and `miou_adversarial` of the same images.
         """
         per_image = {
-            name: distribution(rate.per_image()[:, 1:], higher_is_better=METRICS[name].higher_is_better)
+            name: distribution(rate.per_image()[:, 1:], higher_is_better=RATES[name].higher_is_better is not False)
             for name, rate in rates.items()
         }
         details: dict[str, Any] = {"per_image": {name: found for name, found in per_image.items() if found}}
@@ -79,7 +89,7 @@ class Breakdown:
 
     def _rate(self, class_id: int) -> str:
         if not self.hidden_classes:
-            return "success_rate"
+            return self.rate
         return "hidden" if self._is_hidden(class_id) else "preserved"
 
     def _is_hidden(self, class_id: int) -> bool:

@@ -13,7 +13,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from uap.data.datamodule import data_of
-from uap.metrics.attack_metrics import METRICS
+from uap.metrics.names import RATES
 from uap.universal.callbacks.logger_errors import only_warned
 from uap.universal.callbacks.pictures import Example, examples, universal_change
 from uap.universal.callbacks.results import Figures, Results, callback_of, write_perturbation
@@ -38,7 +38,7 @@ class Dashboard(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say which end of each curve is the good one."""
-        ends = {name: "max" if metric.higher_is_better else "min" for name, metric in METRICS.items()}
+        ends = {name: "max" if metric.higher_is_better else "min" for name, metric in RATES.items()}
         ends["miou_adversarial"] = "min"
         for logger in _loggers(trainer):
             for name, summary in ends.items():

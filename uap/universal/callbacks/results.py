@@ -17,7 +17,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from uap.data.datamodule import Role, SegmentationData, data_of
 from uap.data.length import limited
 from uap.data.predictions import predict_missing
-from uap.metrics.attack_metrics import images_scored
+from uap.metrics.names import images_scored
 from uap.objectives import PredictionObjective, StaticTarget
 from uap.universal.callbacks.success import Scores, SuccessMetrics
 from uap.universal.module import UniversalAttack

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from uap.data.batch import Batch
 from uap.data.datamodule import SegmentationData, data_of
-from uap.metrics import COUNTS, ClassIoU, PixelRate, maybe_of_nothing, success_counts
-from uap.metrics.attack_metrics import DYNAMIC, METRICS, STATIC, overall
+from uap.metrics.counts import COUNTS, ClassIoU, PixelRate, maybe_of_nothing, success_counts
+from uap.metrics.names import RATES, overall
 from uap.universal.callbacks.breakdown import Breakdown
 from uap.universal.module import UniversalAttack
 from uap.victims.label_order import other_ids
@@ -30,9 +30,12 @@ class Scores:
         """
         device, classes = attack.device, len(attack.victim.table)
         self.hidden_classes = attack.objective.hidden_classes
-        self.rates = {metric.name: PixelRate().to(device) for metric in (DYNAMIC if self.hidden_classes else STATIC)}
-        self.before = PixelRate().to(device)  # without the perturbation: a scene may be the target's in part already
+        own = attack.objective.metrics
+        self.rates = {name: PixelRate().to(device) for name in RATES if name in own}
+        # an image may show a part of the scene without the perturbation
+        self.before = {name: PixelRate().to(device) for name in own if name == "success_before"}
         self.iou = {name: ClassIoU(classes).to(device) for name in ("miou_clean", "miou_adversarial")}
+        self.clean_iou = {name: ClassIoU(classes).to(device) for name in own if name == "miou_clean_prediction"}
         self.breakdown = Breakdown(attack) if final else None
         self.table, self.labels = attack.victim.table, data.table
         self.translation = torch.from_numpy(self.labels.translation(self.table)).to(device)
@@ -41,8 +44,10 @@ class Scores:
         """Add a batch and the predictions (N, H, W) on its adversarial images."""
         for name, rate in self.rates.items():
             rate.update(COUNTS[name](predicted, batch, self.hidden_classes), batch["index"])
-        if not self.hidden_classes:
-            self.before.update(success_counts(batch["prediction"], batch["target"]), batch["index"])
+        for before in self.before.values():
+            before.update(success_counts(batch["prediction"], batch["target"]), batch["index"])
+        for iou in self.clean_iou.values():
+            iou.update(predicted, batch["prediction"])
         labels = self.translation[batch["labels"].long()]
         self.iou["miou_clean"].update(batch["prediction"], labels)
         self.iou["miou_adversarial"].update(predicted, labels)
@@ -52,10 +57,8 @@ class Scores:
     @maybe_of_nothing()
     def compute(self, prefix: str) -> dict[str, float]:
         """Return the figures under `prefix`/name; on all ranks together. What has no pixel has no figure."""
-        figures = {name: float(rate.compute()) for name, rate in self.rates.items()}
-        if not self.hidden_classes:
-            figures["success_before"] = float(self.before.compute())
-        figures |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
+        figures = {name: float(rate.compute()) for name, rate in (self.rates | self.before).items()}
+        figures |= {name: float(iou.compute().nanmean()) for name, iou in (self.clean_iou | self.iou).items()}
         return {f"{prefix}/{name}": value for name, value in figures.items() if not math.isnan(value)}
 
     @maybe_of_nothing()
@@ -111,5 +114,5 @@ class SuccessMetrics(Callback):
         figures = self.scores.compute(prefix)
         for name, rate in figures.items():
             pl_module.log(name, rate, prog_bar="miou" not in name and "before" not in name)
-        reached = {name: figures[f"{prefix}/{name}"] for name in METRICS if f"{prefix}/{name}" in figures}
+        reached = {name: figures[f"{prefix}/{name}"] for name in RATES if f"{prefix}/{name}" in figures}
         pl_module.log("score", overall(reached))

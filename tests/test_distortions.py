@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
-from uap import distortions as robustness
+from uap import distortions
 from uap.data.transforms import read_image
 from uap.utils.errors import InputError
 
@@ -52,7 +52,7 @@ def dynamic(root: Path) -> Path:
 
 
 def rows(out: Path) -> dict[str, Any]:
-    found = json.loads((out / "robustness.json").read_text())["rows"]
+    found = json.loads((out / "distortions.json").read_text())["rows"]
     return {row["distortion"]: row for row in found}
 
 
@@ -70,13 +70,13 @@ def by_pil(images: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def test_every_distortion_has_a_row(static: Path) -> None:
-    out = robustness.main([str(static)])
-    assert out == static / "robustness"
+    out = distortions.main([str(static)])
+    assert out == static / "distortions"
     assert list(rows(out)) == NAMES
 
 
 def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static: Path) -> None:
-    found = rows(robustness.main([str(static), "--out", "out"]))
+    found = rows(distortions.main([str(static), "--out", "out"]))
     images, scene = validation_images(root), block_scene()
     adversarial = perturbed(images, noise())
     expected = {"none": (adversarial, images)}
@@ -94,7 +94,7 @@ def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static:
 
 
 def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
-    found = rows(robustness.main([str(dynamic)]))
+    found = rows(distortions.main([str(dynamic)]))
     images = validation_images(root)
     clean = bright(images)
     bilinear = Image.Resampling.BILINEAR
@@ -114,14 +114,14 @@ def test_noise_is_the_same_with_and_without_the_perturbation(root: Path) -> None
     """A perturbation of nothing: every row is its own control."""
     zero = np.zeros((3, *SIZE), np.float32)
     run = make_run(Path("zero"), config(root, classes=["sky", "building"]), zero, block_scene())
-    for row in rows(robustness.main([str(run)])).values():
+    for row in rows(distortions.main([str(run)])).values():
         assert row["figures"] == row["control"]
 
 
 def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = robustness.main([str(dynamic), "--images", "2", "--quiet"])
-    printed, text = capsys.readouterr().out, (out / "robustness.md").read_text()
-    with (out / "robustness.csv").open(newline="") as file:
+    out = distortions.main([str(dynamic), "--images", "2", "--quiet"])
+    printed, text = capsys.readouterr().out, (out / "distortions.md").read_text()
+    with (out / "distortions.csv").open(newline="") as file:
         table = list(csv.reader(file))
     names = ("hidden", "preserved", "remaining", "miou_adversarial")
     assert table[0] == ["distortion", *(column for name in names for column in (name, f"{name}_control"))]
@@ -141,8 +141,8 @@ def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.Ca
 
 def test_the_same_seed_gives_the_same_files(static: Path) -> None:
     for out, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        robustness.main([str(static), "--seed", seed, "--out", out])
-    for name in ("robustness.md", "robustness.csv", "robustness.json"):
+        distortions.main([str(static), "--seed", seed, "--out", out])
+    for name in ("distortions.md", "distortions.csv", "distortions.json"):
         assert (Path("a") / name).read_text() == (Path("b") / name).read_text()
     noisy = "Gaussian noise, std 8"
     assert rows(Path("a"))[noisy] != rows(Path("c"))[noisy]
@@ -153,30 +153,30 @@ def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
     for file in (root / "valannot").iterdir():
         file.unlink()
     (root / "valannot").rmdir()
-    out = robustness.main([str(static)])
-    assert "mean IoU" not in (out / "robustness.md").read_text()
+    out = distortions.main([str(static)])
+    assert "mean IoU" not in (out / "distortions.md").read_text()
     assert "success_rate" in rows(out)["none"]["figures"]
 
 
 def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uap.distortions.score_distorted", None)  # nothing is scored before
     with pytest.raises(InputError, match=r"There is no configuration none. Give the folder of a run"):
-        robustness.main(["none"])
+        distortions.main(["none"])
     Path("file").write_text("")
     with pytest.raises(InputError, match=r"file.* cannot be written \(.*\). Set another --out"):
-        robustness.main([str(static), "--out", "file"])
+        distortions.main([str(static), "--out", "file"])
     file = static / "perturbation.safetensors"
     tensors = load_file(file) | {"scene": torch.full(SIZE, 255, dtype=torch.uint8)}
     save_file(tensors, file, {"epsilon": "60", "size": str(list(SIZE))})
     with pytest.raises(InputError, match=r"static has a target without a class of its own network. Learn it again"):
-        robustness.main([str(static)])
+        distortions.main([str(static)])
 
 
 def test_tables_of_other_settings_are_not_replaced(static: Path) -> None:
-    out = robustness.main([str(static)])
+    out = distortions.main([str(static)])
     before = {path: path.read_bytes() for path in out.iterdir()}
-    robustness.main([str(static)])  # the same again
+    distortions.main([str(static)])  # the same again
     for changed in (["--images", "2"], ["--seed", "7"]):
-        with pytest.raises(InputError, match=r"robustness.json is there already and of other .* Set another --out"):
-            robustness.main([str(static), *changed])
+        with pytest.raises(InputError, match=r"distortions.json is there already and of other .* Set another --out"):
+            distortions.main([str(static), *changed])
     assert {path: path.read_bytes() for path in out.iterdir()} == before
