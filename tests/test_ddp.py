@@ -133,7 +133,7 @@ def test_ranks_that_differ_are_found(monkeypatch: pytest.MonkeyPatch, other: tor
         hashes[:] = [own, _digest(other)]
 
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
-    attack: Any = SimpleNamespace(perturbation=SimpleNamespace(learned=torch.zeros(3)))
+    attack: Any = SimpleNamespace(perturbation=SimpleNamespace(parameter=torch.zeros(3)))
     trainer: Any = SimpleNamespace(world_size=2, current_epoch=3, default_root_dir="runs/a")
     message = "After epoch 3 rank 1 holds another perturbation than rank 0. The last .* runs/a/checkpoints"
     with pytest.raises(RuntimeError, match=message) if differs else contextlib.nullcontext():

@@ -9,7 +9,7 @@ RUN = """
 import multiprocessing
 import torch
 from uap.data.workers import start_worker
-from uap.memory import keep_freed_memory
+from uap.utils.memory import keep_freed_memory
 
 def take(): return [torch.ones(2**20) for _ in range(64)]  # 256 MiB, as a step takes and frees
 

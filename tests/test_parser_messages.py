@@ -60,9 +60,9 @@ def test_a_class_that_is_not_there_is_answered_by_those_that_are() -> None:
         ({"data": "uap.data.Camvid"}, "uap.data.CamVid", "uap.data.Cityscapes"),
         ({"model.loss": "CrossEntrpy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
         ({"model.loss": "uap.loses.CrossEntropy"}, "uap.losses.CrossEntropy", "uap.losses.SegPGD"),
-        ({"model.weights": "Omga"}, "uap.losses.Omega", "uap.losses.Uniform"),
+        ({"model.reduction": "Omga"}, "uap.losses.Omega", "uap.losses.Mean"),
         ({"model.objective": "StaticTraget"}, "uap.objectives.StaticTarget", "uap.objectives.HideClasses"),
-        ({"model.victim": "FrozenVictm"}, "uap.victims.Victim", "uap.victims.HuggingFace"),
+        ({"model.victim": "Victm"}, "uap.victims.Victim", "uap.victims.HuggingFace"),
         ({"model.victim.network": "EspNet"}, "uap.networks.ESPNet", "uap.networks.CGNet"),
         ({"model.victim.network": "tests.helpers.Brightnes"}, "tests.helpers.Brightness", "uap.networks.CGNet"),
         ({"model.optimizer": "SignSDG"}, "uap.universal.optim.SignSGD", "torch.optim.Adam"),
@@ -90,9 +90,9 @@ def test_the_closest_class_comes_first(
 
 
 def test_other_commands_answer_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "net.yaml").write_text("model: {victim: {class_path: FrozenVictm}}")
+    (tmp_path / "net.yaml").write_text("model: {victim: {class_path: Victm}}")
     said = refusal(lambda: build_victim(tmp_path / "net.yaml"), capsys)
-    assert "model.victim: there is no class FrozenVictm. Did you mean uap.victims.Victim?" in said
+    assert "model.victim: there is no class Victm. Did you mean uap.victims.Victim?" in said
 
 
 def test_a_library_that_a_module_of_the_user_s_lacks_is_named(

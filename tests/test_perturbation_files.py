@@ -52,7 +52,7 @@ REFUSED: dict[str, tuple[NDArray[Any], Any, Any, str]] = {
     "beyond epsilon": (LEVELS, "grey-levels", 7, r"goes beyond its epsilon.* 8 grey levels"),
     "the other unit": (LEVELS, "0-to-1", 8, r"goes beyond its epsilon.*whether its unit is grey-levels"),
     "the other unit, small": (LEVELS / 255, "grey-levels", 8, r"rounding to 8 bits.*0-to-1"),
-    "an epsilon in the other unit": (LEVELS / 255, "0-to-1", 8 / 255, "did you mean 8"),
+    "an epsilon in the other unit": (LEVELS / 255, "0-to-1", 8 / 255, "Did you mean 8"),
     "no epsilon at all": (LEVELS, "grey-levels", 0, "epsilon is 0"),
     "not a number": (np.where(LEVELS > 7, np.nan, LEVELS), "grey-levels", 8, "goes beyond its epsilon"),
     "one channel": (LEVELS[:1], "grey-levels", 8, r"shape \(1, 24, 32\), expected \(3, H, W\)"),

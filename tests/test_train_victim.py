@@ -96,6 +96,7 @@ def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
     return [f"--{name}={value}" for name, value in settings.items()]
 
 
+@pytest.mark.filterwarnings("ignore:The network TwoHeads has 2 outputs")
 def test_a_rough_network_is_trained_and_then_attacked(tmp_path: Path) -> None:
     train_victim.main(small_camvid(tmp_path, **{"model.class_weights": "none", "trainer.precision": "bf16-mixed"}))
     card = json.loads((tmp_path / "out" / "victim.json").read_text())

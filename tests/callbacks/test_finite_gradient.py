@@ -29,7 +29,7 @@ def backward(check: FiniteGradient, index: list[int], bad: list[int], value: flo
     slope = torch.ones_like(images)
     slope[[index.index(number) for number in bad], 0, 0, 0] = value
     (images * slope).sum().backward()  # type: ignore[no-untyped-call]
-    return SimpleNamespace(perturbation=SimpleNamespace(learned=learned))
+    return SimpleNamespace(perturbation=SimpleNamespace(parameter=learned))
 
 
 def test_a_finite_gradient_passes(trainer: Any) -> None:

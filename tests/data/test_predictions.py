@@ -95,7 +95,7 @@ def test_a_static_target_does_without_predictions_until_they_are_made(root: Path
 def test_a_scene_that_is_not_there_is_named_with_one_that_is(root: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"camvid/none\.png does not exist, which the static .*model\.target\.image .* train/frame_000\.png",
+        match=r"camvid/none\.png does not exist, which the static .*model\.objective\.image .* train/frame_000\.png",
     ):
         learned_from(data_in(root), StaticTarget(image="none.png"))
 

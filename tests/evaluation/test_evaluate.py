@@ -14,7 +14,8 @@ from uap.attacks import DAG, FGSM, IterativeFGSM
 from uap.evaluation import evaluate
 from uap.metrics.names import METRICS
 from uap.metrics.perceptibility import perceptibility, psnr, ssim
-from uap.objectives import LeastLikely, RandomClasses, Untargeted
+from uap.objectives import HideClasses, LeastLikely, RandomClasses, Untargeted
+from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
@@ -136,3 +137,27 @@ def test_perceptibility_of_one_grey_level_in_one_channel() -> None:
 def test_unknown_forms_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         evaluate(Linear(), images(), None, Untargeted(), progress=False, **setting)
+
+
+class Named(Linear):
+    """With class names, as a `Victim` has them."""
+
+    table = LabelTable(("road", "sky", "person", "car"), ((0, 0, 0),) * 4)
+
+
+def test_hiding_is_scored_as_in_the_run_of_a_universal_attack() -> None:
+    victim, pictures = Named(), images(3, (16, 20))
+    objective = HideClasses(["person"])
+    found = evaluate(victim, pictures, FGSM(16), objective, batch_size=2, progress=False).metrics["8-bit"]
+    clean = victim(pictures).argmax(1)
+    adversarial = torch.cat([FGSM(16)(victim, image[None], objective) for image in pictures])
+    predicted = victim(quantize(pictures, adversarial, 16).float()).argmax(1)
+    hidden = clean == 2
+    assert 0 < hidden.float().mean() < 1
+    expected = {
+        "hidden": (predicted[hidden] != 2).double().mean().item(),
+        "preserved": (predicted[~hidden] == clean[~hidden]).double().mean().item(),
+        "remaining": (predicted == 2).sum().item() / hidden.sum().item(),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert "success_rate" not in found

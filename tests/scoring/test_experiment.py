@@ -54,6 +54,6 @@ def test_a_run_folder_stands_for_its_configuration(file: Path, tmp_path: Path) -
     assert config_of(tmp_path) == file
     assert config_of(file) == file
     with pytest.raises(
-        InputError, match=r"There is no configuration none. Give the folder of a run .* or the configuration file"
+        InputError, match=r"There is no configuration none .*Give the folder of a run .* or the configuration file"
     ):
         config_of(Path("none"))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from jsonargparse import add_instantiator
 
-from uap.configuration.parser_messages import wrapper_for
+from uap.configuration.parser_messages import wrapper, wrapper_for
 from uap.utils.errors import InputError, input_error_in
 
 T = TypeVar("T")
@@ -19,6 +19,10 @@ OWN = "uap."
 """How the modules begin whose errors are faults of the program, but for input errors."""
 
 REQUIREMENT = re.compile(r"pip install (?:-U )?'?([\w.\-]+(?:\[[\w,]+\])?)")
+
+
+WITHOUT_SETTINGS = re.compile(r"'(NoneType|dict|Namespace|NestedArg)' object has no attribute '\w+'")
+"""What a class raises that wants its settings as attributes of one object, and got none or a dictionary."""
 
 
 class UnbuiltClass(InputError):
@@ -46,6 +50,8 @@ def as_input_error(what: str, name: str = "") -> Iterator[None]:
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # classes of others raise anything
+        if isinstance(error, AttributeError) and WITHOUT_SETTINGS.match(str(error)):
+            raise InputError(wrapper(what)) from error
         raise UnbuiltClass(name, f"{what} cannot be built: {_reason(error)}.{_advice(error)}") from error
 
 

@@ -67,7 +67,12 @@ def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
             path = paths.find(file)
             paths.check_file(path, "configuration")
             content, plain = read_settings(path), plain_yaml(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(
+            f"The configuration {file} cannot be read ({error.strerror or error}). Check its permissions and those of "
+            "its folders."
+        ) from error
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error
     if not isinstance(content, dict):

@@ -61,6 +61,11 @@ def wrapper_for(message: str) -> str | None:
         return None
     named = re.findall(r"class_path(?:'?: |=| )'([\w.]+)'", message)
     path = found["raised"] or next((name for name in reversed(named) if name != "argparse.Namespace"), "my_net.Net")
+    return wrapper(path)
+
+
+def wrapper(path: str) -> str:
+    """Return the wrapper to write around a class, by its import path, that wants its settings as one object."""
     module, _, name = path.rpartition(".")
     return (
         f"{path} wants its settings as attributes of one object, as argparse gives them, which no configuration can "

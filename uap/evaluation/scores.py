@@ -9,7 +9,8 @@ from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from uap.metrics import perceptibility as change
-from uap.metrics.names import METRICS
+from uap.metrics.counts import left_classes
+from uap.metrics.names import METRICS, RATES
 from uap.objectives.base import Goal, Objective
 from uap.utils.class_tables import IGNORE
 
@@ -57,7 +58,11 @@ class Rate:
 
     def update(self, hits: Tensor, counted: Tensor) -> None:
         """Add bool `(N, *L)` masks: what counts as a hit, and what counts at all."""
-        self.hits += int((hits & counted).sum())
+        self.add(hits & counted, counted)
+
+    def add(self, hits: Tensor, counted: Tensor) -> None:
+        """Add bool `(N, *L)` masks whose numbers are divided, where hits need not be counted locations."""
+        self.hits += int(hits.sum())
         self.total += int(counted.sum())
 
     def compute(self) -> float:
@@ -71,7 +76,8 @@ class Scores:
     def __init__(self, classes: int, objective: Objective, device: torch.device) -> None:
         """Count `classes` classes for the metrics that the objective names, and for those that always apply."""
         self.keys = {*ALWAYS, *objective.metrics}
-        self.success, self.before, self.kept = Rate(), Rate(), Rate()
+        self.hidden_classes = getattr(objective, "hidden_classes", ())
+        self.rates = {name: Rate() for name in (*RATES, "success_before")}
         self.confusion = {
             key: MulticlassConfusionMatrix(classes, ignore_index=IGNORE, validate_args=False).to(device)
             for key in ("miou_clean", "miou_adversarial", "miou_clean_prediction")
@@ -84,10 +90,15 @@ class Scores:
         """Add a batch."""
         goal, clean, predicted = outcome.goal, outcome.clean, outcome.predicted
         counted = goal.labels != IGNORE
+        self.rates["kept"].update(predicted == clean, torch.ones_like(counted))
         if goal.sign > 0:
-            self.success.update(predicted == goal.labels, counted)
-            self.before.update(clean == goal.labels, counted)
-        self.kept.update(predicted == clean, torch.ones_like(counted))
+            self.rates["success_rate"].update(predicted == goal.labels, counted)
+            self.rates["success_before"].update(clean == goal.labels, counted)
+        if goal.region is not None and self.hidden_classes:
+            left = left_classes(predicted, self.hidden_classes)
+            self.rates["hidden"].update(left, goal.region)
+            self.rates["preserved"].update(predicted == clean, ~goal.region)
+            self.rates["remaining"].add(~left, goal.region)
         self.confusion["miou_clean_prediction"].update(predicted, clean)
         if outcome.labels is not None:
             self.is_labeled = True
@@ -100,8 +111,9 @@ class Scores:
 
     def compute(self) -> dict[str, float]:
         """Return the metrics by key, in the order of `uap.metrics.names.METRICS`; what is undefined is left out."""
-        found = {"success_rate": self.success.compute(), "success_before": self.before.compute()}
-        found |= {"kept": self.kept.compute(), "max_norm": float(self.largest.compute())}
+        found = {name: rate.compute() for name, rate in self.rates.items()} | {
+            "max_norm": float(self.largest.compute())
+        }
         found["miou_clean_prediction"] = _mean_iou(self.confusion["miou_clean_prediction"])
         if self.is_labeled:
             found |= {key: _mean_iou(self.confusion[key]) for key in ("miou_clean", "miou_adversarial")}
