@@ -18,6 +18,15 @@ class Cost:
         backwards: images that a gradient was computed for.
         steps: `(N,)` int64, the steps on each image of the last call.
         converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
+
+    Example:
+        >>> import torch
+        >>> from uap.attacks import FGSM
+        >>> from uap.objectives import Untargeted
+        >>> attack = FGSM(epsilon=2)
+        >>> _ = attack(torch.nn.Conv2d(3, 2, 1), torch.full((4, 3, 8, 8), 9.0), Untargeted())
+        >>> attack.cost.forwards, attack.cost.backwards, attack.cost.steps.tolist()  # the clean pass is counted too
+        (8, 4, [1, 1, 1, 1])
     """
 
     forwards: int = 0
@@ -30,6 +39,15 @@ class Attack(abc.ABC):
     """An image-dependent attack: adversarial images for a batch, each independent of the others in the batch.
 
     `cost` holds what the last call has computed.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Untargeted
+        >>> class Brighter(Attack):
+        ...     def perturb(self, victim, images, goal, objective, clean_logits, generator):
+        ...         return images + 1
+        >>> Brighter()(torch.nn.Conv2d(3, 2, 1), torch.full((1, 3, 8, 8), 9.0), Untargeted()).unique().tolist()
+        [10.0]
     """
 
     cost: Cost

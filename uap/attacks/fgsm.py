@@ -22,8 +22,9 @@ class FGSM(SignSteps):
     Example:
         >>> import torch
         >>> from uap.objectives import Untargeted
+        >>> _ = torch.manual_seed(0)
         >>> victim = torch.nn.Conv2d(3, 2, 1)
-        >>> images = torch.full((1, 3, 4, 4), 100.0)
+        >>> images = torch.full((1, 3, 4, 4), 9.0)
         >>> (FGSM(epsilon=0.5)(victim, images, Untargeted()) - images).abs().unique().tolist()
         [0.5]
     """
@@ -60,5 +61,10 @@ class IterativeFGSM(SignSteps):
 
 
 def arnab_steps(epsilon: float) -> int:
-    """Return the number of steps of Arnab et al., min(epsilon + 4, ceil(1.25 epsilon)), at least 1 and rounded up."""
+    """Return the number of steps of Arnab et al., min(epsilon + 4, ceil(1.25 epsilon)), at least 1 and rounded up.
+
+    Example:
+        >>> arnab_steps(8), arnab_steps(32)
+        (10, 36)
+    """
     return max(1, math.ceil(min(epsilon + 4, 1.25 * epsilon)))

@@ -28,6 +28,12 @@ class Result:
         images: the number of images.
         forwards: images that the attack sent forward through the network after the clean pass, 0 for a perturbation.
         backwards: images that the attack computed a gradient for.
+
+    Example:
+        >>> print(Result({"float": {"kept": 0.25}}, images=4))
+                                           float
+        kept                              25.0 %
+        images                                 4
     """
 
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -76,8 +82,9 @@ def evaluate(
         >>> import torch
         >>> from uap.attacks import FGSM
         >>> from uap.objectives import Untargeted
+        >>> _ = torch.manual_seed(0)
         >>> victim = torch.nn.Conv2d(3, 2, 1)
-        >>> result = evaluate(victim, torch.full((2, 3, 16, 16), 90.0), FGSM(2), Untargeted(), progress=False)
+        >>> result = evaluate(victim, torch.full((2, 3, 16, 16), 9.0), FGSM(2), Untargeted(), progress=False)
         >>> result.metrics["8-bit"]["max_norm"]
         2.0
     """

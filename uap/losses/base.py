@@ -15,7 +15,17 @@ LARGEST_LOGIT, SMALLEST_SUM = 57.0, 1e-25
 
 
 class Loss(abc.ABC):
-    """A loss at each location of a prediction; lower is better for the attacker, whatever the sign of the goal."""
+    """A loss at each location of a prediction; lower is better for the attacker, whatever the sign of the goal.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Goal
+        >>> class Logit(Loss):
+        ...     def __call__(self, logits, goal, progress=0.0):
+        ...         return -goal.sign * logits.gather(1, goal.labels[:, None])[:, 0]
+        >>> Logit()(torch.tensor([[[2.0], [5.0]]]), Goal(torch.tensor([[1]]))).tolist()  # (N, C, L) = (1, 2, 1)
+        [[-5.0]]
+    """
 
     @abc.abstractmethod
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
@@ -93,6 +103,12 @@ def largest_logit(logits: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross entropy (N, *L), 0 where ignored, for logits (N, C, *L) and labels (N, *L) int64."""
+    """Return the cross entropy (N, *L), 0 where ignored, for logits (N, C, *L) and labels (N, *L) int64.
+
+    Example:
+        >>> import torch
+        >>> cross_entropy(torch.zeros(1, 2, 2), torch.tensor([[0, 255]])).mul(1000).round().tolist()  # log 2, and ignored
+        [[693.0, 0.0]]
+    """
     loss: Tensor = LocationCrossEntropy.apply(logits, labels)
     return loss

@@ -10,7 +10,17 @@ from uap.utils.errors import InputError
 
 
 class Reduction(abc.ABC):
-    """Reduces the losses at the locations of each image to one number, whatever else is in the batch."""
+    """Reduces the losses at the locations of each image to one number, whatever else is in the batch.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Goal
+        >>> class Largest(Reduction):
+        ...     def __call__(self, losses, goal):
+        ...         return losses.flatten(1).amax(1)
+        >>> Largest()(torch.tensor([[1.0, 3.0]]), Goal(torch.tensor([[0, 0]]))).tolist()
+        [3.0]
+    """
 
     @abc.abstractmethod
     def __call__(self, losses: Tensor, goal: Goal) -> Tensor:

@@ -32,6 +32,10 @@ def success_counts(predicted: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (N, 2) int64: pixels that are the target's class, pixels that count.
+
+    Example:
+        >>> success_counts(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 255]]])).tolist()
+        [[1, 2]]
     """
     return _counts(predicted == target, target != IGNORE)
 
@@ -46,6 +50,10 @@ def hidden_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -
 
     Returns:
         (N, 2) int64: pixels of other classes, pixels that count.
+
+    Example:
+        >>> hidden_counts(torch.tensor([[[0, 2, 1]]]), torch.tensor([[[False, True, True]]]), (2,)).tolist()
+        [[1, 2]]
     """
     return _counts(left_classes(predicted, classes), hidden)
 
@@ -60,6 +68,11 @@ def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tenso
 
     Returns:
         (N, 2) int64: pixels that kept their class, pixels that count.
+
+    Example:
+        >>> hidden = torch.tensor([[[False, False, True]]])
+        >>> preserved_counts(torch.tensor([[[0, 1, 0]]]), torch.tensor([[[0, 0, 0]]]), hidden).tolist()
+        [[1, 2]]
     """
     return _counts(predicted == target, ~hidden & (target != IGNORE))
 
@@ -74,6 +87,10 @@ def remaining_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]
 
     Returns:
         (N, 2) int64: pixels after, pixels before; there can be more of the first.
+
+    Example:
+        >>> remaining_counts(torch.tensor([[[2, 2, 1]]]), torch.tensor([[[False, False, True]]]), (2,)).tolist()
+        [[2, 1]]
     """
     return torch.stack([(~left_classes(predicted, classes)).flatten(1).sum(1), hidden.flatten(1).sum(1)], dim=1)
 
@@ -89,7 +106,12 @@ COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]
 
 
 def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """Return bool (N, H, W), True where class ids (N, H, W) are none of `classes`."""
+    """Return bool (N, H, W), True where class ids (N, H, W) are none of `classes`.
+
+    Example:
+        >>> left_classes(torch.tensor([[[0, 2, 1]]]), (1, 2)).tolist()
+        [[[True, False, False]]]
+    """
     return ~torch.isin(predicted, torch.tensor(classes, dtype=predicted.dtype, device=predicted.device))
 
 
@@ -103,6 +125,10 @@ def class_counts(ids: Tensor, hits: Tensor, classes: int) -> Tensor:
 
     Returns:
         (classes, 2) int64: hits, pixels.
+
+    Example:
+        >>> class_counts(torch.tensor([[[0, 0, 1]]]), torch.tensor([[[True, False, True]]]), 2).tolist()
+        [[1, 2], [1, 1]]
     """
     pairs = torch.bincount((2 * ids.long() + hits).flatten(), minlength=2 * classes)[: 2 * classes].view(classes, 2)
     return torch.stack([pairs[:, 1], pairs.sum(1)], dim=1)
@@ -120,6 +146,11 @@ def size_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> 
 
     Returns:
         (3, 3) int64 on the CPU, a row for each of `SIZES`: objects, pixels, pixels of other classes.
+
+    Example:
+        >>> hidden = torch.tensor([[[True, True, False, True]]])  # two objects of 2 pixels and 1 pixel
+        >>> size_counts(torch.tensor([[[2, 0, 0, 0]]]), hidden, (2,)).tolist()
+        [[2, 3, 2], [0, 0, 0], [0, 0, 0]]
     """
     counts = np.zeros((len(SIZES), 3), np.int64)
     left = left_classes(predicted, classes).cpu().numpy()
@@ -142,6 +173,10 @@ def distribution(counts: Tensor, *, higher_is_better: bool = True) -> dict[str, 
         `worst_decile`, the mean share of the tenth of the images (rounded down, at least one) on which the attack
         succeeds least, and `deciles`, the 11 shares from the lowest over each 10 % to the highest. Nothing where there
         is no image.
+
+    Example:
+        >>> distribution(torch.tensor([[1, 4], [3, 4], [0, 0]]))["worst_decile"]
+        0.25
     """
     counts = counts[counts[:, 1] > 0].double()
     if not len(counts):
@@ -170,6 +205,10 @@ def confusion_counts(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Returns:
         (classes, classes) int64.
+
+    Example:
+        >>> confusion_counts(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 255]]]), 2).tolist()
+        [[1, 1], [0, 0]]
     """
     counted = labels < classes
     pairs = labels[counted].long() * classes + predicted[counted].long()
@@ -177,7 +216,12 @@ def confusion_counts(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
-    """Return (C,) float64 intersection over union by class; NaN where neither labels nor predictions have the class."""
+    """Return (C,) float64 intersection over union by class; NaN where neither labels nor predictions have the class.
+
+    Example:
+        >>> iou_per_class(torch.tensor([[1, 1], [0, 2]])).mul(1000).round().tolist()
+        [500.0, 667.0]
+    """
     hits = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - hits
     return hits.cpu().double() / union.cpu()  # 0 / 0 is NaN; not every device has float64
@@ -185,7 +229,13 @@ def iou_per_class(confusion: Tensor) -> Tensor:
 
 @contextmanager
 def maybe_of_nothing() -> Iterator[None]:
-    """Let metrics be computed that no image was added to: a rank may get none, and a validation may be off."""
+    """Let metrics be computed that no image was added to: a rank may get none, and a validation may be off.
+
+    Example:
+        >>> with maybe_of_nothing():
+        ...     print(PixelRate().compute())
+        tensor(nan, dtype=torch.float64)
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The ``compute`` method of metric .* was called before the ``update``")
         yield
@@ -195,6 +245,12 @@ class PixelRate(Metric):
     """A quotient of pixel counts, hits over pixels, of a data set, with the counts of each image.
 
     Where the hits are not among the pixels, it can exceed 1.
+
+    Example:
+        >>> rate = PixelRate()
+        >>> rate.update(torch.tensor([[1, 4], [3, 4]]), index=torch.tensor([0, 1]))
+        >>> rate.compute().item(), rate.per_image().tolist()
+        (0.5, [[0, 1, 4], [1, 3, 4]])
     """
 
     full_state_update = False
@@ -229,7 +285,15 @@ class PixelRate(Metric):
 
 
 class CountTable(Metric):
-    """A table of counts, summed over a data set."""
+    """A table of counts, summed over a data set.
+
+    Example:
+        >>> table = CountTable(1, 2)
+        >>> for _ in range(3):
+        ...     table.update(torch.tensor([[1, 2]]))
+        >>> table.compute().tolist()
+        [[3, 6]]
+    """
 
     full_state_update = False
     table: Tensor
@@ -249,7 +313,14 @@ class CountTable(Metric):
 
 
 class ClassIoU(Metric):
-    """Intersection over union with the labels of a data set, by class."""
+    """Intersection over union with the labels of a data set, by class.
+
+    Example:
+        >>> iou = ClassIoU(2)
+        >>> iou.update(torch.tensor([[[0, 1, 1, 1]]]), torch.tensor([[[0, 0, 1, 1]]]))
+        >>> iou.compute().mul(1000).round().tolist()
+        [500.0, 667.0]
+    """
 
     full_state_update = False
     confusion: Tensor

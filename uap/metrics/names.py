@@ -23,6 +23,10 @@ class MetricName:
         higher_is_better: for the attacker; None for what the attack does not change.
         definition: in a line.
         source: the paper that defines it, or nothing.
+
+    Example:
+        >>> METRICS["psnr"].title, METRICS["psnr"].unit, METRICS["psnr"].higher_is_better
+        ('PSNR', 'dB', True)
     """
 
     name: str

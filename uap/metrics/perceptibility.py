@@ -32,17 +32,32 @@ def perceptibility(images: Tensor, changed: Tensor) -> Tensor:
 
 
 def largest_change(images: Tensor, changed: Tensor) -> Tensor:
-    """Return `(N,)` float64, the largest absolute change of a pixel value in grey levels, of each image."""
+    """Return `(N,)` float64, the largest absolute change of a pixel value in grey levels, of each image.
+
+    Example:
+        >>> largest_change(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 3.0)).tolist()
+        [3.0]
+    """
     return (changed.double() - images.double()).abs().flatten(1).amax(1)
 
 
 def rms_change(images: Tensor, changed: Tensor) -> Tensor:
-    """Return `(N,)` float64, the root of the mean squared change of pixel values in grey levels, of each image."""
+    """Return `(N,)` float64, the root of the mean squared change of pixel values in grey levels, of each image.
+
+    Example:
+        >>> rms_change(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 3.0)).tolist()
+        [3.0]
+    """
     return (changed.double() - images.double()).square().flatten(1).mean(1).sqrt()
 
 
 def psnr(images: Tensor, changed: Tensor) -> Tensor:
-    """Return `(N,)` float64, the peak signal-to-noise ratio in decibels of each image; infinite without a change."""
+    """Return `(N,)` float64, the peak signal-to-noise ratio in decibels of each image; infinite without a change.
+
+    Example:
+        >>> round(psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 2.55)).item(), 3)  # 20 log10(255 / 2.55)
+        40.0
+    """
     return 20 * torch.log10(LARGEST_VALUE / rms_change(images, changed))
 
 
@@ -50,6 +65,11 @@ def ssim(images: Tensor, changed: Tensor) -> Tensor:
     """Return `(N,)`, the structural similarity of each image (Wang et al., 2004), NaN for images below 11 pixels.
 
     The window is the Gaussian of 11 x 11 pixels and standard deviation 1.5 of torchmetrics.
+
+    Example:
+        >>> images = torch.full((2, 3, 16, 16), 9.0)
+        >>> [round(value, 4) for value in ssim(images, images).tolist()]
+        [1.0, 1.0]
     """
     if min(images.shape[-2:]) < SMALLEST_SIDE:
         return torch.full((len(images),), torch.nan)

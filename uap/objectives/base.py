@@ -30,6 +30,14 @@ class Goal:
         labels: `(N, *L)` int64 class ids; 255 is ignored.
         region: `(N, *L)` bool, the locations that a reduction may weigh differently; None for no such region.
         sign: +1 to move towards the labels (targeted), -1 to move away from them (untargeted).
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[[2.0, 0.0], [1.0, 3.0]]])  # (N, C, L) = (1, 2, 2), predicts 0 and 1
+        >>> Goal(torch.tensor([[0, 0]])).reached(logits).tolist()
+        [[True, False]]
+        >>> Goal(torch.tensor([[0, 0]]), sign=-1).reached(logits).tolist()
+        [[False, True]]
     """
 
     labels: Tensor
@@ -51,7 +59,19 @@ class Goal:
 
 
 class Objective(abc.ABC):
-    """Turns a network's clean prediction into the goal of an attack. Ground truth labels have no part in it."""
+    """Turns a network's clean prediction into the goal of an attack. Ground truth labels have no part in it.
+
+    Example:
+        >>> import torch
+        >>> class FirstClass(Objective):
+        ...     metrics = ("success_rate", "success_before")
+        ...
+        ...     def prepare(self, victim, images, clean_logits, generator=None):
+        ...         return Goal(torch.zeros_like(clean_logits[:, 0], dtype=torch.int64))
+        >>> logits = torch.zeros(1, 3, 2)  # (N, C, L)
+        >>> FirstClass().prepare(lambda images: logits, torch.zeros(1, 3, 1, 2), logits).labels.tolist()
+        [[0, 0]]
+    """
 
     metrics: ClassVar[tuple[str, ...]] = ()
     """The metrics that score this objective, by their keys in `uap.metrics.names`."""
@@ -87,6 +107,18 @@ class PredictionObjective(Objective):
     """An objective whose goal depends on the clean prediction alone, so that predictions can be cached.
 
     The universal attack makes goals image by image in the workers of its loader: `bind` once, then `make`.
+
+    Example:
+        >>> class NextClass(PredictionObjective):
+        ...     metrics = ("success_rate", "success_before")
+        ...
+        ...     def bind(self, table, read=None):
+        ...         pass
+        ...
+        ...     def make(self, prediction):
+        ...         return (prediction + 1) % 3, np.zeros(prediction.shape, bool)
+        >>> NextClass().from_prediction(lambda images: images, torch.tensor([[0, 2]])).labels.tolist()
+        [[1, 0]]
     """
 
     needs_prediction: ClassVar[bool] = True

@@ -16,7 +16,12 @@ MANY_REGIONS = 200
 
 
 def hidden_pixels(prediction: Mask, classes: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return (H, W), True on I_o: the pixels predicted as one of the hidden classes."""
+    """Return (H, W), True on I_o: the pixels predicted as one of the hidden classes.
+
+    Example:
+        >>> hidden_pixels(np.array([[0, 2, 1]], np.uint8), (2,)).tolist()
+        [[False, True, False]]
+    """
     return np.isin(prediction, classes)
 
 
@@ -31,6 +36,11 @@ def fill_hidden(prediction: Mask, hidden: NDArray[np.bool_]) -> Mask:
 
     Returns:
         (H, W) class ids without hidden pixels.
+
+    Example:
+        >>> prediction = np.array([[0, 2, 2, 1, 1]], np.uint8)
+        >>> fill_hidden(prediction, prediction == 2).tolist()
+        [[0, 0, 1, 1, 1]]
     """
     target = prediction.copy()
     for top, bottom, left, right in _boxes(hidden):

@@ -21,6 +21,10 @@ def shape_mask(form: Form, height: int, width: int, scale: float = 0.5) -> Tenso
         width: of the mask in pixels.
         scale: side, diameter, diagonal or thickness of the shape as a share of the shorter side (of the height for a
             strip).
+
+    Example:
+        >>> shape_mask("diamond", 4, 4, scale=0.75).int().tolist()
+        [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     """
     y = (torch.arange(height) + 0.5 - height / 2).abs()[:, None]
     x = (torch.arange(width) + 0.5 - width / 2).abs()[None, :]

@@ -39,6 +39,13 @@ class SignSGD(_ByTensor):
 
     Without momentum it is the step of Metzen et al. (sec. 3.3). With momentum the sign is that of a decaying sum of
     gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant that the sign drops).
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(2))
+        >>> weight.grad = torch.tensor([0.3, -5.0])
+        >>> SignSGD([weight], lr=2.0).step()
+        >>> weight.tolist()
+        [-2.0, 2.0]
     """
 
     def __init__(self, params: ParamsT, lr: float = 2.0, momentum: float = 0.9) -> None:
@@ -73,6 +80,16 @@ class GradientAggregation(_ByTensor):
 
     Each of `inner_steps` steps goes by the sign of its own gradient; the last one returns to the start of the round and
     goes from there by the sign of the sum of the round's gradients, which is steadier than that of one small batch.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(1))
+        >>> optimizer = GradientAggregation([weight], lr=1.0, inner_steps=2)
+        >>> for gradient in (-1.0, 3.0):
+        ...     weight.grad = torch.tensor([gradient])
+        ...     optimizer.step()
+        ...     print(weight.tolist())
+        [1.0]
+        [-1.0]
     """
 
     def __init__(self, params: ParamsT, lr: float = 1.0, inner_steps: int = 4) -> None:
@@ -133,6 +150,12 @@ def unit_gradient(images: Tensor, weight: Tensor) -> Tensor:
 
     With it several networks count alike, however steep their losses are. Each image is scaled by itself, so that the
     gradients of batches still add up.
+
+    Example:
+        >>> images = torch.ones(1, 1, 1, 2, requires_grad=True)
+        >>> (unit_gradient(images, torch.ones(1)) * torch.tensor([2.0, 6.0])).sum().backward()
+        >>> images.grad.tolist()
+        [[[[0.5, 1.5]]]]
     """
     result: Tensor = _UnitGradient.apply(images, weight)
     return result
@@ -142,6 +165,19 @@ class CosineToEnd(LRScheduler):
     """The step size falls by a half cosine from its start to `final` times it when the run ends.
 
     The attack tells it how long the run is; every other scheduler of torch can be named in its place.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(1))
+        >>> weight.grad = torch.ones(1)
+        >>> optimizer = SignSGD([weight], lr=2.0)
+        >>> schedule = CosineToEnd(optimizer)
+        >>> schedule.total_steps = 2
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     schedule.step()
+        ...     print(round(schedule.get_last_lr()[0], 6))
+        1.0
+        0.0
     """
 
     def __init__(self, optimizer: Optimizer, final: float = 0.0) -> None:

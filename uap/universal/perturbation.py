@@ -27,6 +27,10 @@ def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
 
     Returns:
         (3, height, width).
+
+    Example:
+        >>> tile(torch.tensor([[[1.0, 2.0]]] * 3), (2, 3))[0].tolist()
+        [[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]
     """
     height, width = size
     down, across = -(-height // proto.shape[-2]), -(-width // proto.shape[-1])
@@ -44,6 +48,13 @@ def check_epsilon(epsilon: float, setting: str) -> None:
 
     Raises:
         InputError: it is not within [1, 255].
+
+    Example:
+        >>> check_epsilon(10, "epsilon")
+        >>> check_epsilon(0.03, "epsilon")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        uap.utils.errors.InputError: epsilon is 0.03, expected grey levels ...
     """
     if 1 <= epsilon <= 255:
         return
@@ -63,6 +74,10 @@ class Tanh(nn.Module):
     """epsilon * tanh(w / epsilon), with w in grey levels and near it where it is small.
 
     After Carlini and Wagner (2017), whose tanh bounds the image; here it bounds what is added.
+
+    Example:
+        >>> Tanh(epsilon=10.0)(torch.tensor([0.0, 1000.0])).tolist()
+        [0.0, 10.0]
     """
 
     def __init__(self, epsilon: float) -> None:
@@ -76,7 +91,16 @@ class Tanh(nn.Module):
 
 
 class Perturbation(nn.Module):
-    """A universal perturbation within [-epsilon, epsilon] grey levels, periodic with its proto-tile."""
+    """A universal perturbation within [-epsilon, epsilon] grey levels, periodic with its proto-tile.
+
+    Example:
+        >>> perturbation = Perturbation((2, 2), epsilon=10)
+        >>> _ = torch.nn.init.constant_(perturbation.proto, 12.0)
+        >>> perturbation.project_(10)
+        >>> images = torch.tensor([100.0, 250.0])[:, None, None, None].expand(2, 3, 4, 6)
+        >>> perturbation(images).detach()[:, 0, 0, 0].tolist()
+        [110.0, 255.0]
+    """
 
     proto: Tensor
 
@@ -160,6 +184,13 @@ def save_perturbation(
         path: the file; replaced whole or not at all.
         metadata: what is to be known of it; `epsilon` is added.
         scene: (H, W) uint8, the static target that it was learned for, if it was.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_perturbation(Perturbation((2, 2), epsilon=10), Path(folder, "delta.safetensors"), {"network": "ESPNet"})
+        ...     print(load_perturbation(Path(folder, "delta.safetensors"))[1]["network"])
+        ESPNet
     """
     proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
     tensors = {"proto": proto} | ({"scene": scene.contiguous()} if scene is not None else {})
@@ -175,6 +206,14 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
 
     Raises:
         InputError: there is no such file, or it holds no perturbation within its epsilon.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_perturbation(Perturbation((2, 2), epsilon=10), Path(folder, "delta.safetensors"), {"size": "[4, 6]"})
+        ...     perturbation, metadata = load_perturbation(Path(folder, "delta.safetensors"))
+        >>> perturbation(torch.full((1, 3, 4, 6), 100.0)).shape, metadata["epsilon"]
+        (torch.Size([1, 3, 4, 6]), '10')
     """
     path = Path(path)
     check_file(path, "perturbation", "A finished run writes perturbation.safetensors in its folder.")

@@ -43,6 +43,14 @@ def read_perturbation(
     Raises:
         InputError: there is no such file, it holds no perturbation within its epsilon, or an array comes without unit
             and epsilon, or another file with them.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder, "delta.npy"), np.full((3, 4, 6), 8 / 255, np.float32))
+        ...     perturbation, _ = read_perturbation(Path(folder, "delta.npy"), unit="0-to-1", epsilon=8)
+        >>> perturbation.proto.detach().unique().round().tolist()
+        [8.0]
     """
     path = Path(path)
     if path.suffix.lower() in ARRAYS:

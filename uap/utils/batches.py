@@ -23,6 +23,11 @@ class ImageBatch:
         images: `(N, 3, H, W)` float32, 0 to 255.
         labels: `(N, H, W)` int64 class ids, 255 = ignored; None without labels.
         index: `(N,)` int64, the position of each image; None if the loader was made elsewhere.
+
+    Example:
+        >>> batch = next(iter(Batches(torch.full((5, 3, 2, 2), 9.0), batch_size=2)))
+        >>> batch.images.shape, batch.labels, batch.index.tolist()
+        (torch.Size([2, 3, 2, 2]), None, [0, 1])
     """
 
     images: Tensor
@@ -113,7 +118,12 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None]:
 
 
 def device_of(module: Any) -> torch.device:
-    """Return the device of a module's parameters or buffers, the CPU for one without."""
+    """Return the device of a module's parameters or buffers, the CPU for one without.
+
+    Example:
+        >>> device_of(torch.nn.Conv2d(3, 2, 1))
+        device(type='cpu')
+    """
     if isinstance(module, torch.nn.Module):
         for tensor in (*module.parameters(), *module.buffers()):
             return tensor.device

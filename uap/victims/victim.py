@@ -36,6 +36,13 @@ class Victim(nn.Module):
     they are padded to (at the bottom and the right, by their last row and column; logits are cropped), which of several
     outputs holds the logits, upsampling of smaller ones, and the classes. No weight ever has a gradient, no BatchNorm
     statistic ever moves, and no activation is changed in place, which the backward pass to the image would not bear.
+
+    Example:
+        >>> network = nn.Conv2d(3, 2, kernel_size=1)
+        >>> victim = Victim(network, classes=["road", "sky"], mean=(128, 128, 128), std=(64, 64, 64))
+        >>> images = torch.full((1, 3, 8, 8), 90.0)
+        >>> victim(images).shape, victim.predict(images).dtype
+        (torch.Size([1, 2, 8, 8]), torch.uint8)
     """
 
     def __init__(

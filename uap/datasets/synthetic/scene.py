@@ -28,6 +28,11 @@ def draw_scene(
 
     Returns:
         The image (height, width, 3) uint8 RGB in 0..255, and its Cityscapes trainIds (height, width) uint8.
+
+    Example:
+        >>> image, labels = draw_scene(seed=0, index=0, size=(64, 128))
+        >>> image.shape, image.dtype, labels.shape
+        ((64, 128, 3), dtype('uint8'), (64, 128))
     """
     rng = np.random.default_rng([seed, index])
     camera, light, street = sample_camera(rng, size), sample_light(rng), sample_street(rng)
