@@ -188,8 +188,9 @@ def save_perturbation(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_perturbation(Perturbation((2, 2), epsilon=10), Path(folder, "delta.safetensors"), {"network": "ESPNet"})
-        ...     print(load_perturbation(Path(folder, "delta.safetensors"))[1]["network"])
+        ...     path = Path(folder, "delta.safetensors")
+        ...     save_perturbation(Perturbation((2, 2), epsilon=10), path, {"network": "ESPNet"})
+        ...     print(load_perturbation(path)[1]["network"])
         ESPNet
     """
     proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
@@ -210,8 +211,9 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_perturbation(Perturbation((2, 2), epsilon=10), Path(folder, "delta.safetensors"), {"size": "[4, 6]"})
-        ...     perturbation, metadata = load_perturbation(Path(folder, "delta.safetensors"))
+        ...     path = Path(folder, "delta.safetensors")
+        ...     save_perturbation(Perturbation((2, 2), epsilon=10), path, {"size": "[4, 6]"})
+        ...     perturbation, metadata = load_perturbation(path)
         >>> perturbation(torch.full((1, 3, 4, 6), 100.0)).shape, metadata["epsilon"]
         (torch.Size([1, 3, 4, 6]), '10')
     """
