@@ -1,0 +1,30 @@
+"""Every public class and function of the core has an example, and every example is run."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+import uap
+from uap import attacks, evaluation, losses, metrics, objectives
+
+ROOT = Path(__file__).parents[1]
+
+
+def public() -> list[object]:
+    """The classes and functions that users of the core import."""
+    found = [getattr(uap, name) for name in uap.__all__]
+    for package in (attacks, evaluation, losses, metrics, objectives):
+        found += [getattr(package, name) for name in package.__all__]
+    return [item for item in found if inspect.isclass(item) or inspect.isfunction(item)]
+
+
+def test_public_classes_and_functions_have_an_example() -> None:
+    assert [item for item in public() if ">>> " not in (inspect.getdoc(item) or "")] == []
+
+
+def test_pytest_runs_every_example(pytestconfig: pytest.Config) -> None:
+    collected = [ROOT / path for path in pytestconfig.getini("testpaths")]
+    assert all(path.exists() for path in collected)
+    with_examples = [path for path in (ROOT / "uap").rglob("*.py") if ">>> " in path.read_text()]
+    assert [path for path in with_examples if not {path, *path.parents} & set(collected)] == []
