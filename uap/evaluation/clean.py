@@ -1,11 +1,8 @@
 """The clean figures of a network over a split: IoU by class, before anything is attacked."""
 
-from typing import cast
-
 import numpy as np
 import torch
 
-from uap.configuration.config_files import Parser
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
 from uap.metrics.counts import ClassIoU
@@ -14,17 +11,6 @@ from uap.utils.progress import progress
 from uap.utils.text_tables import markdown
 from uap.victims import Victim
 from uap.victims.doubts import doubts
-
-
-def data_from_words(words: list[str]) -> SegmentationData:
-    """Return the data that a command line names: `--data CLASS --data.SETTING VALUE ...`.
-
-    Raises:
-        InputError: there is no such class, or no such setting of it.
-    """
-    parser = Parser(prog="python -m uap.victims")
-    parser.add_subclass_arguments(SegmentationData, "data", required=True)
-    return cast(SegmentationData, parser.instantiate_classes(parser.parse_args(words)).data)
 
 
 def clean_figures(victim: Victim, data: SegmentationData, images: int | None) -> str:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from uap import victims
 from uap.cli.arguments import positive, side
+from uap.cli.data_arguments import data_from_words, settings_of_data
 from uap.cli.entry import run_command
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
-from uap.evaluation.clean import clean_figures, data_from_words
+from uap.evaluation.clean import clean_figures
 from uap.metrics.counts import ClassIoU
 from uap.utils.class_tables import IGNORE, TABLES
 from uap.utils.errors import InputError
@@ -152,19 +153,6 @@ def show(victim: Victim, args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def settings_of_data(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words of a command line that are `--data.SETTING` with their values, and the others."""
-    settings: list[str] = []
-    others: list[str] = []
-    row = iter(words)
-    for word in row:
-        if word.startswith("--data."):
-            settings += [word] if "=" in word else [word, next(row, "")]
-        else:
-            others.append(word)
-    return settings, others
-
-
 def parse(words: list[str]) -> argparse.Namespace:
     """Return the arguments of a command line, without those of the data."""
     parser = argparse.ArgumentParser(
@@ -218,7 +206,7 @@ def main(args: list[str] | None = None) -> None:
     if given.name is None:
         print(listing())
     elif given.data is not None:
-        data = data_from_words([f"--data={given.data}", *settings])
+        data = data_from_words([f"--data={given.data}", *settings], "python -m uap.victims")
         print(clean_figures(build_victim(find_victim(given.name), given.weights), data, given.images))
     else:
         print(show(build_victim(find_victim(given.name), given.weights), given))

@@ -1,0 +1,34 @@
+"""The data of a command that has no configuration: `--data CLASS --data.SETTING VALUE ...`."""
+
+from typing import cast
+
+from uap.configuration.config_files import Parser
+from uap.data import SegmentationData
+
+
+def settings_of_data(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command line that are `--data.SETTING` with their values, and the others."""
+    settings: list[str] = []
+    others: list[str] = []
+    row = iter(words)
+    for word in row:
+        if word.startswith("--data."):
+            settings += [word] if "=" in word else [word, next(row, "")]
+        else:
+            others.append(word)
+    return settings, others
+
+
+def data_from_words(words: list[str], program: str) -> SegmentationData:
+    """Return the data that a command line names: `--data=CLASS --data.SETTING VALUE ...`.
+
+    Args:
+        words: of the command line; nothing but the data.
+        program: the command, for its messages.
+
+    Raises:
+        InputError: there is no such class, or no such setting of it.
+    """
+    parser = Parser(prog=program)
+    parser.add_subclass_arguments(SegmentationData, "data", required=True)
+    return cast(SegmentationData, parser.instantiate_classes(parser.parse_args(words)).data)
