@@ -3,6 +3,17 @@
 from uap.attacks.base import Attack, Cost
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
+from uap.attacks.names import ATTACKS, NamedAttack, named_attack
 from uap.attacks.sign_steps import SignSteps
 
-__all__ = ["DAG", "FGSM", "Attack", "Cost", "IterativeFGSM", "SignSteps"]
+__all__ = [
+    "ATTACKS",
+    "DAG",
+    "FGSM",
+    "Attack",
+    "Cost",
+    "IterativeFGSM",
+    "NamedAttack",
+    "SignSteps",
+    "named_attack",
+]

@@ -1,0 +1,37 @@
+"""The table of named attacks."""
+
+import pytest
+import torch
+
+from tests.attacks.linear import Linear, images
+from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, named_attack
+from uap.objectives import LeastLikely, RandomClasses, Untargeted
+from uap.utils.errors import InputError
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_named_attack_runs(name: str) -> None:
+    named, pictures = named_attack(name), images(2, (6, 8))
+    attack = named.build(3)
+    adversarial = attack(Linear(), pictures, named.objective(), torch.Generator().manual_seed(0))
+    assert named.name == name
+    assert adversarial.shape == pictures.shape
+    assert not adversarial.equal(pictures)
+    assert attack.epsilon == (3 if named.has_epsilon else None)
+    assert named.definition
+
+
+def test_the_names_are_those_of_the_papers() -> None:
+    found = {name: (type(named.build(8)), type(named.objective())) for name, named in ATTACKS.items()}
+    assert found == {
+        "FGSM": (FGSM, Untargeted),
+        "FGSMII": (FGSM, LeastLikely),
+        "IterativeFGSM": (IterativeFGSM, Untargeted),
+        "IterativeFGSMII": (IterativeFGSM, LeastLikely),
+        "DAG": (DAG, RandomClasses),
+    }
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"no attack FGSM2\. .* FGSM, FGSMII, .*DAG"):
+        named_attack("FGSM2")

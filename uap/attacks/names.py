@@ -1,0 +1,81 @@
+"""The table of named attacks: an algorithm and an objective, as papers name the two together.
+
+Commands look attacks up here. Adding an attack is one file in `uap/attacks/` and one row here.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uap.attacks.base import Attack
+from uap.attacks.dag import DAG
+from uap.attacks.fgsm import FGSM, IterativeFGSM
+from uap.objectives import LeastLikely, Objective, RandomClasses, Untargeted
+from uap.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class NamedAttack:
+    """An attack and the objective that it is used with.
+
+    Attributes:
+        name: on command lines and in tables.
+        algorithm: returns the attack, with `epsilon` as a keyword if it has such a bound.
+        objective: returns the objective.
+        definition: in a line, with the source.
+    """
+
+    name: str
+    algorithm: Callable[..., Attack]
+    objective: Callable[[], Objective]
+    definition: str
+
+    @property
+    def has_epsilon(self) -> bool:
+        """Whether the attack is bounded by an epsilon."""
+        return "epsilon" in inspect.signature(self.algorithm).parameters
+
+    def build(self, epsilon: float | None = None) -> Attack:
+        """Return the attack.
+
+        Args:
+            epsilon: the largest change of a pixel value in grey levels; None for the attack's default. An attack
+                without such a bound ignores it.
+
+        Raises:
+            InputError: the epsilon is out of range.
+
+        Example:
+            >>> ATTACKS["FGSM"].build(2).epsilon, ATTACKS["DAG"].build(2).epsilon
+            (2, None)
+        """
+        return self.algorithm(epsilon=epsilon) if self.has_epsilon and epsilon is not None else self.algorithm()
+
+
+_ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
+
+_ROWS = (
+    NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
+    NamedAttack("FGSMII", FGSM, LeastLikely, f"one step towards the least likely classes ({_ARNAB})"),
+    NamedAttack("IterativeFGSM", IterativeFGSM, Untargeted, f"steps away from the clean prediction ({_ARNAB})"),
+    NamedAttack("IterativeFGSMII", IterativeFGSM, LeastLikely, f"steps towards the least likely classes ({_ARNAB})"),
+    NamedAttack("DAG", DAG, RandomClasses, "steps towards random classes (Xie et al., ICCV 2017, arXiv 1703.08603)"),
+)
+
+ATTACKS = {row.name: row for row in _ROWS}
+"""All named attacks by name."""
+
+
+def named_attack(name: str) -> NamedAttack:
+    """Return an attack by its name.
+
+    Raises:
+        InputError: there is none of that name.
+
+    Example:
+        >>> named_attack("FGSMII").objective()  # doctest: +ELLIPSIS
+        <uap.objectives.least_likely.LeastLikely object at ...>
+    """
+    if name not in ATTACKS:
+        raise InputError(f"There is no attack {name}. The attacks are {', '.join(ATTACKS)}.")
+    return ATTACKS[name]
