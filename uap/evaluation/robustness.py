@@ -1,0 +1,184 @@
+"""Robustness curves: every network, attack and epsilon of a grid, each scored once and kept (Arnab et al., CVPR 2018).
+
+A cell of the grid is one network, attack and epsilon. Its metrics lie in a file that is named after a hash of
+everything they depend on, so that a run that was ended goes on, and a larger grid reuses what is there.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from uap.attacks import NamedAttack
+from uap.data import SegmentationData
+from uap.data.sources import stamps
+from uap.evaluation.evaluate import evaluate
+from uap.utils.class_tables import LabelTable
+from uap.utils.errors import InputError
+from uap.utils.progress import is_quiet, time_left
+from uap.utils.text_tables import digest, json_text, read_json, write
+from uap.victims import Victim
+
+ARNAB_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""The epsilons of Arnab et al., sec. 4."""
+
+Metrics = dict[str, dict[str, float]]
+"""By `float` and `8-bit`, values by key of `uap.metrics.names.METRICS`."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network, attack and epsilon.
+
+    Attributes:
+        network: the name of the network.
+        victim: the network.
+        attack: the attack.
+        epsilon: in grey levels; None for an attack without such a bound.
+        file: where the metrics are kept, named after all that they depend on.
+    """
+
+    network: str
+    victim: Victim
+    attack: NamedAttack
+    epsilon: float | None
+    file: Path
+
+    @property
+    def title(self) -> str:
+        """The cell as progress lines name it."""
+        bound = "" if self.epsilon is None else f", epsilon {self.epsilon:g}"
+        return f"{self.network}, {self.attack.name}{bound}"
+
+    @property
+    def cost(self) -> int:
+        """The computing time in forward passes, about; a backward pass takes two."""
+        return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 3  # clean, float and 8-bit images
+
+
+def grid(
+    victims: dict[str, Victim],
+    attacks: list[NamedAttack],
+    epsilons: list[float],
+    data: SegmentationData,
+    seed: int,
+    folder: Path,
+) -> list[Cell]:
+    """Return the cells; an attack without an epsilon has one for each network.
+
+    Args:
+        victims: the networks by name.
+        attacks: the attacks.
+        epsilons: in grey levels.
+        data: the images, set up.
+        seed: of attacks and objectives that sample.
+        folder: where cells are kept.
+
+    Raises:
+        InputError: an image is gone, or an epsilon is out of range.
+    """
+    images = [
+        data.reading(),
+        list(data.size),
+        data.table.names,
+        stamps(data.datasets["scored"].items, with_labels=True),
+    ]
+    networks = {name: [victim.fingerprint(), victim.table.names] for name, victim in victims.items()}
+    return [
+        Cell(name, victim, attack, epsilon, folder / f"{digest(images, networks[name], seed, settings)}.json")
+        for attack in attacks
+        for epsilon in (epsilons if attack.has_epsilon else [None])
+        for settings in [[plain_settings(attack.build(epsilon)), plain_settings(attack.objective())]]
+        for name, victim in victims.items()
+    ]
+
+
+def plain_settings(thing: Any) -> Any:
+    """Return the class of an object and its attributes as plain values, for a hash.
+
+    Example:
+        >>> from uap.attacks import DAG
+        >>> plain_settings(DAG())[0]
+        'uap.attacks.dag.DAG'
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, list | tuple):
+        return [plain_settings(one) for one in thing]
+    if not hasattr(thing, "__dict__"):
+        return str(thing)
+    attributes = {name: plain_settings(value) for name, value in sorted(vars(thing).items())}
+    return [f"{type(thing).__module__}.{type(thing).__qualname__}", attributes]
+
+
+class TranslatedLabels(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """The scored images of a data set, with labels in the classes of a network."""
+
+    def __init__(self, data: SegmentationData, table: LabelTable) -> None:
+        """Take the images of `data`, set up, and the class table of the network."""
+        self.images = data.datasets["scored"]
+        self.translation = torch.from_numpy(data.table.translation(table))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return an image uint8 `(3, H, W)` and its labels uint8 `(H, W)`, 255 = ignored."""
+        item = self.images[index]
+        return item["image"], self.translation[item["labels"].long()]
+
+
+def score(cell: Cell, data: SegmentationData, seed: int) -> Metrics:
+    """Return the metrics of a cell, on float and on 8-bit images.
+
+    Raises:
+        InputError: the images have no labels of the network's classes.
+    """
+    result = evaluate(
+        cell.victim,
+        TranslatedLabels(data, cell.victim.table),
+        cell.attack.build(cell.epsilon),
+        cell.attack.objective(),
+        batch_size=data.batch_size,
+        seed=seed,
+        progress=sys.stderr.isatty() and not is_quiet(),
+    )
+    if any("iou_ratio" not in values for values in result.metrics.values()):
+        raise InputError(
+            f"{cell.network}: the {result.images} images in {data.root} have no IoU with the network's classes "
+            f"({', '.join(cell.victim.table.names)}). Set --data.root and --data.split to labeled images."
+        )
+    return result.metrics
+
+
+def read_cell(file: Path) -> Metrics | None:
+    """Return the metrics of a cell that was scored before; None without them, or if the file is damaged."""
+    try:
+        metrics = read_json(file, "metrics")["metrics"]
+        return {form: dict(metrics[form]) for form in ("float", "8-bit")}
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def score_all(cells: list[Cell], data: SegmentationData, seed: int) -> Iterator[tuple[Cell, Metrics]]:
+    """Yield every cell with its metrics, scored now where they are not there; says how long the others will take."""
+    found = {cell.file: read_cell(cell.file) for cell in cells}
+    missing = [cell for cell in cells if found[cell.file] is None]
+    todo, done, start = sum(cell.cost for cell in missing), 0, time.monotonic()
+    for number, cell in enumerate(missing, start=1):
+        metrics = found[cell.file] = score(cell, data, seed)
+        about = {"network": cell.network, "attack": cell.attack.name, "epsilon": cell.epsilon}
+        write(cell.file, json_text(about | {"metrics": metrics}))
+        done += cell.cost
+        if not is_quiet():
+            ratio = 100 * metrics["float"]["iou_ratio"]
+            left = time_left((time.monotonic() - start) / done * (todo - done))
+            print(f"{number} of {len(missing)}: {cell.title}: IoU ratio {ratio:.1f} %, {left}", flush=True)
+    for cell in cells:
+        yield cell, found[cell.file] or {}
