@@ -101,10 +101,10 @@ def build_victims(names: list[str], weights: list[str] | None, data: Segmentatio
             f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order."
         )
     files = [find_victim(name) for name in names]
-    titles = unique_names(files)
+    given: list[str | None] = [*weights] if weights else [None] * len(files)
     device = device_trainer().strategy.root_device
     victims = {}
-    for title, file, of_file in zip(titles, files, weights or [None] * len(files), strict=True):
+    for title, file, of_file in zip(unique_names(files), files, given, strict=True):
         victims[title] = build_victim(file, of_file).to(device)
         try:
             victims[title].check(data.size)

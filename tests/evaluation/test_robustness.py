@@ -243,9 +243,11 @@ def test_the_plot_has_all_networks_and_attacks() -> None:
         assert [text.get_text() for text in plot.get_xticklabels()] == ["0.25", "1", "4"]
         lines = {str(line.get_label()): line for line in plot.lines}
         assert list(lines) == ["a, FGSM", "a, FGSMII", "a, DAG", "b, FGSM", "b, FGSMII"]
-        assert list(lines["b, FGSM"].get_xdata()) == [0.25, 1, 4]
-        assert list(lines["b, FGSM"].get_ydata()) == pytest.approx([factor / 1.25, factor / 2, factor / 5])
-        assert set(lines["a, DAG"].get_ydata()) == {factor / 10}
+        assert np.asarray(lines["b, FGSM"].get_xdata()).tolist() == [0.25, 1, 4]
+        assert np.asarray(lines["b, FGSM"].get_ydata()).tolist() == pytest.approx(
+            [factor / 1.25, factor / 2, factor / 5]
+        )
+        assert set(np.asarray(lines["a, DAG"].get_ydata()).tolist()) == {factor / 10}
         assert lines["a, FGSM"].get_color() == lines["a, FGSMII"].get_color() != lines["b, FGSM"].get_color()
         styles = {label: (line.get_linestyle(), line.get_marker()) for label, line in lines.items()}
         assert styles["a, FGSM"] == styles["b, FGSM"] != styles["a, FGSMII"]
