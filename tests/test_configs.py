@@ -124,7 +124,7 @@ def test_an_experiment_says_the_recipe_that_the_code_has_by_default(place: str, 
     victim, hidden = Victim(Brightness(), classes=["sky", "road"]), HideClasses(["road"])
     attack = UniversalAttack(victim, StaticTarget("t0.png") if target == "static" else hidden, (8, 8))
     assert type(attack.reduction) is (Mean if target == "static" else Balanced)
-    assert vars(attack.reduction) == shipped.get("weights", {"init_args": {}})["init_args"] | (
+    assert vars(attack.reduction) == shipped.get("reduction", {"init_args": {}})["init_args"] | (
         {} if target == "static" else {"smoothing": 500.0}
     )
     assert {"class_path": "uap.losses.GeneralizedCrossEntropy", "init_args": vars(attack.loss)} == recipe["loss"]

@@ -136,7 +136,7 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"model.victim.network.threshold": 90}, "its victim is .*, here it is"),
         ({"model.optimizer.lr": 3}, r"its optimizer is .*'lr': 10.0.*, here it is .*'lr': 3.0"),
         ({"model.optimizer": "torch.optim.Adam"}, r"its optimizer is .*SignSGD.*, here it is .*Adam"),
-        ({"model.objective.image": "train/frame_001.png"}, "its target is .*frame_000.*, here it is .*frame_001"),
+        ({"model.objective.image": "train/frame_001.png"}, "its objective is .*frame_000.*, here it is .*frame_001"),
         ({"data.batch_size": 1}, "its data is .*'batch_size': 2.*, here it is .*'batch_size': 1"),
         ({"data.limit": 1}, "its data is .*, here it is .*'limit': 1"),
         ({"model.loss": "uap.losses.Margin"}, "its loss is .*, here it is .*Margin"),

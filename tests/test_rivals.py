@@ -51,7 +51,7 @@ def test_a_run_with_an_image_behind_labels_runs(arguments: list[str]) -> None:
 def test_labels_in_a_later_file_take_the_place_of_an_image(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("later.yaml").write_text("model: {target: {init_args: {labels: ones.png}}}")
+    Path("later.yaml").write_text("model: {objective: {init_args: {labels: ones.png}}}")
     files = [arguments[0], "--config=later.yaml"]  # the first has an image
     assert printed(files, capsys)["objective"]["init_args"] == {"image": None, "labels": "ones.png"}
 

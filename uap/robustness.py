@@ -21,8 +21,7 @@ from uap.cli.entry import run_command
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
 from uap.evaluation.robustness import ARNAB_EPSILONS, Cell, grid, score_all
-from uap.metrics.attack_metrics import images_scored
-from uap.metrics.names import METRICS
+from uap.metrics.names import METRICS, images_scored
 from uap.reporting.robustness_page import page
 from uap.reporting.robustness_plot import curve_figure
 from uap.reporting.robustness_tables import Score, csv_of, pivot_text, pivots

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uap import victims
+from uap import networks, victims
 from uap.cli.arguments import positive, side
 from uap.cli.data_arguments import data_from_words, settings_of_data
 from uap.cli.entry import run_command
@@ -40,13 +40,13 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 
 def listing() -> str:
     """Return what there is: networks, adapters and configurations, with the first sentence of each."""
-    classes = [getattr(victims, name) for name in victims.__all__]
+    adapters = [getattr(victims, name) for name in victims.__all__]
     groups = {
-        "Networks (class_path: uap.victims.NAME, inside Victim)": [
-            (kind.__name__, inspect.getmodule(kind).__doc__) for kind in classes if not issubclass(kind, Victim)
+        "Networks (class_path: uap.networks.NAME, inside Victim)": [
+            (name, inspect.getmodule(getattr(networks, name)).__doc__) for name in networks.__all__
         ],
         "Adapters (class_path: uap.victims.NAME, as model.victim)": [
-            (kind.__name__, kind.__doc__) for kind in classes if issubclass(kind, Victim)
+            (kind.__name__, kind.__doc__) for kind in adapters
         ],
         "Configurations (python -m uap.victims NAME --image FILE, or --data CLASS; or uap.fit --config)": [
             (path.stem, " ".join(_comment(path))) for path in shipped_victims()
@@ -127,7 +127,7 @@ def show(victim: Victim, args: argparse.Namespace) -> str:
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
         miou = float(iou.compute().nanmean())
-        wrong_ids = other_ids(iou.total(), victim.table, DATA[args.labels_of](".", size).table)
+        wrong_ids = other_ids(iou.total(), victim.table, DATA[labels_of](".", size).table)
         pictures |= {"labels": victim.table.paint(labels)}
     seen, counts = np.unique(prediction, return_counts=True)
     figure = panels(pictures, columns=len(pictures), legend=victim.table, classes=seen)
