@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from uap.universal.perturbation import load_perturbation
-from uap.utils.run_folder import LAST, go_on
+from uap.utils.run_folder import LAST, resume_arguments
 
 ENDED, WRITING = "it had ended", "while a checkpoint was written"
 """Moments: the first is no kill; without one of the second the command shows too little."""
@@ -36,7 +36,7 @@ SMALL = ["--data.scenes=12", "--data.scored_scenes=2", "--data.batch_size=2", "-
 
 def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
     """Start `uap.fit` in a folder; resumed where it holds a checkpoint."""
-    resumed = go_on(folder).split() if (folder / LAST).exists() else arguments
+    resumed = resume_arguments(folder).split() if (folder / LAST).exists() else arguments
     command = [sys.executable, "-m", "uap.fit", *resumed, f"--trainer.default_root_dir={folder}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     if "--data.root" in " ".join(arguments):

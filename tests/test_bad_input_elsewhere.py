@@ -24,7 +24,7 @@ from tests.test_bad_input import half
 from uap import apply, distortions, evaluate, fit, report, reproduce, train_victim, transfer
 from uap import attack as attack_images
 from uap.cli.entry import run_command
-from uap.utils.run_folder import no_room
+from uap.utils.run_folder import write_error_message
 from uap.victims import __main__ as victims
 
 RUN = Path("run")
@@ -219,14 +219,14 @@ CASES: dict[str, Case] = {
     "an empty video": ("apply", written("v.mp4", b""), ["v.mp4", *APPLY[1:]], "v.mp4 cannot be opened as a video"),
     "an empty folder": ("apply", folder("empty"), ["empty", *APPLY[1:]], "No images or videos in empty"),
     "a file for --out": ("apply", written("out"), APPLY, "out/a cannot be written .* Set another --out"),
-    "a size beyond all": ("apply", nothing, [*APPLY, "--size", "9" * 30, "5"], "is more than the 32767 pixels"),
+    "a size beyond all": ("apply", nothing, [*APPLY, "--size", "9" * 30, "5"], "is more than 32767 pixels"),
     "weights without their network": (
         "apply",
         nothing,
         [*APPLY, "--weights=w.pth"],
         "--weights is given without --vic",
     ),
-    "a network without a name": ("apply", nothing, [*APPLY, "--victim="], "There is no victim : no such file"),
+    "a network without a name": ("apply", nothing, [*APPLY, "--victim="], "There is no victim "),
     "a configuration too deep": ("apply", written("x.yaml", DEEP), [*APPLY, "--victim=x.yaml"], "x.yaml describes no"),
     "aliases in a victim": ("apply", written("x.yaml", BOMB), [*APPLY, "--victim=x.yaml"], "it has YAML aliases"),
     # uap.victims
@@ -240,7 +240,7 @@ CASES: dict[str, Case] = {
         "victims",
         lambda: save(Path("labels.png"), np.zeros((9, 9), np.uint8)),
         [*LOOK, "--labels=labels.png", "--labels_of=camvid"],
-        r"labels.png has \(9, 9\) pixels, expected \(24, 32\), as its image has",
+        r"labels.png has \(9, 9\) pixels, expected \(24, 32\), the size of the image",
     ),
     "a picture written over": ("victims", nothing, [*LOOK, "--out=photos/a.png"], "photos/a.png is an original"),
     "a picture without an ending": (
@@ -251,7 +251,7 @@ CASES: dict[str, Case] = {
     ),
     "a picture that needs LaTeX": ("victims", nothing, [*LOOK, "--out=x.pgf"], "--out is x.pgf, expected a name"),
     "labels without an image": ("victims", nothing, ["--labels=labels.png"], "Give the name of a victim and --image"),
-    "a picture beyond all": ("victims", nothing, [*LOOK, "--size", "99999", "9"], "99999 is more than the 32767"),
+    "a picture beyond all": ("victims", nothing, [*LOOK, "--size", "99999", "9"], "99999 is more than 32767"),
     # uap.transfer and uap.distortions
     "no run": (
         "transfer",
@@ -271,7 +271,7 @@ CASES: dict[str, Case] = {
         ["run"],
         "run/config.yaml describes",
     ),
-    "a seed beyond all": ("transfer", nothing, ["run", f"--seed={2**64}"], "is no whole number from 0 to"),
+    "a seed beyond all": ("transfer", nothing, ["run", f"--seed={2**64}"], "is not a whole number from 0 to"),
     "a file for the matrices": ("transfer", written("out"), ["run", "--out=out"], "out/.writable cannot be written"),
     "a file for the distortions": ("distortions", written(RUN / "distortions"), ["run"], "cannot be written .* --out"),
     # uap.report
@@ -337,7 +337,7 @@ CASES: dict[str, Case] = {
         "fit",
         nothing,
         attack_args(Path("camvid"), Path("a\0b")),
-        "No folder can be called",
+        "Set another --trainer.default_root_dir",
     ),
     "no step": ("attack", nothing, [*ATTACK, "--steps=0"], "steps is 0 and images None, expected 1 or more of both"),
     # uap.train_victim
@@ -349,7 +349,7 @@ CASES: dict[str, Case] = {
             ("mean", "[.nan,0,0]", r"\(nan, 0.0, 0.0\), expected grey levels"),
             ("std", "[0,1,1]", r"\(0.0, 1.0, 1.0\), expected grey levels above 0"),
             ("size_multiple", "0", "0, expected 1 or more"),
-            ("learning_rate", "-1", "-1.0, expected a step above 0"),
+            ("learning_rate", "-1", "-1.0, expected a number above 0"),
             ("weight_decay", ".nan", "nan, expected 0 or more"),
             ("class_weights", "[0,0]", r"\[0.0, 0.0\], expected 0 or more, not all 0"),
         )
@@ -401,8 +401,8 @@ def test_a_damaged_cell_is_scored_again(content: str) -> None:
 
 
 def test_the_advice_is_room_only_where_room_is_missing() -> None:
-    assert "Make room on the disk" in no_room("a.ckpt", OSError(28, "No space left on device"))
+    assert "Make room on the disk" in write_error_message("a.ckpt", OSError(28, "No space left on device"))
     for number, reason in ((13, "Permission denied"), (30, "Read-only file system"), (21, "Is a directory")):
-        said = no_room("checkpoints/last.ckpt", OSError(number, reason))
+        said = write_error_message("checkpoints/last.ckpt", OSError(number, reason))
         assert "Make room" not in said
-        assert f"cannot be written ([Errno {number}] {reason}). Make its folder one that may be written." in said
+        assert f"([Errno {number}] {reason}). Make its folder writable." in said

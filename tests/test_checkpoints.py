@@ -11,7 +11,7 @@ import torch
 
 from tests.helpers import record_syncs
 from uap.universal.checkpoints import KEYS, WholeCheckpoints, check_identity, discard_half_written, read_checkpoint
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
 LEARNT = "perturbation"
@@ -40,7 +40,7 @@ def half(path: Path, age: int = 0) -> Path:
 
 def left_of(path: Path) -> Path:
     """Where a run that was killed leaves what it had not finished of a file."""
-    with contextlib.suppress(FileNotFoundError), whole_file(path) as place:
+    with contextlib.suppress(FileNotFoundError), atomic_file(path) as place:
         pass
     return place
 

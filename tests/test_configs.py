@@ -43,7 +43,7 @@ def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixt
         assert found["class_path"] == value["class_path"] if key == "network" else found == value
 
 
-def test_a_part_whose_class_a_file_names_starts_anew(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_component_with_a_class_path_does_not_inherit_settings(capsys: pytest.CaptureFixture[str]) -> None:
     network = {"class_path": "uap.networks.CGNet", "init_args": {"classes": 11}}
     victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": "camvid"}}
     Path("other.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))

@@ -177,6 +177,6 @@ def test_tables_of_other_settings_are_not_replaced(static: Path) -> None:
     before = {path: path.read_bytes() for path in out.iterdir()}
     distortions.main([str(static)])  # the same again
     for changed in (["--images", "2"], ["--seed", "7"]):
-        with pytest.raises(InputError, match=r"distortions.json is there already and of other .* Set another --out"):
+        with pytest.raises(InputError, match=r"distortions.json already contains .* Set another --out"):
             distortions.main([str(static), *changed])
     assert {path: path.read_bytes() for path in out.iterdir()} == before

@@ -152,7 +152,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(
 ) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match=rf"already holds a run of another configuration: .*{name}.*--ckpt_path"):
+    with pytest.raises(InputError, match=rf"another configuration: .*{name}.*--ckpt_path"):
         fit.main(attack_args(root, tmp_path / "out", **change))
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
@@ -258,7 +258,7 @@ def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: P
     for name in ("a", "b"):
         fit.main(attack_args(root, tmp_path / name))
     checkpoint = tmp_path / "b" / "checkpoints" / "last.ckpt"
-    with pytest.raises(InputError, match="already holds a run"):
+    with pytest.raises(InputError, match="already contains a run"):
         fit.main(attack_args(root, tmp_path / "a", ckpt_path=checkpoint, **{"trainer.max_epochs": 3}))
 
 

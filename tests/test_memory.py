@@ -1,4 +1,4 @@
-"""What the workers of a run hold of the memory that it has freed."""
+"""Data workers do not keep memory that the process of the run has freed."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import torch
 from uap.data.workers import start_worker
 from uap.utils.memory import keep_freed_memory
 
-def take(): return [torch.ones(2**20) for _ in range(64)]  # 256 MiB, as a step takes and frees
+def allocate(): return [torch.ones(2**20) for _ in range(64)]  # 256 MiB, as a step allocates and frees
 
 def work(ready, done):
     start_worker(0)
@@ -19,20 +19,20 @@ def work(ready, done):
     done.wait()
 
 keep_freed_memory()
-take()
+allocate()
 context = multiprocessing.get_context("fork")
 ready, done = context.Event(), context.Event()
 worker = context.Process(target=work, args=(ready, done))
 worker.start()
 ready.wait()
-taken = take()  # where the memory was freed; the worker keeps what it has of it
+again = allocate()  # reuses the freed memory; a worker that still maps it would get its own copy
 print(open(f"/proc/{worker.pid}/smaps_rollup").read())
 done.set()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_worker_does_not_hold_what_the_run_had_freed() -> None:
+def test_a_worker_does_not_keep_memory_that_the_run_has_freed() -> None:
     run = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=True, timeout=60)
     private = [int(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("Private")]
     assert 0 < sum(private) < 100 * 1024  # KiB

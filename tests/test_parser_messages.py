@@ -1,4 +1,4 @@
-"""A parser's complaint, in a sentence."""
+"""Errors of the parser as short messages."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ ADVICE = ". --print_config shows the settings and their values."
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("text", "expected"),
     [
         (NESTED, "data.size: Expected [...] with 2 values, got [100]"),
         ("unrecognized arguments: hello", "unrecognized arguments: hello"),
@@ -42,15 +42,15 @@ ADVICE = ". --print_config shows the settings and their values."
         ("Errors:", "Errors:"),
     ],
 )
-def test_what_a_user_needs_is_left(message: str, expected: str) -> None:
-    assert sentence(message) == expected.rstrip(".") + ADVICE
+def test_setting_error_and_advice_remain(text: str, expected: str) -> None:
+    assert sentence(text) == expected.rstrip(".") + ADVICE
 
 
-def test_a_class_that_is_not_there_is_answered_by_those_that_are() -> None:
-    said = sentence(CLASS)
-    assert said.startswith("model.loss: there is no class Entropi. ")
-    assert "uap.losses.CrossEntropy" in said
-    assert "Omega" not in said  # no loss
+def test_an_unknown_class_is_answered_with_the_known_ones() -> None:
+    message = sentence(CLASS)
+    assert message.startswith("model.loss: there is no class Entropi. ")
+    assert "uap.losses.CrossEntropy" in message
+    assert "Omega" not in message  # not a loss
 
 
 @pytest.mark.parametrize(
@@ -83,23 +83,23 @@ def test_a_class_that_is_not_there_is_answered_by_those_that_are() -> None:
 def test_the_closest_class_comes_first(
     settings: dict[str, Any], closest: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = fit_refusal(settings, tmp_path, capsys)
-    assert f"Did you mean {closest}?" in said
-    assert other in said
-    assert said.count("\n") == 1
+    message = fit_refusal(settings, tmp_path, capsys)
+    assert f"Did you mean {closest}?" in message
+    assert other in message
+    assert message.count("\n") == 1
 
 
-def test_other_commands_answer_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_commands_suggest_classes_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.yaml").write_text("model: {victim: {class_path: Victm}}")
-    said = refusal(lambda: build_victim(tmp_path / "net.yaml"), capsys)
-    assert "model.victim: there is no class Victm. Did you mean uap.victims.Victim?" in said
+    message = refusal(lambda: build_victim(tmp_path / "net.yaml"), capsys)
+    assert "model.victim: there is no class Victm. Did you mean uap.victims.Victim?" in message
 
 
-def test_a_library_that_a_module_of_the_user_s_lacks_is_named(
+def test_a_missing_library_of_a_user_module_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net_that_lacks.py").write_text("import no_such_library\n")
     monkeypatch.syspath_prepend(tmp_path)
-    said = fit_refusal({"model.victim.network": "net_that_lacks.Net"}, tmp_path, capsys)
-    assert "No module named 'no_such_library'" in said
-    assert "there is no class" not in said
+    message = fit_refusal({"model.victim.network": "net_that_lacks.Net"}, tmp_path, capsys)
+    assert "No module named 'no_such_library'" in message
+    assert "there is no class" not in message

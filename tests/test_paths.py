@@ -1,4 +1,4 @@
-"""A file that may not be read is not called missing, and no file is written for its writer alone."""
+"""Permissions of files: an unreadable file is not reported as missing, and new files have the default mode."""
 
 import os
 import pathlib
@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.configuration.components import build_part
+from uap.configuration.components import build_component
 from uap.configuration.config_files import read_configuration
 from uap.universal.checkpoints import read_checkpoint
 from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
 from uap.victims import Victim
@@ -42,13 +42,13 @@ def test_a_perturbation_has_the_mode_of_any_new_file(tmp_path: Path, mode: int) 
     assert mode_of(tmp_path / "p.safetensors") == mode
 
 
-def test_whatever_a_library_makes_of_the_mode(tmp_path: Path, mode: int) -> None:
-    with whole_file(tmp_path / "table.csv") as place:
-        place.touch(0o600)
+def test_a_mode_that_a_library_restricts_is_reset(tmp_path: Path, mode: int) -> None:
+    with atomic_file(tmp_path / "table.csv") as temporary:
+        temporary.touch(0o600)
     assert mode_of(tmp_path / "table.csv") == mode
 
 
-def test_every_file_of_a_run_and_its_cache_can_be_read_by_whom_the_umask_lets(
+def test_every_file_of_a_run_and_its_cache_has_the_mode_of_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "own cache"))
@@ -63,7 +63,7 @@ def test_every_file_of_a_run_and_its_cache_can_be_read_by_whom_the_umask_lets(
 
 
 def write_all(folder: Path) -> dict[str, Callable[[], Any]]:
-    """Files of every kind that a user names, and what reads them."""
+    """Write one file of every kind that a user can give; return the functions that read them."""
     paths = {name: folder / name for name in ("net.pth", "net.safetensors", "p.safetensors", "last.ckpt", "net.yaml")}
     torch.save({"a": torch.ones(2)}, paths["net.pth"])
     torch.save({"a": torch.ones(2)}, paths["last.ckpt"])
@@ -76,19 +76,19 @@ def write_all(folder: Path) -> dict[str, Callable[[], Any]]:
         "p.safetensors": lambda: load_perturbation(paths["p.safetensors"]),
         "last.ckpt": lambda: read_checkpoint(paths["last.ckpt"], "perturbation"),
         "net.yaml": lambda: read_configuration(str(paths["net.yaml"])),
-        "a part of net.yaml": lambda: build_part(paths["net.yaml"], "model.victim", Victim),
+        "a component of net.yaml": lambda: build_component(paths["net.yaml"], "model.victim", Victim),
     }
 
 
 @pytest.mark.parametrize("refuses", ["open", "stat"])
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "p.safetensors", "last.ckpt", "net.yaml",
-                                  "a part of net.yaml"])  # fmt: skip
-def test_a_file_that_may_not_be_read_is_not_called_missing_or_damaged(
+                                  "a component of net.yaml"])  # fmt: skip
+def test_an_unreadable_file_is_not_reported_as_missing_or_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refuses: str
 ) -> None:
     read = write_all(tmp_path)[name]
 
-    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:  # the tests may run as a user who may read everything
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:  # the tests may run as root
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
@@ -100,13 +100,13 @@ def test_a_file_that_may_not_be_read_is_not_called_missing_or_damaged(
 
 
 @pytest.mark.parametrize("name", ["none", "a\0b", "folder", "file/within"])
-def test_what_is_no_file_is_missing(tmp_path: Path, name: str) -> None:
+def test_a_path_that_is_not_a_file_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"There is no video .*Copy it"):
         check_file(tmp_path / name, "video", "Copy it.")
 
 
-def test_a_folder_is_called_one(tmp_path: Path) -> None:
+def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         check_file(tmp_path)

@@ -1,4 +1,4 @@
-"""What a run prints: a bar on a terminal, a line per epoch in a log, results alone where quiet is asked."""
+"""Output of a run: a bar on a terminal, a line per epoch in a log, only results in quiet mode."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import attack_args, make_camvid
 from uap import fit
 from uap.universal.callbacks.progress import EpochLines, ProgressBar, progress_callbacks
-from uap.utils.progress import drop_chatter, progress
+from uap.utils.progress import filter_lightning_messages, progress
 
 
 class Terminal(io.StringIO):
@@ -25,7 +25,7 @@ def arguments(tmp_path: Path) -> list[str]:
     return attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", trainer__enable_progress_bar="true")
 
 
-def test_a_log_gets_a_line_per_epoch(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_has_a_line_per_epoch(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     fit.main(arguments)
     printed = capsys.readouterr().out
     lines = [line for line in printed.splitlines() if line.startswith("epoch")]
@@ -35,10 +35,10 @@ def test_a_log_gets_a_line_per_epoch(arguments: list[str], capsys: pytest.Captur
     assert "\x1b" not in printed
 
 
-def test_quiet_prints_results_alone(
+def test_quiet_mode_prints_only_results(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("UAP_QUIET", "")  # put back after the test
+    monkeypatch.setenv("UAP_QUIET", "")  # restored after the test
     monkeypatch.setenv("WANDB_SILENT", "")
     levels = {name: logging.getLogger(name).level for name in ("pytorch_lightning", "lightning_fabric")}
     fit.main([*arguments, "--quiet"])
@@ -50,7 +50,7 @@ def test_quiet_prints_results_alone(
     assert "\nquiet" not in (tmp_path / "out" / "config.yaml").read_text()
 
 
-def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert [type(callback) for callback in progress_callbacks()] == [ProgressBar]
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -58,7 +58,9 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("quiet", "terminal", "shown"), [("", True, True), ("1", True, False), ("", False, False)])
-def test_bars_are_for_terminals(quiet: str, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_appear_only_on_terminals(
+    quiet: str, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UAP_QUIET", quiet)
     stream: Any = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
@@ -66,10 +68,10 @@ def test_bars_are_for_terminals(quiet: str, terminal: bool, shown: bool, monkeyp
     assert ("Counting" in stream.getvalue()) == shown
 
 
-def test_lightning_s_chatter_is_dropped_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_irrelevant_messages_of_lightning_are_suppressed(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     before = list(logger.filters)
-    drop_chatter()
+    filter_lightning_messages()
     with caplog.at_level(logging.INFO, logger.name):
         logger.info("💡 Tip: buy this")
         logger.info("TPU available: False, using: 0 TPU cores")

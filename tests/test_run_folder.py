@@ -1,4 +1,4 @@
-"""How run folders are called."""
+"""Names of run folders."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from uap.utils.errors import InputError
 from uap.utils.run_folder import run_folder, unique_names
 
 
-def test_names_are_as_short_as_can_be() -> None:
+def test_names_are_short_and_unique() -> None:
     for name in ("a/x/one", "b/x/one", "two.5"):
         Path(name).mkdir(parents=True)
     Path("three.yaml").touch()
@@ -19,7 +19,7 @@ def test_names_are_as_short_as_can_be() -> None:
         unique_names([Path("a"), Path("b"), Path("./a")])
 
 
-def test_two_runs_of_the_same_second_have_a_folder_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_start_in_the_same_second_have_their_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
     monkeypatch.setenv("UAP_RUN_FOLDER", "")
     names = [run_folder(None, None, "default").name for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Networks whose constructor wants its settings as one object, such as `args` of argparse."""
+"""Networks whose constructor takes its settings as one object, such as `args` of argparse."""
 
 import argparse
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_the_wrapper_is_shown_and_works(
         (tmp_path / "net.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
         return build_victim(tmp_path / "net.yaml")
 
-    with pytest.raises(InputError, match=rf"{path} wants its settings as attributes of one object") as refused:
+    with pytest.raises(InputError, match=rf"{path} takes its settings as attributes of one object") as refused:
         build(path, settings)
     wrapper = "\n".join(str(refused.value).splitlines()[-3:])
     (tmp_path / f"wrapped_{name.lower()}.py").write_text(wrapper)

@@ -1,4 +1,4 @@
-"""The page of a command: there at once, and true."""
+"""The help page of a command: it appears at once, and its default values are right."""
 
 import re
 import subprocess
@@ -13,39 +13,37 @@ from tests.test_configs import parse
 from uap import attack as attack_images
 from uap import evaluate, fit, train_victim
 
-DOORS = {"fit": fit, "evaluate": evaluate, "train_victim": train_victim, "attack": attack_images}
+COMMANDS = {"fit": fit, "evaluate": evaluate, "train_victim": train_victim, "attack": attack_images}
 
 
-@pytest.mark.parametrize("command", DOORS)
-def test_the_settings_on_the_page_have_the_values_that_it_says(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = DOORS[command].__doc__ or ""
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_shows_the_default_values(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = COMMANDS[command].__doc__ or ""
     shown = re.findall(r"^  --([\w.]+) [^(\n]*\(([^\s:;()]+)(?:: [^)]*)?\)$", page, re.MULTILINE)
     assert len(shown) >= 3
     given = ["--perturbation=P"] if command == "evaluate" else []
-    printed: dict[str, Any] = yaml.safe_load(parse(DOORS[command].main, given, capsys))
+    printed: dict[str, Any] = yaml.safe_load(parse(COMMANDS[command].main, given, capsys))
     for name, value in (setting for setting in shown if setting[0] != "config"):
-        place: Any = printed
+        value_found: Any = printed
         for key in name.split("."):
-            inside = place.get("init_args", {}) if key not in place else place
-            place = inside[key]
-        assert place == yaml.safe_load(value), name
+            settings = value_found.get("init_args", {}) if key not in value_found else value_found
+            value_found = settings[key]
+        assert value_found == yaml.safe_load(value), name
 
 
-@pytest.mark.parametrize("command", DOORS)
-def test_the_page_comes_before_torch_does(command: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_appears_before_torch_is_imported(command: str) -> None:
     begin = time.monotonic()
     found = subprocess.run(
         [sys.executable, "-m", f"uap.{command}", "--help"], capture_output=True, text=True, check=True, cwd=sys.path[0]
     )
-    if command != "attack":  # the file of the method, which is also that of this command
+    if command != "attack":  # its module is also imported by others
         assert time.monotonic() - begin < 3  # torch alone takes one
     assert found.stdout.startswith(f"python -m uap.{command} ")
     assert not found.stderr
 
 
-def test_the_whole_list_is_the_parsers() -> None:
+def test_help_all_is_the_help_of_the_parser() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "uap.fit", "--help-all"], capture_output=True, text=True, check=True
     ).stdout

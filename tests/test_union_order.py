@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.helpers import attack_args, make_camvid
 from uap import fit
-from uap.configuration.components import build_part
+from uap.configuration.components import build_component
 from uap.configuration.config_files import Parser
 
 ORDERS: list[Any] = [
@@ -92,7 +92,7 @@ def test_a_part_that_is_built_alone_reads_them_alike(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(yaml.safe_dump({"victim": {"class_path": "Victim", "init_args": settings}}))
     from uap.victims import Victim
 
-    victim = build_part(tmp_path / "net.yaml", "victim", Victim)
+    victim = build_component(tmp_path / "net.yaml", "victim", Victim)
     assert victim.output == 1
     assert isinstance(victim.network, Heads)
     assert isinstance(victim.network.ratio, int)

@@ -1,4 +1,4 @@
-"""python -m uap.apply: write the adversarial images, or the adversarial video, that a perturbation makes."""
+"""python -m uap.apply: add a perturbation to images or a video and write the adversarial images or video."""
 
 import argparse
 from dataclasses import dataclass
@@ -36,9 +36,13 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Applied:
-    """An image and its adversarial image, uint8 (H, W, 3) RGB; with a victim, both predictions painted.
+    """An image and its adversarial image, with their predictions if a victim is given.
 
-    `changed` is the share of the pixels, 0 to 1, whose class the victim changed.
+    Attributes:
+        image: uint8 `(H, W, 3)` RGB.
+        adversarial: uint8 `(H, W, 3)` RGB.
+        predictions: RGB pictures of the predictions on `image` and on `adversarial`; None without a victim.
+        changed: share of pixels, 0 to 1, with different predictions.
     """
 
     image: Picture
@@ -47,61 +51,61 @@ class Applied:
     changed: float = 0.0
 
     def panel(self) -> Picture:
-        """Return clean and adversarial side by side, the predictions below."""
+        """Return the clean and the adversarial image side by side, with the predictions below."""
         rows = [(self.image, self.adversarial), *([self.predictions] if self.predictions else [])]
         return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
-def check_fit(perturbation: Perturbation, learned: tuple[int, int], size: tuple[int, int], fit: Fit) -> None:
-    """Check that a perturbation may be put on an image.
+def check_fit(perturbation: Perturbation, training_size: tuple[int, int], size: tuple[int, int], fit: Fit) -> None:
+    """Check that a perturbation can be added to an image of a given size.
 
     Args:
-        perturbation: with its proto-tile.
-        learned: height and width of the images that it was learned on.
-        size: those of the image.
-        fit: `tile` repeats it over any image, `crop` cuts it to smaller ones, `refuse` asks for the size as learned.
-            A periodic perturbation fits any image.
+        perturbation: the perturbation.
+        training_size: height and width of the images on which it was learned.
+        size: height and width of the image.
+        fit: `tile` repeats the perturbation over an image of any size, `crop` crops it to smaller images, and `refuse`
+            only accepts its own size. A periodic perturbation is accepted for any size.
 
     Raises:
-        InputError: it does not fit in that way.
+        InputError: the perturbation does not fit.
     """
     tile = perturbation.proto.shape[-2:]
-    if learned != tile or tile == size or fit == "tile":
+    if training_size != tile or tile == size or fit == "tile":
         return
     if fit == "refuse":
         raise InputError(
-            f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it was learned "
-            f"without a period. Give --size {tile[0]} {tile[1]} to resize images to it, or --fit tile or crop."
+            f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it is not "
+            f"periodic. Set --size {tile[0]} {tile[1]} to resize the images, or --fit tile or --fit crop."
         )
     if size[0] > tile[0] or size[1] > tile[1]:
         raise InputError(
             f"The image has {size[0]} x {size[1]} pixels, more than the {tile[0]} x {tile[1]} of the perturbation, "
-            "which can be cropped to smaller images alone. Give --fit tile, or --size to resize the images."
+            "which can only be cropped to smaller images. Set --fit tile, or --size to resize the images."
         )
 
 
 class Applier:
-    """Puts a perturbation on images and, with a victim, predicts both."""
+    """Adds a perturbation to images and, with a victim, predicts the clean and the adversarial image."""
 
     def __init__(
         self,
         perturbation: Perturbation,
-        learned: tuple[int, int],
+        training_size: tuple[int, int],
         fit: Fit,
         size: tuple[int, int] | None,
         victim: Victim | None,
     ) -> None:
-        """Take a perturbation; images are resized to `size` (height, width) first, if it is given.
+        """Move the perturbation and the victim to the GPU if there is one.
 
         Args:
-            perturbation: what is added.
-            learned: height and width of the images that it was learned on.
-            fit: as for `check_fit`.
-            size: what images are resized to.
-            victim: the network whose predictions are written.
+            perturbation: the perturbation to add.
+            training_size: height and width of the images on which it was learned.
+            fit: as in `check_fit`.
+            size: height and width to which images are resized first; None keeps their size.
+            victim: the network that predicts the images; None for no predictions.
         """
         self.perturbation = perturbation
-        self.parameter = learned
+        self.training_size = training_size
         self.fit: Fit = fit
         self.size = size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -110,11 +114,11 @@ class Applier:
         self.checked: set[tuple[int, int]] = set()
 
     def __call__(self, pixels: Picture) -> Applied:
-        """Return the adversarial image of an image uint8 (H, W, 3) RGB."""
+        """Return the adversarial image and the predictions of an image uint8 `(H, W, 3)` RGB."""
         pixels = resize_image(pixels, self.size, "pil") if self.size else pixels
         size = (pixels.shape[0], pixels.shape[1])
         if size not in self.checked:
-            check_fit(self.perturbation, self.parameter, size, self.fit)
+            check_fit(self.perturbation, self.training_size, size, self.fit)
             self.perturbation.image_size = None
             if self.victim:
                 self.victim.check(size)
@@ -130,7 +134,7 @@ class Applier:
 
 
 def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
-    """Write STEM.png and, with a victim, both predictions beside it; return the share of pixels whose class changed."""
+    """Write STEM.png and the pictures of both predictions; return the share of pixels whose prediction changed."""
     picture = open_image(path, upright=True)
     applied = applier(np.asarray(picture.convert("RGB")))
     _save(applied.adversarial, stem, ".png", picture)
@@ -140,17 +144,17 @@ def apply_to_image(applier: Applier, path: Path, stem: Path) -> float:
 
 
 def _save(pixels: Picture, stem: Path, ending: str, original: Image.Image | None = None) -> None:
-    """Write a PNG, with the EXIF data and the color profile of the original."""
+    """Write a PNG file, with the EXIF data and the color profile of the original image if it is given."""
     kept: dict[str, Any] = {}
     if original:
         kept = {"exif": original.getexif()}
-        if original.mode in ("RGB", "RGBA", "P"):  # a profile of other colors would spoil these
+        if original.mode in ("RGB", "RGBA", "P"):  # a profile of another color space would change the colors
             kept["icc_profile"] = original.info.get("icc_profile")
     Image.fromarray(pixels).save(stem.with_name(stem.name + ending), **kept)
 
 
 def apply_to_video(applier: Applier, path: Path, stem: Path) -> float:
-    """Write STEM.mkv, the adversarial video without loss, and STEM_side_by_side.mp4; return the mean share changed."""
+    """Write STEM.mkv (lossless) and STEM_side_by_side.mp4; return the mean share of pixels whose prediction changed."""
     facts, changed = video_facts(path), []
     with (
         VideoFile(stem.with_name(stem.name + ".mkv"), facts.frames_per_second, lossless=True) as adversarial,
@@ -169,41 +173,42 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.apply",
-        description="Write adversarial images: 8-bit PNGs with the names and EXIF data of the originals. Of a video: "
-        "the adversarial video without loss (FFV1), and one that shows clean and adversarial side by side.",
+        description="Add a perturbation to images or videos. Images are written as 8-bit PNG files with the name and "
+        "the EXIF data of the original. A video is written as a lossless video (FFV1), and as a second video that "
+        "shows the clean and the adversarial frames side by side.",
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGES_OR_VIDEO", help="files or folders")
     parser.add_argument("--perturbation", type=Path, required=True,
-                        help="perturbation.safetensors or a checkpoint of a run, or an array (3, H, W), (H, W, 3) or "
-                        "(1, 3, H, W), RGB: .npy, .pt, .png (128 is no change)")  # fmt: skip
-    parser.add_argument("--unit", choices=get_args(Unit), help="of an array: grey levels (0 to 255), or 0 to 1")
-    parser.add_argument("--epsilon", type=float, help="of an array, in grey levels; no entry may exceed it")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--victim", help="a configuration of configs/victim/, or any YAML file with model.victim, such "
-                        "as a run's config.yaml: its predictions are written beside the images")  # fmt: skip
-    parser.add_argument("--weights", help="a weight file in the place of the victim's own")
-    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize images to it first")
+                        help="perturbation.safetensors or checkpoint of a run, or an RGB array (3, H, W), (H, W, 3) or "
+                        "(1, 3, H, W): .npy, .pt, .png (128 is no change)")  # fmt: skip
+    parser.add_argument("--unit", choices=get_args(Unit), help="unit of an array: grey levels (0 to 255), or 0 to 1")
+    parser.add_argument("--epsilon", type=float, help="largest absolute value of an array, in grey levels")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--victim", help="network whose predictions are written beside the images: a configuration in "
+                        "configs/victim/, or a YAML file with model.victim, such as config.yaml of a run")  # fmt: skip
+    parser.add_argument("--weights", help="weight file of the victim, instead of the one in its configuration")
+    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize the images to this size first")
     parser.add_argument(
         "--fit", choices=("refuse", "tile", "crop"), default="refuse",
-        help="what to do with an image of another size than the perturbation's, where that has no period "
+        help="how a perturbation that is not periodic is added to an image of another size "
         "(default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--quiet", action="store_true", help="print no progress")
+    parser.add_argument("--quiet", action="store_true", help="print only results, no progress")
     given = parser.parse_args(args)
     if given.weights is not None and given.victim is None:
-        raise InputError("--weights is given without --victim, the network that they are of. Give both, or neither.")
+        raise InputError("--weights is given without --victim. Give both, or neither.")
     return given
 
 
 def main(args: list[str] | None = None) -> None:
-    """Write everything and say where it lies."""
+    """Write the adversarial images and videos, and print a summary."""
     given = parse(args)
     if given.quiet:
         be_quiet()
     victim = build_victim(find_victim(given.victim), given.weights) if given.victim is not None else None
     perturbation, metadata = read_perturbation(given.perturbation, given.unit, given.epsilon)
-    learned, size = learned_size(perturbation, metadata), tuple(given.size) if given.size else None
-    applier = Applier(perturbation, learned, given.fit, size, victim)
+    size = tuple(given.size) if given.size else None
+    applier = Applier(perturbation, learned_size(perturbation, metadata), given.fit, size, victim)
     inputs = find_inputs(given.inputs, given.out)
     stems = [given.out / name for name in written_names([name for _, name in inputs])]
     paths = [path for path, _ in inputs]
@@ -225,7 +230,7 @@ def main(args: list[str] | None = None) -> None:
             raise InputError(f"{stem} cannot be written ({error}). Set another --out.") from error
     print(f"{len(inputs)} {'file' if len(inputs) == 1 else 'files'} read, results in {given.out}")
     if victim:
-        print(f"the network changed its class on {100 * float(np.mean(changed)):.1f} % of the pixels")
+        print(f"the prediction changed on {100 * float(np.mean(changed)):.1f} % of the pixels")
 
 
 if __name__ == "__main__":

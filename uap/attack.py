@@ -1,26 +1,26 @@
-"""python -m uap.attack [--config FILE ...] [--SETTING VALUE ...]: a perturbation for each image by itself.
+"""python -m uap.attack [--config FILE ...] [--SETTING VALUE ...]: learn a perturbation for each image.
 
-Attacks each of the scored images with the target, the loss, the optimizer and the epsilon of a configuration of
-uap.fit: the ceiling of what a universal perturbation can reach. A tile is not used. Writes RUN/adversarial/*.png, 8-bit
-images of the data's size, and the figures and pictures of an evaluation. A run that was stopped goes on when it is
-started again with the same --trainer.default_root_dir: images that are there are not attacked again.
+Attacks each image separately with the objective, loss, optimizer and epsilon of a configuration of uap.fit. The result
+is an upper bound for universal perturbations. Periodic perturbations (model.tile) are not used. Writes 8-bit images to
+RUN/adversarial/*.png, and the metrics and pictures of an evaluation. To resume an interrupted run, start it again with
+the same --trainer.default_root_dir: finished images are not attacked again.
 
-The settings that are changed most, and what they are without a configuration:
-  --config FILE                     settings, such as a run's config.yaml; configs/full_batch.yaml as a second one is
-                                    the paper's recipe
+The most important settings, with their default values in parentheses:
+  --config FILE                     settings, such as config.yaml of a run; add configs/full_batch.yaml as a
+                                    second file for the recipe of the paper
   --steps N                         gradient steps for each image (60)
-  --images N                        attack so many of the scored images, evenly spread (null: all)
-  --data.root FOLDER                where the data set is (data/streetscenes)
-  --data.split NAME                 the images that are attacked: train, val or test (val)
+  --images N                        number of images, evenly spread (null: all)
+  --data.root FOLDER                folder of the data set (data/streetscenes)
+  --data.split NAME                 split to attack: train, val or test (val)
   --model.victim.weights FILE       weights of the network, .safetensors or .pth
-  --model.epsilon E                 the largest change of a grey level, 0 to 255 (10)
-  --trainer.default_root_dir FOLDER the run's folder (null: runs/TIME-NAME)
-  --quiet                           print results and what is wrong, no progress
+  --model.epsilon E                 largest change of a pixel value, in grey levels from 0 to 255 (10)
+  --trainer.default_root_dir FOLDER run folder (null: runs/TIME-NAME)
+  --quiet                           print only results, warnings and errors
 
 Example:
-  python -m uap.attack --config RUN/config.yaml --images 20 --trainer.default_root_dir CEILING
+  python -m uap.attack --config RUN/config.yaml --images 20 --trainer.default_root_dir FOLDER
 
---help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+--help-all lists all settings. --print_config prints them with their values. README.md explains them.
 """
 
 from uap.cli.short_help import short_help
@@ -48,29 +48,30 @@ def _arguments(parser: LightningArgumentParser) -> None:
         "--images",
         type=int | None,
         default=None,
-        help="Attack so many of the scored images, evenly spread, in the place of data.eval_images.",
+        help="Number of images to attack, evenly spread; replaces data.eval_images.",
     )
     for name in ("steps", "images"):
         parser.link_arguments(name, f"model.{name}")
 
 
 def main(args: ArgsType = None) -> RunCLI:
-    """Attack the scored images as configured; on one device, so that no image counts twice."""
+    """Attack the images and return the command line. One device is used, so that no image is scored twice."""
     cli = RunCLI(
         ImageAttack,
         [BatchLines(), SuccessMetrics(), Pictures(), Results(), Dashboard()],
         program="python -m uap.attack",
         default_config=DEFAULT_CONFIG,
         monitor="score",
-        learned="perturbation",
+        checkpoint_parameter="perturbation",
         add_arguments=_arguments,
-        # torch's inference mode would have no gradients
+        # the inference mode of torch records no gradients
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto", "inference_mode": False},
-        checks_folder=False,  # its images say what they are of, and more may be attacked in the same folder
+        checks_folder=False,  # its images store their settings, and more images may be added to the same folder
         args=args,
     )
     settings = attack_settings(cli)
-    cli.model.settings = {name: settings[name] for name in settings if name != "random_shift"}  # it has no part in this
+    settings.pop("random_shift", None)  # not used for single images
+    cli.model.settings = settings
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli
 

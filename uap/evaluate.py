@@ -1,21 +1,21 @@
 """python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learned perturbation.
 
-The settings that are changed most, and what they are without a configuration:
-  --perturbation FILE               perturbation.safetensors or a checkpoint of a run, or an array: .npy, .pt, .png
-  --unit grey-levels|0-to-1         of an array
-  --epsilon LEVELS                  of an array, in grey levels
-  --config FILE                     settings, such as the run's config.yaml
-  --data.root FOLDER                where the data set is (data/streetscenes)
-  --data.split NAME                 the images that are scored: train, val or test (val)
-  --data.eval_images N              score so many of them, evenly spread (null: all)
+The most important settings, with their default values in parentheses:
+  --perturbation FILE               perturbation.safetensors or checkpoint of a run, or an array: .npy, .pt, .png
+  --unit grey-levels|0-to-1         unit of an array
+  --epsilon LEVELS                  largest absolute value of an array, in grey levels
+  --config FILE                     settings, such as config.yaml of the run
+  --data.root FOLDER                folder of the data set (data/streetscenes)
+  --data.split NAME                 split to score: train, val or test (val)
+  --data.eval_images N              number of images, evenly spread (null: all)
   --model.victim.weights FILE       weights of the network, .safetensors or .pth
-  --trainer.default_root_dir FOLDER where the figures go (null: runs/TIME-NAME)
-  --quiet                           print results and what is wrong, no progress
+  --trainer.default_root_dir FOLDER folder for the metrics (null: runs/TIME-NAME)
+  --quiet                           print only results, warnings and errors
 
 Example:
   python -m uap.evaluate --config RUN/config.yaml --perturbation RUN/perturbation.safetensors --data.split test
 
---help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+--help-all lists all settings. --print_config prints them with their values. README.md explains them.
 """
 
 from uap.cli.short_help import short_help
@@ -49,57 +49,68 @@ def _arguments(parser: LightningArgumentParser) -> None:
         "--perturbation",
         type=str,
         required=True,
-        help="perturbation.safetensors or a checkpoint of a run, or an array.",
+        help="perturbation.safetensors or checkpoint of a run, or an array.",
     )
-    parser.add_argument("--unit", type=Unit | None, default=None, help="Of an array: grey-levels (0 to 255) or 0-to-1.")
-    parser.add_argument("--epsilon", type=float | None, default=None, help="Of an array, in grey levels.")
+    parser.add_argument(
+        "--unit", type=Unit | None, default=None, help="Unit of an array: grey-levels (0 to 255) or 0-to-1."
+    )
+    parser.add_argument(
+        "--epsilon", type=float | None, default=None, help="Largest absolute value of an array, in grey levels."
+    )
 
 
 def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, epsilon: float | None = None) -> None:
-    """Put a perturbation from a file, and the static target it was learned for, in the place of the attack's own.
+    """Replace the perturbation and the static target of an attack by those of a file.
 
-    On another network the target is made anew: the scene in the file has the classes of the network it was learned on.
-    Unit and epsilon are for arrays, as of `read_perturbation`.
+    The static target of the file is used only for the network on which the perturbation was learned. For another
+    network, the attack makes its own target, because the classes differ.
+
+    Args:
+        attack: the attack to change.
+        path: the file.
+        unit: unit of an array, as in `read_perturbation`.
+        epsilon: largest absolute value of an array in grey levels, as in `read_perturbation`.
 
     Raises:
-        InputError: the file holds no perturbation, or one without a period that was learned for images of another size.
+        InputError: the file contains no perturbation, or a perturbation that is not periodic and was learned for images
+            of another size.
     """
     perturbation, metadata = read_perturbation(path, unit, epsilon)
     learned = learned_size(perturbation, metadata)
     if learned == perturbation.proto.shape[-2:] and learned != attack.size:
         raise InputError(
-            f"{path} was learned for images of {learned[0]} x {learned[1]} without a period, the data's are "
-            f"{attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learned)}, or learn a periodic one "
-            "with --model.tile."
+            f"{path} was learned for images of {learned[0]} x {learned[1]} without a period, but the images of the "
+            f"data have {attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learned)}, or learn a periodic "
+            "perturbation with --model.tile."
         )
     attack.perturbation = perturbation
     own = attack.victim.fingerprint()
     has_scene = path.suffix.lower() not in CHECKPOINTS + ARRAYS and metadata.get("victim_fingerprint", own) == own
     scene = load_scene(path, learned) if has_scene else None
     if isinstance(attack.objective, StaticTarget) and scene is not None and tuple(scene.shape) == attack.size:
-        attack.objective.scene = scene.numpy()  # other data need not have the frame that it was made from
+        attack.objective.scene = scene.numpy()  # other data may lack the image from which the target was made
 
 
 def _check_scored(folder: Path, digest: str) -> None:
-    """Check that a folder holds no figures of another perturbation.
+    """Check that a folder contains no metrics of another perturbation.
 
     Raises:
-        InputError: it does, or its figures cannot be read.
+        InputError: it contains such metrics, or its metrics cannot be read.
     """
     file = folder / "metrics.json"
     if file.exists() and read_json(file).get(SCORED) != digest:
-        raise InputError(f"{folder} holds the figures of another perturbation. Set another --trainer.default_root_dir.")
+        raise InputError(f"{folder} contains metrics of another perturbation. Set another --trainer.default_root_dir.")
 
 
 def main(args: ArgsType = None) -> RunCLI:
-    """Score a perturbation as configured; on one device, so that no image counts twice."""
+    """Score a perturbation and return the command line. One device is used, so that no image is scored twice."""
     cli = RunCLI(
         UniversalAttack,
         [SuccessMetrics(), Pictures(), Results(), Dashboard()],
         program="python -m uap.evaluate",
         default_config=DEFAULT_CONFIG,
         monitor="score",
-        learned="perturbation",
+        checkpoint_parameter="perturbation",
         add_arguments=_arguments,
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
         args=args,

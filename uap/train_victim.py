@@ -1,22 +1,22 @@
-"""python -m uap.train_victim [--config FILE ...] [--SETTING VALUE ...]: train a network to attack later.
+"""python -m uap.train_victim [--config FILE ...] [--SETTING VALUE ...]: train a segmentation network as a victim.
 
-Trains a segmentation network on the labels of a data set and leaves its best weights, their card, and the configuration
-that attacks it. Without --config it trains ESPNet on scenes that the program draws.
+Trains a network on the labels of a data set. Writes the best weights, a card with their metrics, and a configuration
+that attacks the network. Without --config, it trains ESPNet on synthetic street scenes.
 
-The settings that are changed most, and what they are without a configuration:
-  --config FILE                     settings of a run; later files go over earlier ones (configs/train_*.yaml)
-  --data.root FOLDER                where the data set is (data/streetscenes)
+The most important settings, with their default values in parentheses:
+  --config FILE                     settings; later files override earlier ones (configs/train_*.yaml)
+  --data.root FOLDER                folder of the data set (data/streetscenes)
   --data.batch_size N               images per step and process (4)
-  --model.learning_rate RATE        of AdamW, falling to 0 over the run (0.002)
+  --model.learning_rate RATE        initial learning rate of AdamW, falling to 0 (0.002)
   --trainer.max_epochs N            passes over the training images (9)
   --trainer.devices N               processes or GPUs (1)
   --trainer.precision NAME          32-true, or bf16-mixed and 16-mixed on GPUs (null: 32-true)
-  --trainer.logger false            no Weights & Biases (null: it logs, offline without a login)
-  --trainer.default_root_dir FOLDER the run's folder (null: runs/TIME-NAME)
+  --trainer.logger false            switch Weights & Biases off (null: on, and offline without a login)
+  --trainer.default_root_dir FOLDER run folder (null: runs/TIME-NAME)
   --ckpt_path FILE                  resume a run (null)
-  --quiet                           print results and what is wrong, no progress
+  --quiet                           print only results, warnings and errors
 
---help-all lists every setting, and --print_config prints all of them with their values. README.md explains.
+--help-all lists all settings. --print_config prints them with their values. README.md explains them.
 """
 
 from uap.cli.short_help import short_help
@@ -34,14 +34,14 @@ from uap.utils import paths
 
 
 def main(args: ArgsType = None) -> RunCLI:
-    """Train a network as configured."""
+    """Train a network and return the command line with model, data and trainer."""
     cli = RunCLI(
         VictimTraining,
         [VictimCard()],
         program="python -m uap.train_victim",
         default_config=paths.shipped("configs/train_espnet_streetscenes.yaml"),
         monitor="val/miou",
-        learned="network",
+        checkpoint_parameter="network",
         add_arguments=resume_argument,
         args=args,
     )

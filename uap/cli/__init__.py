@@ -1,1 +1,1 @@
-"""The command line: settings, help, errors and exit codes, arguments that commands share."""
+"""The command line of all commands: settings, help pages, errors, exit codes, and shared arguments."""

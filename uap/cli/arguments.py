@@ -1,4 +1,4 @@
-"""The arguments that the commands to scoring share."""
+"""Arguments that several commands share, and the types of their values."""
 
 import argparse
 
@@ -6,48 +6,48 @@ LARGEST_SEED = 2**63 - 1
 
 
 def positive(text: str) -> int:
-    """Return an argument of a command that is to be a whole number above 0.
+    """Convert an argument to an integer of 1 or more.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: the text is not such a number.
     """
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
     return int(text)
 
 
 def natural(text: str) -> int:
-    """Return an argument of a command that is to be a whole number, 0 or more, and no larger than a seed may be.
+    """Convert an argument to an integer from 0 to the largest seed of torch.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: the text is not such a number.
     """
     if not text.isdecimal() or int(text) > LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to {LARGEST_SEED}")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {LARGEST_SEED}")
     return int(text)
 
 
 LONGEST_SIDE = 32767
-"""Of a picture, in pixels; more than OpenCV can sample, and a square of it is 3 GB."""
+"""Largest height or width of an image, in pixels. OpenCV cannot resample longer sides."""
 
 
 def side(text: str) -> int:
-    """Return an argument of a command that is to be the height or the width of a picture.
+    """Convert an argument to the height or width of an image in pixels.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: the text is not a whole number from 1 to `LONGEST_SIDE`.
     """
     if (pixels := positive(text)) > LONGEST_SIDE:
-        raise argparse.ArgumentTypeError(f"{text} is more than the {LONGEST_SIDE} pixels that a picture may have")
+        raise argparse.ArgumentTypeError(f"{text} is more than {LONGEST_SIDE} pixels, the longest side of an image")
     return pixels
 
 
 def sample_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add which images are scored, the seed, and the quiet mode."""
+    """Add the arguments `--images`, `--seed` and `--quiet`."""
     parser.add_argument(
         "--images",
         type=positive,
-        help="score so many, evenly spread (default: data.eval_images of the configuration, else all)",
+        help="number of images to score, evenly spread (default: data.eval_images of the configuration, or all)",
     )
-    parser.add_argument("--seed", type=natural, default=0, help="of whatever is drawn (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="print no progress, only results")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the random numbers (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="print only results, no progress")

@@ -1,4 +1,4 @@
-"""How a command runs: what is wrong becomes a sentence and exit code 2, and a signal a sentence."""
+"""Execution of a command: expected errors and signals end it with a message and an exit code."""
 
 import errno
 import multiprocessing
@@ -15,56 +15,56 @@ from uap.cli.lightning_cli import SaveConfig
 from uap.universal.callbacks.interruption import end_at_once, take_signals
 from uap.utils.errors import InputError
 from uap.utils.memory import keep_freed_memory
-from uap.utils.progress import drop_chatter
-from uap.utils.run_folder import discard_empty, is_first, no_room, resume_hint
+from uap.utils.progress import filter_lightning_messages
+from uap.utils.run_folder import is_local_rank_zero, remove_empty_run_folder, resume_hint, write_error_message
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a disk, or a user's share of it, that is full."""
+"""Error numbers of a full disk, an exhausted quota, and a file that is too large."""
 
 OUT_OF_MEMORY = ("can't allocate memory", "Unable to allocate", "MemoryError")
-"""What torch, NumPy and Python say of a memory that is full, where that comes as another error."""
+"""Messages of torch, NumPy and Python about full memory that are raised as another type of error."""
 
 
 def run_command(main: Callable[[], object]) -> None:
-    """Run a command: bad input becomes a sentence and exit code 2, and a signal a sentence."""
+    """Run a command: for bad input, a full disk or full memory, print one message and exit with code 2."""
     keep_freed_memory()
-    drop_chatter()
+    filter_lightning_messages()
     torch.set_float32_matmul_precision("high")
-    # Lightning's use of torch's tree utilities; it says nothing to a user.
+    # A warning of torch about code of Lightning, which a user cannot change.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
-    # The figures that are logged are those of all ranks already.
+    # The logged metrics already cover all ranks.
     warnings.filterwarnings("ignore", "It is recommended to use `self.log")
-    # A run that is resumed continues in its own folder.
+    # A resumed run writes to its old folder.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     before = take_signals(end_at_once)
     try:
         main()
     except (InputError, MisconfigurationException) as error:
-        # From a worker of a DataLoader the message comes wrapped in the worker's traceback.
+        # A DataLoader worker wraps the message in its traceback.
         _refuse(str(error).rsplit("InputError: ", 1)[-1].strip())
     except OSError as error:
         if error.errno in FULL:
-            _refuse(no_room(error.filename or "A file of the run", error))
+            _refuse(write_error_message(error.filename or "A file of the run", error))
         if error.filename is None:
             raise
         _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
     except (MemoryError, RuntimeError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[-1]  # behind the traceback of a worker
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in said for s in OUT_OF_MEMORY):
+        line = (str(error).strip() or type(error).__name__).splitlines()[-1]  # after the traceback of a worker
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in line for s in OUT_OF_MEMORY):
             raise
-        _refuse(f"The memory is full ({said}). Take smaller batches or images.{resume_hint()}")
+        _refuse(f"The memory is full ({line}). Use smaller batches or images.{resume_hint()}")
     finally:
-        for worker in multiprocessing.active_children():  # they outlive the SIGTERM of an exit, which waits for them
+        for worker in multiprocessing.active_children():  # the exit waits for them, and they ignore its SIGTERM
             worker.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _refuse(sentence: str) -> NoReturn:
-    """Say what is wrong, and leave; before the run has begun the first process does so for all."""
-    if is_first():
-        discard_empty()
-        print(f"error: {sentence}", file=sys.stderr)
+def _refuse(message: str) -> NoReturn:
+    """Print an error and exit with code 2. Before the run begins, only the first process of a node prints."""
+    if is_local_rank_zero():
+        remove_empty_run_folder()
+        print(f"error: {message}", file=sys.stderr)
     elif SaveConfig.begun:
-        print(f"rank {torch.distributed.get_rank()}: error: {sentence}", file=sys.stderr)
+        print(f"rank {torch.distributed.get_rank()}: error: {message}", file=sys.stderr)
     raise SystemExit(2) from None

@@ -1,1 +1,1 @@
-"""Configurations: reading YAML files, building classes from them, and saying what is wrong with a setting."""
+"""Configurations: YAML files, the objects that they describe, and messages about wrong settings."""

@@ -1,4 +1,4 @@
-"""What a class that a configuration names raises while it is built, in a sentence."""
+"""Errors that a class of a configuration raises during construction, as messages for the user."""
 
 import contextlib
 import re
@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import torch
 from jsonargparse import add_instantiator
 
-from uap.configuration.parser_messages import wrapper, wrapper_for
+from uap.configuration.parser_messages import wrapper, wrapper_advice
 from uap.utils.errors import InputError, input_error_in
 
 T = TypeVar("T")
 
 OWN = "uap."
-"""How the modules begin whose errors are faults of the program, but for input errors."""
+"""Prefix of this program's modules. Except for input errors, their errors are bugs and keep the traceback."""
 
 REQUIREMENT = re.compile(r"pip install (?:-U )?'?([\w.\-]+(?:\[[\w,]+\])?)")
 
@@ -26,38 +26,38 @@ WITHOUT_SETTINGS = re.compile(r"'(NoneType|dict|Namespace|NestedArg)' object has
 
 
 class UnbuiltClass(InputError):
-    """A class that could not be built; `name` is its own, without its module."""
+    """A class could not be built; `name` is the name of the class without its module."""
 
     def __init__(self, name: str, message: str) -> None:
-        """Keep the name, by which the setting is found."""
+        """Store the name. It identifies the setting of the class."""
         super().__init__(message)
         self.name = name
 
 
 @contextlib.contextmanager
-def as_input_error(what: str, name: str = "") -> Iterator[None]:
-    """Turn what the construction of something raises into an input error.
+def as_input_error(subject: str, name: str = "") -> Iterator[None]:
+    """Convert an error that the construction of an object raises into an input error.
 
     Args:
-        what: is built, as the sentence is to call it.
-        name: its class's own name.
+        subject: the object, as the message names it.
+        name: name of its class, without the module.
 
     Raises:
-        InputError: the construction raised something else than that or a lack of memory.
+        InputError: the construction raised an error. Errors of memory are not converted.
     """
     try:
         yield
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # classes of others raise anything
+    except Exception as error:  # classes of other libraries raise any error
         if isinstance(error, AttributeError) and WITHOUT_SETTINGS.match(str(error)):
-            raise InputError(wrapper(what)) from error
-        raise UnbuiltClass(name, f"{what} cannot be built: {_reason(error)}.{_advice(error)}") from error
+            raise InputError(wrapper(subject)) from error
+        raise UnbuiltClass(name, f"{subject} cannot be built: {_reason(error)}.{_advice(error)}") from error
 
 
 @contextlib.contextmanager
 def at_setting(key: str) -> Iterator[None]:
-    """Turn what the construction of a setting's class raises into an input error that begins with its key."""
+    """Convert an error in the construction of a setting into an input error that begins with the key of the setting."""
     try:
         with as_input_error(key):
             yield
@@ -66,12 +66,12 @@ def at_setting(key: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return what was raised on one line, and where, if that is in a file of the user's."""
-    said = " ".join(str(error).split("\n\n")[0].split()).rstrip(".")
-    kind = "" if " " in said else f"{type(error).__name__}{': ' if said else ''}"  # a KeyError says only the key
+    """Return the error in one line, with file and line number if it was raised in a file of the user."""
+    text = " ".join(str(error).split("\n\n")[0].split()).rstrip(".")
+    kind = "" if " " in text else f"{type(error).__name__}{': ' if text else ''}"  # a KeyError has only its key
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = "" if "site-packages" in last.filename else f" ({Path(last.filename).name}, line {last.lineno})"
-    return f"{kind}{said}{where}"
+    return f"{kind}{text}{where}"
 
 
 def _advice(error: Exception) -> str:
@@ -79,12 +79,12 @@ def _advice(error: Exception) -> str:
     if not names and isinstance(error, ImportError) and error.name:
         names = [error.name.split(".")[0]]
     if names:
-        return f" Install what is missing with {' or '.join(f'`pip install {name}`' for name in names)}."
-    return "" if "HINT" in str(error) else " Change its settings, or leave it out."  # Lightning has advice of its own
+        return f" Install it with {' or '.join(f'`pip install {name}`' for name in names)}."
+    return "" if "HINT" in str(error) else " Change its settings, or leave it out."  # Lightning gives advice
 
 
 def settings_with(config: Any, name: str, key: str = "") -> Iterator[str]:
-    """Yield the keys of a configuration whose class has a name."""
+    """Yield the keys of a configuration whose class has the given name."""
     if isinstance(config, list):
         for value in config:
             yield from settings_with(value, name, key)
@@ -96,16 +96,16 @@ def settings_with(config: Any, name: str, key: str = "") -> Iterator[str]:
 
 
 _raised: list[InputError] = []
-"""What the last construction that failed raised; jsonargparse keeps but the text of some of it."""
+"""The input errors of the current construction. jsonargparse keeps only the text of some errors."""
 
 
 @contextlib.contextmanager
 def construction(config: dict[str, Any], key: str = "") -> Iterator[None]:
-    """Let an input error come out of jsonargparse's own as it was raised, with the setting of its class.
+    """Raise an input error unchanged instead of the error in which jsonargparse wraps it, and name its setting.
 
     Args:
-        config: what is built, plain values.
-        key: where it stands in the whole configuration.
+        config: the settings of the objects that are built, as plain values.
+        key: key of `config` in the whole configuration.
     """
     _raised.clear()
     try:
@@ -113,10 +113,10 @@ def construction(config: dict[str, Any], key: str = "") -> Iterator[None]:
     except Exception as error:
         found = input_error_in(error) or (_raised[0] if _raised else None)
         if isinstance(found, UnbuiltClass) and found.name:
-            places = dict.fromkeys(settings_with(config, found.name, key))
-            raise InputError(f"{' or '.join(places)}: {found}") from found
-        cure = None if found else wrapper_for(str(error))
-        raise (found or (InputError(cure) if cure else error)) from None
+            keys = dict.fromkeys(settings_with(config, found.name, key))
+            raise InputError(f"{' or '.join(keys)}: {found}") from found
+        advice = None if found else wrapper_advice(str(error))
+        raise (found or (InputError(advice) if advice else error)) from None
 
 
 def _build(class_type: type[T], *args: Any, **kwargs: Any) -> T:

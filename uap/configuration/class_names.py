@@ -1,4 +1,4 @@
-"""The classes that a setting can name, for a user who misspelt one."""
+"""The classes that a setting can name, and suggestions for a misspelled class name."""
 
 import difflib
 import importlib
@@ -24,35 +24,37 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "strategy": ("pytorch_lightning.strategies.Strategy", ("pytorch_lightning.strategies",)),
     "profiler": ("pytorch_lightning.profilers.Profiler", ("pytorch_lightning.profilers",)),
 }
-"""By the last part of a setting's name: what its classes are below, and the modules that have them."""
+"""By the last part of the name of a setting: the base class of its values, and the modules that define them."""
 
 MISSING = r"(?:module '(?P<module>[^']+)' has no attribute|No module named '(?P<missing>[^']+)')"
 
 UNKNOWN = (
-    re.compile(r"Expected a dot import path string: (?P<wanted>\S+)"),
-    re.compile(rf"Problem with given class_path '(?P<wanted>[^']+)':\s+{MISSING}"),
-    re.compile(rf"expects a function or a callable class: {MISSING}.*Got value: (?P<wanted>\S+)"),
+    re.compile(r"Expected a dot import path string: (?P<name>\S+)"),
+    re.compile(rf"Problem with given class_path '(?P<name>[^']+)':\s+{MISSING}"),
+    re.compile(rf"expects a function or a callable class: {MISSING}.*Got value: (?P<name>\S+)"),
 )
-"""What jsonargparse says of a class that it cannot find."""
+"""Messages of jsonargparse about a class that it cannot find."""
 
 
 def unknown_class(message: str) -> str | None:
-    """Return the class that a parser could not find, None where that is not its complaint.
+    """Return the class that the parser could not find; None if the message reports another error.
 
-    Nor is it where the module of the class was found, and what that imports was not.
+    A failing import inside the module of the class is another error.
     """
     for pattern in UNKNOWN:
         if match := pattern.search(message):
             found = match.groupdict()
-            lacking = found.get("module") or found.get("missing") or ""
-            return found["wanted"] if f"{found['wanted']}.".startswith(lacking) else None
+            missing = found.get("module") or found.get("missing") or ""
+            return found["name"] if f"{found['name']}.".startswith(missing) else None
     return None
 
 
-def known_classes(setting: str, wanted: str) -> tuple[list[str], list[str]]:
-    """Return the import paths of the classes that a setting can name: those like the wanted one, and the others.
+def known_classes(setting: str, class_path: str) -> tuple[list[str], list[str]]:
+    """Return the import paths of the classes that a setting can name: first those with a similar name, then the others.
 
-    A module of the user's that the wanted class was to be in counts with what it has of that name or nearly.
+    Args:
+        setting: dotted name of the setting.
+        class_path: the unknown class. If its module was imported, the classes of that module are included.
     """
     kind = setting.rpartition(".")[2]
     if kind not in CLASSES:
@@ -60,9 +62,9 @@ def known_classes(setting: str, wanted: str) -> tuple[list[str], list[str]]:
     base_path, modules = CLASSES[kind]
     base = _class(base_path)
     paths = [path for module in modules for path in _public(module, base)]
-    if kind == "network":  # adapters are networks too, but none that go into another one
+    if kind == "network":  # a victim is also a module, but cannot be the network of a victim
         paths = [path for path in paths if not issubclass(_class(path), _class("uap.victims.Victim"))]
-    module, _, name = wanted.rpartition(".")
+    module, _, name = class_path.rpartition(".")
     own = _public(module, base) if module in sys.modules and module not in modules else []
     names = {path: path.rpartition(".")[2].lower() for path in dict.fromkeys([*own, *paths])}
     close = difflib.get_close_matches(name.lower(), names.values(), n=len(names) or 1, cutoff=0.6)
@@ -84,5 +86,5 @@ def _public(module: str, base: type) -> list[str]:
         if inspect.isclass(value)
         and issubclass(value, base)
         and not (name.startswith("_") or inspect.isabstract(value))
-        and (value is not base or value.__module__.startswith("uap."))  # torch's do nothing themselves
+        and (value is not base or value.__module__.startswith("uap."))  # base classes of torch do nothing themselves
     )

@@ -1,4 +1,4 @@
-"""Single parts of a configuration, built without the rest of it."""
+"""Single components of a configuration, built without the rest."""
 
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,17 +15,17 @@ from uap.utils.paths import check_file
 T = TypeVar("T")
 
 
-def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
-    """Build what a configuration has under a dotted key such as `model.victim`.
+def build_component(file: Path, key: str, kind: type[T], **changes: Any) -> T:
+    """Build the object that a configuration file describes under a dotted key such as `model.victim`.
 
     Args:
-        file: a YAML file with `class_path` and `init_args` there.
-        key: where.
-        kind: the class that it must be, or one below it.
-        changes: go over its `init_args`.
+        file: a YAML file with `class_path` and `init_args` under the key.
+        key: dotted key of the component.
+        kind: class or base class of the object.
+        changes: values that replace those of `init_args`.
 
     Raises:
-        InputError: the file has no such part, or one that cannot be built.
+        InputError: the file does not describe the component, or the component cannot be built.
     """
     check_file(file, "configuration")
     try:
@@ -34,15 +34,15 @@ def build_part(file: Path, key: str, kind: type[T], **changes: Any) -> T:
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes
         parser = Parser(exit_on_error=False)
-        parser.add_subclass_arguments(kind, "part", required=True, fail_untyped=False)
+        parser.add_subclass_arguments(kind, "component", required=True, fail_untyped=False)
         with construction(block, key):
-            built = parser.instantiate_classes(parser.parse_object({"part": block}))
+            built = parser.instantiate_classes(parser.parse_object({"component": block}))
     except ArgumentError as error:
-        reason = fault(str(error).replace('"part', f'"{key}', 1))
+        reason = fault(str(error).replace('"component', f'"{key}', 1))
         raise InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."
         ) from error
-    return cast(T, built.part)
+    return cast(T, built.component)

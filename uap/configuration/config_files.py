@@ -1,4 +1,4 @@
-"""How several configuration files become one."""
+"""The parser of commands: several configuration files and the command line are merged into one configuration."""
 
 from pathlib import Path
 from types import UnionType
@@ -14,34 +14,34 @@ from jsonargparse import (  # type: ignore[attr-defined]  # they are documented
 from pytorch_lightning.cli import LightningArgumentParser
 
 from uap.configuration.config_paths import read_settings
-from uap.configuration.exclusive_settings import flat, on_command_line, overridden
+from uap.configuration.exclusive_settings import flat, overridden, with_overridden_settings
 from uap.configuration.parser_messages import sentence
 from uap.configuration.plain_yaml import plain_yaml
 from uap.utils import paths
 from uap.utils.errors import InputError
 
-# a configuration may name classes of the types that are asked for; never os, subprocess and their like, nor any class
-# where a setting has no type
+# a configuration may only name classes of the type of a setting: not functions such as os.system, and no class at all
+# if the setting has no type
 set_parsing_settings(import_path_denylist=[], instantiate_subclass_spec_in_any=False)
-# what PyYAML raises of tags without a value, such as !!int, is a text that is no YAML too
+# PyYAML raises the last three errors for tags without a value, such as !!int; they are errors of YAML as well
 set_loader("yaml", get_loader("yaml"), (yaml.YAMLError, LookupError, AttributeError, TypeError))
 
 
 class ConfigFile(ActionConfigFile):
-    """A configuration file that goes over those before it, value by value; a part whose class it names starts anew.
+    """The action of `--config`: each file overrides earlier files value by value, and components as a whole.
 
-    jsonargparse keeps the `init_args` of a part of the same class: the mean of one network would become that of the
-    next one, which says nothing of its own.
+    A component with a `class_path` in the later file does not inherit `init_args` of the earlier files. jsonargparse
+    would keep them for the same class: a network without its own mean would get the mean of the earlier network.
     """
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        """Read a file into the configuration so far.
+        """Merge a file into the configuration.
 
         Raises:
-            InputError: it is no text, or no settings.
+            InputError: the file cannot be read, or contains no settings.
         """
         content, is_changed = read_configuration(values)
-        for key in _parts(content, ""):
+        for key in _component_keys(content, ""):
             cfg.pop(key, None)
         for name, value in overridden(flat(content)).items():
             key = name.replace("model.objective.", "model.objective.init_args.")
@@ -55,13 +55,16 @@ class ConfigFile(ActionConfigFile):
 
 
 def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
-    """Return the settings of a configuration file, and whether they differ from its text.
+    """Return the settings of a configuration file, and whether resolving paths changed them.
+
+    Args:
+        file: path of the file, or the settings themselves as text that begins with `{`.
 
     Raises:
-        InputError: it cannot be read, or holds no settings.
+        InputError: the file cannot be read, or contains no settings.
     """
     try:
-        if file.lstrip().startswith("{"):  # settings in the place of a file's name
+        if file.lstrip().startswith("{"):  # settings instead of a path
             content, plain = plain_yaml(file), plain_yaml(file)
         else:
             path = paths.find(file)
@@ -83,20 +86,21 @@ def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
     return content, content != plain
 
 
-def _parts(content: Any, key: str) -> list[str]:
+def _component_keys(content: Any, key: str) -> list[str]:
+    """Return the dotted keys of the components of a configuration: the mappings with a `class_path`."""
     if not isinstance(content, dict):
         return []
     if "class_path" in content:
         return [key]
-    return [found for name, value in content.items() for found in _parts(value, f"{key}.{name}".lstrip("."))]
+    return [found for name, value in content.items() for found in _component_keys(value, f"{key}.{name}".lstrip("."))]
 
 
-def prepared(given: list[str]) -> list[str]:
-    """Return a command line as the parser takes it: `~` filled in, and what becomes of settings that it excludes.
+def prepared_command_line(words: list[str]) -> list[str]:
+    """Return a command line with `~` expanded, and with the exclusive settings that it overrides reset.
 
-    The shell fills in `~` at the beginning of a word alone, not in `--data.root=~/camvid`.
+    The shell expands `~` only at the beginning of a word, not in `--data.root=~/camvid`.
     """
-    return on_command_line([_expanded(word) for word in given])
+    return with_overridden_settings([_expanded(word) for word in words])
 
 
 def _expanded(word: str) -> str:
@@ -104,11 +108,11 @@ def _expanded(word: str) -> str:
     return f"{name}={Path(value).expanduser()}" if word.startswith("--") and value.startswith("~/") else word
 
 
-def files_first(given: list[str]) -> list[str]:
-    """Return a command line with its configuration files first: a setting goes over them wherever it stands.
+def config_files_first(given: list[str]) -> list[str]:
+    """Return a command line with its configuration files first, so that settings override all of them.
 
     Raises:
-        InputError: the last word asks for a file and names none.
+        InputError: the last word is `--config` without a file.
     """
     files: list[str] = []
     settings: list[str] = []
@@ -116,7 +120,7 @@ def files_first(given: list[str]) -> list[str]:
     for word in words:
         if word in ("-c", "--config"):
             if (name := next(words, None)) is None:
-                raise InputError("--config has no file behind it. Name one, such as configs/camvid_static.yaml.")
+                raise InputError("--config is given without a file. Name one, such as configs/camvid_static.yaml.")
             files.append(f"--config={name}")
         else:
             (files if word.startswith("--config=") else settings).append(word)
@@ -124,42 +128,42 @@ def files_first(given: list[str]) -> list[str]:
 
 
 NARROWEST_FIRST = (bool, int, float, str)
-"""What each of these reads, the ones behind it read too: 1 as 1.0, and as '1'."""
+"""Types of plain values. Each one also accepts the values of those before it: `float` reads 1, and `str` reads 1.0."""
 
 
 def narrowest_first(hint: Any) -> Any:
-    """Return a type hint whose numbers and text stand in one order: jsonargparse takes the first that reads a value.
+    """Return a type hint with the plain types of a union in the order of `NARROWEST_FIRST`.
 
-    The order in the source does not tell: Python caches unions, and holds `Union[int, float]` and `Union[float, int]`
-    for the same, so that either may come out of `Optional`, as the modules that were imported before wrote it.
+    jsonargparse takes the first type that accepts a value. The order in the source is not reliable: Python caches
+    unions and treats `Union[int, float]` and `Union[float, int]` as equal, so the order depends on earlier imports.
     """
     if get_origin(hint) not in (Union, UnionType):
         return hint
     members = get_args(hint)
     ordered = iter([kind for kind in NARROWEST_FIRST if kind in members])
-    # of a tuple of types that are no unions themselves the cache knows the order
+    # the cache distinguishes the order of a tuple of types that are not unions
     members = tuple(next(ordered) if member in NARROWEST_FIRST else member for member in members)
     return Union[members]  # noqa: UP007
 
 
 class Parser(LightningArgumentParser):
-    """Lightning's parser, with configuration files as above, and its complaints as sentences."""
+    """The parser of Lightning with `ConfigFile` as the action of `--config`, and with input errors as messages."""
 
     def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
-        """Leave out the usage and the types that were tried.
+        """Raise an input error with a short message, without the usage and the types that were tried.
 
         Raises:
-            InputError: always, except from the parser of a part, whose complaint the whole's then quotes.
+            InputError: always, unless this parser raises errors (`exit_on_error=False`) for an enclosing parser.
         """
         if not self.exit_on_error:
             super().error(message, *args, **kwargs)
         raise InputError(sentence(message))
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
-        """Add an argument."""
+        """Add an argument; its type is normalized by `narrowest_first`."""
         if kwargs.get("action") is ActionConfigFile:
             kwargs["action"] = ConfigFile
         action = super().add_argument(*args, **kwargs)
-        if hint := getattr(action, "_typehint", None):  # there is no other way to a type that a signature gives
+        if hint := getattr(action, "_typehint", None):  # jsonargparse has no public access to the type
             action._typehint = narrowest_first(hint)
         return action

@@ -1,4 +1,4 @@
-"""What a configuration file names that lies beside it: weights, images, modules."""
+"""Paths in a configuration file: weights, images and modules beside the file are found from any folder."""
 
 import importlib.util
 import os
@@ -13,55 +13,61 @@ from uap.utils import paths
 from uap.utils.errors import InputError
 
 MODULES = "modules"
-"""The key of a configuration for folders whose modules it needs; a run writes it into its `config.yaml`."""
+"""The key of a configuration for folders of importable modules; a run writes it into its `config.yaml`."""
 
 PATHS = ("root", "weights", "file", "files", "image", "labels", "sbd", "name")
-"""Settings whose value may be a path without any sign of one; others need a slash or an ending to be taken for one."""
+"""Settings whose value is always checked as a path. Values of others are paths if they have a slash or a suffix."""
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def read_settings(file: Path) -> Any:
-    """Return what a configuration file holds, with its paths resolved, and let its modules be imported.
+    """Return the content of a configuration file with resolved paths, and make its modules importable.
 
-    `${VAR}` and a leading `~` are expanded. A relative path that does not exist in the current folder, but beside the
-    file, becomes an absolute one.
+    `${VAR}` and a leading `~` are expanded. A relative path becomes absolute if it does not exist in the current folder
+    but beside the file.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no YAML.
-        InputError: it names a variable that is not set.
+        ValueError: the file is not valid YAML.
+        InputError: the file uses an environment variable that is not set.
     """
     folder = file.absolute().parent
     content = _resolved(plain_yaml(file.read_text()), folder, "", file)
     paths.remember(folder)
     if isinstance(content, dict):
         given = content.pop(MODULES, None) or []
-        for place in given if isinstance(given, list) else [given]:
-            _add_modules(folder / str(place))
+        for name in given if isinstance(given, list) else [given]:
+            _add_modules(folder / str(name))
         if any(_is_beside(name, folder) for name in _class_paths(content)):
             _add_modules(folder)
     return content
 
 
-def expanded(value: str, where: str) -> str:
-    """Return a text with `${VAR}` and a leading `~` filled in.
+def expanded(value: str, source: str) -> str:
+    """Return a text with `${VAR}` and a leading `~` expanded.
+
+    Args:
+        value: the text.
+        source: origin of the text, for the message.
 
     Raises:
-        InputError: a variable is not set; `where` names what holds the text.
+        InputError: a variable is not set.
     """
 
-    def filled(match: re.Match[str]) -> str:
+    def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise InputError(f"{where} names ${{{match[1]}}}, but there is no variable {match[1]}. Set and export it.")
+            raise InputError(
+                f"{source} names ${{{match[1]}}}, but this environment variable is not set. Set and export it."
+            )
         return os.environ[match[1]]
 
-    value = VARIABLE.sub(filled, value)
+    value = VARIABLE.sub(variable, value)
     return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
 
 
 def module_folders() -> list[str]:
-    """Return the folders of modules that configurations of this process brought."""
+    """Return the module folders of all configuration files that this process has read."""
     return [str(folder) for folder in _added]
 
 
@@ -73,7 +79,7 @@ def _add_modules(folder: Path) -> None:
     if folder not in _added:
         _added.append(folder)
     if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # at the end: nothing that is installed is replaced
+        sys.path.append(str(folder))  # at the end, so that installed modules take precedence
 
 
 def _class_paths(content: Any) -> Iterator[str]:
@@ -85,7 +91,7 @@ def _class_paths(content: Any) -> Iterator[str]:
 
 
 def _is_beside(class_path: str, folder: Path) -> bool:
-    """Return whether the module of a class lies in a folder, and none of its name is installed."""
+    """Return whether a folder contains the module of a class, and no installed module has that name."""
     module = class_path.split(".")[0]
     if not module.isidentifier() or not ((folder / module).is_dir() or (folder / f"{module}.py").is_file()):
         return False
@@ -110,6 +116,6 @@ def _resolved(value: Any, folder: Path, key: str, file: Path) -> Any:
 
 
 def _may_be_path(value: str, key: str, found: Path) -> bool:
-    if key == "name":  # of a network's folder; a logger has a name too
+    if key == "name":  # the folder of a network; the name of a logger is not a path
         return "/" in value and found.is_dir()
     return key in PATHS or (found.is_file() and ("/" in value or bool(found.suffix)))

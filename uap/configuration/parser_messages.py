@@ -1,4 +1,4 @@
-"""What jsonargparse says of a wrong setting, in a sentence: it prints its usage and every type that it tried."""
+"""Short messages for the errors of jsonargparse, which print the usage and every type that was tried."""
 
 import re
 
@@ -8,7 +8,7 @@ NOISE = re.compile(
     r"Does not validate|Subtypes: |Errors:$|Given value type: |Given value: NestedArg|Expected an? <class 'NoneType'>|"
     r"Expected a path but .* either not accessible or invalid|Problem with given class_path .*:$"
 )
-"""Lines that help nobody who gave a setting."""
+"""Lines of an error of jsonargparse that are left out."""
 
 KEY = re.compile(r'Parser key "(?P<key>[^"]+)":')
 KINDS = {
@@ -23,26 +23,26 @@ KINDS = {
 
 
 def sentence(message: str) -> str:
-    """Return a parser's message as setting, fault and advice."""
-    if (cure := wrapper_for(message)) is not None:
-        return cure
+    """Return a message of the parser as setting, error and advice."""
+    if (advice := wrapper_advice(message)) is not None:
+        return advice
     return f"{fault(message)}. --print_config shows the settings and their values."
 
 
 def fault(message: str) -> str:
-    """Return what is left of a parser's message when the types that it tried are left out: setting and fault."""
+    """Return the setting and the error of a message of the parser, without the types that were tried."""
     found = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    # a class that cannot be imported is said on one line with the fault, or on two
+    # the message about a class that cannot be imported has one line or two
     lines = [re.sub(r"^Problem with given class_path '[^']*': *", "", line) for line in found if line]
     keys = [match["key"] for line in lines if (match := KEY.search(line))]
     faults = [_plain(line) for line in (KEY.sub("", line).strip() for line in lines) if line and not NOISE.search(line)]
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
     where = f"{'.'.join(keys)}: " if keys else ""
-    wanted = unknown_class(message)
-    like, others = known_classes(".".join(keys), wanted) if wanted else ([], [])
-    if like or others:
-        meant = f" Did you mean {like[0]}?" if like else ""
-        return f"{where}there is no class {wanted}.{meant} There are {', '.join([*like, *others])}"
+    unknown = unknown_class(message)
+    similar, others = known_classes(".".join(keys), unknown) if unknown else ([], [])
+    if similar or others:
+        suggestion = f" Did you mean {similar[0]}?" if similar else ""
+        return f"{where}there is no class {unknown}.{suggestion} The classes are {', '.join([*similar, *others])}"
     return f"{where}{text.rstrip('.')}"
 
 
@@ -51,11 +51,11 @@ SETTINGS_OBJECT = re.compile(
     r"required: (?P<required>args|cfg|config|opts?|hparams|params)\b|"
     r"[.\"](?P<given>args|cfg|config|opts?|hparams|params)\":\s+(Problem with [^\n]*:\s+)?Option '\w+' is not accepted"
 )
-"""What is said of a class whose constructor wants its settings as attributes of one object."""
+"""Messages about a class whose constructor takes one object with the settings as attributes."""
 
 
-def wrapper_for(message: str) -> str | None:
-    """Return the cure of a class that wants its settings as one object, as of argparse; None of other messages."""
+def wrapper_advice(message: str) -> str | None:
+    """Return a message with a wrapper class if a class takes its settings as one object; None for other messages."""
     found = SETTINGS_OBJECT.search(message)
     if found is None:
         return None
@@ -68,8 +68,9 @@ def wrapper(path: str) -> str:
     """Return the wrapper to write around a class, by its import path, that wants its settings as one object."""
     module, _, name = path.rpartition(".")
     return (
-        f"{path} wants its settings as attributes of one object, as argparse gives them, which no configuration can "
-        "write. Wrap it in a module of your own, and name that in class_path with init_args: {settings: {...}}:\n"
+        f"{path} takes its settings as attributes of one object, as argparse returns them. A configuration cannot "
+        "describe such an object. Put this wrapper into a module of your own, and set class_path to the wrapper and "
+        "init_args to {settings: {...}}:\n"
         f"import argparse, {module}\n"
         f"class {name}WithSettings({path}):\n"
         "    def __init__(self, settings: dict): super().__init__(argparse.Namespace(**settings))"
@@ -77,10 +78,10 @@ def wrapper(path: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a line with its types in words."""
+    """Return a line with its types replaced by words."""
     text = re.sub(r"typing\.Literal\[(.*?)\]", lambda match: "one of " + match[1].replace("'", ""), text)
     text = re.sub(r"<class '([\w.]+)'>", lambda match: KINDS.get(match[1], match[1].rsplit(".", 1)[-1]), text)
-    text = re.sub(r"a dot import path string: .*", "a class by its whole path, such as uap.losses.CrossEntropy", text)
+    text = re.sub(r"a dot import path string: .*", "the full path of a class, such as uap.losses.CrossEntropy", text)
     text = re.sub(r"a tuple with (\d) elements", r"[...] with \1 values", text)
     text = re.sub(r" Add the import path to .*", "", text)
     text = re.sub(r"\ban? (one of|a |true|null|\[)", r"\1", text)

@@ -1,4 +1,4 @@
-"""YAML that is no larger than it looks."""
+"""Safe reading of YAML: plain values only, and no aliases."""
 
 from typing import Any
 
@@ -6,22 +6,26 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses aliases before anything is made of them: a few of them make more than any memory holds."""
+    """A loader that refuses aliases before they are expanded: a few nested aliases can exhaust the memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise ValueError("it has YAML aliases, *name: write out what they stand for")
+            raise ValueError("it has YAML aliases, *name: write their values out")
         return super().compose_node(parent, index)
 
 
 def plain_yaml(text: str, *, aliases: bool = False) -> Any:
-    """Return what YAML text holds, plain values alone; `aliases` are for files whose makers are trusted.
+    """Return the plain values of a YAML text.
+
+    Args:
+        text: the YAML text.
+        aliases: whether aliases are allowed; only for files from a trusted source.
 
     Raises:
-        ValueError: it is no YAML, or has aliases.
+        ValueError: the text is not valid YAML, or has aliases that are not allowed.
     """
     try:
         return (yaml.SafeLoader if aliases else _Loader)(text).get_single_data()
     except (yaml.YAMLError, RecursionError, LookupError, AttributeError, TypeError) as error:
-        # the last three come of tags without a value, such as !!int
+        # the last three are raised for tags without a value, such as !!int
         raise ValueError(" ".join(str(error).split())) from error

@@ -1,4 +1,4 @@
-"""Folders that a command has written to before: the same configuration may go on there, another one may not."""
+"""Check of an existing run folder: only a run of the same configuration may write to it."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,20 @@ from uap.configuration.plain_yaml import plain_yaml
 from uap.utils.errors import InputError
 from uap.utils.run_folder import LAST
 
-NAMED = 4
-"""So many differing settings are named, so that the sentence stays one."""
+MAX_NAMED = 4
+"""Maximal number of differing settings in the message."""
 
 
 def check_configuration(folder: Path, config: dict[str, Any], irrelevant: tuple[str, ...]) -> None:
-    """Check that a folder holds nothing of another configuration than the one that is to write to it.
+    """Check that a folder contains no run of another configuration.
 
     Args:
-        folder: of the run; it may be missing.
-        config: the configuration, as `config.yaml` would have it.
-        irrelevant: names of settings that change no result, wherever they stand.
+        folder: the run folder; it may be missing.
+        config: the configuration as plain values, as in `config.yaml`.
+        irrelevant: names of settings that change no result. They are ignored at any level.
 
     Raises:
-        InputError: the `config.yaml` of the folder differs; the message names the settings.
+        InputError: the `config.yaml` of the folder differs. The message names the settings.
     """
     file = folder / "config.yaml"
     if not file.is_file():
@@ -32,17 +32,17 @@ def check_configuration(folder: Path, config: dict[str, Any], irrelevant: tuple[
     before, now = (_flat(content, irrelevant) for content in (found, config))
     differing = [name for name in {**now, **before} if now.get(name) != before.get(name)]
     if differing:
-        named = [f"{name} is {before.get(name)}, here it is {now.get(name)}" for name in differing[:NAMED]]
-        others = f"; {len(differing) - NAMED} more" if len(differing) > NAMED else ""
-        resume = f", or continue it with --ckpt_path {folder / LAST}" if (folder / LAST).exists() else ""
+        named = [f"{name} is {before.get(name)}, here it is {now.get(name)}" for name in differing[:MAX_NAMED]]
+        others = f"; {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
+        resume = f", or resume it with --ckpt_path {folder / LAST}" if (folder / LAST).exists() else ""
         raise InputError(
-            f"{folder} already holds a run of another configuration: its {'; its '.join(named)}{others}. Set another "
-            f"--trainer.default_root_dir{resume}."
+            f"{folder} already contains a run of another configuration: its {'; its '.join(named)}{others}. Set "
+            f"another --trainer.default_root_dir{resume}."
         )
 
 
 def _flat(content: Any, irrelevant: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    """Return settings by their dotted names, as the command line has them; what is not set does not count."""
+    """Return the settings that are not None by dotted name, as on the command line."""
     if not isinstance(content, dict):
         return {} if content is None else {prefix.rstrip("."): content}
     flat: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from uap.data.row_file import RowFile
 from uap.data.sources import Source, stamp, stamps
 from uap.data.workers import start_worker
 from uap.utils import paths
-from uap.utils.distributed import together
+from uap.utils.distributed import run_on_all_ranks
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
 from uap.victims import Victim
@@ -63,9 +63,9 @@ def make_predictions(dataset: SegmentationDataset, victim: Victim, path: Path, t
     def share() -> tuple[int, int]:
         return trainer.node_rank, _predict_share(dataset, victim, path, trainer)
 
-    together(lambda: _set_aside_if_damaged(path, shape) if is_first else None, trainer)
-    made = together(share, trainer)
-    together(lambda: _finish(path, shape) if is_first else None, trainer)
+    run_on_all_ranks(lambda: _set_aside_if_damaged(path, shape) if is_first else None, trainer)
+    made = run_on_all_ranks(share, trainer)
+    run_on_all_ranks(lambda: _finish(path, shape) if is_first else None, trainer)
     return sum(count for node, count in made if node == trainer.node_rank)
 
 

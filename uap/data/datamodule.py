@@ -177,7 +177,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         except InputError as error:
             if self.root.exists() or self.root.is_absolute():
                 raise
-            raise InputError(f"There is no {self.root}{paths.sought(self.root)}. {error}") from error
+            raise InputError(f"There is no {self.root}{paths.searched_in(self.root)}. {error}") from error
 
     def _store(self, items: list[Item]) -> ImageStore | None:
         return open_store(items, self.reading(), self.size, self.cache_gib)

@@ -98,7 +98,7 @@ def _reader(data: SegmentationData, victim: Victim) -> ReadTarget:
             example = subset.path_below(data.datasets[role].items[0], data.root)
             raise InputError(
                 f"{place} does not exist, which the static target is made from; it was looked for"
-                f"{paths.sought(path)} and in {data.root}. Set --model.objective.image to a picture, such as "
+                f"{paths.searched_in(path)} and in {data.root}. Set --model.objective.image to a picture, such as "
                 f"{example} of these data."
             )
         if is_image:

@@ -14,7 +14,7 @@ from uap.data.cityscapes import IMAGE, LABELS, Cityscapes
 from uap.data.datamodule import Split, TrainSplit
 from uap.data.sources import Item
 from uap.datasets import synthetic as scenes
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
@@ -110,7 +110,7 @@ class StreetScenes(Cityscapes):
         expected = {"seed": self.scene_seed, "version": scenes.VERSION, "size": list(DRAWN_SIZE)}
         try:
             if not manifest.exists():
-                with whole_file(manifest) as file:
+                with atomic_file(manifest) as file:
                     file.write_text(json.dumps(expected))
             found = json.loads(manifest.read_text())
         except (OSError, ValueError) as error:
@@ -142,7 +142,7 @@ class StreetScenes(Cityscapes):
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a picture, so that a scene that is there is whole."""
     try:
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             if not cv2.imwrite(str(file), pixels):
                 raise OSError("OpenCV wrote nothing")
     except OSError as error:

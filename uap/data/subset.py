@@ -67,7 +67,8 @@ def _lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
         raise InputError(
-            f"data.files {path} cannot be read{paths.sought(path)} ({error}). Give a text file of one name per line."
+            f"data.files {path} cannot be read{paths.searched_in(path)} ({error}). Give a text file of one name "
+            "per line."
         ) from error
     wanted = [line for line in lines if line]
     if not wanted:

@@ -19,7 +19,7 @@ from uap.data.image_folder import SPLITS, ImageFolder, names_of
 from uap.data.sources import Item, Source, stamp
 from uap.data.unreadable import check_readable
 from uap.utils import paths
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
 from uap.utils.progress import progress
@@ -208,7 +208,7 @@ class VideoFrames(ImageFolder):
         count = -(-video_facts(video).frames // self.every)
         frames = read_frames(video, self.every)
         try:
-            with whole_file(kept) as place, place.open("wb") as file:
+            with atomic_file(kept) as place, place.open("wb") as file:
                 for _, frame in progress(frames, f"Reading {video.name}", "frame", max(count, 0)):
                     file.write(transforms.resize_image(frame, self.size, self.resampling).tobytes())
         except OSError as error:

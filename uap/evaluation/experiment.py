@@ -6,7 +6,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from uap.configuration.class_errors import as_input_error
-from uap.configuration.components import build_part
+from uap.configuration.components import build_component
 from uap.configuration.config_files import read_configuration
 from uap.data import SegmentationData
 from uap.objectives import PredictionObjective
@@ -48,7 +48,7 @@ def build_data(config: Path, size: tuple[int, int] | None = None) -> Segmentatio
     Raises:
         InputError: the file describes no data, or data that cannot be built.
     """
-    data = build_part(config, "data", SegmentationData)  # type: ignore[type-abstract]
+    data = build_component(config, "data", SegmentationData)  # type: ignore[type-abstract]
     data.size = size or data.size
     return data
 
@@ -59,7 +59,7 @@ def build_target(config: Path) -> PredictionObjective:
     Raises:
         InputError: the file describes no target, or one that cannot be built.
     """
-    return build_part(config, "model.objective", PredictionObjective)  # type: ignore[type-abstract]
+    return build_component(config, "model.objective", PredictionObjective)  # type: ignore[type-abstract]
 
 
 def device_trainer() -> Trainer:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from uap.data.sources import Item
 from uap.data.transforms import open_image, read_image
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
 SECONDS = "seconds"
@@ -54,7 +54,7 @@ class AdversarialFiles:
             folder.mkdir(parents=True, exist_ok=True)
             if card.exists() or any(folder.glob("*.png")):
                 self._check(json.loads(card.read_text()), expected)
-            with whole_file(card) as file:
+            with atomic_file(card) as file:
                 file.write_text(json.dumps(expected, indent=2) + "\n")
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
@@ -116,7 +116,7 @@ class AdversarialFiles:
             with ExitStack() as batch:
                 for name, image in images.items():
                     pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
-                    pixels.save(batch.enter_context(whole_file(self.path(name))), "png", pnginfo=text)
+                    pixels.save(batch.enter_context(atomic_file(self.path(name))), "png", pnginfo=text)
         except OSError as error:
             raise InputError(
                 f"Adversarial images cannot be written to {self.folder} ({error}). Make room, and start again to go on."

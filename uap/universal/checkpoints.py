@@ -9,9 +9,9 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import Tensor
 
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
-from uap.utils.run_folder import no_room
+from uap.utils.run_folder import write_error_message
 from uap.utils.safe_load import safe_load
 
 IDENTITY = "uap"
@@ -21,7 +21,7 @@ KEYS = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimize
 """What a checkpoint has besides."""
 
 HALF_WRITTEN = "*.tmp.ckpt"
-"""What a killed run leaves of a checkpoint, by the names that `whole_file` gives."""
+"""What a killed run leaves of a checkpoint, by the names that `atomic_file` gives."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -40,7 +40,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         path = Path(path)
         try:
-            with whole_file(path) as place, place.open("wb") as file:
+            with atomic_file(path) as place, place.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -50,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             finally:
                 os.close(folder)
         except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
-            raise InputError(no_room(path, error)) from error
+            raise InputError(write_error_message(path, error)) from error
 
 
 def discard_half_written(checkpoint: Path) -> None:

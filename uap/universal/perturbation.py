@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
 
@@ -195,7 +195,7 @@ def save_perturbation(
     """
     proto = perturbation.proto.detach().float().clamp(-perturbation.epsilon, perturbation.epsilon).cpu().contiguous()
     tensors = {"proto": proto} | ({"scene": scene.contiguous()} if scene is not None else {})
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         save_file(tensors, file, metadata | {"epsilon": str(perturbation.epsilon)})
 
 

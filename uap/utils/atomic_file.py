@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import secrets
@@ -8,20 +8,24 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give the place to write a file at, which takes the file's name once all is written; its folder is made.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to, and rename it to `path` when the block ends without an error.
 
-    The place has the file's ending, and a name of its own: others may write the same file at the same time. Some
-    libraries let nobody else read what they write (safetensors does): the file gets the mode of any new file there.
+    The folder of `path` is created. The temporary path has the same suffix as `path` and a random name, so several
+    processes may write the same file at the same time. The file gets the default permissions of a new file in its
+    folder, even if a library restricts them (safetensors does).
+
+    Args:
+        path: the file to write.
 
     Raises:
-        OSError: it cannot be written; what was there before is as it was.
+        OSError: the file cannot be written. An existing file stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     temporary.touch()
     mode = temporary.stat().st_mode
-    temporary.unlink()  # who writes nothing must not leave an empty file under the name
+    temporary.unlink()  # if the caller writes nothing, no empty file may take the name
     try:
         yield temporary
         if temporary.is_file() and temporary.stat().st_mode != mode:

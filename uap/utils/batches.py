@@ -1,4 +1,4 @@
-"""Batches of images from a tensor, a data set or a loader."""
+"""Batches of images from a tensor, a data set, or a loader."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from torch.utils.data import DataLoader, Dataset
 from uap.utils.errors import InputError
 
 Images = Tensor | Dataset[Any] | DataLoader[Any]
-"""A tensor `(N, 3, H, W)`, a data set or a loader, whose items or batches are an image, `(image, labels)`, or a mapping
-with `image` and perhaps `labels`. Pixel values are 0 to 255."""
+"""A tensor `(N, 3, H, W)`, a data set, or a loader. An item or batch is an image, a pair `(image, labels)`, or a
+mapping with the key `image` and optionally `labels`. Pixel values range from 0 to 255."""
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Some images of a data set.
+    """A batch of images of a data set.
 
     Attributes:
         images: `(N, 3, H, W)` float32, 0 to 255.
         labels: `(N, H, W)` int64 class ids, 255 = ignored; None without labels.
-        index: `(N,)` int64, the position of each image; None if the loader was made elsewhere.
+        index: `(N,)` int64, the position of each image in the data set; None if the caller passed a loader.
 
     Example:
         >>> batch = next(iter(Batches(torch.full((5, 3, 2, 2), 9.0), batch_size=2)))
@@ -47,16 +47,16 @@ class _Indexed(Dataset[Any]):
 
 
 class Batches:
-    """Batches of images, with their labels and positions where these are known.
+    """An iterable of `ImageBatch` over a tensor, a data set, or a loader.
 
     Args:
-        images: a tensor `(N, 3, H, W)`, a data set, or a loader.
-        batch_size: images in a batch; a loader keeps its own.
-        generator: shuffles a tensor or a data set; None keeps the order.
-        device: where the batches go.
+        images: a tensor `(N, 3, H, W)`, a data set, or a loader, as in `Images`.
+        batch_size: number of images per batch. A loader keeps its own batch size.
+        generator: random generator that shuffles a tensor or a data set; None keeps the order.
+        device: device that the batches are moved to.
 
     Raises:
-        InputError: images of another shape, without images, or on the scale from 0 to 1.
+        InputError: there are no images, their shape is not `(N, 3, H, W)`, or their values range from 0 to 1.
 
     Example:
         >>> import torch
@@ -71,7 +71,7 @@ class Batches:
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Make the loader."""
+        """Create the loader."""
         self.device = device
         self.is_indexed = not isinstance(images, DataLoader)
         if not len(images):  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ class Batches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[ImageBatch]:
-        """Yield the batches."""
+        """Yield the batches in order."""
         for item in self.loader:
             index, content = item if self.is_indexed else (None, item)
             images, labels = _split(content)
@@ -118,7 +118,7 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None]:
 
 
 def device_of(module: Any) -> torch.device:
-    """Return the device of a module's parameters or buffers, the CPU for one without.
+    """Return the device of a module's first parameter or buffer; the CPU if it has none or is not a module.
 
     Example:
         >>> device_of(torch.nn.Conv2d(3, 2, 1))

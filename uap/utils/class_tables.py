@@ -1,4 +1,4 @@
-"""Class tables: the names and colors of what a network predicts and of what a data set labels."""
+"""Class tables: the names and colors of the classes of networks and data sets."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from uap.utils.errors import InputError
 
 IGNORE = 255
-"""The id of a pixel that counts nowhere: no loss, no success, no IoU."""
+"""The class id of ignored pixels. They enter no loss and no metric."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class LabelTable:
     Attributes:
         names: one name per class id.
         colors: one RGB triple (0 to 255) per class id.
+
+    Example:
+        >>> table = LabelTable(("road", "sky"), ((128, 64, 128), (70, 130, 180)))
+        >>> table.ids(["sky"])
+        (1,)
     """
 
     names: tuple[str, ...]
@@ -28,7 +33,7 @@ class LabelTable:
         return len(self.names)
 
     def ids(self, names: list[str]) -> tuple[int, ...]:
-        """Return the ids of some classes; what another data set calls them will do, as in `SYNONYMS`.
+        """Return the ids of classes given by name; the names of other data sets in `SYNONYMS` are accepted.
 
         Raises:
             InputError: a class is not in the table.
@@ -43,22 +48,23 @@ class LabelTable:
         return tuple(known.tolist())
 
     def first(self, count: int) -> "LabelTable":
-        """Return the table for a network of `count` outputs; outputs beyond the table become `void`."""
+        """Return the table of the first `count` classes; if the table is shorter, classes named `void` are added."""
         extra = max(0, count - len(self))
         void = tuple(f"void{i or ''}" for i in range(extra))
         return LabelTable(self.names[:count] + void, self.colors[:count] + ((0, 0, 0),) * extra)
 
     def paint(self, mask: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return the colors of class ids (H, W) as an RGB picture uint8 (H, W, 3); ignored pixels are white."""
+        """Return an RGB picture uint8 `(H, W, 3)` of class ids `(H, W)`; ignored pixels are white."""
         palette: NDArray[np.uint8] = np.full((256, 3), 255, dtype=np.uint8)
         palette[: len(self)] = self.colors
         picture: NDArray[np.uint8] = palette[mask]
         return picture
 
     def translation(self, other: "LabelTable") -> NDArray[np.uint8]:
-        """Return uint8 (256,): for each id of this table the id of the same class in `other`, else 255.
+        """Return uint8 `(256,)`: for each id of this table, the id of the same class in `other`, or 255 if it has none.
 
-        Classes are the same by name, whatever its case and with `_` or `-` for a space, else by `SYNONYMS`.
+        Two classes are the same if their names agree, or if `SYNONYMS` lists both names together. Case does not matter,
+        and `_` and `-` count as spaces.
         """
         theirs = [_plain(name) for name in other.names]
         table = np.full(256, IGNORE, dtype=np.uint8)
@@ -69,10 +75,10 @@ class LabelTable:
         return table
 
     def unmapped(self, other: "LabelTable") -> tuple[list[str], list[str]]:
-        """Return the names of this table that have no class in `other`, and those of `other` that have none here.
+        """Return the class names of this table that `other` lacks, and those of `other` that this table lacks.
 
-        Outputs without a meaning (`void`) are not named. Labels of an unmapped class are ignored, and a class without
-        labels has no IoU; where a network predicts such a class, the pixel is wrong for the class of its label.
+        `void` classes are left out. Labels of an unmapped class are ignored, and a class without labels has no IoU. If
+        a network predicts an unmapped class, the pixel counts as wrong for the class of its label.
         """
         return _missing(self, other), _missing(other, self)
 
@@ -92,16 +98,17 @@ def _synonyms(name: str) -> list[str]:
 
 SYNONYMS = (
     ("sidewalk", "pavement"),
-    ("vegetation", "tree"),  # CamVid's 11 classes count VegetationMisc as tree
-    ("person", "pedestrian"),  # VOC's person may also ride, which in Cityscapes is a rider
-    ("traffic sign", "sign"),  # CamVid's sign holds traffic lights too, for which Cityscapes has a class of its own
-    # CamVid draws a rider and the bicycle as one; of the two, the rider is what makes it another class than bicycle.
-    # A network of Cityscapes' classes is scored as wrong on the bicycle below.
+    ("vegetation", "tree"),  # the 11 classes of CamVid include VegetationMisc in tree
+    ("person", "pedestrian"),  # VOC's person includes riders, which are a class of their own in Cityscapes
+    ("traffic sign", "sign"),  # CamVid's sign includes traffic lights, a class of their own in Cityscapes
+    # CamVid labels the rider and the bicycle as one class. It is mapped to rider, so a network with the classes of
+    # Cityscapes is counted as wrong on the pixels of the bicycle.
     ("rider", "bicyclist"),
     ("motorcycle", "motorbike"),
 )
-"""Names of one class in different data sets, by their definitions. None for a class that is a part of another's:
-Cityscapes' wall belongs to CamVid's building, its truck and bus to CamVid's car, all the rest to VOC's background."""
+"""Names of the same class in different data sets, by the definitions of the data sets. A class that is only part of a
+class of another data set is not listed: Cityscapes' wall is part of CamVid's building, its truck and bus are part of
+CamVid's car, and most of its classes are part of VOC's background."""
 
 CITYSCAPES = LabelTable(
     names=(
@@ -114,23 +121,27 @@ CITYSCAPES = LabelTable(
         (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
     ),
 )  # fmt: skip
-"""The 19 train ids of Cityscapes with their official colors (cityscapesScripts, helpers/labels.py)."""
+"""The 19 training classes of Cityscapes with their official colors (cityscapesScripts, helpers/labels.py)."""
 
 CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""The label id of each train id: `CITYSCAPES_LABEL_IDS[train_id]` stands in `*_labelIds.png`."""
+"""The label id of each train id: the files `*_labelIds.png` contain `CITYSCAPES_LABEL_IDS[train_id]`."""
 
 
-def check_train_ids(ids: NDArray[np.uint8], place: object) -> NDArray[np.uint8]:
-    """Return train ids of Cityscapes as they are.
+def check_train_ids(ids: NDArray[np.uint8], source: object) -> NDArray[np.uint8]:
+    """Return class ids unchanged if all of them are train ids of Cityscapes or 255.
+
+    Args:
+        ids: class ids of any shape.
+        source: the file of the ids, for the message.
 
     Raises:
-        InputError: there are others, as in label files of Cityscapes' label ids; the message names `place`.
+        InputError: other ids are found, for example label ids of Cityscapes.
     """
     wrong = ids[(ids >= len(CITYSCAPES)) & (ids != IGNORE)]
     if wrong.size:
         raise InputError(
-            f"{place} holds the id {wrong[0]}, expected train ids 0 to {len(CITYSCAPES) - 1}, or 255. Are these masks "
-            "for semantic segmentation, with train ids in place of Cityscapes' label ids?"
+            f"{source} holds the id {wrong[0]}, expected train ids 0 to {len(CITYSCAPES) - 1}, or 255. Use masks for "
+            "semantic segmentation with train ids, not with the label ids of Cityscapes."
         )
     return ids
 
@@ -144,7 +155,7 @@ CAMVID = LabelTable(
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
     ),
 )  # fmt: skip
-"""The 11 classes of CamVid as SegNet numbers them (Badrinarayanan et al., TPAMI 2017)."""
+"""The 11 classes of CamVid in the order of SegNet (Badrinarayanan et al., TPAMI 2017)."""
 
 VOC = LabelTable(
     names=(
@@ -157,10 +168,10 @@ VOC = LabelTable(
         (192, 128, 128), (0, 64, 0), (128, 64, 0), (0, 192, 0), (128, 192, 0), (0, 64, 128),
     ),
 )  # fmt: skip
-"""The 20 classes of Pascal VOC and their background, with the colors of its palette (VOC2012 development kit)."""
+"""The background and the 20 classes of Pascal VOC, with the colors of the VOC2012 development kit."""
 
 UNLABELLED = LabelTable((), ())
-"""Of images without labels: the network's own table names the classes."""
+"""The table of data sets without labels. The class names then come from the network."""
 
 TABLES = {"cityscapes": CITYSCAPES, "camvid": CAMVID, "voc": VOC, "bdd100k": CITYSCAPES}
-"""The tables that a configuration can name; BDD100K has Cityscapes' 19 classes."""
+"""The tables by the name that a configuration gives; BDD100K has the 19 classes of Cityscapes."""

@@ -1,4 +1,4 @@
-"""What the processes of a run tell each other beside gradients."""
+"""Exchange of Python objects and errors between the processes of a run."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,8 +11,8 @@ from uap.utils.errors import InputError
 T = TypeVar("T")
 
 
-def from_all(value: T, trainer: Trainer) -> list[T]:
-    """Return what every process has for `value`, by rank; each waits for the last one."""
+def gather_objects(value: T, trainer: Trainer) -> list[T]:
+    """Return the `value` of every process, ordered by rank; every process must call it."""
     if trainer.world_size == 1:
         return [value]
     found: list[T] = [value] * trainer.world_size
@@ -20,20 +20,21 @@ def from_all(value: T, trainer: Trainer) -> list[T]:
     return found
 
 
-def together(do: Callable[[], T], trainer: Trainer) -> list[T]:
-    """Return what comes of doing something in every process, by rank; each waits for the last one.
+def run_on_all_ranks(function: Callable[[], T], trainer: Trainer) -> list[T]:
+    """Call `function` in every process and return the results, ordered by rank; every process must call it.
 
     Raises:
-        InputError: one of them had to refuse: the same sentence in all, so that none waits for one that is gone.
+        InputError: `function` raised one in some process. Every process then raises it with the same message, so that
+            none waits for a process that has ended.
     """
-    done: list[T] = []
-    refusal = ""
+    own: list[T] = []
+    message = ""
     try:
-        done.append(do())
+        own.append(function())
     except InputError as error:
-        refusal = str(error)
-    shares = from_all((done, refusal), trainer)
-    for _, found in shares:
-        if found:
-            raise InputError(found)
-    return [value for made, _ in shares for value in made]
+        message = str(error)
+    gathered = gather_objects((own, message), trainer)
+    for _, failure in gathered:
+        if failure:
+            raise InputError(failure)
+    return [value for values, _ in gathered for value in values]

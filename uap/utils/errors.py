@@ -1,21 +1,21 @@
-"""The one error that a user's own input can cause, and quotes of the errors of other libraries."""
+"""The error for unusable user input, and helpers that quote errors of other libraries."""
 
 import re
 
 LONGEST_QUOTE = 300
-"""The longest quote of an error of another library, in characters."""
+"""Maximal length of a quoted error message, in characters."""
 
 
 class InputError(Exception):
-    """Something that the user gave cannot be used.
+    """A setting, argument or file of the user cannot be used.
 
-    The message is a sentence or two: what was got, what was expected, what to do. The commands print it without a
-    traceback and end with exit code 2; every other exception is a fault of the program and keeps its traceback.
+    The message says in one or two sentences which value was found, which was expected, and what to do. Commands print
+    the message without a traceback and exit with code 2. Any other exception is a bug and keeps its traceback.
     """
 
 
 def input_error_in(error: BaseException) -> InputError | None:
-    """Return the input error that another library wrapped into an error of its own, if there is one."""
+    """Return the first `InputError` in the chain of causes of an error, or None."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, InputError):
         cause = cause.__cause__ or cause.__context__
@@ -23,7 +23,7 @@ def input_error_in(error: BaseException) -> InputError | None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of another library's error, to be quoted: whole sentences, or words of a long one."""
+    """Return the first line of an error message; a line above `LONGEST_QUOTE` is cut after a sentence or a word."""
     line = str(error).strip().split("\n")[0] or type(error).__name__
     if len(line) <= LONGEST_QUOTE:
         return line

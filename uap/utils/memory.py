@@ -1,4 +1,4 @@
-"""How freed memory is kept for the next step, and given back by processes that take none."""
+"""Control over freed memory: kept for the next step, or returned to the operating system (glibc only)."""
 
 import ctypes
 import sys
@@ -8,10 +8,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory instead of giving it back to the system.
+    """Make glibc keep freed memory instead of returning it to the operating system.
 
-    Every step allocates and frees the same tensors of many MiB. By default each is mapped and unmapped anew, and the
-    system clears its pages each time: a fifth of a step's time on the CPU. Does nothing where there is no glibc.
+    Every step allocates and frees the same large tensors. By default, glibc maps and unmaps each of them, and the
+    system clears the pages each time, which takes a fifth of the time of a step on the CPU. Without glibc, this does
+    nothing.
     """
     if sys.platform != "linux":
         return
@@ -23,10 +24,10 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give freed memory back to the system, where there is glibc.
+    """Return freed memory to the operating system. Without glibc, this does nothing.
 
-    A worker is a copy of the run's process. What that had freed by then, some 100 MiB of a step, the worker would hold
-    for as long as it lives, from the moment on at which the next step writes there.
+    A data worker is a fork of the process of the run. Once the next step writes to the freed memory of that process,
+    about 100 MiB, the worker would keep its own copy until it ends.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Where the files that ship with the program lie, and where it keeps what it computed once."""
+"""Paths of shipped files and of the cache, and checks of the paths that a user gives."""
 
 import os
 import stat
@@ -9,17 +9,17 @@ from uap.utils.errors import InputError
 PACKAGE = Path(__file__).parents[1]
 
 LONGEST = 250
-"""Text that is longer names no file."""
+"""Longest text that is tried as a file name, in characters."""
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a file below `configs/` or `checkpoints/`, in an installed wheel or in a checkout."""
+    """Return the path of a file in `configs/` or `checkpoints/`, in an installed wheel or in a checkout."""
     installed = PACKAGE / "shipped" / name
     return installed if installed.exists() else PACKAGE.parent / name
 
 
 def find(name: str) -> Path:
-    """Return a path as it stands where it exists, else the shipped file of that name."""
+    """Return the path if it exists, or the shipped file of that name; without either, return the path."""
     path, own = Path(name), shipped(name)
     return own if own.exists() and not path.exists() else path
 
@@ -28,13 +28,13 @@ _folders: list[Path] = []
 
 
 def remember(folder: Path) -> None:
-    """Remember the folder of a configuration, which relative paths may start in."""
+    """Remember the folder of a configuration file. Relative paths may start there."""
     if folder not in _folders:
         _folders.append(folder)
 
 
-def sought(path: str | Path) -> str:
-    """Return where a path that was not found was looked for, a space before it; nothing of an absolute one."""
+def searched_in(path: str | Path) -> str:
+    """Return ` in FOLDER or FOLDER`, the folders in which a relative path was searched; empty for an absolute path."""
     if Path(path).is_absolute():
         return ""
     folders = dict.fromkeys([Path.cwd(), *_folders])
@@ -42,27 +42,27 @@ def sought(path: str | Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be computed again: `UAP_CACHE`, by default `~/.cache/uap`."""
+    """Return the folder for cached results: the environment variable `UAP_CACHE`, by default `~/.cache/uap`."""
     return Path(os.environ.get("UAP_CACHE", "~/.cache/uap")).expanduser()
 
 
 def check_file(path: Path, kind: str = "file", advice: str = "Check the path.") -> None:
-    """Check that there is a file and that this user may read it.
+    """Check that a file exists and is readable.
 
     Args:
-        path: where.
-        kind: what the message calls it.
-        advice: what to do where there is none.
+        path: the file.
+        kind: name of this kind of file in the message.
+        advice: last sentence of the message for a missing file.
 
     Raises:
-        InputError: there is none, or it may not be read.
+        InputError: the file does not exist, is not a regular file, or is not readable.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"There is no {kind} {path}: what has that name is a folder, or no plain file. {advice}")
+            raise InputError(f"There is no {kind} {path}: the path is a folder or another special file. {advice}")
         path.open("rb").close()
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # the last of a name with a NUL
-        raise InputError(f"There is no {kind} {path}{sought(path)}. {advice}") from error
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: the name contains a NUL
+        raise InputError(f"There is no {kind} {path}{searched_in(path)}. {advice}") from error
     except OSError as error:
         raise InputError(
             f"The {kind} {path} cannot be read ({error.strerror}). Check its permissions and those of its folders."

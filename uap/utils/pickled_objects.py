@@ -1,7 +1,7 @@
-"""What stands in for the objects of a pickle that are not tensors: NumPy's arrays, and inert placeholders.
+"""Safe replacements for the objects of a pickle that are not tensors: NumPy arrays and inert placeholders.
 
-torch's `weights_only` reader looks names up in a list and nowhere else. These are entries of that list: classes that do
-nothing but keep data, whatever a file calls them with.
+The `weights_only` reader of torch only resolves names of an allowlist. The classes here are entries of that allowlist.
+They store data and do nothing else, whatever arguments a file passes to them.
 """
 
 import pickletools
@@ -14,35 +14,35 @@ from typing import Any
 import numpy as np
 
 
-class _Kind:
-    """A NumPy dtype by its code, such as `f8`; NumPy's own would take a layout from the file, and read memory by it."""
+class _DType:
+    """A NumPy dtype given by its code, such as `f8`. NumPy's own class would accept a memory layout from the file."""
 
     def __init__(self, code: str, *args: object) -> None:
         if not isinstance(code, str):
-            raise TypeError("a dtype's code is a text")
+            raise TypeError("the code of a dtype must be a string")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if state[2:5] != (None, None, None):
-            raise TypeError("an array of records is no data of a network")
+            raise TypeError("structured arrays are not supported")
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):
-    """A NumPy array that is filled once."""
+    """A NumPy array whose content can be set once."""
 
     def __new__(cls, *args: object) -> "_Array":
         return super().__new__(cls, (0,))
 
     def __setstate__(self, state: Any) -> None:
-        version, shape, kind, in_columns, content = state
-        if self.size or type(kind) is not _Kind:  # a tensor may share its memory once it is filled
-            raise TypeError("an array is filled once, with a dtype")
-        super().__setstate__((version, shape, kind.dtype, in_columns, content))
+        version, shape, dtype, is_fortran, content = state
+        if self.size or type(dtype) is not _DType:  # a tensor may already share the memory of a filled array
+            raise TypeError("the content of an array can be set once, with a dtype")
+        super().__setstate__((version, shape, dtype.dtype, is_fortran, content))
 
 
-def _number(kind: _Kind, content: bytes) -> Any:
-    return np.frombuffer(content, kind.dtype, 1)[0]
+def _scalar(dtype: _DType, content: bytes) -> Any:
+    return np.frombuffer(content, dtype.dtype, 1)[0]
 
 
 def _no_bytes() -> bytes:
@@ -55,26 +55,26 @@ def _deque(items: Any = (), length: object = None) -> list[Any]:
 
 DATA: list[tuple[Any, str]] = [
     (_Array, "numpy.ndarray"),
-    (_Kind, "numpy.dtype"),
+    (_DType, "numpy.dtype"),
     (_deque, "collections.deque"),
-    (_no_bytes, "builtins.bytes"),  # the content of an empty array; other bytes are made of a text
+    (_no_bytes, "builtins.bytes"),  # the content of an empty array; pickle encodes other bytes as text
     *(
-        (stand_in, f"numpy.{core}.multiarray.{name}")
+        (replacement, f"numpy.{core}.multiarray.{name}")
         for core in ("core", "_core")
-        for stand_in, name in ((_Array, "_reconstruct"), (_number, "scalar"))
+        for replacement, name in ((_Array, "_reconstruct"), (_scalar, "scalar"))
     ),
 ]
-"""Data that many publish beside the weights: losses, class weights, the score that was reached."""
+"""Replacements by name for data that published files store beside weights: losses, class weights, scores."""
 
 
 def placeholders(names: set[str], left_out: set[str], as_dictionaries: bool) -> list[tuple[Any, str]]:
-    """Return an inert class for each name; what torch's reader knows itself goes before them.
+    """Return an inert class for each name. Names that the reader of torch knows keep their meaning.
 
     Args:
-        names: the full names of classes and functions.
-        left_out: takes the name of each that an object was to be made of.
-        as_dictionaries: make each object an empty dictionary, which takes items and attributes; else one without any,
-            which can be a key and takes whatever state.
+        names: full names of classes and functions.
+        left_out: set to which the name of each replaced object is added during loading.
+        as_dictionaries: replace each object by an empty dictionary, which takes items and attributes; otherwise by an
+            object that is hashable and accepts any state.
     """
     unknown = names - {name for _, name in DATA}
     return [(_placeholder(name, left_out, as_dictionaries), name) for name in unknown]
@@ -87,22 +87,22 @@ def _placeholder(name: str, left_out: set[str], as_dictionaries: bool) -> type:
             return OrderedDict() if as_dictionaries else super().__new__(cls)
 
         def __init__(self, *args: object) -> None:
-            """Take whatever it is called with."""
+            """Accept any arguments."""
 
         def __setstate__(self, state: object) -> None:
-            """Leave out whatever state."""
+            """Ignore the state."""
 
     return Placeholder
 
 
 def global_names(path: Path) -> set[str]:
-    """Return the full names of the classes and functions that a file of `torch.save` names, without loading it.
+    """Return the full names of the classes and functions that a file of `torch.save` refers to, without loading it.
 
     Raises:
-        Exception: it is damaged.
+        Exception: the file is damaged.
     """
     if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:  # the old format: a magic number, a version, the system, and then the content
+        with path.open("rb") as file:  # legacy format: magic number, version, system information, content
             return {name for _ in range(4) for name in _names(file)}
     with zipfile.ZipFile(path) as archive:
         return {name for record in archive.namelist() if record.endswith("data.pkl") for name in

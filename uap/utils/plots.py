@@ -1,4 +1,4 @@
-"""The paper's figures, drawn with matplotlib."""
+"""Matplotlib plots of images, predictions and perturbations, as in the figures of Metzen et al. (ICCV 2017)."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,19 +12,19 @@ Mask = NDArray[np.uint8]
 
 
 def amplified(perturbation: NDArray[np.float32], factor: float) -> Picture:
-    """Return a perturbation (H, W, 3) in grey levels as a picture around mid-grey, `factor` times as strong."""
+    """Return an RGB picture of a perturbation `(H, W, 3)` in grey levels: 128 plus `factor` times the perturbation."""
     picture: Picture = np.clip(128 + factor * perturbation, 0, 255).round().astype(np.uint8)
     return picture
 
 
 def panels(pictures: dict[str, Picture], columns: int, legend: LabelTable, classes: NDArray[np.integer]) -> Figure:
-    """Draw titled pictures (H, W, 3) in a grid, with the legend of some classes below.
+    """Plot titled pictures in a grid, with a legend of classes below.
 
     Args:
-        pictures: by title, row by row.
-        columns: of the grid.
+        pictures: RGB pictures `(H, W, 3)` by title, row by row.
+        columns: number of columns of the grid.
         legend: names and colors of all classes.
-        classes: ids that the legend shows.
+        classes: class ids in the legend.
     """
     height, width = next(iter(pictures.values())).shape[:2]
     rows = -(-len(pictures) // columns)
@@ -52,7 +52,7 @@ def attack_figure(
     table: LabelTable,
     amplify: float,
 ) -> Figure:
-    """Draw figure 3 or 5 of Metzen et al. for one image; pictures (H, W, 3) uint8, masks (H, W) class ids."""
+    """Plot one image as in figures 3 and 5 of Metzen et al.; pictures are `(H, W, 3)`, masks are class ids `(H, W)`."""
     return panels(
         {
             "image": image,
@@ -71,7 +71,7 @@ def attack_figure(
 def prediction_figure(
     clean: Mask, perturbation: NDArray[np.float32], target: Mask, adversarial: Mask, table: LabelTable, amplify: float
 ) -> Figure:
-    """Draw `attack_figure` without the photographs, for data whose images may not be published."""
+    """Plot `attack_figure` without the images, for data sets whose images may not be published."""
     return panels(
         {
             "prediction": table.paint(clean),
@@ -88,7 +88,7 @@ def prediction_figure(
 def perturbation_figure(
     perturbation: NDArray[np.float32], prediction: Mask, table: LabelTable, amplify: float
 ) -> Figure:
-    """Draw the perturbation and what the network sees in it alone (Metzen et al., figure 4)."""
+    """Plot a perturbation and the prediction of the network on the perturbation alone (Metzen et al., figure 4)."""
     return panels(
         {
             f"perturbation, amplified x{amplify:g}": amplified(perturbation, amplify),

@@ -1,4 +1,4 @@
-"""How a command shows that it is at work: bars on a terminal, lines in a log, nothing where quiet is asked."""
+"""Progress output of commands: bars on a terminal, lines in a log, nothing in quiet mode."""
 
 import logging
 import os
@@ -10,12 +10,12 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 QUIET = "UAP_QUIET"
-"""The environment variable of the quiet mode, which processes that are started for DDP and data inherit."""
+"""The environment variable of the quiet mode. The processes of DDP and the data workers inherit it."""
 
 LIGHTNING = ("pytorch_lightning", "lightning_fabric")
-"""Names of Lightning's loggers."""
+"""Names of the Python loggers of Lightning."""
 
-CHATTER = (
+IGNORED = (
     "`weights_only` was not set",
     "TPU available",
     "Tip:",
@@ -24,36 +24,36 @@ CHATTER = (
     "LOCAL_RANK",
     "Seed set to",
     "Restoring states from",
-    "SLURM auto-requeueing enabled",  # its handlers give way to those of a run
+    "SLURM auto-requeueing enabled",  # a run installs its own signal handlers
 )
-"""Parts of what Lightning says to everybody and what nobody needs."""
+"""Parts of log messages of Lightning that say nothing about the run."""
 
 
 def progress(things: Iterable[T], title: str, unit: str, total: int | None = None) -> Iterable[T]:
-    """Return `things` behind a bar with the time left; without one in a log and in the quiet mode."""
+    """Return `things` with a progress bar and the time left; without a bar in logs and in quiet mode."""
     return tqdm(things, title, total, unit=unit, leave=False, disable=True if is_quiet() else None)
 
 
 def time_left(seconds: float) -> str:
-    """Return a time as lines of a log show it: 1:05 left."""
+    """Return a remaining time in seconds as text, such as `1:05 left`."""
     return f"{int(seconds // 60)}:{int(seconds % 60):02d} left"
 
 
 def is_quiet() -> bool:
-    """Return whether nothing but results, warnings and errors is to be printed."""
+    """Return whether the quiet mode is on: only results, warnings and errors are printed."""
     return bool(os.environ.get(QUIET))
 
 
 def be_quiet() -> None:
-    """Print nothing but results, warnings and errors from now on."""
+    """Switch the quiet mode on: from now on, only results, warnings and errors are printed."""
     os.environ[QUIET] = "1"
     os.environ["WANDB_SILENT"] = "true"
     for name in LIGHTNING:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def drop_chatter() -> None:
-    """Leave out Lightning's lines that say nothing of the run."""
+def filter_lightning_messages() -> None:
+    """Suppress the log messages of Lightning that say nothing about the run."""
     connectors = [f"pytorch_lightning.trainer.connectors.{name}_connector" for name in ("checkpoint", "signal")]
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed", *connectors):
-        logging.getLogger(name).addFilter(lambda record: not any(part in record.getMessage() for part in CHATTER))
+        logging.getLogger(name).addFilter(lambda record: not any(part in record.getMessage() for part in IGNORED))

@@ -1,4 +1,4 @@
-"""Adversarial images with 8 bits."""
+"""Rounding of adversarial images to 8 bits."""
 
 import math
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def quantize(images: Tensor, adversarial: Tensor, epsilon: float | None = None) -> Tensor:
-    """Return adversarial images as they can be saved: rounded, within 0 to 255, within epsilon of the clean ones.
+    """Return adversarial images rounded to 8 bits, within 0 to 255 and within epsilon of the clean images.
 
-    Images whose values are whole numbers change by whole numbers, so of an epsilon of 2.5 only 2 can be saved. Rounding
-    alone would go beyond it.
+    An 8-bit image changes by whole grey levels, so the change is clipped to the largest whole number up to epsilon: 2
+    for an epsilon of 2.5. Rounding alone could exceed epsilon.
 
     Args:
-        images: the clean images `(N, 3, H, W)`, 0 to 255.
-        adversarial: `(N, 3, H, W)`.
-        epsilon: the largest change in grey levels; None for no bound.
+        images: clean images `(N, 3, H, W)`, 0 to 255.
+        adversarial: adversarial images `(N, 3, H, W)`.
+        epsilon: maximal change in grey levels; None for no bound.
 
     Returns:
         `(N, 3, H, W)` uint8.

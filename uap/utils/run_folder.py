@@ -1,4 +1,4 @@
-"""The folder of a run: found, made, and never that of another run."""
+"""The folder of a run: its path, its creation, and protection against overwriting another run."""
 
 import contextlib
 import errno
@@ -10,49 +10,53 @@ from pathlib import Path
 from uap.utils.errors import InputError
 
 RUN_FOLDER = "UAP_RUN_FOLDER"
-"""The environment variable by which the process that starts others for DDP tells them the run folder."""
+"""The environment variable in which the first process of a node passes the run folder to the others."""
 
 LAST = Path("checkpoints") / "last.ckpt"
-"""Where in its folder a run keeps what it can be resumed from."""
+"""Path of the checkpoint to resume from, relative to the run folder."""
 
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
-"""What the system says of a place that cannot be written, however much room there is."""
+NOT_PERMITTED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+"""Error numbers of paths that cannot be written for another reason than a full disk."""
 
 
-def go_on(folder: Path) -> str:
-    """Return what resumes the run of a folder, as a command line has it."""
+def resume_arguments(folder: Path) -> str:
+    """Return the command line arguments that resume the run in a folder."""
     return f"--config {folder / 'config.yaml'} --ckpt_path {folder / LAST}"
 
 
 def resume_hint() -> str:
-    """Return a sentence on how to go on where this process's run has a checkpoint, a space before it."""
+    """Return a sentence, after a space, on how to resume the run of this process; empty if it has no checkpoint."""
     folder = os.environ.get(RUN_FOLDER)
-    is_there = folder is not None and (Path(folder) / LAST).exists()
-    return f" The last checkpoint is whole: go on with {go_on(Path(folder or ''))}." if is_there else ""
+    if folder is None or not (Path(folder) / LAST).exists():
+        return ""
+    return f" The last checkpoint is complete: resume with {resume_arguments(Path(folder))}."
 
 
-def no_room(path: str | os.PathLike[str], error: Exception) -> str:
-    """Return what to say where a file cannot be written, and how to go on where the run has a checkpoint."""
-    is_refused = isinstance(error, OSError) and error.errno in REFUSED
-    advice = "Make its folder one that may be written" if is_refused else "Make room on the disk"
+def write_error_message(path: str | os.PathLike[str], error: Exception) -> str:
+    """Return the message for a file that cannot be written, with advice and how to resume the run."""
+    is_permission = isinstance(error, OSError) and error.errno in NOT_PERMITTED
+    advice = "Make its folder writable" if is_permission else "Make room on the disk"
     return f"{path} cannot be written ({error}). {advice}.{resume_hint()}"
 
 
-def is_first() -> bool:
-    """Return whether this process is the one that starts others, or stands for its node; SLURM starts all alike."""
+def is_local_rank_zero() -> bool:
+    """Return whether this process is the first of its node, also before torch.distributed is initialized."""
     return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
 
 
 def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
-    """Return the folder of a run, made and writable.
+    """Create the folder of a run, check that it is writable, and return it.
 
-    The one that is given; else that of the checkpoint that is resumed; else a new `runs/<time>-<name>`.
+    Args:
+        given: the folder that the user set, or None.
+        resumed: the checkpoint to resume from, or None. Without `given`, its run folder is used.
+        name: last part of the name of a new folder `runs/TIME-NAME`, which is used without `given` and `resumed`.
 
     Raises:
-        InputError: the folder cannot be written, or holds another run that would be lost.
+        InputError: the folder is not writable, or it contains another run.
     """
     if "\0" in (given or ""):
-        raise InputError(f"No folder can be called {given!r}. Set another --trainer.default_root_dir.")
+        raise InputError(f"{given!r} cannot be the name of a folder. Set another --trainer.default_root_dir.")
     parents = Path(resumed).absolute().parents if resumed else []
     if given is not None:
         folder = Path(given)
@@ -62,9 +66,9 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
         folder = _new_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
     os.environ[RUN_FOLDER] = str(folder)
     own = folder.absolute() / LAST
-    if is_first() and own.exists() and own.parent not in parents:
+    if is_local_rank_zero() and own.exists() and own.parent not in parents:
         raise InputError(
-            f"{folder} already holds a run. Continue it with --ckpt_path {folder / LAST}, or set another "
+            f"{folder} already contains a run. Resume it with --ckpt_path {folder / LAST}, or set another "
             "--trainer.default_root_dir."
         )
     try:
@@ -79,28 +83,28 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
 
 
 def _new_folder(name: str) -> Path:
-    """Return `runs/NAME`, with a number behind it where another run began in the same second."""
-    if not is_first():
+    """Return `runs/NAME`, with a number appended if that folder exists."""
+    if not is_local_rank_zero():
         return Path(os.environ.get(RUN_FOLDER, Path("runs") / name))
     names = (Path("runs") / (f"{name}-{i}" if i > 1 else name) for i in count(1))
     return next(folder for folder in names if not folder.exists())
 
 
-def discard_empty() -> None:
-    """Remove the folder of a run that could not begin, if nothing is in it."""
+def remove_empty_run_folder() -> None:
+    """Remove the run folder of this process if it is empty."""
     if RUN_FOLDER in os.environ:
         with contextlib.suppress(OSError):
             Path(os.environ[RUN_FOLDER]).rmdir()
 
 
-def unique_names(places: list[Path]) -> list[str]:
-    """Return short names: the last part of each path, with as many parents as tell all of them apart.
+def unique_names(paths: list[Path]) -> list[str]:
+    """Return a short name of each path: its last part, with as many parents as make all names different.
 
     Raises:
-        InputError: a place is given twice.
+        InputError: a path is given twice.
     """
-    parts = [(place.with_suffix("") if place.is_file() else place).resolve().parts for place in places]
-    twice = [place for i, place in enumerate(places) if parts[i] in parts[:i]]
+    parts = [(path.with_suffix("") if path.is_file() else path).resolve().parts for path in paths]
+    twice = [path for i, path in enumerate(paths) if parts[i] in parts[:i]]
     if twice:
         raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.")
     depth = 1

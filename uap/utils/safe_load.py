@@ -1,4 +1,4 @@
-"""Files that torch saved, read as data and never as code."""
+"""Safe loading of files that `torch.save` wrote: they are read as data, and no code in them is executed."""
 
 import pickle
 import re
@@ -15,16 +15,16 @@ from uap.utils.paths import check_file
 from uap.utils.pickled_objects import DATA, global_names, placeholders
 
 SAVE_AGAIN = (
-    "Download or save it again, as tensors and numbers alone: a network's as `torch.save(network.state_dict(), path)`, "
-    "where you trust it."
+    "Download or save it again with tensors and numbers only. Save a network that you trust as "
+    "`torch.save(network.state_dict(), path)`."
 )
 
 
 def safe_load(path: Path) -> object:
-    """Read tensors, NumPy arrays, numbers, strings and containers of them onto the CPU; nothing else is executed.
+    """Load tensors, NumPy arrays, numbers, strings and containers of them onto the CPU.
 
     Raises:
-        InputError: no such file, or it is damaged, or it holds anything else, which the message names.
+        InputError: the file does not exist, is damaged, or contains other objects, which the message names.
     """
     check_file(path)
     try:
@@ -35,24 +35,24 @@ def safe_load(path: Path) -> object:
             f"{path} is damaged or asks to run code when it is loaded{f' ({name})' if name else ''}, and was not "
             f"loaded. {SAVE_AGAIN}"
         ) from error
-    except Exception as error:  # a damaged file makes the reader raise anything, struct.error and IndexError included
+    except Exception as error:  # a damaged file can make the reader raise any error, such as struct.error or IndexError
         raise InputError(_unreadable(path, error)) from error
 
 
 def load_leaving_out(path: Path) -> tuple[object, list[str]]:
-    """Read a file as `safe_load` does, with every object that is not data left out, unexecuted.
+    """Load a file as `safe_load` does, and replace objects that are not data without executing their code.
 
-    In the place of such an object stands an empty dictionary: with its items, where the object is a kind of dictionary,
-    and with its attributes as `vars(dictionary)`; or an object without either.
+    Each such object is replaced by an empty dictionary. The dictionary has the items of the object if that is a
+    dictionary, and its attributes as `vars(dictionary)`. If that fails, a placeholder without content is used.
 
     Returns:
-        The content, and the classes and functions that were left out, by name.
+        The content, and the sorted names of the replaced classes and functions.
 
     Raises:
-        InputError: no such file, or it is damaged, or it holds something that cannot be left out.
+        InputError: the file does not exist, is damaged, or contains an object that cannot be replaced.
     """
     check_file(path)
-    with suppress(Exception):  # what is wrong is said by `safe_load` below
+    with suppress(Exception):  # `safe_load` below reports the error
         return _load(path, []), []
     for as_dictionaries in (True, False):
         left_out: set[str] = set()
@@ -68,19 +68,19 @@ def _load(path: Path, more: list[tuple[type, str]]) -> object:
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """Return the name of the class or function that torch's reader refused, nothing where it was something else."""
+    """Return the name of the class or function that the reader of torch refused; empty for other errors."""
     found = re.search(r"GLOBAL (\S+\.\S+|\w+) (?:was not|whose)", str(error))
     return found[1] if found else ""
 
 
 def _unreadable(path: Path, error: Exception) -> str:
     if tarfile.is_tarfile(path):
-        return f"{path} is in torch's tar format of before 2018, which cannot be read safely. {SAVE_AGAIN}"
+        return f"{path} has the tar format that torch wrote before 2018, which cannot be read safely. {SAVE_AGAIN}"
     if zipfile.is_zipfile(path) and "TorchScript" in str(error):
         return (
             f"{path} is a TorchScript program, not weights. Use it with uap.victims.Exported, or {_lower(SAVE_AGAIN)}"
         )
-    reason = f" ({error})" if " " in str(error) else ""  # else it is a byte of the file
+    reason = f" ({error})" if " " in str(error) else ""  # otherwise the message is a byte of the file
     return f"{path} cannot be read{reason}. It is damaged: download or save it again."
 
 

@@ -1,4 +1,4 @@
-"""A job of SLURM that is told that its time is nearly over: it is queued anew, to go on later."""
+"""Requeueing of a SLURM job whose time limit is near."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 
 def requeue() -> str:
-    """Ask SLURM to queue the job anew that this process is of; only the first of all its processes does.
+    """Ask SLURM to requeue the job of this process. Only the process with rank 0 does so.
 
     Returns:
-        A sentence on what came of it; none where there is no such job, or an interactive one.
+        A sentence about the result; empty without a SLURM job, in an interactive job, or on other ranks.
     """
     if SLURMEnvironment.job_id() is None or os.environ.get("SLURM_PROCID", "0") != "0":
         return ""
@@ -20,5 +20,5 @@ def requeue() -> str:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
-        return f"The job cannot be queued anew ({reason}). Do it by hand: scontrol requeue {job}"
-    return f"Job {job} is queued anew; it goes on from the last checkpoint."
+        return f"The job cannot be requeued ({reason}). Requeue it by hand: scontrol requeue {job}"
+    return f"Job {job} is requeued; it resumes from the last checkpoint."

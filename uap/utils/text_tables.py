@@ -1,4 +1,4 @@
-"""Tables as Markdown that can be read as it stands, and files that are written whole or not at all."""
+"""Tables and results as text: Markdown, CSV and JSON, and files that are written atomically."""
 
 import csv
 import hashlib
@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
 
 def markdown(header: list[str], rows: list[list[str]], names: int = 1) -> str:
-    """Return a Markdown table with columns of even width; the first `names` stand to the left, others to the right."""
+    """Return a Markdown table with padded columns; the first `names` columns are left-aligned, the others right."""
     cells = [header, *rows]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
     lines = [" | ".join(_padded(row, widths, names)) for row in cells]
@@ -41,14 +41,18 @@ def json_text(content: Any) -> str:
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Return what a JSON file holds that `json_text` made, with some keys at least.
+    """Return the content of a JSON file that `json_text` wrote.
+
+    Args:
+        path: the file.
+        keys: keys that the content must have.
 
     Raises:
-        InputError: it is missing or damaged, or has no such key.
+        InputError: the file is missing or damaged, or lacks a key.
     """
     try:
         if not path.is_file():
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or any(key not in content for key in keys):
             raise ValueError(f"expected names with values, {', '.join(keys)} among them")
@@ -58,32 +62,31 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
 
 
 def digest(*identity: Any) -> str:
-    """Return a short name of everything that results depend on; plain values."""
+    """Return a hash of 32 hexadecimal digits of plain values, such as the settings that results depend on."""
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
 def check_same(path: Path, identity: str) -> None:
-    """Check that a file of results is missing, or depends on the same as those that are to replace it.
+    """Check that a file of results does not exist, or has the same digest as the results that will replace it.
 
     Args:
-        path: the file, which has the digest in it.
-        identity: the digest of what they depend on.
+        path: the file, which contains its digest.
+        identity: the digest of the new results.
 
     Raises:
-        InputError: it is of something else.
+        InputError: the file has another digest.
     """
     if path.exists() and (not path.is_file() or identity not in path.read_text(encoding="utf-8", errors="replace")):
         raise InputError(
-            f"{path} is there already and of other runs or settings, which would be lost. Set another --out, or remove "
-            "it."
+            f"{path} already contains results of other runs or settings. Set another --out, or remove the file."
         )
 
 
 def writable(folder: Path) -> Path:
-    """Return a folder that is made and can be written: found out before hours of scoring, not after.
+    """Create a folder, check that it is writable, and return it; call it before a long computation.
 
     Raises:
-        InputError: it cannot.
+        InputError: the folder is not writable.
     """
     write(folder / ".writable", "")
     (folder / ".writable").unlink()
@@ -91,13 +94,13 @@ def writable(folder: Path) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file and the folders above it; whole or not at all.
+    """Write a text file atomically and create its folders.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     try:
-        with whole_file(path) as file:
-            file.write_text(text, encoding="utf-8", errors="replace")  # file names need not be UTF-8
-    except (OSError, ValueError) as error:  # the latter of a name with a NUL
+        with atomic_file(path) as file:
+            file.write_text(text, encoding="utf-8", errors="replace")  # file names in the text may be invalid UTF-8
+    except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
         raise InputError(f"{path} cannot be written ({error}). Set another --out.") from error

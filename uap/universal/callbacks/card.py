@@ -14,7 +14,7 @@ from uap.data import StreetScenes
 from uap.data.datamodule import data_of
 from uap.datasets.synthetic import VERSION
 from uap.training.module import CARD, VictimTraining
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.class_tables import TABLES
 from uap.utils.errors import InputError
 from uap.utils.safe_load import safe_load
@@ -55,7 +55,7 @@ class VictimCard(Callback):
         best = cast(dict[str, Any], safe_load(folder / "checkpoints" / "best.ckpt"))
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
-        with whole_file(folder / "victim.safetensors") as place:
+        with atomic_file(folder / "victim.safetensors") as place:
             save_file({name: value.contiguous() for name, value in state.items()}, place)
         card = {
             "network": type(training.network).__name__,

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from uap.data.datamodule import data_of
-from uap.utils.distributed import from_all
+from uap.utils.distributed import gather_objects
 from uap.utils.errors import InputError
 
 NAMED = 3
@@ -52,6 +52,6 @@ def _from(seen: list[tuple[Tensor, Tensor]], trainer: Trainer) -> str:
     items = data_of(trainer).datasets["train"].items
     names = [items[int(i)].name for index, sums in seen for i in index[~sums.isfinite().to(index.device)]]
     # the mean of the ranks' gradients is not finite on any of them
-    names = [name for part in from_all(names, trainer) for name in part]
+    names = [name for part in gather_objects(names, trainer) for name in part]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f", from {', '.join(names[:NAMED])}{more}" if names else ""

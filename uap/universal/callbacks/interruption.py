@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from uap.utils.errors import InputError
-from uap.utils.run_folder import LAST, discard_empty, go_on, is_first, resume_hint
+from uap.utils.run_folder import LAST, is_local_rank_zero, remove_empty_run_folder, resume_arguments, resume_hint
 from uap.utils.slurm import requeue
 
 SIGNALS = (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM)
@@ -54,7 +54,7 @@ class Interruption(Checkpoint):
         if self.received or not self._waits:
             end_at_once(number, frame)
         self.received = number
-        if is_first():
+        if is_local_rank_zero():
             _say(
                 f"{signal.Signals(number).name}: the run saves and ends after this step. A second one ends it at once."
             )
@@ -105,7 +105,7 @@ class Interruption(Checkpoint):
                 if callback is not self and not isinstance(callback, Checkpoint):
                     callback.on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
-            again = go_on(Path(trainer.default_root_dir))
+            again = resume_arguments(Path(trainer.default_root_dir))
             _say(f"stopped after {trainer.global_step} steps; go on with {again}")
             _queue_anew(number)
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
@@ -129,8 +129,8 @@ def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     """End on the spot at a signal, and say how to go on where there is a checkpoint."""
-    if parent_process() is None and is_first():
-        discard_empty()
+    if parent_process() is None and is_local_rank_zero():
+        remove_empty_run_folder()
         _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
         _queue_anew(number)
     raise SystemExit(128 + number)

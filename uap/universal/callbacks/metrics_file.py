@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 
 
 class MetricsFile(Logger):
@@ -58,7 +58,7 @@ class MetricsFile(Logger):
         return [row for row in rows if None not in row and None not in row.values() and row.get("step", "").isdecimal()]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with whole_file(self.path) as place, place.open("w", newline="") as file:
+        with atomic_file(self.path) as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)

@@ -11,8 +11,8 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from uap.utils.distributed import from_all
-from uap.utils.run_folder import LAST, go_on
+from uap.utils.distributed import gather_objects
+from uap.utils.run_folder import LAST, resume_arguments
 
 PATIENCE = 2.0
 """Seconds in which the system says of a process that it has ended."""
@@ -37,7 +37,7 @@ class Ranks(Callback):
         if trainer.world_size == 1:
             return
         learned: Any = pl_module.perturbation.parameter  # type: ignore[union-attr]
-        hashes = from_all(_digest(learned), trainer)
+        hashes = gather_objects(_digest(learned), trainer)
         differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
         if differing:
             raise RanksDifferError(
@@ -54,7 +54,7 @@ class Ranks(Callback):
         is_exchange = isinstance(exception, RuntimeError) and not isinstance(exception, RanksDifferError)
         gone = _gone(trainer) if trainer.world_size > 1 and is_exchange else ""
         if gone:
-            again = go_on(Path(trainer.default_root_dir))
+            again = resume_arguments(Path(trainer.default_root_dir))
             print(f"error: {gone}, and the run with it. Go on with {again}", file=sys.stderr, flush=True)
             raise SystemExit(1) from exception
 

@@ -22,7 +22,7 @@ from uap.objectives import PredictionObjective, StaticTarget
 from uap.universal.callbacks.success import Scores, SuccessMetrics
 from uap.universal.module import UniversalAttack
 from uap.universal.perturbation import Perturbation, save_perturbation
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.plots import amplified
 from uap.utils.progress import progress
 from uap.victims.doubts import doubts
@@ -121,7 +121,7 @@ class Results(Callback):
             self._write(figures, attack, data, folder)
             write_perturbation(attack.perturbation, attack.objective, self.figures, folder / "perturbation.safetensors")
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
-            with whole_file(folder / PICTURE) as file:
+            with atomic_file(folder / PICTURE) as file:
                 Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(file)
             self._print(attack, data, folder)
             for logger in trainer.loggers:
@@ -177,11 +177,11 @@ class Results(Callback):
         if len(attack.victims) > 1:
             self.figures["ensemble"] = ", ".join(type(member.network).__name__ for member in attack.victims[1:])
         self.figures |= attack.figures()
-        with whole_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
+        with atomic_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]) if self.images else ["image"])
             writer.writeheader()
             writer.writerows(self.images)
-        with whole_file(folder / "metrics.json") as place:
+        with atomic_file(folder / "metrics.json") as place:
             place.write_text(json.dumps(self.figures | self.details, indent=2) + "\n")
 
     def _elapsed(self) -> float:

@@ -1,4 +1,4 @@
-"""Of settings that exclude each other the later one wins; two that are given together are refused."""
+"""Exclusive settings: the later one replaces the earlier one, and both at once are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    """The arguments of a run whose configuration has a target by its labels."""
+    """Arguments of a run whose configuration gives the target as labels."""
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"objective": STATIC}}))
     base, *rest = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out")
@@ -37,20 +37,18 @@ def arguments(tmp_path: Path) -> list[str]:
         ["--model.objective.init_args.image=train/frame_001.png"],
     ],
 )
-def test_an_image_on_the_command_line_takes_the_place_of_labels(
+def test_an_image_on_the_command_line_replaces_labels(
     setting: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = printed([*arguments, *setting], capsys)["objective"]["init_args"]
-    assert target == {"image": "train/frame_001.png", "labels": None}
+    objective = printed([*arguments, *setting], capsys)["objective"]["init_args"]
+    assert objective == {"image": "train/frame_001.png", "labels": None}
 
 
-def test_a_run_with_an_image_behind_labels_runs(arguments: list[str]) -> None:
+def test_a_run_with_an_image_instead_of_labels(arguments: list[str]) -> None:
     assert fit.main([*arguments, "--model.objective.image=train/frame_001.png"]).model.objective.is_image
 
 
-def test_labels_in_a_later_file_take_the_place_of_an_image(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_in_a_later_file_replace_an_image(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("later.yaml").write_text("model: {objective: {init_args: {labels: ones.png}}}")
     files = [arguments[0], "--config=later.yaml"]  # the first has an image
     assert printed(files, capsys)["objective"]["init_args"] == {"image": None, "labels": "ones.png"}
@@ -65,7 +63,7 @@ def test_labels_in_a_later_file_take_the_place_of_an_image(
         ({"parametrization": "tanh"}, "--model.start_epsilon=null", (None, "tanh")),
     ],
 )
-def test_a_start_epsilon_and_a_tanh_too(
+def test_start_epsilon_and_tanh_replace_each_other(
     earlier: dict[str, Any], later: str, expected: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("earlier.yaml").write_text(yaml.safe_dump({"model": earlier}))
@@ -73,14 +71,14 @@ def test_a_start_epsilon_and_a_tanh_too(
     assert (model["start_epsilon"], model["parametrization"]) == expected
 
 
-def test_both_together_are_refused_with_the_cure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_at_once_are_refused_with_advice(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     both = ["--model.objective.image=train/frame_001.png", "--model.objective.labels=ones.png"]
-    said = refusal(lambda: fit.main([*arguments, *both]), capsys)
-    assert "expected one of the two" in said
-    assert "null" in said
+    message = refusal(lambda: fit.main([*arguments, *both]), capsys)
+    assert "expected one of the two" in message
+    assert "null" in message
 
 
-def test_a_setting_of_nothing_excludes_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_null_setting_replaces_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         printed([*arguments, "--model.objective.image=null"], capsys)["objective"]["init_args"]["labels"] == "ones.png"
     )
