@@ -15,7 +15,7 @@ from uap.utils.errors import InputError
 from uap.victims import Victim
 from uap.victims.__main__ import main
 from uap.victims.building import build_victim, find_victim, shipped_victims
-from uap.victims.doubts import doubts
+from uap.victims.setup_warnings import setup_warnings
 
 BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
 
@@ -29,11 +29,11 @@ def test_the_list_names_every_network_adapter_and_configuration(capsys: pytest.C
 
 
 @pytest.mark.parametrize("path", shipped_victims(), ids=lambda path: path.stem)
-def test_every_shipped_configuration_says_what_it_is(path: Path) -> None:
+def test_every_shipped_configuration_has_a_description(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
-def test_a_prediction_is_shown_with_its_shares_and_its_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_is_printed_with_class_shares_and_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     arguments = ["--image", root / "val" / "frame_000.png", "--labels", root / "valannot" / "frame_000.png"]
     main([str(BRIGHTNESS), *map(str, arguments), "--labels_of", "camvid", "--out", "seen/picture.png"])
@@ -46,7 +46,7 @@ def test_a_prediction_is_shown_with_its_shares_and_its_iou(tmp_path: Path, capsy
         assert picture.size[0] > 500
 
 
-def test_a_network_that_guesses_and_is_wrong_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_guessing_network_gives_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     config = yaml.safe_load(BRIGHTNESS.read_text())
     config["model"]["victim"]["init_args"] |= {"std": [1e6, 1e6, 1e6], "mean": [-1.28e8, -1.28e8, -1.28e8]}
@@ -67,8 +67,8 @@ def test_a_network_that_guesses_and_is_wrong_is_doubted(tmp_path: Path, capsys: 
         (0.5, 2, 0.1, 2),
     ],
 )
-def test_doubts_by_hand(confidence: float | None, outputs: int, miou: float | None, count: int) -> None:
-    assert len(doubts(confidence, outputs, miou)) == count
+def test_number_of_setup_warnings(confidence: float | None, outputs: int, miou: float | None, count: int) -> None:
+    assert len(setup_warnings(confidence, outputs, miou)) == count
 
 
 def test_a_picture_can_be_resized_and_weights_exchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +119,7 @@ def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> 
         build_victim(find_victim("bad.yaml"))
 
 
-def test_a_std_of_images_from_0_to_1_is_doubted() -> None:
+def test_a_std_for_images_from_0_to_1_gives_a_warning() -> None:
     network = torch.nn.Conv2d(3, 2, 1)
     with pytest.warns(UserWarning, match=r"std is \[0.229, 0.224, 0.225\], .* scale from 0 to 1.* Multiply"):
         Victim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
@@ -129,9 +129,7 @@ def test_a_std_of_images_from_0_to_1_is_doubted() -> None:
 
 
 def test_what_is_missing_is_a_sentence() -> None:
-    with pytest.raises(
-        InputError, match=r"There is no victim nothing: no such file, and the shipped ones are .*espnet_"
-    ):
+    with pytest.raises(InputError, match=r"There is no victim nothing\. .*espnet_"):
         main(["nothing", "--image", "x.png"])
     with pytest.raises(InputError, match="Give the name of a victim and --image FILE or --data CLASS, or none"):
         main(["espnet_camvid"])
@@ -156,8 +154,11 @@ def test_label_files_are_read_as_those_of_the_networks_classes(
     main([camvid_victim(), *images])
     printed = capsys.readouterr().out
     assert "mean IoU 1.00" in printed
-    assert "labels read as those of camvid" in printed
+    assert "labels are read as those of camvid" in printed
     Image.fromarray(1 - np.asarray(Image.open(root / "valannot" / "frame_000.png"))).save(images[-1])
+    main(["camvid_net.yaml", *images])
+    assert "in another order of the classes" in capsys.readouterr().out
+    save(Path(images[-1]), np.full((24, 32), 2, np.uint8))
     main(["camvid_net.yaml", *images])
     printed = capsys.readouterr().out
     assert "Set --labels_of" in printed
@@ -181,7 +182,7 @@ def test_a_split_is_scored_by_class(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert 20 < iou < 90
 
 
-def test_a_split_that_is_wrong_throughout_is_doubted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_split_with_wrong_predictions_gives_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     inverted = camvid_victim(classes=["building", "sky", *CAMVID.names[2:]])
     main([inverted, "--data", "uap.data.CamVid", f"--data.root={root}", "--data.size=[24,32]", "--data.num_workers=0"])
@@ -191,8 +192,8 @@ def test_a_split_that_is_wrong_throughout_is_doubted(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--data", "CamVid", "--image", "x.png"], "--data has images"),
-        (["--image", "x.png", "--images", "3"], "--images counts images of a data set"),
+        (["--data", "CamVid", "--image", "x.png"], "--data includes images"),
+        (["--image", "x.png", "--images", "3"], "--images needs a data set"),
         (["--image", "x.png", "--data.root", "x"], r"--data\.root is a setting of --data"),
         (["--data", "CamVid", "--data.rot", "x"], "rot"),
         (["--data", "CamVid", "--data.root", "nowhere"], "nowhere"),

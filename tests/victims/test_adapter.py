@@ -238,7 +238,7 @@ def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
     ],
 )
 def test_a_choice_among_several_outputs_is_said_and_can_be_made(answer: Any, taken: str, other: str) -> None:
-    with pytest.warns(UserWarning, match=rf"Taken is {taken}; .* --model\.victim\.output {other}"):
+    with pytest.warns(UserWarning, match=rf"The output {taken} is used\..* --model\.victim\.output {other}"):
         Victim(Fixed(answer), classes=list("abc")).check((6, 8))
     chosen = Victim(Fixed(answer), classes=list("abc"), output=other)
     chosen.check((6, 8))

@@ -152,7 +152,7 @@ def test_a_batch_norm_that_the_network_sets_to_training_is_found() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1))
     network.register_forward_pre_hook(lambda module, inputs: module[0].train() and None)
     victim = Victim(network, classes=["a", "b"])
-    with pytest.raises(InputError, match="BatchNorm on the batch's own"):
+    with pytest.raises(InputError, match="BatchNorm with the statistics of the batch"):
         victim.check((16, 16))
 
 

@@ -53,10 +53,10 @@ def test_another_output_can_be_chosen(output: Any, choice: str | int) -> None:
 @pytest.mark.parametrize(
     ("output", "choice", "sentence"),
     [
-        ({"mask": A, "edge": B}, None, r"a dictionary of mask \(1, 5, 4, 6\), edge .* Set victim\.output to the one"),
+        ({"mask": A, "edge": B}, None, r"a dictionary of mask \(1, 5, 4, 6\), edge .* Set victim\.output"),
         ({"out": A}, "seg", r"victim\.output is 'seg', but the network gives a dictionary of out \(1, 5, 4, 6\)\. Set"),
         ((A, B), 2, r"victim\.output is 2, but .* a tuple of 0: \(1, 5, 4, 6\), 1: \(1, 5, 2, 3\)\. Set it to one"),
-        (A, 0, r"victim\.output is 0, but the network gives a tensor \(1, 5, 4, 6\)\. .*or to null for the first"),
+        (A, 0, r"victim\.output is 0, but the network gives a tensor \(1, 5, 4, 6\)\. .*or to null"),
         ((A, B), "aux", r"victim\.output is 'aux', but the network gives a tuple of 0:"),
         ([], None, "gives a list of nothing, expected logits, or logits in a tuple or dictionary"),
         ({}, None, "gives a dictionary of nothing, expected logits"),

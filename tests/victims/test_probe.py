@@ -143,7 +143,7 @@ def test_a_size_that_does_not_divide_is_named_with_its_cures() -> None:
     refused(
         MultipleOf32(), r"MultipleOf32 fails on images of 12 x 16 \(.*\)\. Set --data\.size or victim\.input_size .*"
     )
-    refused(MultipleOf32(), r"or victim\.size_multiple to what its sizes must divide by", input_size=(31, 32))
+    refused(MultipleOf32(), r"or victim\.size_multiple to the number that divides", input_size=(31, 32))
 
 
 class Asserts(Rough):
@@ -263,13 +263,13 @@ class CopiesWithinABlock(Rough):
 def test_what_is_not_the_same_out_of_place_is_named(network: type[nn.Module], module: str) -> None:
     refused(
         network(),
-        rf"cannot be run backwards to the image .*inplace operation.*`x = x \+ y`\. .*{module}.*\(test_probe.py, line",
+        rf"backward pass .* to the image fails .*inplace operation.*`x = x \+ y`\. .*{module}.*\(test_probe.py, line",
     )
 
 
 @pytest.mark.parametrize("network", [DropsTheResult, AssignsToAPart])
 def test_a_hint_of_pytorch_is_not_cut_within_a_sentence(network: type[nn.Module]) -> None:
-    refused(network(), r"cannot be run backwards to the image \(.*expected version 0 instead\.\)\.")
+    refused(network(), r"The backward pass .* to the image fails \(.*expected version 0 instead\.\)\.")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ class PlainList(Rough):
 
 
 def test_layers_in_a_plain_list_are_named() -> None:
-    refused(PlainList(), r"PlainList has weights that its parameters\(\) do not list.*into nn\.ModuleList")
+    refused(PlainList(), r"PlainList has weights that are missing in its parameters\(\).*into nn\.ModuleList")
 
 
 class Softmax(Rough):
@@ -359,7 +359,7 @@ class Inference(Rough):
 
 @pytest.mark.parametrize("network", [NoGrad, OneHot, Inference])
 def test_a_cut_gradient_is_named(network: type[nn.Module]) -> None:
-    refused(network(), r"gives no gradient with respect to the image\. Leave out what cuts it: torch\.no_grad, detach")
+    refused(network(), r"gives no gradient with respect to the image\. .*torch\.no_grad, detach")
 
 
 class Rounds(Rough):
@@ -388,7 +388,7 @@ class BatchStatistics(Rough):
 
 @pytest.mark.parametrize("network", [ActiveDropout, BatchStatistics])
 def test_a_result_that_depends_on_chance_or_on_other_images_is_named(network: type[nn.Module]) -> None:
-    refused(network(), r"gives an image another result .*F\.dropout without training=self\.training, BatchNorm on")
+    refused(network(), r"gives another result for an image .*F\.dropout without training=self\.training, or BatchNorm")
 
 
 class OneOutput(Rough):

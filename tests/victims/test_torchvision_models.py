@@ -70,12 +70,9 @@ def test_other_settings_reach_the_adapter() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (
-            ("unet", None, ["a"]),
-            r"no segmentation network unet in torchvision: there are deeplabv3_.*Choose from these",
-        ),
-        ((LRASPP, "IMAGENET", ["a"]), "no weights IMAGENET for lraspp.*: no such file, and .* COCO_WITH_VOC_LABELS_V1"),
-        ((LRASPP, None, None), "victim.classes is not set; lraspp_mobilenet_v3_large needs it without torchvision's"),
+        (("unet", None, ["a"]), "no segmentation network unet in torchvision.*deeplabv3_"),
+        ((LRASPP, "IMAGENET", ["a"]), "no weights IMAGENET for lraspp.* COCO_WITH_VOC_LABELS_V1"),
+        ((LRASPP, None, None), "victim.classes is not set.*lraspp_mobilenet_v3_large"),
     ],
 )
 def test_what_there_is_not_is_named(arguments: tuple[Any, ...], sentence: str) -> None:
@@ -96,9 +93,7 @@ def test_a_download_that_fails_is_a_sentence(hub: Path, monkeypatch: pytest.Monk
         raise OSError("no route to host")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
-    with pytest.raises(
-        InputError, match=rf"could not be downloaded \(no route to host\)\. Fetch {weights.url} elsewhere"
-    ):
+    with pytest.raises(InputError, match=rf"could not be downloaded \(no route to host\)\. Download {weights.url}"):
         Torchvision(LRASPP)
 
 

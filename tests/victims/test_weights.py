@@ -84,7 +84,7 @@ def test_two_such_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -
     state = dict(network().state_dict())
     torch.save(prefixed(state, "student.") | prefixed(state, "teacher."), tmp_path / "weights.pth")
     with pytest.raises(
-        InputError, match=r"holds 2 such networks: their names begin with student\., teacher\.\. Save the"
+        InputError, match=r"contains 2 such networks: their names begin with student\., teacher\.\. Save the"
     ):
         load_weights(network(), tmp_path / "weights.pth")
 
@@ -170,7 +170,7 @@ def test_the_tensors_of_a_network_that_was_pickled_whole_are_read(tmp_path: Path
     saved = network()
     saved.register_buffer("scratch", torch.ones(1), persistent=False)
     torch.save(nest(saved), tmp_path / "weights.pth")
-    with pytest.warns(UserWarning, match=r"left out, unexecuted: torch\.nn\.modules\.batchnorm\.BatchNorm2d"):
+    with pytest.warns(UserWarning, match=r"left out: torch\.nn\.modules\.batchnorm\.BatchNorm2d"):
         assert_same(read_state_dict(tmp_path / "weights.pth"), dict(network().state_dict()))
 
 
@@ -257,11 +257,11 @@ def test_any_difference_alone_is_refused(tmp_path: Path, change: dict[str, Tenso
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"epoch": 3}, "holds no tensors"),
-        ({"state_dict": {}}, "holds no tensors"),
-        ([torch.zeros(2)], "holds no tensors by name"),
-        (torch.zeros(2), "holds no tensors by name"),
-        ({0: torch.zeros(2)}, "holds no tensors"),
+        ({"epoch": 3}, "contains no tensors"),
+        ({"state_dict": {}}, "contains no tensors"),
+        ([torch.zeros(2)], "contains no tensors by name"),
+        (torch.zeros(2), "contains no tensors by name"),
+        ({0: torch.zeros(2)}, "contains no tensors"),
     ],
 )
 def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, sentence: str) -> None:
@@ -272,7 +272,7 @@ def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, s
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "nowhere.safetensors", ""])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=f"There is no file {tmp_path / name}. Check the path"):
+    with pytest.raises(InputError, match=f"There is no file {tmp_path / name}.*Check the path"):
         read_state_dict(tmp_path / name)
 
 
@@ -314,5 +314,5 @@ def test_a_quantized_state_dictionary_is_called_one(kind: str, tmp_path: Path) -
             state[name] = (100 * value).to(torch.int8) if value.ndim > 1 else value
             state[f"{name}_scale"] = torch.tensor(0.01)
     torch.save(state, tmp_path / "net.pth")
-    with pytest.raises(InputError, match=r"net.pth holds a quantized network \(0\.weight is torch\.q?int8\)"):
+    with pytest.raises(InputError, match=r"net.pth contains a quantized network \(0\.weight is torch\.q?int8\)"):
         load_weights(network, tmp_path / "net.pth")

@@ -10,7 +10,7 @@ from uap.utils.errors import InputError
 from uap.utils.progress import progress
 from uap.utils.text_tables import markdown
 from uap.victims import Victim
-from uap.victims.doubts import doubts
+from uap.victims.setup_warnings import setup_warnings
 
 
 def clean_figures(victim: Victim, data: SegmentationData, images: int | None) -> str:
@@ -61,4 +61,4 @@ def _table(victim: Victim, data: SegmentationData, iou: ClassIoU, confidence: fl
         f"{type(victim.network).__name__} on {len(data.datasets['scored'])} images of {type(data).__name__}, "
         f"{data.split}, {data.size[0]} x {data.size[1]}",
     ]
-    return "\n".join([*lines, *(f"warning: {text}" for text in doubts(confidence, len(victim.table), mean))])
+    return "\n".join([*lines, *(f"warning: {text}" for text in setup_warnings(confidence, len(victim.table), mean))])

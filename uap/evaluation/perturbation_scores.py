@@ -12,7 +12,7 @@ from uap.metrics.names import METRICS
 from uap.universal.callbacks.success import Scores
 from uap.universal.module import UniversalAttack
 from uap.utils.progress import progress
-from uap.victims.doubts import doubts
+from uap.victims.setup_warnings import setup_warnings
 
 TITLES = {
     **{
@@ -77,5 +77,5 @@ def score(attack: UniversalAttack, data: SegmentationData, title: str) -> dict[s
 def print_doubts(name: str, found: list[dict[str, float]]) -> None:
     """Print a warning where a network seems to be wired wrongly, by its best mean IoU with the labels."""
     clean = [figures["miou_clean"] for figures in found if "miou_clean" in figures]
-    for doubt in doubts(None, 0, max(clean, default=None)):
+    for doubt in setup_warnings(None, 0, max(clean, default=None)):
         print(f"warning: {name}: {doubt}", flush=True)

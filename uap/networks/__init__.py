@@ -1,4 +1,4 @@
-"""Segmentation networks, one architecture a file: normalized images in, logits out."""
+"""Segmentation networks, one architecture per file: they map normalized images to logits."""
 
 from uap.networks.cgnet import CGNet
 from uap.networks.drn import DRND22

@@ -11,7 +11,7 @@ from uap.utils.errors import InputError
 
 
 class ChannelWise(nn.Module):
-    """A 3 x 3 convolution of each channel by itself; the class holds the published parameter name `conv.weight`."""
+    """A depthwise 3 x 3 convolution; its parameter has the published name `conv.weight`."""
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         """Build for `channels` channels."""
@@ -24,7 +24,7 @@ class ChannelWise(nn.Module):
 
 
 class GlobalContext(nn.Module):
-    """Weighs the channels by what the whole image holds (sec. 3.1, the extractor of global context)."""
+    """Global context extractor: scales the channels by weights computed from their means over the image (sec. 3.1)."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         """Build with a bottleneck of `channels / reduction`."""
@@ -38,12 +38,12 @@ class GlobalContext(nn.Module):
 
 
 class Downsampler(nn.Module):
-    """A context guided block that halves the size; no residual."""
+    """A context guided block that halves the size, without a residual connection."""
 
     def __init__(self, inputs: int, outputs: int, dilation: int, reduction: int) -> None:
         """Build from `inputs` to `outputs` channels."""
         super().__init__()
-        self.conv1x1 = ConvNormAct(inputs, outputs, 3, stride=2)  # the published name; it is 3 x 3 here
+        self.conv1x1 = ConvNormAct(inputs, outputs, 3, stride=2)  # the published name, although its kernel is 3 x 3
         self.F_loc = ChannelWise(outputs)
         self.F_sur = ChannelWise(outputs, dilation)
         self.bn = nn.BatchNorm2d(2 * outputs, eps=BATCH_NORM_EPSILON)
@@ -59,9 +59,9 @@ class Downsampler(nn.Module):
 
 
 class ContextGuidedBlock(nn.Module):
-    """Local features and their dilated surrounding, joined, weighed by the global context, plus the input (sec. 3.1).
+    """Context guided block: local and surrounding features, concatenated and scaled by the global context (sec. 3.1).
 
-    The residual goes around the whole block, global context included: the paper's global residual learning.
+    The input is added after the scaling, which the paper calls global residual learning.
     """
 
     def __init__(self, channels: int, dilation: int, reduction: int) -> None:
@@ -81,10 +81,10 @@ class ContextGuidedBlock(nn.Module):
 
 
 class CGNet(nn.Module):
-    """CGNet (sec. 3.2): images `(N, 3, H, W)` of any size to logits of that size, upsampled from 1/8.
+    """CGNet (sec. 3.2): maps images `(N, 3, H, W)` of any size to logits of that size, upsampled from 1/8.
 
-    Loads the authors' published state dictionaries (github.com/wutianyiRosun/CGNet), whose names begin with `level1_0`
-    or `module.level1_0`, alone or under the key `model`.
+    The published state dictionaries of the authors (github.com/wutianyiRosun/CGNet) can be loaded. Their names begin
+    with `level1_0` or `module.level1_0`, at the top level or under the key `model`.
     """
 
     def __init__(self, classes: int = 19, m: int = 3, n: int = 21) -> None:
@@ -92,11 +92,11 @@ class CGNet(nn.Module):
 
         Args:
             classes: number of output channels.
-            m: blocks at 1/4 of the image's size.
-            n: blocks at 1/8 of the image's size.
+            m: number of blocks at 1/4 of the image size.
+            n: number of blocks at 1/8 of the image size.
 
         Raises:
-            InputError: fewer than 1 block at one of the sizes.
+            InputError: `m` or `n` is below 1.
         """
         super().__init__()
         if min(m, n) < 1:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions and the input, which a 1 x 1 convolution fits where channels or size change."""
+    """Two 3 x 3 convolutions with a residual connection, which is a 1 x 1 convolution if channels or size change."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, dilation: int) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -30,14 +30,14 @@ class ResidualBlock(nn.Module):
 
 
 class DRND22(nn.Module):
-    """DRN-D-22 for segmentation: images `(N, 3, H, W)` of any size to logits of that size, upsampled from 1/8.
+    """DRN-D-22 for segmentation: maps images `(N, 3, H, W)` of any size to logits of that size, upsampled from 1/8.
 
-    Dilations 2 and 4 stand for the strides that a ResNet has beyond 1/8 (sec. 2), and convolutions with less and less
-    dilation at the end remove the grid that they leave (sec. 4). Variant D, which only the authors' repository
-    describes, has plain convolutions where the first two and the last two levels of the paper's variant C have blocks.
+    Dilations of 2 and 4 replace the strides of a ResNet below 1/8 of the image size (sec. 2). Convolutions with
+    decreasing dilation at the end remove gridding artifacts (sec. 4). Variant D is only described in the repository of
+    the authors: plain convolutions replace the residual blocks in the first two and the last two levels of variant C.
 
-    Loads the authors' published state dictionaries (github.com/fyu/drn, `drn_d_22_cityscapes.pth` and checkpoints of
-    their training), whose names begin with `base.0.0.weight` or `module.base.0.0.weight`.
+    The published state dictionaries of the authors (github.com/fyu/drn, `drn_d_22_cityscapes.pth` and training
+    checkpoints) can be loaded. Their names begin with `base.0.0.weight` or `module.base.0.0.weight`.
     """
 
     def __init__(self, classes: int = 19) -> None:
@@ -77,7 +77,7 @@ def _residual(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> 
 
 
 def _bilinear_upsampling(channels: int, factor: int = 8) -> nn.ConvTranspose2d:
-    """Return a transposed convolution that interpolates each channel bilinearly and is not trained."""
+    """Return a transposed convolution with fixed weights that interpolates each channel bilinearly."""
     up = nn.ConvTranspose2d(
         channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
     )

@@ -14,7 +14,7 @@ DEEP_BOTTLENECKS = (
     ("regular", 1), ("dilated", 2), ("asymmetric", 1), ("dilated", 4),
     ("regular", 1), ("dilated", 8), ("asymmetric", 1), ("dilated", 16),
 )  # fmt: skip
-"""Kind and dilation of the bottlenecks of stage 2, which stage 3 repeats (table 1)."""
+"""Kind and dilation of the bottlenecks of stages 2 and 3 (table 1)."""
 
 
 def _conv(
@@ -31,7 +31,7 @@ def _conv(
 
 
 class InitialBlock(nn.Module):
-    """13 convolutions beside the max-pooled image, at half its size (figure 2a)."""
+    """A convolution with 13 channels, concatenated with the max-pooled image, at half the size (figure 2a)."""
 
     def __init__(self) -> None:
         """Build for RGB images."""
@@ -48,7 +48,7 @@ class InitialBlock(nn.Module):
 
 
 class Extension(nn.Module):
-    """The branch of a bottleneck that learns: reduce to a quarter of the channels, convolve, widen (figure 2b)."""
+    """The extension branch of a bottleneck: reduce to a quarter of the channels, convolve, expand (figure 2b)."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Extension(nn.Module):
         self.out_activation = activation()
 
     def extension(self, x: Tensor) -> Tensor:
-        """Return what is added to the main branch."""
+        """Return the features that are added to the main branch."""
         return cast(Tensor, self.ext_regul(self.ext_conv3(self.ext_conv2(self.ext_conv1(x)))))
 
 
@@ -96,7 +96,7 @@ class Bottleneck(Extension):
 
 
 class Downsampler(Extension):
-    """A bottleneck that halves the size; the main branch is max-pooled and filled up with empty channels."""
+    """A bottleneck that halves the size; the main branch is max-pooled and padded with zero channels."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -105,14 +105,14 @@ class Downsampler(Extension):
         self.extra = outputs - inputs
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features at half the input's size, and where the maxima stood in each channel of the input."""
+        """Return features at half the input's size, and the indices of the pooled maxima."""
         pooled, positions = F.max_pool2d(x, 2, return_indices=True)
         main = F.pad(pooled, (0, 0, 0, 0, 0, self.extra))
         return self.out_activation(main + self.extension(x)), positions
 
 
 class Upsampler(nn.Module):
-    """A bottleneck that doubles the size; the main branch is put back where the maxima stood, the rest is zero."""
+    """A bottleneck that doubles the size; the main branch is max-unpooled with the indices of a `Downsampler`."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -126,25 +126,25 @@ class Upsampler(nn.Module):
         self.ext_regul = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Return features at twice the input's size, for the positions that the `Downsampler` gave."""
+        """Return features at twice the input's size, for the pooling indices of a `Downsampler`."""
         main = F.max_unpool2d(self.main_conv1(x), positions, (2, 2))
         doubled = F.relu(self.ext_tconv1_bnorm(self.ext_tconv1(self.ext_conv1(x))))
         return F.relu(main + self.ext_regul(self.ext_conv2(doubled)))
 
 
 class ENet(nn.Module):
-    """ENet (table 1): images `(N, 3, H, W)`, H and W multiples of 8, to logits of that size.
+    """ENet (table 1): maps images `(N, 3, H, W)`, with H and W multiples of 8, to logits of that size.
 
-    Loads the state dictionaries published at github.com/davidtvs/PyTorch-ENet for CamVid and Cityscapes since August
-    2019, when each activation got a parameter of its own: PReLU with one parameter in the encoder, ReLU in the
-    decoder. Older files of that repository share the parameters inside a block, under other names, and are refused.
-    It follows these files where they differ from the paper, which has a PReLU parameter for each channel (sec. 4).
+    The state dictionaries published at github.com/davidtvs/PyTorch-ENet for CamVid and Cityscapes since August 2019 can
+    be loaded. Older files of that repository share activation parameters inside a block and are refused. The network
+    follows the published files: each PReLU of the encoder has one parameter, and the decoder uses ReLU. In the paper,
+    a PReLU has one parameter per channel (sec. 4).
     """
 
     def __init__(self, classes: int = 19) -> None:
         """Build an untrained network with `classes` output channels."""
         super().__init__()
-        # The blocks stand in the order in which the image passes them, and have the published names.
+        # `forward` calls the blocks in this order. They have the published names.
         self.initial_block = InitialBlock()
         self.downsample1_0 = Downsampler(16, 64, dropout=0.01)
         for i in range(1, 5):
@@ -164,10 +164,10 @@ class ENet(nn.Module):
         """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`.
 
         Raises:
-            InputError: H or W is no multiple of 8.
+            InputError: H or W is not a multiple of 8.
         """
         height, width = image.shape[-2:]
-        if height % 8 or width % 8:  # unpooling would put maxima elsewhere without a word
+        if height % 8 or width % 8:  # unpooling would silently misplace the maxima
             raise InputError(
                 f"ENet got images of {height} x {width}, expected multiples of 8. Set victim.size_multiple to 8."
             )
@@ -177,7 +177,7 @@ class ENet(nn.Module):
                 x, positions = block(x)
                 pooled.append(positions)
             elif isinstance(block, Upsampler):
-                x = block(x, pooled.pop())  # what was pooled last is unpooled first
+                x = block(x, pooled.pop())  # the last pooling is undone first
             else:
                 x = block(x)
         return x

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from uap.utils.errors import InputError
 
 BATCH_NORM_EPSILON = 1e-3
-"""The published weights were trained with it; PyTorch's own default is 1e-5."""
+"""Epsilon of batch norm for the published weights; the default of PyTorch is 1e-5."""
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -35,7 +35,7 @@ class NormAct(nn.Module):
 
 
 class Conv(nn.Module):
-    """A bare convolution; the class holds the published parameter name `conv.weight`."""
+    """A convolution without normalization; its parameter has the published name `conv.weight`."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -61,9 +61,10 @@ class ConvNormAct(NormAct):
 
 
 class SpatialPyramid(nn.Module):
-    """The ESP unit: reduce, five dilated convolutions, and their sums joined hierarchically (sec. 3.1, figure 1b).
+    """The ESP unit: reduction, five dilated convolutions, and hierarchical feature fusion (sec. 3.1, figure 1b).
 
-    `stride` 2 reduces with a 3 x 3 convolution and halves the size; `stride` 1 reduces point-wise.
+    With `stride` 2, a 3 x 3 convolution reduces the channels and halves the size. With `stride` 1, a point-wise
+    convolution reduces the channels.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -78,7 +79,7 @@ class SpatialPyramid(nn.Module):
         self.d16 = _named_conv(width, width, 3, dilation=16)
 
     def pyramid(self, x: Tensor) -> Tensor:
-        """Return the joined branches, before batch norm."""
+        """Return the concatenated branches, before batch norm."""
         reduced = self.c1(x)
         sums = [self.d2(reduced)]
         for branch in (self.d4, self.d8, self.d16):
@@ -93,7 +94,7 @@ def _named_conv(inputs: int, outputs: int, kernel: int, stride: int = 1, dilatio
 
 
 class Downsampler(SpatialPyramid):
-    """An ESP unit that halves the size; no residual."""
+    """An ESP unit that halves the size, without a residual connection."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -107,7 +108,7 @@ class Downsampler(SpatialPyramid):
 
 
 class ESPBlock(SpatialPyramid):
-    """An ESP unit at constant size, with a residual where the channels agree and it is asked for."""
+    """An ESP unit at constant size, with a residual connection if `residual` is true."""
 
     def __init__(self, inputs: int, outputs: int, residual: bool = True) -> None:
         """Build from `inputs` to `outputs` channels."""
@@ -122,10 +123,10 @@ class ESPBlock(SpatialPyramid):
 
 
 class Encoder(nn.Module):
-    """ESPNet-C: features at 1/2, 1/4 and 1/8 of the image, each joined with the reduced image (figure 4c)."""
+    """ESPNet-C: features at 1/2, 1/4 and 1/8 of the image size; the first two include the image (figure 4c)."""
 
     def __init__(self, classes: int, p: int, q: int) -> None:
-        """Build with `p` ESP units at 1/4 and `q` at 1/8 of the image's size."""
+        """Build with `p` ESP units at 1/4 and `q` ESP units at 1/8 of the image size."""
         super().__init__()
         self.level1 = ConvNormAct(3, 16, 3, stride=2)
         self.b1 = NormAct(16 + 3)
@@ -155,11 +156,11 @@ class Encoder(nn.Module):
 
 
 class ESPNet(nn.Module):
-    """ESPNet with its light decoder (figure 4d): images `(N, 3, H, W)`, H and W multiples of 8, to logits of that size.
+    """ESPNet with decoder (figure 4d): maps images `(N, 3, H, W)`, H and W multiples of 8, to logits of that size.
 
-    Loads the authors' published state dictionaries (github.com/sacmehta/ESPNet, `espnet_p_*_q_*.pth`). They come in
-    two layouts, which differ in what the last stage of the decoder joins with level 1: the one trained on CamVid joins
-    the image beside its 16 features, the one trained on Cityscapes does not.
+    The published state dictionaries of the authors (github.com/sacmehta/ESPNet, `espnet_p_*_q_*.pth`) can be loaded.
+    There are two layouts. In the network trained on CamVid, the last stage of the decoder gets the 16 features of
+    level 1 and the downsampled image; in the network trained on Cityscapes, it gets the 16 features only.
     """
 
     def __init__(self, classes: int = 19, p: int = 2, q: int = 8, join_image: bool = True) -> None:
@@ -167,12 +168,12 @@ class ESPNet(nn.Module):
 
         Args:
             classes: number of output channels.
-            p: ESP units at 1/4 of the image's size.
-            q: ESP units at 1/8 of the image's size.
-            join_image: whether the decoder's last stage sees the image beside level 1 (the CamVid layout).
+            p: number of ESP units at 1/4 of the image size.
+            q: number of ESP units at 1/8 of the image size.
+            join_image: whether the last stage of the decoder gets the downsampled image (the CamVid layout).
 
         Raises:
-            InputError: fewer than 5 classes, which the five branches of the decoder's ESP unit cannot share.
+            InputError: fewer than 5 classes. The ESP unit of the decoder splits them over five branches.
         """
         super().__init__()
         if classes < 5:

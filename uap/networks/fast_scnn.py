@@ -7,18 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 EXPANSION = 6
-"""How many times wider a bottleneck is inside (table 1)."""
+"""Expansion factor of the channels inside a bottleneck (table 1)."""
 
 POOLED_SIZES = (1, 2, 3, 6)
-"""Sizes of the pyramid's pooled features (Zhao et al., CVPR 2017, sec. 3.2)."""
+"""Heights and widths of the pooled features of the pyramid (Zhao et al., CVPR 2017, sec. 3.2)."""
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=True)  # corners aligned as in the published weights
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)  # as for the published weights
 
 
 class ConvNormReLU(nn.Module):
-    """Convolution, batch norm, ReLU; `conv` holds the published parameter names."""
+    """Convolution, batch norm, ReLU; `conv` has the published parameter names."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, depthwise: bool = False) -> None:
         """Build from `inputs` to `outputs` channels; a depthwise convolution keeps the size at stride 1."""
@@ -50,10 +50,10 @@ class SeparableConv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """MobileNet v2's inverted residual: widen, depthwise convolution, narrow without activation (table 2)."""
+    """Inverted residual of MobileNet v2: expansion, depthwise convolution, linear projection (table 2)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        """Build from `inputs` to `outputs` channels, with a residual where the shapes agree."""
+        """Build from `inputs` to `outputs` channels, with a residual connection if the shapes agree."""
         super().__init__()
         self.residual = stride == 1 and inputs == outputs
         wide = inputs * EXPANSION
@@ -77,10 +77,10 @@ def _bottlenecks(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class LearningToDownsample(nn.Module):
-    """Features at 1/8 of the image, shared by both branches (sec. 3.2.1)."""
+    """The first layers: features at 1/8 of the image size for both branches (sec. 3.2.1)."""
 
     def __init__(self) -> None:
-        """Build from the image to 64 channels."""
+        """Build from RGB images to 64 channels."""
         super().__init__()
         self.conv = ConvNormReLU(3, 32, 3, stride=2)
         self.dsconv1 = SeparableConv(32, 48, stride=2)
@@ -92,7 +92,7 @@ class LearningToDownsample(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """Features beside their averages over 1, 4, 9 and 36 regions (sec. 3.2.2)."""
+    """Pyramid pooling: features concatenated with their averages over 1, 4, 9 and 36 regions (sec. 3.2.2)."""
 
     def __init__(self, channels: int) -> None:
         """Build for `channels` channels in and out."""
@@ -111,7 +111,7 @@ class PyramidPooling(nn.Module):
 
 
 class GlobalFeatures(nn.Module):
-    """The deep branch, at 1/32 of the image (sec. 3.2.2)."""
+    """The deep branch, at 1/32 of the image size (sec. 3.2.2)."""
 
     def __init__(self) -> None:
         """Build from 64 to 128 channels."""
@@ -127,7 +127,7 @@ class GlobalFeatures(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Adds both branches at 1/8 of the image (sec. 3.2.3)."""
+    """The sum of both branches at 1/8 of the image size (sec. 3.2.3)."""
 
     def __init__(self) -> None:
         """Build from 64 and 128 channels to 128."""
@@ -143,7 +143,7 @@ class FeatureFusion(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Two separable convolutions and the class scores (sec. 3.2.4)."""
+    """Two separable convolutions and a convolution to the logits (sec. 3.2.4)."""
 
     def __init__(self, classes: int) -> None:
         """Build from 128 channels to `classes`."""
@@ -153,27 +153,27 @@ class Classifier(nn.Module):
         self.conv = nn.Sequential(nn.Dropout(0.1), nn.Conv2d(128, classes, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return class scores at the input's size."""
+        """Return logits at the input's size."""
         return cast(Tensor, self.conv(self.dsconv2(self.dsconv1(x))))
 
 
 class FastSCNN(nn.Module):
-    """Fast-SCNN: normalized images `(N, 3, H, W)`, H and W multiples of 32 / `enlarge`, to logits of that size.
+    """Fast-SCNN: maps images `(N, 3, H, W)`, with H and W multiples of 32 / `enlarge`, to logits of that size.
 
-    Loads the state dictionaries of github.com/Tramac/Fast-SCNN-pytorch (`fast_scnn_citys.pth`); the auxiliary head of
-    their training, `auxlayer`, is left out.
+    The state dictionaries of github.com/Tramac/Fast-SCNN-pytorch (`fast_scnn_citys.pth`) can be loaded. Their auxiliary
+    head for training, `auxlayer`, is left out.
     """
 
     unused_weights = ("auxlayer.",)
-    """Beginnings of the names that published files hold for training alone."""
+    """Prefixes of weights in published files that only the training needs."""
 
     def __init__(self, classes: int = 19, enlarge: int = 1) -> None:
         """Build an untrained network.
 
         Args:
             classes: number of output channels.
-            enlarge: images are first enlarged by this factor; for small images, on which features at 1/8 are too
-                coarse for what is a few pixels wide.
+            enlarge: factor by which images are first enlarged. Use it for small images, in which features at 1/8 of the
+                size are too coarse for narrow objects.
         """
         super().__init__()
         self.enlarge = enlarge

@@ -1,4 +1,4 @@
-"""FCN-8s on VGG16, the network that Metzen et al. attacked (Long, Shelhamer and Darrell, CVPR 2015)."""
+"""FCN-8s on VGG16 (Long, Shelhamer and Darrell, CVPR 2015), the network that Metzen et al. attacked."""
 
 from itertools import pairwise
 
@@ -13,16 +13,16 @@ VGG16_CHANNELS = (64, 128, 256, 512, 512)
 """Channels of the five stages of VGG16 (Simonyan and Zisserman, ICLR 2015, table 1, column D)."""
 
 VGG16_CONVOLUTIONS = (2, 2, 3, 3, 3)
-"""Convolutions of each stage, which a pooling ends."""
+"""Number of convolutions of each stage. A pooling follows each stage."""
 
 
 class FCN8s(nn.Module):
-    """FCN-8s: normalized images `(N, 3, H, W)`, H and W multiples of 32 / `enlarge`, to logits of that size.
+    """FCN-8s: maps images `(N, 3, H, W)`, with H and W multiples of 32 / `enlarge`, to logits of that size.
 
-    Loads the state dictionaries of github.com/wkentaro/pytorch-fcn (class FCN8s, `conv1_1` to `upscore_pool4`), and
-    those of this class. The published network borders the image with 100 pixels of zeros and crops its scores; here
-    every layer keeps its size by its own padding. Away from the border that is the same network, with its poolings
-    shifted by 3 pixels.
+    The state dictionaries of github.com/wkentaro/pytorch-fcn (class FCN8s, `conv1_1` to `upscore_pool4`) can be loaded.
+    The published network pads the image with 100 pixels of zeros and crops the logits. Here, each layer pads its own
+    input and keeps its size. Away from the border, both networks agree, except that the poolings are shifted by 3
+    pixels.
     """
 
     def __init__(
@@ -34,29 +34,31 @@ class FCN8s(nn.Module):
         enlarge: int = 1,
         imagenet: bool = False,
     ) -> None:
-        """Build an untrained network, or one whose encoder knows ImageNet.
+        """Build an untrained network, or a network whose encoder is pretrained on ImageNet.
 
         Args:
             classes: number of output channels.
-            channels: of the encoder's five stages; VGG16's by default, fewer for a slim network.
-            head_channels: of `fc6` and `fc7`.
-            batch_norm: normalize after each convolution of the encoder, as torchvision's `vgg16_bn` does.
-            enlarge: images are first enlarged by this factor, 1, 2 or 4, and scores upsampled by as much less; for
-                small images, on which features at 1/8 are too coarse for what is a few pixels wide.
-            imagenet: start from torchvision's VGG16, which is downloaded at its first use; needs VGG16's channels.
+            channels: channels of the five stages of the encoder, by default those of VGG16.
+            head_channels: channels of `fc6` and `fc7`.
+            batch_norm: whether batch norm follows each convolution of the encoder, as in `vgg16_bn` of torchvision.
+            enlarge: factor 1, 2 or 4 by which images are first enlarged; the logits are upsampled by the same factor
+                less. Use it for small images, in which features at 1/8 of the size are too coarse for narrow objects.
+            imagenet: whether to start from VGG16 of torchvision, which is downloaded at the first use. This needs the
+                channels of VGG16.
 
         Raises:
-            InputError: `enlarge` is none of these, ImageNet's weights do not fit the channels or cannot be had.
+            InputError: `enlarge` has another value, or the weights for ImageNet do not fit the channels or cannot be
+                downloaded.
         """
-        from torchvision.models.vgg import make_layers  # here, for torchvision takes a second to import
+        from torchvision.models.vgg import make_layers  # the import of torchvision takes a second
 
         super().__init__()
         if enlarge not in (1, 2, 4):
             raise InputError(f"FCN8s got enlarge={enlarge}, expected 1, 2 or 4.")
         if imagenet and tuple(channels) != VGG16_CHANNELS:
             raise InputError(
-                f"FCN8s got channels={channels} and imagenet=True, expected {VGG16_CHANNELS}, those of the VGG16 that "
-                "learned ImageNet."
+                f"FCN8s got channels={channels} and imagenet=True, expected {VGG16_CHANNELS}, the channels of "
+                "VGG16 on ImageNet."
             )
         plan: list[str | int] = []
         for width, count in zip(channels, VGG16_CONVOLUTIONS, strict=True):
@@ -82,7 +84,7 @@ class FCN8s(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        for score in (self.score_fr, self.score_pool4, self.score_pool3):  # nothing is predicted before training
+        for score in (self.score_fr, self.score_pool4, self.score_pool3):  # all logits are 0 before the training
             nn.init.zeros_(score.weight)
             nn.init.zeros_(score.bias)  # type: ignore[arg-type]
 
@@ -94,7 +96,7 @@ class FCN8s(nn.Module):
         self.load_state_dict(state, strict=False)
 
     def published_names(self) -> dict[str, str]:
-        """Return the name here of each encoder layer of pytorch-fcn: `conv1_1` is `features.0`."""
+        """Return the name in this class of each encoder layer of pytorch-fcn: `conv1_1` is `features.0`."""
         names = (f"conv{stage}_{i}" for stage, n in enumerate(VGG16_CONVOLUTIONS, 1) for i in range(1, n + 1))
         own = (f"features.{i}" for i, layer in enumerate(self.features) if isinstance(layer, nn.Conv2d))
         return dict(zip(names, own, strict=True))
@@ -114,7 +116,7 @@ class FCN8s(nn.Module):
 
 
 def _bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
-    """Return a transposed convolution that starts as bilinear interpolation by `factor` (sec. 3.3)."""
+    """Return a transposed convolution that is initialized as bilinear interpolation by `factor` (sec. 3.3)."""
     layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, padding=factor // 2, bias=False)
     ramp = 1 - (torch.arange(2 * factor) + 0.5 - factor).abs() / factor
     with torch.no_grad():

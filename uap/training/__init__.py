@@ -1,1 +1,1 @@
-"""Training the networks that are attacked."""
+"""Training of victims."""

@@ -1,4 +1,4 @@
-"""Training a victim on labeled scenes: the recipe of the networks that ship in `checkpoints/`."""
+"""Supervised training of a victim, with the recipe of the networks in `checkpoints/`."""
 
 import math
 import warnings
@@ -17,20 +17,20 @@ from uap.data.transforms import Augmentation
 from uap.metrics.counts import ClassIoU
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
-from uap.victims.doubts import doubtful_scale
 from uap.victims.outputs import padded_logits
+from uap.victims.setup_warnings import scale_warnings
 
 COUNTED_IMAGES = 200
-"""About so many of the training images, spread evenly, tell how frequent the classes are."""
+"""Approximate number of training images, evenly spread, that are used to count the classes."""
 
 CARD = "card"
-"""The key under which a checkpoint keeps what the network's card will state of it."""
+"""The key of a checkpoint for the content of the model card."""
 
 
 class VictimTraining(LightningModule):
-    """Trains a network with weighted cross entropy, AdamW and a polynomial schedule.
+    """Trains a segmentation network with weighted cross entropy, AdamW and a polynomial schedule.
 
-    The network sees (image - mean) / std of RGB grey levels, as `Victim` with the same `mean` and `std` shows it.
+    The input of the network is (image - mean) / std of RGB grey levels, as in `Victim` with the same `mean` and `std`.
     """
 
     def __init__(
@@ -45,42 +45,42 @@ class VictimTraining(LightningModule):
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-4,
     ) -> None:
-        """Describe the training.
+        """Store and check the settings.
 
         Args:
-            network: normalized images `(N, 3, H, W)` to logits, one channel per class of the data or more; of several
-                outputs the first is trained.
-            mean: in grey levels.
-            std: in grey levels.
-            size_multiple: the network takes heights and widths that are multiples of it.
-            crop: height and width of the augmented training crops.
-            zoom: smallest and largest factor by which images are enlarged before they are cropped.
+            network: maps normalized images `(N, 3, H, W)` to logits, with one channel per class of the data or more.
+                If it has several outputs, the first one is trained.
+            mean: mean of each channel, in grey levels.
+            std: standard deviation of each channel, in grey levels.
+            size_multiple: height and width of the input of the network must be multiples of this number.
+            crop: height and width of the augmented training crops, in pixels.
+            zoom: smallest and largest factor by which images are enlarged before cropping.
             class_weights: weights of the classes in the loss: `log` for 1 / ln(1.1 + share of the class), `none`, or
                 one number per class.
-            learning_rate: at the start; it falls to 0 by a power of 0.9.
-            weight_decay: of AdamW.
+            learning_rate: initial learning rate; it decreases to 0 by a polynomial of degree 0.9.
+            weight_decay: weight decay of AdamW.
 
         Raises:
-            InputError: a number out of its range, which would end in a network that has learned nothing.
+            InputError: a setting is out of range.
         """
         super().__init__()
         low, high = zoom
         given = class_weights if isinstance(class_weights, list) else [1.0]
         ranges = {
             "crop": (crop, min(crop) >= 1, "pixels of 1 or more"),
-            "zoom": (zoom, 0 < low <= high < math.inf, "a factor above 0, and one that is no smaller"),
+            "zoom": (zoom, 0 < low <= high < math.inf, "a factor above 0 and a factor of at least that"),
             "mean": (mean, all(map(math.isfinite, mean)), "grey levels"),
             "std": (std, all(0 < value < math.inf for value in std), "grey levels above 0"),
             "size_multiple": (size_multiple, size_multiple >= 1, "1 or more"),
             "class_weights": (class_weights, 0 < sum(given) < math.inf and min(given) >= 0, "0 or more, not all 0"),
-            "learning_rate": (learning_rate, 0 < learning_rate < math.inf, "a step above 0"),
+            "learning_rate": (learning_rate, 0 < learning_rate < math.inf, "a number above 0"),
             "weight_decay": (weight_decay, 0 <= weight_decay < math.inf, "0 or more"),
         }
-        for name, (value, is_right, expected) in ranges.items():
-            if not is_right:
+        for name, (value, is_valid, expected) in ranges.items():
+            if not is_valid:
                 raise InputError(f"model.{name} is {value}, expected {expected}.")
-        for doubt in doubtful_scale(mean, std, "model"):
-            warnings.warn(doubt, stacklevel=2)
+        for message in scale_warnings(mean, std, "model"):
+            warnings.warn(message, stacklevel=2)
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)
@@ -97,10 +97,10 @@ class VictimTraining(LightningModule):
         self.class_weights: Tensor
 
     def setup(self, stage: str) -> None:
-        """Count the classes of the training labels and switch the augmentation on.
+        """Count the pixels of each class, compute the class weights, and switch the augmentation on.
 
         Raises:
-            InputError: nothing is labeled, or the network has not one output per class.
+            InputError: no training image has labels, or the network has fewer outputs than the data has classes.
         """
         data = data_of(self.trainer)
         self.table = data.table
@@ -111,17 +111,15 @@ class VictimTraining(LightningModule):
             if item.labels is not None:
                 pixels += torch.bincount(torch.from_numpy(data.read_labels(item.labels)).flatten(), minlength=256)
         outputs = self._outputs(pixels)
-        self.class_weights = torch.ones(outputs)  # outputs beyond the table are never a label
+        self.class_weights = torch.ones(outputs)  # no label has a class beyond the table
         self.class_weights[: len(self.table)] = self._weights(pixels[: len(self.table)])
         data.datasets["train"].augment = self.augmentation
 
     @torch.no_grad()
     def _outputs(self, pixels: Tensor) -> int:
         if pixels[: len(self.table)].sum() == 0:
-            raise InputError(
-                "No training image has a labeled pixel. A network learns from labels: add them to the data."
-            )
-        self.network.eval()  # BatchNorm does not learn from grey
+            raise InputError("No training image has a labeled pixel. Add labels to the data; the training needs them.")
+        self.network.eval()  # a grey image must not change the statistics of BatchNorm
         shape = self(torch.full((1, 3, *self.crop), 128, dtype=torch.uint8)).shape
         self.network.train()
         if len(shape) != 4 or shape[1] < len(self.table):
@@ -155,31 +153,31 @@ class VictimTraining(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Count a batch."""
+        """Add a batch to the IoU."""
         self.iou.update(self(batch["image"])[:, : len(self.table)].argmax(1), batch["labels"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the IoU of each class that the validation labels have, and their mean."""
+        """Log the IoU of each class in the validation labels, and their mean."""
         iou = self.iou.compute()
         self.log_dict({f"iou/{name}": v for name, v in zip(self.table.names, iou, strict=True) if not v.isnan()})
         self.log("val/miou", iou.nanmean(), prog_bar=True)
 
     def on_validation_epoch_start(self) -> None:
-        """Start counting anew; the counts of the last validation stay readable until then."""
+        """Reset the IoU. Until then, the result of the last validation stays available."""
         self.iou.reset()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW under a polynomial schedule, stepped after every batch."""
+        """Return AdamW with a polynomial schedule that is stepped after every batch."""
         optimizer = torch.optim.AdamW(self.network.parameters(), self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_steps(self.trainer), power=0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep with the weights what was measured of them."""
+        """Store the content of the model card with the weights."""
         checkpoint[CARD] = self.card()
 
     def card(self) -> dict[str, Any]:
-        """Return the epochs so far and the IoU by class of the last validation, as the network's card states them."""
+        """Return the content of the model card: number of epochs, and IoU per class and mIoU of the last validation."""
         iou = self.iou.compute()
         present = {name: round(v, 4) for name, v in zip(self.table.names, iou.tolist(), strict=True) if v == v}
         epochs = self.trainer.current_epoch + 1
@@ -187,8 +185,8 @@ class VictimTraining(LightningModule):
 
 
 def class_weights(pixels: Tensor) -> Tensor:
-    """Return (C,) weights 1 / ln(1.1 + share of the class) for pixel counts (C,).
+    """Return weights `(C,)` of 1 / ln(1.1 + share of the class) for pixel counts `(C,)`.
 
-    The bounded weighting of ENet (Paszke et al., 2016, sec. 5), with ESPNet's constant 1.1.
+    This is the class weighting of ENet (Paszke et al., arXiv 1606.02147, sec. 5) with the constant 1.1 of ESPNet.
     """
     return 1 / torch.log(1.1 + pixels / pixels.sum())

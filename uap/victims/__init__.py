@@ -1,4 +1,4 @@
-"""The networks under attack: an adapter around any torch module, and adapters for the networks of libraries."""
+"""Victims, the networks under attack: an adapter for any torch module, and adapters for networks of libraries."""
 
 from uap.victims.adapters.exported import Exported
 from uap.victims.adapters.huggingface import HuggingFace

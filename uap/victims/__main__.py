@@ -1,4 +1,4 @@
-"""python -m uap.victims: what can be attacked, and whether a network was wired rightly."""
+"""python -m uap.victims: list the available victims, predict an image with one, or score one on a data set."""
 
 import argparse
 import inspect
@@ -23,8 +23,8 @@ from uap.utils.errors import InputError
 from uap.utils.plots import panels
 from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim, shipped_victims
-from uap.victims.doubts import LOW_IOU, doubts
 from uap.victims.label_order import other_ids
+from uap.victims.setup_warnings import LOW_IOU, setup_warnings
 
 DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "bdd100k": BDD100K,
@@ -32,21 +32,20 @@ DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
     "cityscapes": Cityscapes,
     "voc": PascalVOC,
 }
-"""The data sets whose label files can be read alone."""
+"""The data sets whose label files can be read one by one."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
-"""How the name of a picture that is written may end."""
+"""Allowed suffixes of the picture to write."""
 
 
 def listing() -> str:
-    """Return what there is: networks, adapters and configurations, with the first sentence of each."""
-    adapters = [getattr(victims, name) for name in victims.__all__]
+    """Return the list of networks, adapters and configurations, with the first sentence of their descriptions."""
     groups = {
         "Networks (class_path: uap.networks.NAME, inside Victim)": [
             (name, inspect.getmodule(getattr(networks, name)).__doc__) for name in networks.__all__
         ],
         "Adapters (class_path: uap.victims.NAME, as model.victim)": [
-            (kind.__name__, kind.__doc__) for kind in adapters
+            (name, getattr(victims, name).__doc__) for name in victims.__all__
         ],
         "Configurations (python -m uap.victims NAME --image FILE, or --data CLASS; or uap.fit --config)": [
             (path.stem, " ".join(_comment(path))) for path in shipped_victims()
@@ -55,7 +54,9 @@ def listing() -> str:
     lines = []
     for title, entries in groups.items():
         lines += [title, *(f"  {name:<24}{_first_sentence(text or '')}" for name, text in sorted(entries)), ""]
-    return "\n".join([*lines, "The arguments of one: python -m uap.fit --model.victim.help uap.victims.Victim"])
+    return "\n".join(
+        [*lines, "To list the settings of a class: python -m uap.fit --model.victim.help uap.victims.Victim"]
+    )
 
 
 def _comment(path: Path) -> list[str]:
@@ -68,24 +69,24 @@ def _first_sentence(text: str) -> str:
 
 @torch.no_grad()
 def predict(victim: Victim, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Return the prediction (H, W) on an image (H, W, 3) and the mean probability of the predicted class."""
+    """Return the prediction `(H, W)` for an image `(H, W, 3)`, and the mean probability of the predicted class."""
     image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].float()
     logits = victim(image)
     return logits[0].argmax(0).to(torch.uint8).numpy(), float(logits.softmax(1).amax(1).mean())
 
 
 def data_set_of(victim: Victim) -> str:
-    """Return the data set whose classes a network has.
+    """Return the name of the data set whose classes a victim predicts.
 
     Raises:
-        InputError: it has those of none.
+        InputError: the classes are not those of a known data set.
     """
     names = victim.table.names
     found = [name for name in ("cityscapes", "camvid", "voc") if names[: len(TABLES[name])] == TABLES[name].names]
     if not found:
         raise InputError(
-            f"--labels_of is not set, and the network's classes ({', '.join(names)}) are of none of {', '.join(DATA)}. "
-            "Set it to the data set of the label file."
+            f"--labels_of is not set, and the network's classes ({', '.join(names)}) are not those of "
+            f"{', '.join(DATA)}. Set it to the data set of the label file."
         )
     return found[0]
 
@@ -93,15 +94,24 @@ def data_set_of(victim: Victim) -> str:
 def read_labels(
     path: Path, labels_of: str, stored: tuple[int, ...], size: tuple[int, int], victim: Victim
 ) -> NDArray[np.uint8]:
-    """Return the labels of a file of the data set `labels_of` in the victim's classes, at `size` = (height, width).
+    """Return the labels in a file as class ids of the victim, resized to `size`.
+
+    Args:
+        path: the label file.
+        labels_of: name of the data set of the file.
+        stored: height and width of the image file.
+        size: height and width to which the labels are resized.
+        victim: the network.
 
     Raises:
-        InputError: the file holds no labels of that data set, not of the image's `stored` size, or none of the victim's
-            classes.
+        InputError: the file contains no labels of that data set, has another size than the image, or contains none of
+            the classes of the victim.
     """
     data = DATA[labels_of](".", size)
     if (found := data.read_ids(path).shape) != stored:
-        raise InputError(f"{path} has {found} pixels, expected {stored}, as its image has. Are they of the same scene?")
+        raise InputError(
+            f"{path} has {found} pixels, expected {stored}, the size of the image. Give the label file of the image."
+        )
     labels: NDArray[np.uint8] = data.table.translation(victim.table)[data.read_labels(path)]
     if (labels == IGNORE).all():
         raise InputError(
@@ -112,7 +122,7 @@ def read_labels(
 
 
 def show(victim: Victim, args: argparse.Namespace) -> str:
-    """Predict an image, write the picture, and say what the network saw."""
+    """Predict an image, write the picture, and return a summary of the prediction."""
     labels_of = None if args.labels is None else args.labels_of or data_set_of(victim)
     pixels = read_image(args.image)
     stored = pixels.shape[:2]
@@ -142,42 +152,42 @@ def show(victim: Victim, args: argparse.Namespace) -> str:
     lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
     lines += ["", f"mean confidence {confidence:.2f}", *([f"mean IoU {miou:.2f}"] if miou is not None else [])]
     if labels_of is not None and args.labels_of is None:
-        lines += [f"labels read as those of {labels_of}, by the network's classes; --labels_of sets another data set"]
-        if miou is not None and miou < LOW_IOU and wrong_ids is None:  # before anything else is blamed
+        lines += [f"labels are read as those of {labels_of}, the data set of the network's classes; see --labels_of"]
+        if miou is not None and miou < LOW_IOU and wrong_ids is None:  # the most likely cause
             lines += [f"warning: The mean IoU is below {LOW_IOU}. Set --labels_of to the data set of the label file."]
             miou = None
     lines += [
         f"picture {args.out}",
-        *(f"warning: {text}" for text in doubts(confidence, len(victim.table), miou, wrong_ids)),
+        *(f"warning: {text}" for text in setup_warnings(confidence, len(victim.table), miou, wrong_ids)),
     ]
     return "\n".join(lines)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """Return the arguments of a command line, without those of the data."""
+    """Parse a command line without the settings of the data."""
     parser = argparse.ArgumentParser(
         "python -m uap.victims",
-        description="List what can be attacked, show what one network sees on an image, or score it on a data set.",
+        description="List the available victims, predict an image with one, or score one on a labeled data set.",
         allow_abbrev=False,
     )
+    parser.add_argument("name", nargs="?", help="a configuration in configs/victim/, or a YAML file with model.victim")
+    parser.add_argument("--image", type=Path, help="image to predict")
+    parser.add_argument("--weights", help="weight file of the victim, instead of the one in its configuration")
+    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize the image to this size")
+    parser.add_argument("--labels", type=Path, help="label file of the image, for the IoU")
     parser.add_argument(
-        "name", nargs="?", help="a configuration of configs/victim/, or any YAML file with model.victim"
+        "--labels_of", choices=DATA, help="data set of the label file (default: the data set of the network's classes)"
     )
-    parser.add_argument("--image", type=Path, help="the picture to predict")
-    parser.add_argument("--weights", help="a weight file in the place of the configuration's")
-    parser.add_argument("--size", type=side, nargs=2, metavar=("H", "W"), help="resize the picture to it")
-    parser.add_argument("--labels", type=Path, help="its label file, for the IoU")
     parser.add_argument(
-        "--labels_of", choices=DATA, help="the data set whose labels these are (default: that of the network's classes)"
+        "--out", type=Path, default=Path("prediction.png"), help="picture to write (default: %(default)s)"
     )
-    parser.add_argument("--out", type=Path, default=Path("prediction.png"), help="the picture to write")
     parser.add_argument(
         "--data",
         metavar="CLASS",
-        help="score the clean predictions on a labeled data set, such as CamVid; its settings as --data.root FOLDER, "
-        "--data.split NAME, --data.size [H,W]",
+        help="class of a labeled data set on which the clean predictions are scored, such as CamVid; with the settings "
+        "--data.root FOLDER, --data.split NAME, --data.size [H,W]",
     )
-    parser.add_argument("--images", type=positive, help="with --data: so many, evenly spread (default: all)")
+    parser.add_argument("--images", type=positive, help="with --data: number of images, evenly spread (default: all)")
     given = parser.parse_args(words)
     of_one = (given.image, given.weights, given.size, given.labels, given.data, given.images)
     if (given.name is None or (given.image or given.data) is None) and any(
@@ -187,22 +197,24 @@ def parse(words: list[str]) -> argparse.Namespace:
             "Give the name of a victim and --image FILE or --data CLASS, or none of them for the list of victims."
         )
     if given.data is not None and any(one is not None for one in (given.image, given.size, given.labels)):
-        raise InputError("--data has images, size and labels of its own. Leave out --image, --size and --labels.")
+        raise InputError("--data includes images, size and labels. Leave out --image, --size and --labels.")
     if given.images is not None and given.data is None:
-        raise InputError("--images counts images of a data set. Give --data CLASS, or leave it out.")
+        raise InputError("--images needs a data set. Give --data CLASS, or leave it out.")
     if given.out.suffix.lower() not in PICTURES:
         raise InputError(f"--out is {given.out}, expected a name that ends in one of {', '.join(PICTURES)}.")
-    if given.out.resolve() in [place.resolve() for place in (given.image, given.labels) if place is not None]:
-        raise InputError(f"--out {given.out} is an original and would be written over. Set another --out.")
+    if given.out.resolve() in [path.resolve() for path in (given.image, given.labels) if path is not None]:
+        raise InputError(f"--out {given.out} is an original and would be overwritten. Set another --out.")
     return given
 
 
 def main(args: list[str] | None = None) -> None:
-    """List the victims, show what one sees, or score it."""
+    """List the victims, predict an image with one, or score one."""
     settings, words = settings_of_data(sys.argv[1:] if args is None else args)
     given = parse(words)
     if settings and given.data is None:
-        raise InputError(f"{settings[0]} is a setting of --data, which is not given. Set it, such as --data CamVid.")
+        raise InputError(
+            f"{settings[0]} is a setting of --data, which is not given. Give a data set, such as --data CamVid."
+        )
     if given.name is None:
         print(listing())
     elif given.data is not None:

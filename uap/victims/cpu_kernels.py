@@ -1,8 +1,8 @@
-"""Layers of a frozen network that compute the gradient of their input alone, and keep only what it needs.
+"""Frozen PReLU and BatchNorm layers whose backward pass only computes the gradient of the input.
 
-PyTorch's PReLU computes the gradient of its slopes whether it is asked for or not, as large as its input, and in a loop
-that branches on every value. Its BatchNorm in eval mode sums up the gradients of scale and shift likewise, and keeps
-its input for them. Together they are a third of the time of ESPNet's and CGNet's pass on a CPU (`benchmarks.passes`).
+The PReLU of PyTorch always computes the gradient of its slopes, which is as large as its input, in a slow loop. In eval
+mode, BatchNorm computes the gradients of scale and shift and stores its input for them. Both take a third of the
+forward and backward time of ESPNet and CGNet on a CPU (`benchmarks.passes`).
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class _PReLUToInput(torch.autograd.Function):
-    """PReLU whose only gradient is that of its input."""
+class _PReLUInputGradient(torch.autograd.Function):
+    """PReLU with the gradient of the input only."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slopes: Tensor) -> Tensor:
@@ -23,27 +23,29 @@ class _PReLUToInput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Return the gradient, times the slope where the input was not positive."""
-        x, slopes = (tensor.to(gradient.dtype) for tensor in ctx.saved_tensors)  # autocast may part them
+        """Return the gradient, multiplied by the slope where the input was not positive."""
+        x, slopes = (
+            tensor.to(gradient.dtype) for tensor in ctx.saved_tensors
+        )  # their dtypes can differ under autocast
         positive = torch.ops.aten.threshold_backward(gradient, x, 0)
-        # by arithmetic, not by `where`, which branches: positive + slope * (gradient - positive)
+        # positive + slope * (gradient - positive): faster than `torch.where`
         return positive.lerp_(gradient, slopes.view(-1, *[1] * (x.dim() - 2))), None
 
 
 class FrozenPReLU(nn.PReLU):
-    """A PReLU that is not trained; in all else, its name among them, the one that it was."""
+    """A PReLU without a gradient of its slopes; its values, its state and its name are those of `nn.PReLU`."""
 
     def _get_name(self) -> str:
         return "PReLU"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` `(N, C, ...)` where it is positive, and `x` times its channel's slope elsewhere."""
-        result: Tensor = _PReLUToInput.apply(x, self.weight.to(x.dtype))
+        result: Tensor = _PReLUInputGradient.apply(x, self.weight.to(x.dtype))
         return result
 
 
-class _BatchNormToInput(torch.autograd.Function):
-    """A scale and a shift of each channel, whose only gradient is that of the input."""
+class _BatchNormInputGradient(torch.autograd.Function):
+    """BatchNorm in eval mode with the gradient of the input only."""
 
     @staticmethod
     def forward(
@@ -56,13 +58,13 @@ class _BatchNormToInput(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        """Return the gradient times the scale of its channel, which under autocast is rounded as the gradient is."""
+        """Return the gradient times the scale of its channel; the scale is cast to the dtype of the gradient."""
         (scale,) = ctx.saved_tensors
         return gradient * scale.to(gradient.dtype).view(-1, 1, 1), None, None, None, None, None
 
 
 class FrozenBatchNorm2d(nn.BatchNorm2d):
-    """A BatchNorm that is not trained; in all else, its name among them, the one that it was."""
+    """A BatchNorm without gradients of scale and shift; values, state and name are those of `nn.BatchNorm2d`."""
 
     def _get_name(self) -> str:
         return "BatchNorm2d"
@@ -73,17 +75,17 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         self._check_input_dim(x)
         statistics = self.running_mean, self.running_var
-        result: Tensor = _BatchNormToInput.apply(x, *statistics, self.weight, self.bias, self.eps)
+        result: Tensor = _BatchNormInputGradient.apply(x, *statistics, self.weight, self.bias, self.eps)
         return result
 
 
 def freeze_layers(module: nn.Module) -> None:
-    """Turn each PReLU, and each BatchNorm with running statistics, inside `module` into a frozen one.
+    """Change each PReLU, and each BatchNorm with running statistics, inside `module` to its frozen class.
 
-    They stay the same objects: hooks, and what else refers to them, stay with them.
+    The layers stay the same objects, so that their hooks and other references to them stay valid.
     """
-    for _, part in module.named_modules():
-        if type(part) is nn.PReLU:
-            part.__class__ = FrozenPReLU
-        elif type(part) is nn.BatchNorm2d and part.running_mean is not None:
-            part.__class__ = FrozenBatchNorm2d
+    for _, layer in module.named_modules():
+        if type(layer) is nn.PReLU:
+            layer.__class__ = FrozenPReLU
+        elif type(layer) is nn.BatchNorm2d and layer.running_mean is not None:
+            layer.__class__ = FrozenBatchNorm2d

@@ -1,4 +1,4 @@
-"""Labels that fit the predictions once their ids are read as others: the network is right, the labels are not."""
+"""Detection of labels with a wrong order of class ids: with other ids, they agree with the predictions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,17 @@ from torch import Tensor
 from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
 
 EXPLAINED = 0.5
-"""The mean share of a class's pixels above which other ids explain the labels; a network that always predicts one class
-does not reach it."""
+"""Smallest mean recall with which another order of ids is accepted as the explanation. A network that always predicts
+one class does not reach it."""
 
 
 def other_ids(confusion: Tensor, table: LabelTable, labels: LabelTable) -> str | None:
-    """Return a sentence if labels fit the predictions in another order of ids, None if not.
+    """Return a message if the labels agree with the predictions for another order of ids, or None.
 
     Args:
-        confusion: (C, C) counts of pixels by (label, prediction), as `ClassIoU.total` gives them.
-        table: the network's classes.
-        labels: the classes of the data's labels.
+        confusion: `(C, C)` pixel counts by (label, prediction), as `ClassIoU.total` returns them.
+        table: classes of the network.
+        labels: classes of the labels of the data set.
     """
     counts: NDArray[np.int64] = confusion.cpu().numpy()
     rows = np.flatnonzero(counts.sum(1))
@@ -27,8 +27,8 @@ def other_ids(confusion: Tensor, table: LabelTable, labels: LabelTable) -> str |
     shares = counts[rows] / counts[rows].sum(1, keepdims=True)
     if labels is CITYSCAPES and _mean_share(shares, rows, _as_train_ids(table)) > EXPLAINED:
         return (
-            "The labels fit the predictions as train ids: the label files hold train ids (0 to 18) and are read as "
-            "Cityscapes' label ids (0 to 33). Name them *_gtFine_labelTrainIds.png, or use those with label ids."
+            "The labels agree with the predictions as train ids: the label files contain train ids (0 to 18), but they "
+            "are read as label ids (0 to 33). Name them *_gtFine_labelTrainIds.png, or use files with label ids."
         )
     best = dict(zip(*(found.tolist() for found in linear_sum_assignment(shares, maximize=True)), strict=True))
     permuted = {int(rows[row]): column for row, column in best.items()}
@@ -38,14 +38,14 @@ def other_ids(confusion: Tensor, table: LabelTable, labels: LabelTable) -> str |
         f"{table.names[own]} is predicted as {table.names[other]}" for own, other in permuted.items() if own != other
     ]
     return (
-        f"The labels fit the predictions in another order of the classes: what they call {', '.join(pairs[:3])}"
-        f"{' ...' if len(pairs) > 3 else ''}. Check the order of victim.classes, and that the label files hold the ids "
-        "of this data set."
+        f"The labels agree with the predictions in another order of the classes: {', '.join(pairs[:3])}"
+        f"{' ...' if len(pairs) > 3 else ''}. Check the order of victim.classes, and that the label files contain the "
+        "ids of this data set."
     )
 
 
 def _as_train_ids(table: LabelTable) -> dict[int, int]:
-    """Return, for each class that a train id is taken for as a label id, the class that it is; ids of `table`."""
+    """Return the mapping from the class of each id read as a label id to its class as a train id; ids of `table`."""
     ids = CITYSCAPES.translation(table)
     pairs = {
         int(ids[wrong]): int(ids[right]) for wrong, right in enumerate(CITYSCAPES_LABEL_IDS) if right < len(CITYSCAPES)
@@ -53,6 +53,6 @@ def _as_train_ids(table: LabelTable) -> dict[int, int]:
     return {wrong: right for wrong, right in pairs.items() if IGNORE not in (wrong, right)}
 
 
-def _mean_share(shares: NDArray[np.float64], rows: NDArray[np.int64], meant: dict[int, int]) -> float:
-    """Return the mean over the labeled classes of the share of their pixels that are predicted as what is meant."""
-    return float(np.mean([shares[i, meant[row]] if row in meant else 0.0 for i, row in enumerate(rows.tolist())]))
+def _mean_share(shares: NDArray[np.float64], rows: NDArray[np.int64], mapping: dict[int, int]) -> float:
+    """Return the mean, over the labeled classes, of the share of pixels that are predicted as the mapped class."""
+    return float(np.mean([shares[i, mapping[row]] if row in mapping else 0.0 for i, row in enumerate(rows.tolist())]))

@@ -1,7 +1,7 @@
-"""Networks that change activations in place, run as if they did not: the backward pass needs what they overwrite.
+"""Out-of-place execution of networks that change activations in place.
 
-PyTorch refuses such a network's backward pass to the image, though its prediction is right. Under `OutOfPlace` each
-in-place function gives a new tensor instead: `x += y` binds `x` to the sum, and nothing else notices.
+The backward pass to the image needs the overwritten activations, so PyTorch refuses it for such a network. Under
+`OutOfPlace`, each in-place function returns a new tensor instead: `x += y` binds `x` to the sum.
 """
 
 import sys
@@ -16,16 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-HOMES = (Tensor, torch, F)
-"""Where the out-of-place form of an in-place function is looked for."""
+NAMESPACES = (Tensor, torch, F)
+"""Namespaces in which the out-of-place form of an in-place function is looked up."""
 
 
 class OutOfPlace(TorchFunctionMode):
-    """Gives a new tensor wherever a function would change an activation: `x += y`, `x.add_(y)`, `inplace=True`.
+    """A torch function mode that replaces in-place changes of activations: `x += y`, `x.add_(y)`, `inplace=True`.
 
-    An activation is a tensor that the gradient goes through; others, such as counters and masks, change as before.
-    What has no out-of-place form (`x[0] = y`, `x.copy_(y)`) changes its tensor, and a statement `x.add_(y)` whose
-    result is dropped has no effect: compare the prediction with the network's own.
+    Activations are tensors that require a gradient. Other tensors, such as counters and masks, change in place as
+    before. The replacement is not always correct: functions without an out-of-place form (`x[0] = y`, `x.copy_(y)`)
+    still change their tensor, and a statement `x.add_(y)` without an assignment has no effect. Compare the prediction
+    with that of the unmodified network.
     """
 
     def __torch_function__(
@@ -41,29 +42,29 @@ class OutOfPlace(TorchFunctionMode):
 
 
 def changes_activation(func: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> bool:
-    """Return whether a call changes its first argument in place, and the gradient goes through that."""
+    """Return whether a call changes its first argument in place, and that argument requires a gradient."""
     name = getattr(func, "__name__", "")
     in_place = settings.get("inplace") or name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
     return bool(in_place) and bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad
 
 
 def out_of_place(func: Any) -> Callable[..., Any] | None:
-    """Return the form of an in-place function such as `Tensor.add_` that gives a new tensor, if there is one."""
+    """Return the out-of-place form of an in-place function such as `Tensor.add_`, or None."""
     name = func.__name__.removesuffix("_")
-    found = (getattr(home, name, None) for home in HOMES)
+    found = (getattr(namespace, name, None) for namespace in NAMESPACES)
     return next((form for form in found if callable(form)), None)
 
 
-class Places(OutOfPlace):
-    """Runs a network as `OutOfPlace` does, and notes where that does not do what the network meant.
+class OutOfPlaceErrors(OutOfPlace):
+    """An `OutOfPlace` mode that records the calls for which the replacement is not correct.
 
     Attributes:
-        dropped: where the result of an in-place function is dropped, so that its effect is lost.
-        kept: where a tensor is changed in place after all.
+        dropped: code locations at which the result of an in-place function is not used, so that its effect is lost.
+        kept: code locations at which a tensor is still changed in place.
     """
 
     def __init__(self) -> None:
-        """Note nothing yet."""
+        """Start with empty lists."""
         super().__init__()
         self.dropped: list[str] = []
         self.kept: list[str] = []
@@ -72,33 +73,33 @@ class Places(OutOfPlace):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call as `OutOfPlace` does; a result that nobody holds when the next function is called was dropped."""
+        """Call as `OutOfPlace` does; a result without references at the next call was not used."""
         if self.last is not None and self.last[0]() is None:
             self.dropped.append(self.last[1])
         self.last = None
         if not changes_activation(func, args, kwargs or {}):
             return super().__torch_function__(func, types, args, kwargs)
-        place = _place(sys._getframe(1))
+        location = _location(sys._getframe(1))
         if not (kwargs or {}).get("inplace") and out_of_place(func) is None:
-            self.kept.append(place)
+            self.kept.append(location)
         result = super().__torch_function__(func, types, args, kwargs)
-        self.last = (weakref.ref(result), place) if isinstance(result, Tensor) else None
+        self.last = (weakref.ref(result), location) if isinstance(result, Tensor) else None
         return result
 
 
-def _place(frame: FrameType | None) -> str:
-    """Return the module, file and line of the network's own code that a function of torch was called from."""
+def _location(frame: FrameType | None) -> str:
+    """Return the module, file and line of the code of the network that called a function of torch."""
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "torch":
         frame = frame.f_back
     if frame is None:
-        return "code that cannot be seen"
+        return "compiled code"
     module = type(frame.f_locals["self"]).__name__ if "self" in frame.f_locals else frame.f_code.co_name
     return f"{module} ({frame.f_code.co_filename.rsplit('/', 1)[-1]}, line {frame.f_lineno})"
 
 
-def places(run: Callable[[], object]) -> str:
-    """Return where a network is not the same out of place, in words; empty where it is not seen."""
-    seen = Places()
-    with suppress(RuntimeError), torch.enable_grad(), seen:  # what autograd forbids in the forward pass
+def out_of_place_errors(run: Callable[[], object]) -> str:
+    """Return the code locations at which the out-of-place execution of `run` is not correct; empty if none is found."""
+    errors = OutOfPlaceErrors()
+    with suppress(RuntimeError), torch.enable_grad(), errors:  # autograd refuses some changes in the forward pass
         run()
-    return ", ".join(dict.fromkeys(seen.dropped or seen.kept))
+    return ", ".join(dict.fromkeys(errors.dropped or errors.kept))

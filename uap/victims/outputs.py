@@ -1,4 +1,4 @@
-"""Running a network on sizes that it does not take, and finding the logits in what it returns."""
+"""Logits of a network for images of any size, and the selection of the logits among several outputs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,11 +12,11 @@ from torch import Tensor
 from uap.utils.errors import InputError
 
 KNOWN_KEYS = ("out", "logits")
-"""What torchvision and Hugging Face call the logits in their outputs."""
+"""Keys of the logits in the outputs of torchvision and Hugging Face."""
 
 
 def resize(x: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
-    """Resize maps (N, C, h, w) bilinearly to `size` = (height, width); what is no map is returned as it is."""
+    """Resize `(N, C, h, w)` bilinearly to `size` = (height, width); tensors of another shape are returned unchanged."""
     if x.shape[-2:] == size or not _is_map(x):
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=antialias)
@@ -33,17 +33,17 @@ def padded_logits(
     output: str | int | None = None,
     layout: torch.memory_format = torch.channels_last,
 ) -> Tensor:
-    """Return logits (N, C, H, W) for normalized images (N, 3, H, W) of any size, within the autograd graph.
+    """Return differentiable logits `(N, C, H, W)` for normalized images `(N, 3, H, W)` of any size.
 
-    Images are padded at the bottom and the right, by their last row and column, to multiples of `size_multiple`;
-    smaller outputs are upsampled; logits are cropped to the image. An output that is no logits is returned as it is.
+    Images are padded at the bottom and the right to multiples of `size_multiple`, by repeating the last row and column.
+    Smaller outputs are upsampled, and logits are cropped to the image. Outputs of another shape are returned unchanged.
 
     Args:
-        network: to be run.
-        x: its input, before padding.
-        size_multiple: of the heights and widths that it takes.
-        output: which of several outputs, as in `logits_of`.
-        layout: of the images in memory.
+        network: the network.
+        x: normalized images.
+        size_multiple: height and width of the input of the network must be multiples of this number.
+        output: selects one of several outputs, as in `logits_of`.
+        layout: memory format of the images.
     """
     height, width = x.shape[-2:]
     bottom, right = -height % size_multiple, -width % size_multiple
@@ -54,17 +54,17 @@ def padded_logits(
 
 
 def logits_of(output: Any, choice: str | int | None = None) -> Tensor:
-    """Return the logits (N, C, h, w) of a network's output.
+    """Return the logits `(N, C, h, w)` in the output of a network.
 
-    Of a dictionary that is the entry `out` or `logits`, or the only one; of a tuple or a list the first entry, after
-    which auxiliary heads use to stand; and so on where these are nested.
+    In a dictionary, the logits are the entry `out` or `logits`, or the only entry. In a tuple or list, they are the
+    first entry; outputs of auxiliary heads usually follow. Nested outputs are searched in the same way.
 
     Args:
-        output: what the network returned.
-        choice: the key of a dictionary or the index in a tuple, where that is not so; of nested ones joined by dots.
+        output: the output of the network.
+        choice: key of a dictionary or index of a tuple that selects another entry; for nested outputs joined by dots.
 
     Raises:
-        InputError: there are no logits at that place, or several that could be meant.
+        InputError: the selected entry has no logits, or a dictionary has several entries with other keys.
     """
     if choice is not None:
         output = _chosen(output, choice)
@@ -90,14 +90,14 @@ def _chosen(output: Any, choice: str | int) -> Any:
     if found is None:
         raise InputError(
             f"victim.output is {choice!r}, but the network gives {describe(output)}. Set it to one of these, or to "
-            "null for the first."
+            "null for the default."
         )
     return found
 
 
 def _entry(output: Any, key: str | int) -> Any:
-    """Return an entry of several outputs, None for none; an index may be a text, as a command line gives it."""
-    if isinstance(output, (Tensor, str)):  # whose rows are no outputs
+    """Return an entry of several outputs, or None; an index may be a string, as on the command line."""
+    if isinstance(output, (Tensor, str)):  # rows and characters are not outputs
         return None
     for form in (key, str(key), int(key) if re.fullmatch(r"-?\d+", str(key)) else key):
         with suppress(KeyError, IndexError, TypeError):
@@ -105,43 +105,43 @@ def _entry(output: Any, key: str | int) -> Any:
     return None
 
 
-def maps_of(output: Any, place: str = "") -> dict[str, Tensor]:
-    """Return all maps (N, C, h, w) in a network's output, by what `victim.output` would be for each."""
+def maps_of(output: Any, path: str = "") -> dict[str, Tensor]:
+    """Return all tensors `(N, C, h, w)` in the output of a network, by their value of `victim.output`."""
     if isinstance(output, Tensor):
-        return {place: output} if _is_map(output) else {}
+        return {path: output} if _is_map(output) else {}
     found: dict[str, Tensor] = {}
-    row = enumerate(output) if isinstance(output, (list, tuple)) else ()
-    for key, entry in output.items() if isinstance(output, Mapping) else row:
-        found |= maps_of(entry, f"{place}.{key}".lstrip("."))
+    entries = enumerate(output) if isinstance(output, (list, tuple)) else ()
+    for key, entry in output.items() if isinstance(output, Mapping) else entries:
+        found |= maps_of(entry, f"{path}.{key}".lstrip("."))
     return found
 
 
-def choice_made(output: Any) -> str | None:
-    """Return in words which of several outputs of as many classes is taken unless one is chosen; None where one is."""
+def ambiguity(output: Any) -> str | None:
+    """Return a message if several outputs have the number of classes of the default output, or None."""
     if isinstance(output, Tensor):
         return None
-    taken = logits_of(output)
-    rivals = {place: x for place, x in maps_of(output).items() if x.shape[1] == taken.shape[1]}
-    if len(rivals) < 2:
+    default = logits_of(output)
+    candidates = {path: x for path, x in maps_of(output).items() if x.shape[1] == default.shape[1]}
+    if len(candidates) < 2:
         return None
-    listed = ", ".join(f"{place} {tuple(x.shape[1:])}" for place, x in rivals.items())
-    chosen = next(place for place, x in rivals.items() if x is taken)
-    other = next(place for place, x in rivals.items() if x is not taken)
+    listed = ", ".join(f"{path} {tuple(x.shape[1:])}" for path, x in candidates.items())
+    used = next(path for path, x in candidates.items() if x is default)
+    other = next(path for path, x in candidates.items() if x is not default)
     return (
-        f"has {len(rivals)} outputs of {taken.shape[1]} classes: {listed}. Taken is {chosen}; if another is the final "
-        f"one, choose it with --model.victim.output {other}, or output: {other} in its configuration."
+        f"has {len(candidates)} outputs of {default.shape[1]} classes: {listed}. The output {used} is used. If another "
+        f"one is final, select it with --model.victim.output {other}, or output: {other} in the configuration."
     )
 
 
 def _key(output: Mapping[str, Any]) -> str:
     known = [key for key in KNOWN_KEYS if key in output] or (list(output) if len(output) == 1 else [])
     if not known:
-        raise InputError(f"The network gives {describe(output)}. Set victim.output to the one that is the logits.")
+        raise InputError(f"The network gives {describe(output)}. Set victim.output to the key of the logits.")
     return known[0]
 
 
 def describe(output: Any) -> str:
-    """Return what an output is, in words: `a dictionary of out (1, 21, 64, 64), aux (1, 21, 64, 64)`."""
+    """Return a description of an output, such as `a dictionary of out (1, 21, 64, 64), aux (1, 21, 64, 64)`."""
     if isinstance(output, Tensor):
         return f"a tensor {tuple(output.shape)}"
     if isinstance(output, Mapping):

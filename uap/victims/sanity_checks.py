@@ -1,4 +1,4 @@
-"""Trying a network once, so that what is wrong with it is a sentence at the start and not a wrong result at the end."""
+"""Checks of a victim before an attack: one forward and backward pass on noise images."""
 
 import re
 
@@ -8,34 +8,34 @@ from torch import Tensor, nn
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError, first_line
 
-NOISE = 0.01
-"""How far two results for one image may differ, in parts of the largest logit: other kernels round otherwise."""
+TOLERANCE = 0.01
+"""Largest difference of two results for one image, relative to the largest logit. Kernels round differently."""
 
 
 class ChangedInPlace(InputError):
-    """The network cannot be run backwards to the image, as it is when it changes activations in place."""
+    """The backward pass to the image fails, for example because the network changes activations in place."""
 
 
-def noise(victim: nn.Module, size: tuple[int, int]) -> Tensor:
-    """Return two images of noise `(2, 3, H, W)` float32, 0 to 255, the same each time, on the device of an adapter."""
+def noise_images(victim: nn.Module, size: tuple[int, int]) -> Tensor:
+    """Return two noise images `(2, 3, H, W)` float32, 0 to 255, with a fixed seed, on the device of the victim."""
     device = next((buffer.device for buffer in victim.buffers()), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, *size), generator=generator).float().to(device)
 
 
 def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
-    """Run an adapter on images of noise and back to one of them; return the number of its outputs.
+    """Run the forward and backward pass of a victim on noise images, and return the number of output channels.
 
     Args:
-        victim: RGB images `(N, 3, H, W)` float32, 0 to 255, to logits.
-        size: H and W.
-        table: the classes that its outputs are said to be.
+        victim: maps RGB images `(N, 3, H, W)` float32, 0 to 255, to logits.
+        size: height and width of the images.
+        table: the classes of the outputs.
 
     Raises:
         ChangedInPlace: the backward pass fails.
-        InputError: something else would spoil an attack; the message names it and the cure.
+        InputError: the victim has another problem. The message names the problem and the solution.
     """
-    images = noise(victim, size)
+    images = noise_images(victim, size)
     image = images[:1].clone().requires_grad_()
     name = type(getattr(victim, "network", victim)).__name__
     try:
@@ -46,12 +46,14 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
             beside_another: Tensor = victim(images)[:1]
     except InputError:
         raise
-    except Exception as error:  # a network may raise anything on a size that it does not take
-        if isinstance(error, RuntimeError) and re.search("in-?place", str(error)):  # what autograd forbids at once
+    except Exception as error:  # a network may raise any error for a size that it does not support
+        if isinstance(error, RuntimeError) and re.search(
+            "in-?place", str(error)
+        ):  # autograd refuses some changes in the forward pass
             raise _changed_in_place(name, error) from error
         raise InputError(
             f"The network {name} fails on images of {size[0]} x {size[1]} ({first_line(error)}). Set --data.size or "
-            "victim.input_size to a size that it takes, or victim.size_multiple to what its sizes must divide by."
+            "victim.input_size to a supported size, or victim.size_multiple to the number that divides supported sizes."
         ) from error
     _check_gradient(logits, image, name)
     _check_same(logits.detach(), beside_another, name)
@@ -65,7 +67,7 @@ def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: Label
         raise InputError(
             f"The network {name} gives {tuple(logits.shape)} for one image of {size[0]} x {size[1]}, expected logits "
             f"(1, {len(table)} or more, {size[0]}, {size[1]}) for its classes ({', '.join(table.names)}). "
-            "Set victim.classes to what its outputs are, or victim.output to another of its outputs."
+            "Set victim.classes to the classes of its outputs, or victim.output to another of its outputs."
         )
     if not logits.isfinite().all():
         raise InputError(
@@ -73,26 +75,26 @@ def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: Label
         )
     if logits.shape[1] == 1:
         raise InputError(
-            f"The network {name} gives one output, expected one for each of two classes or more. Where it is the score "
-            "of a class against the rest, give 0 beside it: torch.cat([torch.zeros_like(x), x], 1)."
+            f"The network {name} gives one output, expected one for each of two classes or more. If it is the score "
+            "of one class against the rest, add a channel of zeros: torch.cat([torch.zeros_like(x), x], 1)."
         )
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3):
         raise InputError(
             f"The network {name} gives probabilities, expected logits. Leave out its softmax, or set victim.output to "
-            "what goes into it."
+            "the input of the softmax."
         )
 
 
 def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
     if not logits.requires_grad:
         raise InputError(
-            f"The network {name} gives no gradient with respect to the image. Leave out what cuts it: torch.no_grad, "
-            "detach, NumPy or an arg max in its forward."
+            f"The network {name} gives no gradient with respect to the image. Remove the cause from its "
+            "forward: torch.no_grad, detach, NumPy or an arg max."
         )
     if _leaves(logits) != {image}:
         raise InputError(
-            f"The network {name} has weights that its parameters() do not list, so they can be neither frozen nor "
-            "moved to a GPU. Put layers that stand in a plain list or dictionary into nn.ModuleList or nn.ModuleDict."
+            f"The network {name} has weights that are missing in its parameters(), so they can be neither frozen nor "
+            "moved to a GPU. Put layers of a plain list or dictionary into nn.ModuleList or nn.ModuleDict."
         )
     try:
         (gradient,) = torch.autograd.grad(logits.square().mean(), image)
@@ -107,22 +109,22 @@ def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
 
 def _changed_in_place(name: str, error: RuntimeError) -> ChangedInPlace:
     return ChangedInPlace(
-        f"The network {name} cannot be run backwards to the image ({first_line(error)}). If it changes activations "
-        "in place (`x[0] = y`, x.add_(y)), replace them by what gives a new tensor, such as torch.cat and `x = x + y`."
+        f"The backward pass of the network {name} to the image fails ({first_line(error)}). If it changes activations "
+        "in place (`x[0] = y`, x.add_(y)), use operations that return a new tensor, such as torch.cat and `x = x + y`."
     )
 
 
 def _check_same(alone: Tensor, beside_another: Tensor, name: str) -> None:
-    if (alone - beside_another).abs().max() > NOISE * alone.abs().max():
+    if (alone - beside_another).abs().max() > TOLERANCE * alone.abs().max():
         raise InputError(
-            f"The network {name} gives an image another result when it runs again, beside a second image. Switch off "
-            "what stays active in eval mode: F.dropout without training=self.training, BatchNorm on the batch's own "
-            "statistics; a file is to be exported from network.eval()."
+            f"The network {name} gives another result for an image if the batch contains a second image. Switch off "
+            "layers that stay active in eval mode: F.dropout without training=self.training, or BatchNorm with the "
+            "statistics of the batch. Export files from network.eval()."
         )
 
 
 def _leaves(logits: Tensor) -> set[Tensor]:
-    """Return the tensors that a result's gradient would be collected in."""
+    """Return the leaf tensors of the autograd graph of the logits."""
     leaves, seen, waiting = set(), set(), [logits.grad_fn]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Networks without weights: what their layers hold is what PyTorch gave them, and an attack on them says nothing."""
+"""Detection of networks without trained weights, on which an attack has no meaning."""
 
 import math
 
@@ -8,26 +8,22 @@ from torch import Tensor, nn
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 
-FEWEST = 64
-"""Of fewer weights it cannot be told whether they were drawn or learned."""
+MIN_WEIGHTS = 64
+"""Layers with fewer weights are ignored: their initial and trained values cannot be distinguished."""
 
 
 def looks_untrained(network: nn.Module) -> bool:
-    """Return whether all that a network holds is as it is built: no normalization has seen an image, no layer a step.
+    """Return whether the parameters and statistics of a network look like their initial values.
 
-    Training moves the statistics and scales of each normalization, and where there is none, the weights of each layer
-    out of the range that PyTorch draws them from, or its biases away from 0.
+    Training changes the statistics and scales of normalization layers. In a network without such layers, it moves
+    weights out of the initial range of PyTorch, or biases away from 0.
     """
     modules = [module for _, module in network.named_modules() if not isinstance(module, torch.jit.ScriptModule)]
-    norms = [module for module in modules if isinstance(module, NORMS) and _holds_anything(module)]
+    norms = [module for module in modules if isinstance(module, NORMS) and module.state_dict()]
     if norms:
         return all(_is_new_norm(norm) for norm in norms)
-    layers = [module for module in modules if isinstance(module, LAYERS) and module.weight.numel() >= FEWEST]
+    layers = [module for module in modules if isinstance(module, LAYERS) and module.weight.numel() >= MIN_WEIGHTS]
     return bool(layers) and all(_is_new_layer(layer) for layer in layers)
-
-
-def _holds_anything(norm: nn.Module) -> bool:
-    return bool(norm.state_dict())
 
 
 def _is_new_norm(norm: nn.Module) -> bool:
@@ -44,5 +40,5 @@ def _is_new_layer(layer: nn.Module) -> bool:
         return False
     if isinstance(bias, Tensor) and not bias.any():
         return bool(weight.any())
-    range_ = 1 / math.sqrt(weight[0].numel())  # of PyTorch's own initialization, which fills it
+    range_ = 1 / math.sqrt(weight[0].numel())  # of the initial uniform distribution of PyTorch
     return 0.9 * range_ < float(weight.detach().abs().max()) <= 1.0001 * range_

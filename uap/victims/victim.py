@@ -1,4 +1,4 @@
-"""The one adapter around every network under attack: RGB grey levels in, logits of the input's size out."""
+"""The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from uap.utils import paths
 from uap.utils.class_tables import TABLES, LabelTable
 from uap.utils.errors import InputError
 from uap.victims.cpu_kernels import freeze_layers
-from uap.victims.doubts import doubtful_scale
-from uap.victims.out_of_place import OutOfPlace, places
-from uap.victims.outputs import choice_made, padded_logits, resize
-from uap.victims.sanity_checks import ChangedInPlace, noise, probe
+from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
+from uap.victims.outputs import ambiguity, padded_logits, resize
+from uap.victims.sanity_checks import ChangedInPlace, noise_images, probe
+from uap.victims.setup_warnings import scale_warnings
 from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
 
@@ -25,24 +25,22 @@ Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
 
 
 NO_STRUCTURE = ("training", "name_or_path")
-"""Plain settings of modules that no prediction depends on: the mode, and where Hugging Face found a network."""
+"""Attributes of modules that change no prediction: the mode, and the path of a network of Hugging Face."""
 
 
 class Victim(nn.Module):
-    """A segmentation network, frozen and in eval mode for good.
+    """A frozen segmentation network in eval mode, with its preprocessing and its classes.
 
-    Takes RGB images `(N, 3, H, W)` float32 in grey levels 0 to 255 and gives logits `(N, C, H, W)`. It owns all that
-    differs from network to network: channel order, mean and std, the size that images are resized to or whose multiple
-    they are padded to (at the bottom and the right, by their last row and column; logits are cropped), which of several
-    outputs holds the logits, upsampling of smaller ones, and the classes. No weight ever has a gradient, no BatchNorm
-    statistic ever moves, and no activation is changed in place, which the backward pass to the image would not bear.
+    A victim maps RGB images `(N, 3, H, W)` float32 in grey levels 0 to 255 to logits `(N, C, H, W)`. It contains
+    everything that is specific to a network: channel order, mean and std, resizing of images to a fixed size or padding
+    to multiples of a size (logits are cropped), selection of the logits among several outputs, upsampling of smaller
+    outputs, and the classes. Weights have no gradient, and the statistics of BatchNorm never change. Activations are
+    not changed in place, because that would prevent the backward pass to the image.
 
     Example:
-        >>> network = nn.Conv2d(3, 2, kernel_size=1)
-        >>> victim = Victim(network, classes=["road", "sky"], mean=(128, 128, 128), std=(64, 64, 64))
-        >>> images = torch.full((1, 3, 8, 8), 90.0)
-        >>> victim(images).shape, victim.predict(images).dtype
-        (torch.Size([1, 2, 8, 8]), torch.uint8)
+        >>> victim = Victim(nn.Conv2d(3, 2, 1), classes=["road", "sky"], mean=(128.0,) * 3, std=(64.0,) * 3)
+        >>> victim(torch.zeros(1, 3, 4, 6)).shape
+        torch.Size([1, 2, 4, 6])
     """
 
     def __init__(
@@ -61,23 +59,23 @@ class Victim(nn.Module):
         """Load the weights and freeze the network.
 
         Args:
-            network: takes normalized images, gives logits, or a tuple or dictionary with them; any size of output is
-                resized to the input's.
-            weights: a `.safetensors` or `.pth` file; the network stays as it is built without one.
-            classes: a class table by name, or the names of the network's outputs in their order.
-            channel_order: of the network's input.
-            mean: in grey levels, in the network's channel order.
-            std: in grey levels, likewise.
-            size_multiple: the network takes heights and widths that are multiples of it.
-            input_size: height and width that images are resized to for the network, for one that takes no other;
-                the attack's gradient goes through the resizing.
-            output: the key or the index of the logits among several outputs, if they are not the first; of nested
-                outputs joined by dots (`out.1`).
-            compile: let `torch.compile` write the network's kernels; the first step then takes a minute, and where
-                later ones are faster depends on network and machine (`python -m benchmarks.passes`).
+            network: maps normalized images to logits, or to a tuple or dictionary that contains logits. Logits of
+                another size are resized to the size of the images.
+            weights: a `.safetensors` or `.pth` file; None keeps the weights of `network`.
+            classes: name of a class table, or the class names of the output channels in order.
+            channel_order: channel order of the input of the network.
+            mean: mean of each channel in grey levels, in the channel order of the network.
+            std: standard deviation of each channel in grey levels, in the channel order of the network.
+            size_multiple: height and width of the input of the network must be multiples of this number.
+            input_size: height and width to which images are resized, for a network with a fixed input size. Gradients
+                flow through the resizing.
+            output: key or index of the logits among several outputs if they are not the default of `logits_of`; for
+                nested outputs joined by dots (`out.1`).
+            compile: whether to use `torch.compile`. The first step then takes about a minute; the speed of later steps
+                depends on network and machine (`python -m benchmarks.passes`).
 
         Raises:
-            InputError: the weights cannot be read or are another network's.
+            InputError: a setting is out of range, or the weights cannot be read or do not fit the network.
         """
         super().__init__()
         if min(std) <= 0 or size_multiple < 1 or min(input_size or (1,)) < 1:
@@ -92,19 +90,19 @@ class Victim(nn.Module):
         self.size_multiple = size_multiple
         self.input_size = input_size
         self.output = output
-        self.choice: str | None = None
-        """Which of several outputs of as many classes is taken, in words, where no choice was made."""
+        self.ambiguity: str | None = None
+        """A message if the output of the logits is ambiguous and was not selected."""
         self.out_of_place = False
-        """Whether the network is run as if it changed no activation in place."""
+        """Whether in-place changes of activations are replaced by new tensors."""
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(False)
         self.train(False)
-        self.to(torch.float32)  # as the images are
-        self._lay_out(torch.channels_last)  # convolutions are faster so, on CPUs and on GPUs
-        # not `modules()`: some publish networks with an attribute of that name
+        self.to(torch.float32)  # the dtype of the images
+        self._set_layout(torch.channels_last)  # convolutions are faster with it, on CPUs and GPUs
+        # not `modules()`: some networks have an attribute of that name
         for _, module in self.named_modules():
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
@@ -114,12 +112,12 @@ class Victim(nn.Module):
         if compile:
             network.compile()
 
-    def _lay_out(self, layout: torch.memory_format) -> None:
+    def _set_layout(self, layout: torch.memory_format) -> None:
         self.layout = layout
         self.to(memory_format=layout)
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode, whatever is asked: BatchNorm may not move."""
+        """Stay in eval mode for any `mode`, so that the statistics of BatchNorm do not change."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -133,7 +131,7 @@ class Victim(nn.Module):
         with OutOfPlace() if self.out_of_place else nullcontext():
             output = self.network(x)
         if self.output is None:
-            self.choice = choice_made(output)
+            self.ambiguity = ambiguity(output)
         return output
 
     @torch.no_grad()
@@ -143,67 +141,70 @@ class Victim(nn.Module):
         return logits.argmax(1).to(torch.uint8)
 
     def check(self, size: tuple[int, int]) -> None:
-        """Try the network once at a size, forward and backward, and name the outputs that the class table does not.
+        """Check the network with a forward and a backward pass, and add outputs without a class to the table as `void`.
+
+        Args:
+            size: height and width of the images.
 
         Raises:
-            InputError: the network fails at that size, gives something else than logits of its classes, or no gradient.
+            InputError: the network fails for this size, or returns no logits of its classes, or has no gradient.
         """
-        was = self.out_of_place
+        before = self.out_of_place
         self.table = self.table.first(self._probe(size))
         name = type(self.network).__name__
-        if self.out_of_place and not was:
+        if self.out_of_place and not before:
             warnings.warn(
-                f"The network {name} changes activations in place, which its backward pass to the image does not bear. "
-                "It is run with new tensors in their stead; its prediction is the same bit for bit.",
+                f"The network {name} changes activations in place, which prevents the backward pass to the image. "
+                "New tensors are used instead. The prediction is the same bit for bit.",
                 stacklevel=2,
             )
-        if self.choice is not None:
-            warnings.warn(f"The network {name} {self.choice}", stacklevel=2)
+        if self.ambiguity is not None:
+            warnings.warn(f"The network {name} {self.ambiguity}", stacklevel=2)
         if self.is_untrained:
             warnings.warn(
-                f"THE NETWORK {name} HAS NO WEIGHTS: what it holds is random, and results of an attack on it say "
-                "nothing. Set --model.victim.weights to its file.",
+                f"THE NETWORK {name} HAS NO WEIGHTS: its parameters are random, and an attack on it has no meaning. "
+                "Set --model.victim.weights to its weight file.",
                 stacklevel=2,
             )
-        for doubt in doubtful_scale(self.mean.flatten().tolist(), self.std.flatten().tolist(), "model.victim"):
-            warnings.warn(doubt, stacklevel=2)
+        for message in scale_warnings(self.mean.flatten().tolist(), self.std.flatten().tolist(), "model.victim"):
+            warnings.warn(message, stacklevel=2)
 
     def _probe(self, size: tuple[int, int]) -> int:
-        """Return the number of outputs, found with what the network turns out to need."""
+        """Return the number of output channels; change the memory layout or execute out of place if needed."""
         try:
             return probe(self, size, self.table)
         except ChangedInPlace as error:
-            image = noise(self, size)[:1].requires_grad_()
+            image = noise_images(self, size)[:1].requires_grad_()
             if self.out_of_place or not self._is_same_out_of_place(image):
                 self.out_of_place = False
-                where = places(lambda: self(image))
+                locations = out_of_place_errors(lambda: self(image))
                 raise ChangedInPlace(
-                    f"{error} It is {where} that cannot be run otherwise." if where else str(error)
+                    f"{error} The change cannot be replaced in {locations}." if locations else str(error)
                 ) from error
         except InputError:
             if self.layout is torch.contiguous_format:
                 raise
-            self._lay_out(torch.contiguous_format)  # what some networks' `view` needs
+            self._set_layout(torch.contiguous_format)  # `view` in some networks needs it
         return self._probe(size)
 
     @torch.enable_grad()
     def _is_same_out_of_place(self, image: Tensor) -> bool:
-        """Run the network out of place from now on; return whether it predicts the same, bit for bit."""
+        """Switch to out-of-place execution; return whether the logits stay the same bit for bit."""
         try:
             own = self(image)
-        except RuntimeError:  # what autograd forbids in the forward pass
+        except RuntimeError:  # autograd refuses some in-place changes in the forward pass
             with torch.no_grad():
                 own = self(image)
         self.out_of_place = True
         return torch.equal(own, self(image))
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that a prediction depends on: structure, weights and preprocessing."""
+        """Return a hash of structure, weights and preprocessing: 16 hexadecimal digits."""
         digest = hashlib.sha256(self.structure.encode())
         settings: list[Any] = [self.channel_order, self.mean.flatten().tolist(), self.std.flatten().tolist()]
         settings += [self.size_multiple, self.input_size, self.output]
         digest.update(json.dumps(settings).encode())
-        # some buffers are kept out of the state dictionary
+        # the state dictionary lacks some buffers
         tensors = self.network.state_dict() | dict(self.network.named_buffers())
         for name, value in sorted(tensors.items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
@@ -212,9 +213,9 @@ class Victim(nn.Module):
 
 
 def _structure(network: nn.Module) -> str:
-    """Return what makes a network beside its tensors: layers, dilations, and the plain settings of each module.
+    """Return the structure of a network as text: its layers and the plain attributes of each module.
 
-    Taken when the network is built: what a module remembers of its last image is not part of it.
+    It is computed before the first image, because modules may store values of the last image as attributes.
     """
     plain = (bool, int, float, str, tuple, type(None))
     settings = [
@@ -228,7 +229,7 @@ def _structure(network: nn.Module) -> str:
 
 
 def table_of(classes: Classes) -> LabelTable:
-    """Return the class table of a name, or of names: the known one that has them, or with colors of its own."""
+    """Return the class table with a name, or a table of class names: a known one, or a new one with random colors."""
     if isinstance(classes, str):
         return TABLES[classes]
     known = [table for table in TABLES.values() if table.names == tuple(classes)]

@@ -1,4 +1,4 @@
-"""Reading weights from files, as data and never as code."""
+"""Loading of network weights from files, without executing code in them."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from uap.utils.errors import InputError
 from uap.utils.paths import check_file
 from uap.utils.safe_load import load_leaving_out
 
-NESTS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
-"""Keys under which published files hold the state dictionary."""
+NESTED_KEYS = ("state_dict", "model", "model_state_dict", "model_state", "network", "net")
+"""Keys of the state dictionary in published files."""
 
-WHOLE = (torch.qint8, torch.quint8, torch.qint32, torch.int8, torch.uint8)
-"""What quantized weights are stored as."""
+QUANTIZED_DTYPES = (torch.qint8, torch.quint8, torch.qint32, torch.int8, torch.uint8)
+"""Dtypes of quantized weights."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` or `.pth` file, or from a network that was pickled whole.
+    """Return the tensors by name in a `.safetensors` or `.pth` file of a state dictionary or of a pickled network.
 
-    Objects that are no tensors, arrays, numbers, strings or containers of them are left out, unexecuted; a warning
-    names them.
+    Objects other than tensors, arrays, numbers, strings and containers of them are left out without executing their
+    code. A warning names them.
 
     Raises:
-        InputError: no such file, or it holds no weights.
+        InputError: the file does not exist or contains no weights.
     """
     state, left_out = (_read_safetensors(path), []) if path.suffix == ".safetensors" else load_leaving_out(path)
     omitted = f"{', '.join(left_out[:8])}{f' and {len(left_out) - 8} more' if len(left_out) > 8 else ''}"
@@ -37,40 +37,40 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         tensors = _tensors(state)
     except RecursionError as error:
         raise InputError(
-            f"{path} holds a network that is a part of itself. It is damaged: download it again."
+            f"{path} contains a network that contains itself. It is damaged: download it again."
         ) from error
     if not tensors:
-        reason = f" (what it holds of {omitted} is no data, and was not loaded)" if left_out else ""
+        reason = f" (objects of {omitted} are not data and were not loaded)" if left_out else ""
         raise InputError(
-            f"{path} holds no tensors by name{reason}. Expected a state dictionary: parameter names and their tensors, "
-            "as `torch.save(network.state_dict(), path)` writes it."
+            f"{path} contains no tensors by name{reason}. Expected a state dictionary: parameter names and their "
+            "tensors, as `torch.save(network.state_dict(), path)` writes it."
         )
     if left_out:
-        warnings.warn(f"{path}: what is no data was left out, unexecuted: {omitted}.", stacklevel=2)
+        warnings.warn(f"{path}: objects that are not data were left out: {omitted}.", stacklevel=2)
     return tensors
 
 
 def _tensors(state: object) -> dict[str, Tensor]:
-    """Return the tensors of a state dictionary, of a pickled network's attributes, or of what holds one of them."""
-    for key in NESTS * 2:  # one may stand within another
+    """Return the tensors of a state dictionary or of a pickled network, which may be nested under known keys."""
+    for key in NESTED_KEYS * 2:  # they may be nested in each other
         nested = _items(state).get(key)
         if _items(nested) or "_modules" in getattr(nested, "__dict__", {}):
             state = nested
-    found = _items(state) or dict(_of_module(state, ""))
+    found = _items(state) or dict(_module_tensors(state, ""))
     return {
-        name.removeprefix("module.").replace("_orig_mod.", ""): tensor  # of DataParallel, and of torch.compile
+        name.removeprefix("module.").replace("_orig_mod.", ""): tensor  # DataParallel and torch.compile
         for name, value in found.items()
         if isinstance(name, str) and (tensor := _tensor(value)) is not None
     }
 
 
 def _items(found: object) -> dict[Any, Any]:
-    """Return the items alone: a file can give a dictionary attributes that hide its methods."""
+    """Return the items of a dictionary; a file can give it attributes that hide its methods."""
     return dict(dict.items(found)) if isinstance(found, dict) else {}
 
 
-def _of_module(found: object, prefix: str) -> Iterator[tuple[str, object]]:
-    """Give the parameters and buffers of a pickled network, in the place of which its attributes stand."""
+def _module_tensors(found: object, prefix: str) -> Iterator[tuple[str, object]]:
+    """Yield the parameters and buffers of a pickled network, of which only the attributes were loaded."""
     attributes = getattr(found, "__dict__", {})
     unsaved = attributes.get("_non_persistent_buffers_set")
     for kind in ("_parameters", "_buffers"):
@@ -78,7 +78,7 @@ def _of_module(found: object, prefix: str) -> Iterator[tuple[str, object]]:
             if not isinstance(unsaved, set) or name not in unsaved:
                 yield f"{prefix}{name}", value
     for name, inner in _items(attributes.get("_modules")).items():
-        yield from _of_module(inner, f"{prefix}{name}.")
+        yield from _module_tensors(inner, f"{prefix}{name}.")
 
 
 def _tensor(value: object) -> Tensor | None:
@@ -96,20 +96,20 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a file's weights into a network, strictly.
+    """Load the weights of a file into a network; all names and shapes must agree.
 
-    A prefix of the names (Lightning's `model.` or `net.`) is left out, and so is what the file holds beside the network
-    of that prefix. A network may say in `published_names` how its layers are called in files that others published, and
-    in `unused_weights` how the names begin that only its training needed.
+    A common prefix of the names, such as `model.` of Lightning, is removed, and tensors without it are ignored. A
+    network may have a method `published_names`, which maps its layer names to those in files of other projects, and an
+    attribute `unused_weights` with the prefixes of weights that only the training needs.
 
     Raises:
-        InputError: the weights are another network's; the message names what differs.
+        InputError: the weights belong to another network. The message names the differences.
     """
     own = network.state_dict()
     tensors = read_state_dict(path)
     _check_not_quantized(tensors, own, path)
     needed = [name for name in own if not name.endswith("num_batches_tracked")]
-    state = _of_network(tensors, network, needed, path)
+    state = _matching_state(tensors, network, needed, path)
     missing = [name for name in needed if name not in state]
     extra = [name for name in state if name not in own]
     shapes = [
@@ -119,7 +119,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     ]
     if missing or extra or shapes:
         raise InputError(
-            f"{path} holds the weights of another network than {type(network).__name__} as it is configured: "
+            f"{path} contains the weights of another network than {type(network).__name__} as it is configured: "
             f"{len(missing)} tensors are missing{_first(missing)}, {len(extra)} are unknown{_first(extra)}, "
             f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args."
         )
@@ -127,20 +127,21 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def _check_not_quantized(state: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> None:
-    """Refuse whole numbers in the place of weights: copied as they are they would be the weights.
+    """Check that a file contains no quantized weights: their integers would be copied as weights.
 
     Raises:
-        InputError: the file holds a quantized network.
+        InputError: the file contains a quantized network.
     """
-    counted = [name for name, value in state.items() if value.dtype in WHOLE and value.ndim > 1]
-    if counted and not any(value.dtype in WHOLE and value.ndim > 1 for value in own.values()):
+    quantized = [name for name, value in state.items() if value.dtype in QUANTIZED_DTYPES and value.ndim > 1]
+    if quantized and not any(value.dtype in QUANTIZED_DTYPES and value.ndim > 1 for value in own.values()):
         raise InputError(
-            f"{path} holds a quantized network ({counted[0]} is {state[counted[0]].dtype}), through which no gradient "
-            "goes. Give the weights in floating point that it was quantized from."
+            f"{path} contains a quantized network ({quantized[0]} is {state[quantized[0]].dtype}), which has no "
+            "gradient. Use the floating-point weights from which it was quantized."
         )
 
 
-def _in_own_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def _with_own_names(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return a state dictionary without unused weights, with published names replaced by those of the network."""
     unused = getattr(network, "unused_weights", ())
     state = {name: value for name, value in state.items() if not name.startswith(unused)}
     names = _published_names(network)
@@ -153,26 +154,26 @@ def _published_names(network: nn.Module) -> dict[str, str]:
     return names
 
 
-def _of_network(state: dict[str, Tensor], network: nn.Module, needed: list[str], path: Path) -> dict[str, Tensor]:
-    """Return the entries of the prefix under which most of the needed names stand, in the network's own names.
+def _matching_state(state: dict[str, Tensor], network: nn.Module, needed: list[str], path: Path) -> dict[str, Tensor]:
+    """Return the entries under the prefix that has most of the needed names, with the names of the network.
 
     Raises:
-        InputError: under two prefixes stand all of them.
+        InputError: several prefixes have all needed names.
     """
     published = {own: theirs for theirs, own in _published_names(network).items()}
     parts = [name.rpartition(".") for name in needed[:1] + needed[-1:]]
-    ends = {f".{called}{dot}{kind}" for layer, dot, kind in parts for called in (layer, published.get(layer, layer))}
+    ends = {f".{name}{dot}{kind}" for layer, dot, kind in parts for name in (layer, published.get(layer, layer))}
     prefixes = {name.removesuffix(end[1:]) for name in state for end in ends if name.endswith(end)}
     states = {
-        prefix: _in_own_names({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, network)
+        prefix: _with_own_names({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, network)
         for prefix in ["", *sorted(prefixes)]
     }
     found = {prefix: sum(name in named for name in needed) for prefix, named in states.items()}
     complete = [prefix for prefix, count in found.items() if count == len(needed)]
     if len(complete) > 1 and "" not in complete:
         raise InputError(
-            f"{path} holds {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the one "
-            "that is meant in a file of its own."
+            f"{path} contains {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the "
+            "right one in its own file."
         )
     return states[max(found, key=lambda prefix: found[prefix])]
 

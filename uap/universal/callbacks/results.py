@@ -25,7 +25,7 @@ from uap.universal.perturbation import Perturbation, save_perturbation
 from uap.utils.atomic_file import atomic_file
 from uap.utils.plots import amplified
 from uap.utils.progress import progress
-from uap.victims.doubts import doubts
+from uap.victims.setup_warnings import setup_warnings
 
 PICTURE = "perturbation.png"
 """The last file that a run writes of its results."""
@@ -154,7 +154,7 @@ class Results(Callback):
     def _print(self, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
         _print_table(self.figures, self.details["per_image"], data.split, folder)
         miou = self.figures.get(f"{data.split}/miou_clean")
-        for doubt in doubts(None, len(attack.victim.table), miou, self.other_ids):
+        for doubt in setup_warnings(None, len(attack.victim.table), miou, self.other_ids):
             print(f"warning: {doubt}")
 
     def _write(self, figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:

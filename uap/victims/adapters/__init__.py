@@ -1,1 +1,1 @@
-"""Victims made from the networks of other libraries and from exported files."""
+"""Victims for the networks of other libraries and for exported files."""

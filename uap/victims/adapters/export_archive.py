@@ -1,4 +1,4 @@
-"""Reading the archive that torch.export writes as data: what could run code is refused before torch reads it."""
+"""Safe reading of files of torch.export: content that could run code is refused before torch loads the file."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from uap.utils.errors import InputError
 PROGRAM = "models/model.json"
 SAMPLE = "data/sample_inputs/model.pt"
 PAYLOADS = {"weights": "weight", "constants": "tensor"}
-"""Folders of raw tensors, with the beginning of the file names in them."""
+"""Folders of raw tensors, with the prefix of their file names."""
 
 OPERATOR = re.compile(
     r"torch\.ops\.(aten|torchvision)\.(?!__)(?!from_file)\w+\.\w+"
@@ -23,37 +23,37 @@ OPERATOR = re.compile(
     r"|torch\.sym_(float|int|max|min|not|sqrt|sum|ite)|math\.(ceil|floor|sqrt|trunc)"
     r"|_operator\.(add|sub|mul|floordiv|truediv|mod|pow|neg|pos|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
 )
-"""What a program may call: torch's tensor operators, but none that reads a file, and arithmetic on sizes."""
+"""Functions that a program may call: tensor operators of torch that read no file, and arithmetic on sizes."""
 
 WORD = re.compile(
-    r"[a-z]{1,2}\d+"  # the symbols: s0, u1
+    r"[a-z]{1,2}\d+"  # symbols: s0, u1
     r"|Add|Mul|Pow|Max|Min|Abs|Integer|Rational|Float|Symbol|true|false|True|False|None|And|Or|Not|Eq|Equality|Ne"
     r"|Unequality|Lt|StrictLessThan|Le|LessThan|Gt|StrictGreaterThan|Ge|GreaterThan|evaluate|positive|negative|integer"
-    r"|nonnegative|real|precision|dps"  # SymPy's
+    r"|nonnegative|real|precision|dps"  # functions of SymPy
     r"|FloorDiv|CeilDiv|CleanDiv|IntTrueDiv|FloatTrueDiv|Mod|PythonMod|ModularIndexing|Where|PowByNatural|FloatPow"
-    r"|TruncToInt|FloorToInt|CeilToInt|RoundToInt|ToFloat|Identity"  # torch's, of sizes
-    r"|L|size|stride|storage_offset|torch|sym_(max|min|float|not|ite)|math|floor|ceil|and|or|not"  # of its conditions
+    r"|TruncToInt|FloorToInt|CeilToInt|RoundToInt|ToFloat|Identity"  # functions of torch for sizes
+    r"|L|size|stride|storage_offset|torch|sym_(max|min|float|not|ite)|math|floor|ceil|and|or|not"  # in conditions
 )
-"""A name in an expression on sizes."""
+"""An allowed name in an expression of sizes."""
 
 NAME = re.compile(r"[\w.:@+ -]*")
 TREE = re.compile(r'(?!.*(__enum__|defaultdict))[\w."\\{}\[\]:,/@+ -]*')
 PATTERNS = {"target": OPERATOR, "as_operator": OPERATOR, "in_spec": TREE, "out_spec": TREE}
-"""The whole of a text in the program, by its key; a `NAME` under any other."""
+"""Patterns that strings of the program must match, by key. Strings with other keys must match `NAME`."""
 
 EXPRESSIONS = ("expr_str", "guards_code")
 FREE = ("as_string", "as_strings")
-"""Texts that stay texts: the name of an interpolation, the formula of an einsum."""
+"""Keys of strings that are not interpreted, such as the mode of an interpolation or the formula of an einsum."""
 
 
 def checked_copy(path: Path) -> io.BytesIO:
-    """Return a copy of a `.pt2` file, of nothing but raw tensors and a program of torch's own operators.
+    """Return a copy of a `.pt2` file that only contains raw tensors and a program of torch operators.
 
-    torch.export.load unpickles sample inputs and tensors that are marked so, loads compiled libraries, evaluates the
-    expressions on sizes, and lets a program call any function below `torch`. Nothing of that is in the copy.
+    `torch.export.load` may run code: it unpickles sample inputs and some tensors, loads compiled libraries, evaluates
+    expressions of sizes, and lets a program call any function in `torch`. The copy contains none of these.
 
     Raises:
-        InputError: the file needs more than that, or is none of torch.export.save.
+        InputError: the file contains other content, or was not written by torch.export.save.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -62,11 +62,11 @@ def checked_copy(path: Path) -> io.BytesIO:
         payloads = {kind: json.loads(records[f"data/{kind}/model_{kind}_config.json"])["config"] for kind in PAYLOADS}
         sample = torch.load(io.BytesIO(records[SAMPLE]), weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _refused(path, "sample inputs that are not tensors alone") from error
-    except Exception as error:  # a damaged file makes the readers raise anything
+        raise _refused(path, "sample inputs other than tensors") from error
+    except Exception as error:  # a damaged file can make the readers raise any error
         raise InputError(
-            f"{path} cannot be read as a program of torch.export.save ({error!r}). Export the network again, with the "
-            "torch that is installed; one that was compiled (AOTInductor) has no gradient."
+            f"{path} cannot be read as a program of torch.export.save ({error!r}). Export the network again with the "
+            "installed version of torch. A compiled program (AOTInductor) has no gradient."
         ) from error
     kept = {name: records[name] for name in ("archive_format", "archive_version", "byteorder", ".data/version")}
     for kind, beginning in PAYLOADS.items():
@@ -86,19 +86,19 @@ def checked_copy(path: Path) -> io.BytesIO:
 
 
 def _check(value: Any, key: str, path: Path) -> None:
-    """Refuse a part of a program that is not what stands there ordinarily; drop its notes on the source code."""
+    """Refuse unexpected values in a program, and remove its metadata about the source code."""
     if isinstance(value, dict):
         if "metadata" in value:
             value["metadata"] = {}
-        for name, part in value.items():
+        for name, item in value.items():
             _check(name, "", path)
-            _check(part, name, path)
+            _check(item, name, path)
     elif isinstance(value, list):
-        for part in value:
-            _check(part, key, path)
+        for item in value:
+            _check(item, key, path)
     elif isinstance(value, str) and key not in FREE:
-        fits = _is_expression(value) if key in EXPRESSIONS else PATTERNS.get(key, NAME).fullmatch(value)
-        if not fits:
+        is_allowed = _is_expression(value) if key in EXPRESSIONS else PATTERNS.get(key, NAME).fullmatch(value)
+        if not is_allowed:
             raise _refused(path, f"{key or 'the name'} {value[:100]!r}")
 
 
@@ -114,8 +114,8 @@ def _saved(sample: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _refused(path: Path, what: str) -> InputError:
+def _refused(path: Path, content: str) -> InputError:
     return InputError(
-        f"{path} holds {what}, by which a file could run code of its own, and was not loaded. Export the network "
-        "again, from torch's own layers and with tensors as its sample inputs."
+        f"{path} contains {content}, which could run code. The file was not loaded. Export the network again, from "
+        "layers of torch and with tensors as sample inputs."
     )

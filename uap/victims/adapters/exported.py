@@ -1,4 +1,4 @@
-"""Networks as files: TorchScript (`.pt`) and torch.export (`.pt2`), for which no Python class is needed."""
+"""Victims from exported programs, TorchScript (`.pt`) and torch.export (`.pt2`), without a Python class."""
 
 import hashlib
 import warnings
@@ -15,25 +15,25 @@ from uap.victims.victim import Victim
 
 
 class Exported(Victim):
-    """A network that was saved as a program: TorchScript (`.pt`), or a `.pt2` file of torch.export.save.
+    """A victim from a program file: TorchScript (`.pt`), or a `.pt2` file of torch.export.save.
 
-    Neither is loaded by Python's pickle. Of a `.pt2` file only raw tensors and torch's own operators are loaded;
-    TorchScript is read by torch's C++ reader, which runs no Python either, but its operators can read and write files:
-    take it from people that you trust. Export `network.eval()`: a program cannot leave its training mode.
+    Loading executes no Python code. From a `.pt2` file, only raw tensors and operators of torch are loaded. TorchScript
+    is read by the C++ reader of torch, but its operators can read and write files: only use files that you trust.
+    Export `network.eval()`, because a program cannot leave the training mode.
 
-    A program that was exported for batches of one size is given images in such batches, the last one filled up. One
-    that was exported for images of one size needs `input_size`, unless `--data.size` is that size.
+    If a program was exported for a fixed batch size, images are passed in batches of that size, and the last batch is
+    filled by repetition. If it was exported for a fixed image size, set `input_size` or `--data.size` to that size.
     """
 
     def __init__(self, file: str, **settings: Any) -> None:
         """Load the program.
 
         Args:
-            file: a `.pt2` file of torch.export.save, or one of TorchScript.
-            settings: as of Victim; the file knows nothing of its preprocessing.
+            file: a `.pt2` file of torch.export.save, or a file of TorchScript.
+            settings: settings of `Victim`; the file does not contain the preprocessing.
 
         Raises:
-            InputError: the file cannot be loaded, or not without running code of its own.
+            InputError: the file cannot be loaded, or could run code.
         """
         path = paths.find(file)
         paths.check_file(path)
@@ -47,14 +47,14 @@ class Exported(Victim):
         forward = super().forward
         count = len(images)
         filled = torch.cat([images, images[-1:].expand(-count % self.batch, -1, -1, -1)])
-        return torch.cat([forward(part) for part in torch.split(filled, self.batch)])[:count]
+        return torch.cat([forward(batch) for batch in torch.split(filled, self.batch)])[:count]
 
 
 class Program(nn.Module):
-    """A program whose code no `repr` shows, so that the hash of its file stands for it."""
+    """A module around a program, whose `repr` contains the hash of the file, because it cannot show the code."""
 
     def __init__(self, program: nn.Module, path: Path) -> None:
-        """Wrap what was loaded from a file."""
+        """Wrap a program that was loaded from a file."""
         super().__init__()
         self.program = program
         self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -64,44 +64,50 @@ class Program(nn.Module):
         return self.digest
 
     def train(self, mode: bool = True) -> Self:
-        """Leave the program as it is: one of torch.export knows no modes."""
+        """Do nothing: a program of torch.export has no modes."""
         return self
 
     def forward(self, x: Tensor) -> Any:
-        """Return what the program gives for normalized images `(N, 3, H, W)`."""
+        """Return the output of the program for normalized images `(N, 3, H, W)`."""
         return self.program(x)
 
 
 def _load_script(path: Path) -> nn.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch advises torch.export to those who save
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # the deprecation of TorchScript concerns the author of the file
             program = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be loaded as TorchScript ({str(error).strip().splitlines()[-1]}). Weights alone belong "
-            "to victim.weights of a Victim with its network; the name of one of torch.export ends in .pt2."
+            f"{path} cannot be loaded as TorchScript ({str(error).strip().splitlines()[-1]}). Pass a file of "
+            "weights as victim.weights of a Victim with its network. The name of a file of torch.export ends in .pt2."
         ) from error
     return cast(nn.Module, program.eval())
 
 
 def _load_export(path: Path) -> tuple[nn.Module, int | None]:
-    """Return the program and the only size of batches that it takes, if there is one."""
+    """Return the program and its fixed batch size, or None if it accepts any batch size."""
     try:
         exported = torch.export.load(checked_copy(path))
         program = exported.module()
     except (RuntimeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"{path} cannot be loaded ({error}). Export the network again, with this torch.") from error
+        raise InputError(
+            f"{path} cannot be loaded ({error}). Export the network again with the installed version of torch."
+        ) from error
     images = [node for node in program.graph.nodes if node.op == "placeholder"]
     if len(images) != 1:
-        raise InputError(f"{path} takes {len(images)} inputs, expected the image alone. Export it without the others.")
-    _free_of_device(program, images[0])
+        raise InputError(
+            f"{path} takes {len(images)} inputs, expected only the image. Export it without the other inputs."
+        )
+    _follow_device(program, images[0])
     batch = images[0].meta["val"].shape[0]
     return program, batch if isinstance(batch, int) else None
 
 
-def _free_of_device(program: fx.GraphModule, image: fx.Node) -> None:
-    """Make all tensors of a program follow its image to any device; they would stay where it was exported."""
+def _follow_device(program: fx.GraphModule, image: fx.Node) -> None:
+    """Make a program create its tensors on the device of its input instead of the device of the export."""
     for module in program.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""Libraries that only some victims need and that an extra of the package installs."""
+"""Imports of optional libraries, which extras of the package install."""
 
 import importlib
 from types import ModuleType
@@ -7,10 +7,14 @@ from uap.utils.errors import InputError
 
 
 def library(name: str, extra: str) -> ModuleType:
-    """Import a library.
+    """Import an optional library.
+
+    Args:
+        name: name of the library.
+        extra: extra of this package that installs it.
 
     Raises:
-        InputError: it is not installed; the message names the extra that installs it.
+        InputError: the library is not installed.
     """
     try:
         return importlib.import_module(name)

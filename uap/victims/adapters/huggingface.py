@@ -1,4 +1,4 @@
-"""Segmentation networks of Hugging Face's transformers: SegFormer, UperNet, DPT, MobileViT, BEiT and others."""
+"""Victims from Hugging Face transformers: SegFormer, UperNet, DPT, MobileViT, BEiT and others."""
 
 import math
 from types import ModuleType
@@ -10,9 +10,9 @@ from uap.victims.victim import Classes, Victim
 
 
 class HuggingFace(Victim):
-    """A network of the Hugging Face hub or of a local folder, with its image processor's preprocessing and classes.
+    """A victim from the Hugging Face hub or a local folder, with its classes and the settings of its image processor.
 
-    Weights are read as safetensors only, and no code of a repository is run. Needs the extra `transformers`.
+    Only safetensors files are read, and no code of a repository is executed. Needs the extra `transformers`.
     """
 
     def __init__(
@@ -26,17 +26,17 @@ class HuggingFace(Victim):
         """Load the network and its image processor.
 
         Args:
-            name: the id of a repository on the hub (`nvidia/segformer-b0-finetuned-ade-512-512`), which is downloaded
-                once, or a local folder that `save_pretrained` of a network and of its image processor wrote.
-            classes: a class table by name, or names; those of the network's `id2label` by default.
-            input_size: height and width that images are resized to; by default what the processor resizes to. One that
-                keeps the proportions (`shortest_edge`) or crops names no such size, and images go in at their own:
-                choose `--data.size` like it. `null` lets them in at their own size where the processor would resize.
-            size_multiple: the network takes heights and widths that are multiples of it and of what the processor says.
-            settings: `output`, as of Victim.
+            name: id of a repository on the hub (`nvidia/segformer-b0-finetuned-ade-512-512`), which is downloaded once,
+                or a local folder with a network and an image processor saved by `save_pretrained`.
+            classes: name of a class table, or class names; by default `id2label` of the network.
+            input_size: height and width to which images are resized; by default the size of the processor. If the
+                processor keeps the aspect ratio (`shortest_edge`) or crops, images are not resized: choose a similar
+                `--data.size`. With None, images are never resized.
+            size_multiple: height and width of the input must be multiples of this number and of that of the processor.
+            settings: the setting `output` of `Victim`.
 
         Raises:
-            InputError: there is no such network, or it has no head for segmentation or no safetensors.
+            InputError: the network does not exist, is not for segmentation, or has no safetensors file.
         """
         network, processor = _load(library("transformers", "transformers"), name)
         labels = network.config.id2label
@@ -60,23 +60,23 @@ def _load(transformers: ModuleType, name: str) -> tuple[Any, Any]:
             name, use_safetensors=True, output_loading_info=True
         )
         processor = transformers.AutoImageProcessor.from_pretrained(name)
-    except Exception as error:  # transformers, the hub and safetensors raise errors of many kinds
+    except Exception as error:  # transformers, the hub and safetensors raise many types of errors
         raise InputError(
             f"{name} cannot be loaded with transformers ({first_line(error)}). Expected a local "
-            "folder, or the id of a repository on the hub (which is downloaded at its first use), with config.json, "
+            "folder, or the id of a repository on the hub (which is downloaded at the first use), with config.json, "
             "preprocessor_config.json and model.safetensors of a network for semantic segmentation."
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(
             f"{name} lacks {len(missing)} weights of {type(network).__name__} ({missing[0]} first): it was not trained "
-            "for segmentation. Choose a network that was."
+            "for segmentation. Choose a segmentation network."
         )
     return network, processor
 
 
 def _mean_and_std(processor: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return mean and std in grey levels; the processor takes (image * rescale_factor - mean) / std."""
+    """Return mean and std in grey levels; the processor computes (image * rescale_factor - mean) / std."""
     scale = 1 / processor.rescale_factor if processor.do_rescale else 1.0
     if not processor.do_normalize:
         return (0.0, 0.0, 0.0), (scale, scale, scale)
@@ -85,7 +85,7 @@ def _mean_and_std(processor: Any) -> tuple[tuple[float, float, float], tuple[flo
 
 
 def _size(processor: Any) -> tuple[int, int] | None:
-    """Return the one size that a processor resizes images to, if there is one."""
+    """Return the fixed height and width to which a processor resizes images, or None."""
     if not processor.do_resize or processor.do_center_crop or getattr(processor, "keep_aspect_ratio", False):
         return None
     size = dict(processor.size)

@@ -1,4 +1,4 @@
-"""Networks of segmentation-models-pytorch: any of its architectures on any of its encoders."""
+"""Victims from segmentation-models-pytorch (smp), with any of its architectures and encoders."""
 
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,7 @@ Triple = tuple[float, float, float]
 
 
 class SegmentationModels(Victim):
-    """A network of segmentation-models-pytorch (smp). Needs the extra `smp`."""
+    """A victim from segmentation-models-pytorch (smp). Needs the extra `smp`."""
 
     def __init__(
         self,
@@ -29,21 +29,20 @@ class SegmentationModels(Victim):
         """Build the network and load its weights.
 
         Args:
-            architecture: as in smp.create_model; or a local folder, or the id of a repository on the Hugging Face hub,
-                that `save_pretrained` of such a network wrote, which knows its encoder and its weights.
-            encoder: as in smp.create_model.
+            architecture: architecture of smp.create_model; or a local folder, or the id of a repository on the Hugging
+                Face hub, with a network saved by `save_pretrained`, which includes encoder and weights.
+            encoder: encoder of smp.create_model.
             weights: a `.safetensors` or `.pth` file of the whole network.
-            classes: a class table by name, or the names of the network's outputs (`void` for one that is no class).
-            encoder_weights: published weights of the encoder alone, which are downloaded once; for a network that is to
-                be trained.
-            channel_order: of the network's input; by default that of the encoder's pre-training, or RGB with a mean and
-                std of your own.
-            mean: in grey levels; by default that of the encoder's pre-training, which smp looks up on the hub.
-            std: in grey levels, likewise.
-            settings: `input_size` and `output`, as of Victim.
+            classes: name of a class table, or class names of the outputs (`void` for an output without a class).
+            encoder_weights: published weights of the encoder, which are downloaded once; for a network to be trained.
+            channel_order: channel order of the input; by default that of the encoder's pretraining, or RGB if mean and
+                std are given.
+            mean: mean of each channel in grey levels; by default that of the encoder's pretraining, from the hub.
+            std: standard deviation of each channel in grey levels, with the same default.
+            settings: the settings `input_size` and `output` of `Victim`.
 
         Raises:
-            InputError: there is no such network, or no weights or preprocessing of it.
+            InputError: the network, its weights or its preprocessing cannot be found.
         """
         smp = library("segmentation_models_pytorch", "smp")
         published = Path(architecture).is_dir() or "/" in architecture
@@ -52,7 +51,7 @@ class SegmentationModels(Victim):
                 network = smp.from_pretrained(architecture, encoder_weights=None)
             else:
                 network = smp.create_model(architecture, encoder, encoder_weights, 3, len(table_of(classes)))
-        except Exception as error:  # smp, timm and the hub raise errors of many kinds
+        except Exception as error:  # smp, timm and the hub raise many types of errors
             raise InputError(f"smp cannot build {architecture} on {encoder}: {first_line(error)}") from error
         if mean is None or std is None:
             found = _preprocessing(smp, network.config["encoder_name"], encoder_weights or "imagenet")
@@ -70,7 +69,7 @@ class SegmentationModels(Victim):
 
 
 def _preprocessing(smp: ModuleType, encoder: str, weights: str) -> tuple[Literal["rgb", "bgr"], Triple, Triple]:
-    """Return channel order, mean and std in grey levels of an encoder's pre-training."""
+    """Return channel order, mean and std in grey levels of the pretraining of an encoder."""
     try:
         found = smp.encoders.get_preprocessing_params(encoder, weights)
     except (OSError, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Torchvision's segmentation networks: FCN, DeepLabV3 and LR-ASPP."""
+"""Victims from torchvision: FCN, DeepLabV3 and LR-ASPP."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from uap.victims.victim import Classes, Victim, table_of
 
 
 class Torchvision(Victim):
-    """A network of torchvision.models.segmentation, without its auxiliary head.
+    """A victim from torchvision.models.segmentation, without its auxiliary head.
 
-    Torchvision's own preprocessing resizes images to a shorter side of 520; here they go in at their own size: choose
-    `--data.size` near that for its weights, or set `input_size`.
+    The preprocessing of torchvision resizes the shorter side of images to 520 pixels. This adapter does not resize
+    images: choose a similar `--data.size`, or set `input_size`.
     """
 
     def __init__(
@@ -25,31 +25,34 @@ class Torchvision(Victim):
         """Build the network and load its weights.
 
         Args:
-            name: as in torchvision.models.list_models.
-            weights: the name of published weights, downloaded once, or a `.safetensors` or `.pth` file; null for none.
-            classes: a class table by name, or the names of the outputs (`void` for one that is no class); those of the
-                published weights by default.
-            settings: as of Victim. Mean and std are those of the published weights, for files too.
+            name: name of a segmentation network in torchvision.models.list_models.
+            weights: name of published weights, which are downloaded once, or a `.safetensors` or `.pth` file; None for
+                random weights.
+            classes: name of a class table, or class names of the outputs (`void` for an output without a class); by
+                default the classes of the published weights.
+            settings: settings of `Victim`. Mean and std are those of the published weights, also for a file.
 
         Raises:
-            InputError: there is no such network or weights, or no classes for a file's.
+            InputError: the network or the weights do not exist, or `classes` is not set for weights in a file.
         """
         from torchvision import models  # takes a second to import
 
         if name not in models.list_models(models.segmentation):
             raise InputError(
-                f"There is no segmentation network {name} in torchvision: there are "
-                f"{', '.join(models.list_models(models.segmentation))}. Choose from these."
+                f"There is no segmentation network {name} in torchvision. Choose one of "
+                f"{', '.join(models.list_models(models.segmentation))}."
             )
         kinds = models.get_model_weights(name)
         published = kinds.__members__.get(weights or "")
         if not published and weights is not None and not paths.find(weights).is_file():
             raise InputError(
-                f"There are no weights {weights} for {name}: no such file, and torchvision publishes "
+                f"There are no weights {weights} for {name}. Give a file, or one of the published weights "
                 f"{', '.join(kinds.__members__)}."
             )
         if classes is None and not published:
-            raise InputError(f"victim.classes is not set; {name} needs it without torchvision's own weights.")
+            raise InputError(
+                f"victim.classes is not set. Set it if the weights of {name} are not those of torchvision."
+            )
         categories = [category.strip("_") for category in published.meta["categories"]] if published else []
         classes = classes or categories
         outputs = len(categories) or len(table_of(classes))
