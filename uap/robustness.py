@@ -25,7 +25,7 @@ from uap.metrics.names import METRICS, images_scored
 from uap.reporting.robustness_page import page
 from uap.reporting.robustness_plot import curve_figure
 from uap.reporting.robustness_tables import Score, csv_of, pivot_text, pivots
-from uap.utils.atomic_file import whole_file
+from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
@@ -173,7 +173,7 @@ def main(args: list[str] | None = None) -> Path:
     facts, networks = facts_of(data), facts_of_networks(victims, scores)
     definitions = {attack.name: attack.definition for attack in attacks}
     write_files(out, scores, {"seed": given.seed, **facts, "networks": networks, "attacks": definitions})
-    with whole_file(out / "robustness.png") as file:
+    with atomic_file(out / "robustness.png") as file:
         curve_figure(scores).savefig(file)
     write(out / "robustness.html", page(scores, out / "robustness.png", facts, networks, definitions))
     texts = [markdown(["network", *next(iter(networks.values()))], [[n, *of.values()] for n, of in networks.items()])]
