@@ -28,7 +28,7 @@ def attack_on(network: nn.Module, **settings: Any) -> ImageAttack:
         "optimizer": lambda p: SignSGD(p, lr=1, momentum=0),
         "lr_scheduler": lambda o: ConstantLR(o, factor=1),
     }
-    return ImageAttack(victim=victim, target=StaticTarget(image="t0.png"), size=SIZE, **paper | settings)
+    return ImageAttack(victim=victim, objective=StaticTarget(image="t0.png"), size=SIZE, **paper | settings)
 
 
 def batch_of(images: list[NDArray[np.uint8]], target: NDArray[np.uint8]) -> Batch:
@@ -126,7 +126,7 @@ def test_what_is_saved_is_within_epsilon(settings: dict[str, Any]) -> None:
 
 def test_half_precision_does_not_lose_the_gradient() -> None:
     victim = Victim(Faint(), classes=["sky", "building"])
-    attack = ImageAttack(victim=victim, target=StaticTarget(image="t0.png"), size=(256, 256), steps=3)
+    attack = ImageAttack(victim=victim, objective=StaticTarget(image="t0.png"), size=(256, 256), steps=3)
     images, target = torch.full((1, 3, 256, 256), 100, dtype=torch.uint8), torch.ones(1, 256, 256, dtype=torch.uint8)
     batch: Prepared = {"target": target, "hidden": target > 1}
     with torch.autocast("cpu", torch.float16):
