@@ -1,4 +1,4 @@
-"""python -m uap.reproduce: a paper's table or figure, from its runs to one page."""
+"""python -m uap.reproduce: run the trials behind a table or figure of a paper, and write the results as one page."""
 
 import argparse
 import os
@@ -13,12 +13,12 @@ from typing import Any
 from uap.cli.entry import run_command
 from uap.reporting.page import check_page
 from uap.reproduction.page import page
-from uap.reproduction.points import rows_of, shard, unique
-from uap.reproduction.reading import placed_on, read_reproduction
+from uap.reproduction.reading import read_reproduction, run_on
 from uap.reproduction.reproduction import Reproduction
-from uap.reproduction.results import Results, ground, identity, missing_points, write_results
-from uap.reproduction.running import run_points
+from uap.reproduction.results import Results, describe_setup, identity, missing_trials, write_results
+from uap.reproduction.running import run_trials
 from uap.reproduction.table import table_markdown, table_of
+from uap.reproduction.trials import rows_of, shard, unique
 from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
@@ -26,62 +26,68 @@ from uap.utils.text_tables import write
 
 FOLDER = "configs/reproduce"
 ON = "on"
+TRIALS = "points"
+"""The folder in `--out` that has the folders of the trials; all reproductions share it."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's own arguments."""
-    found = argparse.ArgumentParser(
+    own = argparse.ArgumentParser(
         prog="python -m uap.reproduce",
         usage="python -m uap.reproduce [NAME] [--on DATA] [--out FOLDER] [--shard i/n] [--quiet] [more of uap.fit's]",
-        description="Runs every point of a table or figure, and writes it as Markdown, CSV, PNG and one HTML page. "
-        "What is done is skipped, what was cut off is resumed, and tables share their points. Without a name it lists "
-        "what there is; a name may be a folder of them (metzen2017), or a YAML file of your own.",
-        epilog="All other arguments go to python -m uap.fit in each point, under what the table itself varies: "
-        "--data.root, --model.victim.weights, --config FILE ... example: python -m uap.reproduce metzen2017/table1 "
-        "--on streetscenes",
+        description="Runs all trials of a table or figure of a paper. Writes the results as Markdown, CSV, PNG and one "
+        "HTML page. Trials that are done are skipped, interrupted trials are resumed, and tables share their trials. "
+        "NAME is a reproduction, a folder of reproductions (metzen2017), or a YAML file of your own. Without NAME the "
+        "command lists the reproductions.",
+        epilog="All other arguments go to python -m uap.fit in each trial, such as --data.root, "
+        "--model.victim.weights or --config FILE. The values that the table varies override them. "
+        "Example: python -m uap.reproduce metzen2017/table1 --on streetscenes",
         allow_abbrev=False,
     )
-    found.add_argument("--on", help=f"other data and network: {', '.join(_names(ON))}, or a YAML file")
-    found.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="the folder (default: %(default)s)")
-    found.add_argument(
+    own.add_argument("--on", help=f"other data and network: {', '.join(_names(ON))}, or a YAML file")
+    own.add_argument("--out", type=Path, default=Path("runs/reproduce"), help="the folder (default: %(default)s)")
+    own.add_argument(
         "--shard",
         default="1/1",
-        help="run one of n parts of about the same work; with a common --out the last to end writes the whole table "
-        "(default: %(default)s)",
+        help="run part i of n; the parts have about the same number of gradient evaluations. Start all parts with the "
+        "same --out: the last one to finish writes the complete table (default: %(default)s)",
     )
-    found.add_argument("--quiet", action="store_true", help="print no progress, only the table")
-    return found
+    own.add_argument("--quiet", action="store_true", help="print no progress, only the table")
+    return own
 
 
 def main(given: list[str] | None = None) -> list[Path]:
-    """Run a reproduction, or all of a folder; returns their pages, none where only a list was asked for.
+    """Run a reproduction, or all reproductions of a folder.
+
+    Returns:
+        The paths of the HTML pages; empty if no name was given and the reproductions were listed.
 
     Raises:
-        InputError: there is no such reproduction, or something in it or beside it cannot be used; or points were
-            refused, after all others have run and the tables are written.
+        InputError: the reproduction does not exist, or a file or an argument is invalid. If a command refuses trials,
+            the other trials run and the tables are written before the error is raised.
     """
     given = sys.argv[1:] if given is None else given
-    own, further = parser().parse_known_args(given)
-    if not further:
+    own, rest = parser().parse_known_args(given)
+    if not rest:
         print(listing())
         return []
-    number, of = parts_of(own.shard)
+    number, of = parse_shard(own.shard)
     if own.quiet:
         be_quiet()
-    found, further = with_options([load(name, own.on) for name in _all(further[0])], further[1:])
-    rows = [rows_of(one, further) for one in found]
-    stems = [_stem(own.out, one.name, own.on) for one in found]
-    for stem, own_rows in zip(stems, rows, strict=True):  # before hours of running
+    reproductions, overrides = with_options([load(name, own.on) for name in _all(rest[0])], rest[1:])
+    rows = [rows_of(one, overrides) for one in reproductions]
+    stems = [_stem(own.out, one.name, own.on) for one in reproductions]
+    for stem, own_rows in zip(stems, rows, strict=True):  # refuse before the trials run for hours
         check_page(stem.with_name(f"{stem.name}.html"), [identity(own_rows)])
-    points = own.out / "points"
-    refused = run_points(shard(unique(row.point for own_rows in rows for row in own_rows), number, of), points)
+    trials = own.out / TRIALS
+    refused = run_trials(shard(unique(row.trial for own_rows in rows for row in own_rows), number, of), trials)
     pages = []
-    for one, own_rows, stem in zip(found, rows, stems, strict=True):
+    for one, own_rows, stem in zip(reproductions, rows, stems, strict=True):
         results = Results(
-            found=one,
+            reproduction=one,
             rows=own_rows,
-            table=table_of(one, own_rows, points),
-            points=points,
+            table=table_of(one, own_rows, trials),
+            trials=trials,
             stem=stem,
             command=_command(given),
         )
@@ -95,33 +101,37 @@ def main(given: list[str] | None = None) -> list[Path]:
 
 
 def listing() -> str:
-    """Return the reproductions that there are, a line each, with the folders that they ask for."""
-    found = [load(name, None) for name in _names()]
-    width = max((len(one.name) for one in found), default=0)
-    places = [" ".join(f"--{name} {folder}" for name, folder in one.places.items()) for one in found]
-    titles = [f"{one.title} ({own})" if own else one.title for one, own in zip(found, places, strict=True)]
-    lines = [f"  {one.name:<{width}}  {title}" for one, title in zip(found, titles, strict=True)]
+    """Return one line for each shipped reproduction: its name, its title, and its options for folders."""
+    reproductions = [load(name, None) for name in _names()]
+    width = max((len(one.name) for one in reproductions), default=0)
+    folders = [" ".join(f"--{name} {folder}" for name, folder in one.folders.items()) for one in reproductions]
+    titles = [f"{one.title} ({own})" if own else one.title for one, own in zip(reproductions, folders, strict=True)]
+    lines = [f"  {one.name:<{width}}  {title}" for one, title in zip(reproductions, titles, strict=True)]
     return "\n".join(["python -m uap.reproduce NAME [--on " + "|".join(_names(ON)) + "|FILE]", "", *lines])
 
 
 def load(name: str, on: str | None) -> Reproduction:
-    """Read a reproduction and what it is to run on.
+    """Read a reproduction.
+
+    Args:
+        name: the name of a shipped reproduction, or a YAML file.
+        on: the name of shipped data and network, or a YAML file; None for the paper's own.
 
     Raises:
-        InputError: there is no such file, or it cannot be used.
+        InputError: a file does not exist, or is invalid.
     """
     path = _found(name, "", f"There is no reproduction {name}")
-    found = read_reproduction(path, Path(name).stem if path == Path(name) else name)
+    reproduction = read_reproduction(path, Path(name).stem if path == Path(name) else name)
     if on is None:
-        return found
-    return placed_on(found, _found(on, ON, f"--on is {on}, but there is no file of that name"))
+        return reproduction
+    return run_on(reproduction, _found(on, ON, f"--on is {on}, but there is no file of that name"))
 
 
-def parts_of(shard: str) -> tuple[int, int]:
-    """Return the two numbers of a shard, such as 1/4.
+def parse_shard(shard: str) -> tuple[int, int]:
+    """Return the numbers i and n of a shard i/n, such as 1/4.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not of this form, or i is not from 1 to n.
     """
     numbers = [int(text) for text in shard.split("/")] if re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", shard) else []
     if not numbers or not 1 <= numbers[0] <= numbers[1]:
@@ -129,48 +139,51 @@ def parts_of(shard: str) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def with_options(found: list[Reproduction], further: list[str]) -> tuple[list[Reproduction], list[str]]:
-    """Return reproductions with their own options as they are given, and the arguments that are left.
+def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tuple[list[Reproduction], list[str]]:
+    """Apply the reproductions' own options.
 
-    Their options are the folders that their settings name, such as `--camvid`, and the arguments of their commands,
+    These options are the folders that their settings refer to, such as `--camvid`, and the arguments of their commands,
     such as `--attack.images`.
 
+    Returns:
+        The changed reproductions, and the remaining arguments, which `uap.fit` gets.
+
     Raises:
-        InputError: what is left does not begin with an option.
+        InputError: the remaining arguments do not begin with an option.
     """
     options = argparse.ArgumentParser(prog="python -m uap.reproduce", allow_abbrev=False, add_help=False)
     defaults: dict[str, Any] = {}
-    for one in found:
-        arguments = {f"{f.command}.{name}": value for f in one.families for name, value in f.arguments.items()}
-        defaults |= one.places | arguments
+    for one in reproductions:
+        arguments = {f"{g.command}.{name}": value for g in one.grids for name, value in g.arguments.items()}
+        defaults |= one.folders | arguments
     for name, default in defaults.items():
         options.add_argument(f"--{name}", dest=name, type=type(default), default=default)
-    known, left = options.parse_known_args(further)
+    known, left = options.parse_known_args(overrides)
     if left and not left[0].startswith("-"):
         raise InputError(f"{left[0]} is one name too many. Give one reproduction, or one folder of them, at a time.")
-    return [_given(one, vars(known)) for one in found], left
+    return [_given(one, vars(known)) for one in reproductions], left
 
 
-def _given(found: Reproduction, given: dict[str, Any]) -> Reproduction:
-    families = [
-        replace(f, arguments={name: given[f"{f.command}.{name}"] for name in f.arguments}) for f in found.families
+def _given(reproduction: Reproduction, given: dict[str, Any]) -> Reproduction:
+    grids = [
+        replace(g, arguments={name: given[f"{g.command}.{name}"] for name in g.arguments}) for g in reproduction.grids
     ]
-    return replace(found, places={name: given[name] for name in found.places}, families=families)
+    return replace(reproduction, folders={name: given[name] for name in reproduction.folders}, grids=grids)
 
 
 def _all(name: str) -> list[str]:
-    """Return the reproductions of a folder, or the one of that name."""
+    """Return the names of all reproductions in a folder, or the given name itself."""
     return [known for known in _names() if known.startswith(f"{name.rstrip('/')}/")] or [name]
 
 
 def _command(given: list[str]) -> str:
-    """Return the command as it makes the whole: a part of the points makes no table."""
+    """Return the command line without `--shard`, which would make only a part of the table."""
     text = re.sub(r" --shard[= ]\S+", "", f" {shlex.join(given)}")
     return f"python -m uap.reproduce{text}"
 
 
 def _found(name: str, folder: str, complaint: str) -> Path:
-    """Return a file of the user's own, or a shipped one by its name."""
+    """Return the path of the user's YAML file, or of a shipped file by its name."""
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
             raise InputError(f"{complaint}. Check the path, which starts in {os.getcwd()}.")
@@ -181,7 +194,7 @@ def _found(name: str, folder: str, complaint: str) -> Path:
 
 
 def _names(folder: str = "") -> list[str]:
-    """Return the names of the shipped files in a folder, without the ending."""
+    """Return the names of the shipped files in a folder, without their suffixes."""
     root = paths.shipped(FOLDER) / folder
     names = sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
     return [name for name in names if folder or not name.startswith(f"{ON}/")]
@@ -198,14 +211,17 @@ def _stem(out: Path, name: str, on: str | None) -> Path:
 
 def _say(results: Results) -> None:
     print(f"\n{results.title}\n\n{table_markdown(results.table)}")
-    print(textwrap.fill(ground(results.found, results.rows), 120))
+    print(textwrap.fill(describe_setup(results.reproduction, results.rows), 120))
     if results.missing:
-        print(textwrap.fill(missing_points(results), 120))
+        print(textwrap.fill(missing_trials(results), 120))
     endings = [ending for ending in (".html", ".md", ".csv", ".png") if results.file(ending).exists()]
     lines = [f"{ending[1:]:<8}{results.file(ending)}" for ending in endings]
-    print("\n" + "\n".join([*lines, f"{'points':<8}{results.points}"]))
+    print("\n" + "\n".join([*lines, f"{'trials':<8}{results.trials}"]))
 
 
 if __name__ == "__main__":
-    arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # Lightning's command line warns of arguments beside a point's
+    arguments, sys.argv = (
+        sys.argv[1:],
+        sys.argv[:1],
+    )  # LightningCLI warns if sys.argv holds other arguments than it gets
     run_command(lambda: main(arguments))

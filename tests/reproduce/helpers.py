@@ -72,16 +72,16 @@ def reproduce(*arguments: str) -> Path:
 
 
 def folders() -> list[Path]:
-    """The folders of the points."""
+    """The folders of the trials."""
     return sorted(Path("out/points").iterdir())
 
 
 def metrics(epsilon: float) -> dict[str, Any]:
-    """The figures of the point of an epsilon."""
+    """The metrics of the trial with this epsilon."""
     (found,) = [m for m in (json.loads((f / "metrics.json").read_text()) for f in folders()) if m["epsilon"] == epsilon]
     return dict(found)
 
 
-def point_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The lines that say which point runs, since they were last asked for."""
-    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("point ")]
+def trial_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The printed lines that announce trials, since the last call."""
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")]

@@ -1,4 +1,4 @@
-"""What a user of `python -m uap.reproduce` gets."""
+"""The command `python -m uap.reproduce`."""
 
 import contextlib
 import csv
@@ -21,7 +21,7 @@ from filelock import FileLock
 from pytorch_lightning import LightningModule, Trainer
 
 from tests.helpers import learned
-from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, point_lines, reproduce, reproduction
+from tests.reproduce.helpers import PAPER, StopAt, folders, metrics, reproduce, reproduction, trial_lines
 from uap.cli.entry import run_command
 from uap.reproduce import main
 from uap.universal.callbacks.pictures import Pictures
@@ -52,12 +52,12 @@ def done(made: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of a small run."""
+    """Skip the pictures, which take most of the time of a small run."""
     monkeypatch.setattr(Pictures, "_draw", lambda *_: None)
 
 
 @pytest.mark.usefixtures("done")
-def test_the_table_holds_the_figures_of_the_runs_beside_the_paper_s() -> None:
+def test_the_table_holds_the_metrics_of_the_runs_beside_the_paper_s() -> None:
     small, large = metrics(30), metrics(80)
     with Path("out/table/table.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -92,8 +92,8 @@ def test_the_table_holds_the_figures_of_the_runs_beside_the_paper_s() -> None:
 @pytest.mark.usefixtures("done")
 def test_the_command_says_how_far_it_is_and_where_the_files_lie() -> None:
     printed = Path("printed.txt").read_text()
-    assert "point 1 of 2, epsilon 30\n" in printed
-    assert re.search("point 2 of 2, epsilon 80: (about .* minutes?|less than a minute) left", printed)
+    assert "trial 1 of 2, epsilon 30\n" in printed
+    assert re.search("trial 2 of 2, epsilon 80: (about .* minutes?|less than a minute) left", printed)
     assert "out/table/table.html" in printed
 
 
@@ -104,7 +104,7 @@ def test_the_page_needs_no_other_file_and_no_network() -> None:
     assert "default-src 'none'; img-src data:;" in html.unescape(page)
     assert "<link" not in page
     assert re.findall(r'(?:src|href)="(?!data:image/)', page) == []
-    # the curves; of each point two pictures under each of two sliders, target and labels; and the perturbation
+    # the curves; of each trial two pictures under each of two sliders, target and labels; and the perturbation
     # as it is, amplified, and with the prediction on it
     assert page.count('src="data:image/') == 1 + 2 * 6 + 2 * 3
     for words in (
@@ -124,7 +124,7 @@ def test_what_is_done_is_not_run_again(done: str, capsys: pytest.CaptureFixture[
     assert reproduce(done) == Path("out/table/table.html")
     reproduce(done, "--data.num_workers", "1")  # changes no result
 
-    assert point_lines(capsys) == []
+    assert trial_lines(capsys) == []
     assert {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")} == before
 
 
@@ -136,15 +136,27 @@ def test_a_table_with_other_settings_does_not_replace_it(done: str) -> None:
     assert {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()} == before
 
 
+def test_an_invalid_epsilon_is_refused_before_any_trial_runs() -> None:
+    name = reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30, 300]}})
+    with pytest.raises(InputError, match="epsilon is 300"):
+        reproduce(name)
+    assert not Path("out/points").exists()
+
+
 @pytest.mark.usefixtures("no_pictures")
-def test_a_point_that_is_refused_does_not_stand_in_the_way_of_the_others() -> None:
-    name = reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30, 300, 80]}})
-    with pytest.raises(InputError, match=r"^epsilon 300: epsilon is 300.0, expected grey levels above 0 and up to 255"):
+def test_the_other_trials_run_when_a_trial_is_refused() -> None:
+    epsilon = {
+        "30": {"settings": {"model.epsilon": 30}},
+        "unreadable": {"settings": {"data.root": "nowhere"}},
+        "80": {"settings": {"model.epsilon": 80}},
+    }
+    name = reproduction(axes={"epsilon": epsilon})
+    with pytest.raises(InputError, match=r"^epsilon unreadable: .*nowhere"):
         reproduce(name)
     with Path("out/table/table.csv").open() as file:
         reached = {row["epsilon"]: bool(row["scored/success_rate"]) for row in csv.DictReader(file)}
-    assert reached == {"30": True, "300": False, "80": True}
-    assert "1 of 3 points are missing: epsilon 300" in Path("out/table/table.md").read_text()
+    assert reached == {"30": True, "unreadable": False, "80": True}
+    assert "1 of 3 trials are missing: epsilon unreadable" in Path("out/table/table.md").read_text()
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -163,7 +175,7 @@ def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_point_that_was_cut_off_is_resumed(
+def test_a_trial_that_was_cut_off_is_resumed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop = {"class_path": f"{StopAt.__module__}.StopAt", "init_args": {"step": 4}}
@@ -186,7 +198,7 @@ def test_a_point_that_was_cut_off_is_resumed(
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.usefixtures("no_pictures")
-def test_a_point_that_was_cut_off_before_its_figures_gets_them(done: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trial_that_was_cut_off_before_its_metrics_gets_them(done: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder,) = Path("out/points").glob("*epsilon80*")
     whole, figures = learned(folder), metrics(80)
     for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "point.json"):
@@ -199,7 +211,7 @@ def test_a_point_that_was_cut_off_before_its_figures_gets_them(done: str, capsys
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_second_command_waits_for_a_point_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_command_waits_for_a_trial_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
     name = reproduction(axes={})
     reproduce(name)
     (folder,) = folders()
@@ -218,32 +230,32 @@ def test_a_second_command_waits_for_a_point_that_runs(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_shards_run_every_nth_point_and_the_last_makes_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_shards_run_every_nth_trial_and_the_last_makes_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     name = reproduction()
     reproduce(name, "--shard", "2/2")
     printed = capsys.readouterr().out
-    assert "point 1 of 1, epsilon 80" in printed
-    assert "1 of 2 points are missing: epsilon 30." in printed
-    assert "1 of 2 points are missing" in Path("out/table/table.md").read_text()
+    assert "trial 1 of 1, epsilon 80" in printed
+    assert "1 of 2 trials are missing: epsilon 30." in printed
+    assert "1 of 2 trials are missing" in Path("out/table/table.md").read_text()
     assert len(folders()) == 1
     reproduce(name, "--shard", "1/2")
 
-    assert "points are missing" not in capsys.readouterr().out
-    assert "points are missing" not in Path("out/table/table.html").read_text()
+    assert "trials are missing" not in capsys.readouterr().out
+    assert "trials are missing" not in Path("out/table/table.html").read_text()
     assert len(folders()) == 2
 
 
 @pytest.mark.usefixtures("no_pictures", "done")
-def test_reproductions_share_their_points(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reproductions_share_their_trials(capsys: pytest.CaptureFixture[str]) -> None:
     tiles = {"setting": "model.tile", "values": {"none": None, "8 x 8": [8, 8]}}
     reproduce(reproduction("other", axes={"tile": tiles}, runs=[{"settings": {"model.epsilon": 80}}]))
 
-    assert [line.split(":")[0] for line in point_lines(capsys)] == ["point 2 of 2, tile 8 x 8"]
+    assert [line.split(":")[0] for line in trial_lines(capsys)] == ["trial 2 of 2, tile 8 x 8"]
     assert len(folders()) == 3
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_further_arguments_reach_every_point_but_not_what_is_varied() -> None:
+def test_overrides_reach_every_trial_but_not_what_is_varied() -> None:
     reproduce(reproduction(), "--model.epsilon", "5", "--data.limit=3")
     assert metrics(30)["images"] == metrics(80)["images"] == {"train": 3, "scored": 4}
 

@@ -1,1 +1,1 @@
-"""Tables and figures of papers, one command each: a YAML file says what is run, one runner runs it."""
+"""Reproductions of tables and figures of papers: a YAML file defines the runs of each, and one runner executes them."""

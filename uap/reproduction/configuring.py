@@ -1,4 +1,4 @@
-"""Whole configurations from layers, as `uap.fit` understands them, and what determines a result in them."""
+"""Complete configurations of `uap.fit` made of layers, and the settings that determine a result."""
 
 import contextlib
 import hashlib
@@ -20,66 +20,71 @@ from uap.utils import paths
 from uap.utils.errors import InputError
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
-"""How the names of settings begin that change nothing in the result; those of the data are `SPEED`."""
+"""Prefixes of the settings that do not change a result. `SPEED` lists those of the data."""
 
 LONGEST_PATH = 250
-"""Text that is longer names no file."""
+"""Longest text, in characters, that is looked up as a path."""
 
 
-def resolved(base: list[Layer], further: list[str], over: list[Layer], places: dict[str, str]) -> dict[str, Any]:
-    """Return the whole configuration that `uap.fit` makes of layers, with its own defaults.
+def resolved(base: list[Layer], overrides: list[str], over: list[Layer], folders: dict[str, str]) -> dict[str, Any]:
+    """Return the complete configuration that `uap.fit` makes of layers, its defaults included.
 
     Args:
         base: files and settings, in order.
-        further: arguments of the command line, which go over them.
-        over: files and settings that go over both.
-        places: the folders that settings name in braces.
+        overrides: arguments of the command line; they override `base`.
+        over: files and settings that override both.
+        folders: paths by name; settings refer to them as `{name}`.
 
     Raises:
-        InputError: a file is not there, a setting cannot be used, or more than one device is asked for.
+        InputError: a file is missing, a setting is invalid, or the configuration asks for more than one device.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        below = _arguments(base, places, Path(scratch) / "base")
-        above = _arguments(over, places, Path(scratch) / "over")
-        given = [*below, "--trainer.logger=false", *further, *above, "--print_config"]
+        below = _arguments(base, folders, Path(scratch) / "base")
+        above = _arguments(over, folders, Path(scratch) / "over")
+        given = [*below, "--trainer.logger=false", *overrides, *above, "--print_config"]
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):  # having printed
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):  # --print_config exits
             fit.main(given)
     config: dict[str, Any] = yaml.safe_load(printed.getvalue())
     if config["trainer"]["devices"] != 1 or config["trainer"]["num_nodes"] != 1:
         raise InputError(
-            f"trainer.devices is {config['trainer']['devices']}, but a point runs on one device. Use several with "
-            "`--shard 1/4`, `--shard 2/4` ... side by side, each with CUDA_VISIBLE_DEVICES."
+            f"trainer.devices is {config['trainer']['devices']}, but a trial runs on one device. To use several, start "
+            "`--shard 1/4`, `--shard 2/4` ... side by side, each with its own CUDA_VISIBLE_DEVICES."
         )
-    for name in ("epsilon", "start_epsilon"):  # of every point before the first one runs
+    for name in ("epsilon", "start_epsilon"):  # check all trials before the first one runs
         if config["model"][name] is not None:
             check_epsilon(config["model"][name], f"model.{name}")
     return config
 
 
 def determining(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what determines a result, by dotted name; the contents of files stand for their paths.
+    """Return the settings that determine a result, by dotted name.
 
-    Other weights under the same name are another result, and the same weights under another name are not.
+    The SHA-256 of a file replaces its path: other weights in a file of the same name give another result, and the same
+    weights in a file of another name give the same result.
     """
     passing = (*PASSING, *(f"data.init_args.{name}" for name in SPEED))
     known = {name: value for name, value in _flat(config) if not name.startswith(passing)}
     return {name: _with_contents(value) for name, value in known.items()}
 
 
-def _arguments(layers: list[Layer], places: dict[str, str], scratch: Path) -> Iterator[str]:
-    """Give layers as arguments; a setting that names a class goes into a file, as files alone start a part anew."""
+def _arguments(layers: list[Layer], folders: dict[str, str], scratch: Path) -> Iterator[str]:
+    """Yield layers as command-line arguments.
+
+    A setting that names a class goes into a file: LightningCLI merges the arguments of a class given on the command
+    line with those of the class before it, but replaces both where a file names a class.
+    """
     for number, layer in enumerate(layers):
         for config in layer.configs:
-            yield f"--config={_file(_filled(config, places))}"
-        settings = {name: _filled(value, places) for name, value in layer.settings.items()}
-        parts = {name: value for name, value in settings.items() if isinstance(value, dict) and "class_path" in value}
-        if parts:
+            yield f"--config={_file(_filled(config, folders))}"
+        settings = {name: _filled(value, folders) for name, value in layer.settings.items()}
+        classes = {name: value for name, value in settings.items() if isinstance(value, dict) and "class_path" in value}
+        if classes:
             file = scratch.with_name(f"{scratch.name}{number}.yaml")
-            file.write_text(yaml.safe_dump(_nested(parts)))
+            file.write_text(yaml.safe_dump(_nested(classes)))
             yield f"--config={file}"
         for name, value in settings.items():
-            if name not in parts:
+            if name not in classes:
                 yield f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
@@ -90,19 +95,19 @@ def _file(name: str) -> Path:
     return path
 
 
-def _filled(value: Any, places: dict[str, str]) -> Any:
-    """Return a value in whose texts the folders stand for their names in braces."""
+def _filled(value: Any, folders: dict[str, str]) -> Any:
+    """Replace the names in braces in all texts of a value by the folders."""
     if isinstance(value, dict):
-        return {name: _filled(inner, places) for name, inner in value.items()}
+        return {name: _filled(inner, folders) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_filled(inner, places) for inner in value]
-    for name, folder in places.items():
+        return [_filled(inner, folders) for inner in value]
+    for name, folder in folders.items():
         value = value.replace(f"{{{name}}}", folder) if isinstance(value, str) else value
     return value
 
 
 def _nested(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return dotted names as mappings within mappings."""
+    """Return nested mappings made of dotted names."""
     nested: dict[str, Any] = {}
     for name, value in settings.items():
         *outer, last = name.split(".")

@@ -1,4 +1,7 @@
-"""Curves over an axis: ours solid, the paper's dashed, and what does not vary with the axis dotted."""
+"""Plots of metrics over an axis.
+
+Solid lines show our values, dashed lines the paper's, and dotted lines values that do not depend on the axis.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +12,21 @@ from matplotlib.figure import Figure
 from uap.reproduction.table import Cell, Entry, Table
 
 SHARE = "/"
-"""What the name of a share has, whose unit is per cent; other figures are not drawn."""
+"""Metric keys that contain it are shares, in per cent. Other metrics are not plotted."""
 
 KINDS = {"miou": "mean IoU"}
-"""Kinds of figures whose names are not words."""
+"""Titles of the panels whose metric names are abbreviations."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a panel: the places along the axis and per cent, ours and the paper's.
+    """One line of a panel, in per cent.
 
     Attributes:
-        label: what it is.
-        ours: by the name of the axis's value.
-        paper: likewise.
-        level: in the place of both, for what does not vary with the axis.
+        label: its text in the legend.
+        ours: our values, by the name of the axis's value.
+        paper: the paper's values, likewise.
+        level: a value that does not depend on the axis; `ours` and `paper` are empty then.
     """
 
     label: str
@@ -33,9 +36,9 @@ class Line:
 
 
 def lines_of(table: Table, axis: str) -> dict[str, list[Line]]:
-    """Return the lines of each panel; a panel is a kind of figure, such as `hidden`, on whatever images."""
+    """Return the lines of each panel; a panel holds one metric, such as `hidden`, on all sets of images."""
     panels: dict[str, list[Line]] = {}
-    for key, title in table.figures.items():
+    for key, title in table.metrics.items():
         if SHARE not in key:
             continue
         for names, entries in _grouped(table, axis).items():
@@ -44,30 +47,30 @@ def lines_of(table: Table, axis: str) -> dict[str, list[Line]]:
             paper = {e.names[axis]: e.paper[key] for e in entries if axis in e.names and key in e.paper}
             level = next((e.ours[key] for e in entries if axis not in e.names and key in e.ours), None)
             if ours or paper or level:
-                kind = key.split(SHARE)[1].split("_")[0]  # success before and after, IoU of all kinds
+                kind = key.split(SHARE)[1].split("_")[0]  # success before and after share a panel, as do all IoUs
                 panels.setdefault(kind, []).append(Line(label, ours, paper, level))
     return panels
 
 
-def draw(table: Table, axis: str, path: Path) -> None:
-    """Draw all panels beside each other into a PNG; the axis is a scale where all its values are numbers.
+def plot(table: Table, axis: str, path: Path) -> None:
+    """Write a PNG with all panels side by side; no file is written while the table has no values.
 
-    Nothing is drawn where nothing is known yet.
+    The axis is numeric where all its values are numbers.
     """
     panels = lines_of(table, axis)
     if not panels:
         return
     values = list(dict.fromkeys(entry.names[axis] for entry in table.entries if axis in entry.names))
-    place = places(values)
+    position = positions(values)
     figure = Figure(figsize=(6.0 * len(panels), 4.2), dpi=110, layout="constrained")
-    for plot, (kind, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    for axes, (kind, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for number, line in enumerate(lines):
-            _draw(plot, line, place, f"C{number % 10}")
-        plot.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%")
-        plot.set_ylim(0, max(102, plot.get_ylim()[1]))  # most are shares; `remaining` can exceed 100 %
-        plot.set_xticks([place[value] for value in values], values)
-        plot.grid(alpha=0.3)
-        plot.legend(fontsize=8)
+            _plot_line(axes, line, position, f"C{number % 10}")
+        axes.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%")
+        axes.set_ylim(0, max(102, axes.get_ylim()[1]))  # most are shares; `remaining` can exceed 100 %
+        axes.set_xticks([position[value] for value in values], values)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     figure.savefig(path)
 
 
@@ -79,24 +82,24 @@ def _grouped(table: Table, axis: str) -> dict[tuple[str, ...], list[Entry]]:
     return groups
 
 
-def places(values: list[str]) -> dict[str, float]:
-    """Return where values stand: at their numbers, or one after the other where one of them is none."""
+def positions(values: list[str]) -> dict[str, float]:
+    """Return the positions of values on the axis: the numbers themselves, or 0, 1, 2, ... if any is not a number."""
     try:
         return {value: float(value) for value in values}
     except ValueError:
-        return {value: float(place) for place, value in enumerate(values)}
+        return {value: float(position) for position, value in enumerate(values)}
 
 
-def _draw(plot: Axes, line: Line, place: dict[str, float], color: str) -> None:
+def _plot_line(axes: Axes, line: Line, position: dict[str, float], color: str) -> None:
     if line.level is not None:
-        plot.axhline(line.level.value, color=color, linestyle=":", label=line.label)
+        axes.axhline(line.level.value, color=color, linestyle=":", label=line.label)
         return
     if line.ours:
         cells = list(line.ours.values())
         spread = [cell.spread or 0.0 for cell in cells] if any(cell.spread for cell in cells) else None
-        x = [place[value] for value in line.ours]
-        plot.errorbar(x, [c.value for c in cells], spread, color=color, marker="o", capsize=3, label=line.label)
+        x = [position[value] for value in line.ours]
+        axes.errorbar(x, [c.value for c in cells], spread, color=color, marker="o", capsize=3, label=line.label)
     if line.paper:
-        x = [place[value] for value in line.paper]
+        x = [position[value] for value in line.paper]
         label = f"{line.label}, paper"
-        plot.plot(x, list(line.paper.values()), color=color, marker="s", linestyle="--", markersize=4, label=label)
+        axes.plot(x, list(line.paper.values()), color=color, marker="s", linestyle="--", markersize=4, label=label)

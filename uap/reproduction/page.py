@@ -1,4 +1,4 @@
-"""One self-contained HTML page: table, curves, pictures, the paper's figures beside ours, and how it was made."""
+"""The self-contained HTML page of a reproduction: table with the paper's values, curves, pictures, configurations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,10 @@ from uap.reporting.page import document
 from uap.reporting.pictures import gallery, legend, perturbations, picture
 from uap.reporting.run import Run, read_runs
 from uap.reporting.tables import box
-from uap.reproduction.points import unique
-from uap.reproduction.results import Results, ground, identity, missing_points
+from uap.reproduction.results import Results, describe_setup, identity, missing_trials
 from uap.reproduction.running import CONFIG
 from uap.reproduction.table import Table, columns
+from uap.reproduction.trials import unique
 from uap.universal.perturbation import learned_size, load_perturbation, tile
 from uap.utils.plots import amplified
 
@@ -21,8 +21,8 @@ STYLE = ".sortable td.paper { color: var(--muted) }"
 
 
 def page(results: Results) -> str:
-    """Return the whole page; the pictures and the curves are inside."""
-    source = results.found.paper.source if results.found.paper else "A reproduction"
+    """Return the HTML page; pictures and curves are embedded."""
+    source = results.reproduction.paper.source if results.reproduction.paper else "A reproduction"
     header = tag("header", tag("p", source, class_="eyebrow"), tag("h1", results.title), tag("p", results.shows))
     return document(results.title, header, _sections(results), results.made, [identity(results.rows)], STYLE)
 
@@ -32,23 +32,25 @@ def _sections(results: Results) -> list[Markup]:
     curves = results.file(".png")
     parts: dict[str, list[Markup | None]] = {
         "Table": [
-            tag("p", ground(results.found, results.rows), class_="note"),
+            tag("p", describe_setup(results.reproduction, results.rows), class_="note"),
             _table(results.table),
-            tag("p", missing_points(results)) if results.missing else None,
+            tag("p", missing_trials(results)) if results.missing else None,
         ],
-        "Curves": [_drawn(curves, "Curves")] if results.found.curves and curves.exists() else [],
-        "Pictures": [gallery(runs), legend(runs)] if results.found.examples and runs else [],
-        "Perturbation": [_bare(results, runs), perturbations(runs)] if results.found.perturbations and runs else [],
+        "Curves": [_plot(curves, "Curves")] if results.reproduction.curves and curves.exists() else [],
+        "Pictures": [gallery(runs), legend(runs)] if results.reproduction.examples and runs else [],
+        "Perturbation": [_bare(results, runs), perturbations(runs)]
+        if results.reproduction.perturbations and runs
+        else [],
         "Configurations": [_configurations(results)],
     }
     return [tag("section", tag("h2", title), *content) for title, content in parts.items() if any(content)]
 
 
 def _runs(results: Results) -> list[Run]:
-    """Return the runs whose pictures are shown, under the titles of their points and with as many examples as asked."""
+    """Return the runs whose pictures are shown, named by their trials, with the requested number of examples."""
     runs = read_runs(list(results.shown.values())) if results.shown else []
     return [
-        replace(run, name=title, examples=dict(list(run.examples.items())[: results.found.examples]))
+        replace(run, name=title, examples=dict(list(run.examples.items())[: results.reproduction.examples]))
         for title, run in zip(results.shown, runs, strict=True)
     ]
 
@@ -69,28 +71,28 @@ def _table(table: Table) -> Markup:
     return box(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body), class_="sortable"), "Table")
 
 
-def _drawn(path: Path, alt: str) -> Markup:
-    return tag("div", tag("figure", picture(path, alt, photograph=True), class_="paper"), class_="drawn")
+def _plot(path: Path, alt: str) -> Markup:
+    return tag("div", tag("figure", picture(path, alt, photograph=True), class_="paper"), class_="plots")
 
 
 def _bare(results: Results, runs: list[Run]) -> Markup:
-    """Return the perturbations as they are added, over mid-grey and not amplified, which are written as files too."""
-    figures = []
+    """Write the perturbations over mid-grey, not amplified, as PNG files, and return them as figures of the page."""
+    pictures = []
     for number, run in enumerate(runs, start=1):
         path = results.perturbation_file(number)
         perturbation, metadata = load_perturbation(run.folder / "perturbation.safetensors")
         noise = tile(perturbation.proto.detach(), learned_size(perturbation, metadata)).permute(1, 2, 0).numpy()
         Image.fromarray(amplified(noise, 1)).save(path)
         caption = f"The perturbation as it is added, over plain grey: {run.name}"
-        figures.append(tag("figure", picture(path, caption, photograph=False), tag("figcaption", caption)))
-    return tag("div", *figures, class_="drawn")
+        pictures.append(tag("figure", picture(path, caption, photograph=False), tag("figcaption", caption)))
+    return tag("div", *pictures, class_="plots")
 
 
 def _configurations(results: Results) -> Markup:
     folded = []
-    for point in unique(row.point for row in results.rows):
-        config = results.points / point.folder / CONFIG
+    for trial in unique(row.trial for row in results.rows):
+        config = results.trials / trial.folder / CONFIG
         if config.exists():
-            title = f"{point.title}: {point.folder}"
+            title = f"{trial.title}: {trial.folder}"
             folded.append(tag("details", tag("summary", title), tag("pre", config.read_text(encoding="utf-8"))))
     return tag("div", *folded)

@@ -1,74 +1,78 @@
-"""Reads reproductions, and what they are run on, from YAML files."""
+"""Readers of the YAML files of reproductions, and of the data and networks that they run on."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uap.reproduction.reproduction import DOORS, Axis, Family, Layer, Paper, Reproduction, name_of
+from uap.reproduction.reproduction import COMMANDS, Axis, Grid, Layer, Paper, Reproduction, name_of
 from uap.reproduction.section import Section, read_section
 from uap.utils.errors import InputError
 
 
 def read_reproduction(path: Path, name: str) -> Reproduction:
-    """Read a file.
+    """Read the YAML file of a reproduction.
+
+    Args:
+        path: the file.
+        name: the name of the reproduction in tables and folders.
 
     Raises:
-        InputError: it cannot be read, or lacks or holds what it should not; the message names the key.
+        InputError: the file cannot be read, or a key is missing, unknown or invalid; the message names the key.
     """
     section = read_section(path)
     axes = _axes(section)
     experiments = {key: [layer] for key, layer in _layers(section.take_section("experiments")).items()}
     runs: list[Any] = section.take("runs", list, [{}])
-    found = Reproduction(
+    reproduction = Reproduction(
         name=name,
         title=section.need("title", str),
         shows=" ".join(section.need("shows", str).split()),
         experiments=experiments,
         axes=axes,
-        families=[_family(Section(run, f"`runs` of {path}"), list(axes)) for run in runs],
-        figures={str(key): str(title) for key, title in section.need("figures", dict).items()},
+        grids=[_grid(Section(run, f"`runs` of {path}"), list(axes)) for run in runs],
+        metrics={str(key): str(title) for key, title in section.need("figures", dict).items()},
         reduce=section.take("reduce", str, None),
         curves=section.take("curves", str, None),
         examples=section.take("examples", int, 0),
         perturbations=section.take("perturbations", bool, False),
         paper=_paper(section),
-        places=_texts(section.take_section("places")),
+        folders=_texts(section.take_section("places")),
     )
     section.end()
-    _check(found, str(path))
-    return found
+    _check(reproduction, str(path))
+    return reproduction
 
 
-def placed_on(found: Reproduction, path: Path) -> Reproduction:
-    """Return a reproduction on other data and another network.
+def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
+    """Return a reproduction with other data and another network.
 
     Args:
-        found: as its file says.
-        path: a YAML file with `experiments`, a layer that goes over each experiment; `axes`, which take the place of
-            those of the same name; `arguments` of commands; and `places`.
+        reproduction: the reproduction as its file defines it.
+        path: a YAML file with `experiments`, a layer for each experiment; `axes`, which replace the axes of the same
+            name; `arguments` of commands; and `places`, paths by name.
 
     Raises:
-        InputError: the file cannot be read, or says nothing about an experiment.
+        InputError: the file cannot be read, or has no layer for an experiment.
     """
     section = read_section(path)
     title, axes, layers = section.need("title", str), _axes(section), _layers(section.take_section("experiments"))
-    arguments, places = section.take_section("arguments"), _texts(section.take_section("places"))
-    given = {command: arguments.take(command, dict, {}) for command in DOORS}
+    arguments, folders = section.take_section("arguments"), _texts(section.take_section("places"))
+    given = {command: arguments.take(command, dict, {}) for command in COMMANDS}
     arguments.end()
     section.end()
-    missing = [name for name in found.experiments if name not in layers]
+    missing = [name for name in reproduction.experiments if name not in layers]
     if missing:
         raise InputError(
-            f"{path} says nothing about the experiment {missing[0]} of {found.name}, only about "
-            f"{', '.join(layers) or 'none'}. Add it under `experiments`."
+            f"{path} lacks the experiment {missing[0]} of {reproduction.name}. It has "
+            f"{', '.join(layers) or 'none'}. Add {missing[0]} under `experiments`."
         )
     changed = replace(
-        found,
-        experiments={name: [*base, layers[name]] for name, base in found.experiments.items()},
-        axes=found.axes | {name: axis for name, axis in axes.items() if name in found.axes},
-        families=[replace(f, arguments=f.arguments | given.get(f.command, {})) for f in found.families],
-        places=found.places | places,
+        reproduction,
+        experiments={name: [*base, layers[name]] for name, base in reproduction.experiments.items()},
+        axes=reproduction.axes | {name: axis for name, axis in axes.items() if name in reproduction.axes},
+        grids=[replace(g, arguments=g.arguments | given.get(g.command, {})) for g in reproduction.grids],
+        folders=reproduction.folders | folders,
         on=title,
     )
     _check(changed, str(path))
@@ -77,7 +81,7 @@ def placed_on(found: Reproduction, path: Path) -> Reproduction:
 
 def _axes(section: Section) -> dict[str, Axis]:
     axes = section.take_section("axes")
-    return {name: _axis(Section(axis, f"`{name}` of {axes.place}")) for name, axis in axes.rest().items()}
+    return {name: _axis(Section(axis, f"`{name}` of {axes.location}")) for name, axis in axes.rest().items()}
 
 
 def _axis(section: Section) -> Axis:
@@ -90,12 +94,12 @@ def _axis(section: Section) -> Axis:
         values = {name_of(value): value for value in values}
     section.end()
     if not isinstance(values, dict) or not values:
-        raise InputError(f"{section.place} has no `values`, expected a list, or names with values. Add them.")
+        raise InputError(f"{section.location} has no `values`, expected a list, or names with values. Add them.")
     return {str(name): Layer(settings={setting: value}) for name, value in values.items()}
 
 
 def _layers(section: Section) -> dict[str, Layer]:
-    return {name: _layer(Section(layer, f"`{name}` of {section.place}")) for name, layer in section.rest().items()}
+    return {name: _layer(Section(layer, f"`{name}` of {section.location}")) for name, layer in section.rest().items()}
 
 
 def _layer(section: Section) -> Layer:
@@ -109,24 +113,24 @@ def _take_layer(section: Section) -> Layer:
     return Layer([str(config) for config in configs], settings, section.take("experiment", str, None))
 
 
-def _family(section: Section, axes: list[str]) -> Family:
-    family = Family(
+def _grid(section: Section, axes: list[str]) -> Grid:
+    grid = Grid(
         command=section.take("command", str, "fit"),
         axes=[str(axis) for axis in section.take("axes", list, axes)],
         layer=_take_layer(section),
         arguments=section.take("arguments", dict, {}),
-        onto=section.take("onto", str, None),
+        evaluate_on=section.take("onto", str, None),
         names=_texts(section.take_section("names")),
     )
     section.end()
-    return family
+    return grid
 
 
 def _paper(section: Section) -> Paper | None:
     content = section.take("paper", dict, None)
     if content is None:
         return None
-    own = Section(content, f"`paper` of {section.place}")
+    own = Section(content, f"`paper` of {section.location}")
     rows = own.take("rows", list, [])
     paper = Paper(
         source=own.need("source", str),
@@ -145,27 +149,31 @@ def _texts(section: Section) -> dict[str, str]:
     return {name: str(value) for name, value in section.rest().items()}
 
 
-def _check(found: Reproduction, place: str) -> None:
-    """Check that everything that is named is there."""
-    if not found.experiments:
-        raise InputError(f"{place} has no `experiments`, expected a name with `configs`. Add one.")
-    reported = [str(key) for row in (found.paper.rows if found.paper else []) for key in row]
-    _check_names([name for name in (found.reduce, found.curves) if name], found.axes, "axes", place)
-    _check_names(reported, [*found.axes, *found.figures], "axes and figures", place)
-    for family in found.families:
-        _check_names([*family.axes, *family.names], found.axes, "axes", place)
-        _check_names([family.command], DOORS, "commands", place)
-        layers = [family.layer, *(layer for axis in family.axes for layer in found.axes[axis].values())]
+def _check(reproduction: Reproduction, location: str) -> None:
+    """Check that all names in the file refer to something in it."""
+    if not reproduction.experiments:
+        raise InputError(f"{location} has no `experiments`, expected a name with `configs`. Add one.")
+    reported = [str(key) for row in (reproduction.paper.rows if reproduction.paper else []) for key in row]
+    _check_names(
+        [name for name in (reproduction.reduce, reproduction.curves) if name], reproduction.axes, "axes", location
+    )
+    _check_names(reported, [*reproduction.axes, *reproduction.metrics], "axes and figures", location)
+    for grid in reproduction.grids:
+        _check_names([*grid.axes, *grid.names], reproduction.axes, "axes", location)
+        _check_names([grid.command], COMMANDS, "commands", location)
+        layers = [grid.layer, *(layer for axis in grid.axes for layer in reproduction.axes[axis].values())]
         named = [layer.experiment for layer in layers if layer.experiment]
-        _check_names(named, found.experiments, "experiments", place)
-        if (family.command == "transfer") != (family.onto is not None and family.onto in family.axes):
+        _check_names(named, reproduction.experiments, "experiments", location)
+        if (grid.command == "transfer") != (grid.evaluate_on is not None and grid.evaluate_on in grid.axes):
             raise InputError(
-                f"A run of {place} has the command {family.command}, the axes {', '.join(family.axes) or 'none'} and "
-                f"`onto` {family.onto}; expected one of the axes as `onto` of a transfer, and none of the others."
+                f"A run of {location} has the command {grid.command}, the axes {', '.join(grid.axes) or 'none'} and "
+                f"`onto` {grid.evaluate_on}; expected one of the axes as `onto` of a transfer, and none of the others."
             )
 
 
-def _check_names(names: Iterable[str], known: Collection[str], what: str, place: str) -> None:
+def _check_names(names: Iterable[str], known: Collection[str], what: str, location: str) -> None:
     for name in names:
         if name not in known:
-            raise InputError(f"{place} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose there.")
+            raise InputError(
+                f"{location} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose one of them."
+            )

@@ -1,20 +1,25 @@
-"""A reproduction: what is run, what is varied, what is tabulated, and what the paper reports."""
+"""The contents of a reproduction's YAML file: experiments, axes, runs, metrics, and the paper's values."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-DOORS = ("fit", "attack", "transfer")
-"""What a point can be: a perturbation for all images, one for each image, or a score of the first on something else."""
+COMMANDS = ("fit", "attack", "transfer")
+"""The commands that a trial can run.
+
+`fit` learns a universal perturbation. `attack` makes a perturbation for each image. `transfer` evaluates a universal
+perturbation on another network or other data.
+"""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What goes over a configuration.
+    """Files and settings that override a configuration.
 
     Attributes:
         configs: configuration files, in order.
-        settings: then single values by their names on the command line; one that names a class starts that part anew.
-        experiment: the experiment that it all goes over, where the layer chooses one.
+        settings: values by their names on the command line, applied after the files. A value that names a class
+            replaces the class and all its arguments.
+        experiment: the experiment that the layer overrides; None if another layer names it.
     """
 
     configs: list[str] = field(default_factory=list)
@@ -23,42 +28,43 @@ class Layer:
 
 
 Axis = dict[str, Layer]
-"""The values of something that is varied, by name."""
+"""The values of an axis, by name."""
 
 
 @dataclass(frozen=True)
-class Family:
-    """Points of one kind: all combinations of some axes.
+class Grid:
+    """All combinations of the values of some axes, run by one command: an entry of `runs` in the YAML file.
 
     Attributes:
-        command: one of `DOORS`.
-        axes: names of the axes that are varied.
-        layer: what all points have in common.
-        arguments: the command's own, beside the configuration: the steps and images of `attack`.
-        onto: for `transfer`, the axis of what is scored; the others are those of what is learned.
-        names: what stands in the table under axes that are not varied here.
+        command: one of `COMMANDS`.
+        axes: the names of the axes.
+        layer: the layer that all trials share.
+        arguments: the command's own arguments, such as the steps and images of `attack`.
+        evaluate_on: for `transfer`, the axis of the networks and data to evaluate on (the key `onto` of the YAML file).
+            The other axes vary the perturbation.
+        names: the texts in the table's columns of the axes that are not varied here.
     """
 
     command: str
     axes: list[str]
     layer: Layer
     arguments: dict[str, Any]
-    onto: str | None
+    evaluate_on: str | None
     names: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What the paper reports.
+    """The values that the paper reports, and the setup behind them.
 
     Attributes:
-        source: which table or figure of which paper.
-        network: the class of the paper's network, as `metrics.json` calls it.
-        data: the class of its data.
-        size: height and width of its images.
-        images: how many it learned from.
-        steps: how many it took, each over all images.
-        rows: per cent by figure, beside the names of the axes' values that they belong to.
+        source: the paper and the number of its table or figure.
+        network: the class name of the paper's network, as in `metrics.json`.
+        data: the class name of the paper's data.
+        size: height and width of the images, in pixels.
+        images: number of training images.
+        steps: number of steps, each over all images.
+        rows: each row has the names of axes' values, and metrics by key, in per cent.
     """
 
     source: str
@@ -72,24 +78,25 @@ class Paper:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """One table or figure.
+    """The reproduction of one table or figure.
 
     Attributes:
-        name: of the file, without its ending.
-        title: in a few words.
-        shows: what the paper shows with it, in some sentences.
-        experiments: the configurations that points start from, by name.
-        axes: what is varied.
-        families: the points.
-        figures: what is tabulated: keys of `metrics.json` (`train/` and `scored/` for the two sets of images) and
-            their titles.
-        reduce: an axis whose values are summed up as mean and spread, such as seeds.
-        curves: the axis over which curves are drawn.
-        examples: how many attacked images of each point the page shows.
-        perturbations: whether the page shows the perturbation of each point.
-        paper: what the paper reports.
-        places: folders that settings name in braces, each an option of the command.
-        on: what it is run on, where that is not the paper's own.
+        name: the file's name without its suffix.
+        title: the title of the table and the page.
+        shows: the result that the paper demonstrates, in a few sentences.
+        experiments: the configurations that the trials override, by name.
+        axes: the settings that vary, by name.
+        grids: the combinations of axes that are run.
+        metrics: the columns of the table (the key `figures` of the YAML file): keys of `metrics.json` with their
+            titles. `train/` stands for the training images, `scored/` for the evaluated ones.
+        reduce: an axis, such as the seed, over whose values the table gives mean and standard deviation.
+        curves: the axis of the plots; None for no plots.
+        examples: number of attacked images of each trial on the page.
+        perturbations: whether the page shows the perturbation of each trial.
+        paper: the paper's values, if any.
+        folders: paths by name (the key `places`). Settings refer to them as `{name}`, and each is an option of the
+            command.
+        on: the title of the data and network, if they are not the paper's.
     """
 
     name: str
@@ -97,17 +104,17 @@ class Reproduction:
     shows: str
     experiments: dict[str, list[Layer]]
     axes: dict[str, Axis]
-    families: list[Family]
-    figures: dict[str, str]
+    grids: list[Grid]
+    metrics: dict[str, str]
     reduce: str | None
     curves: str | None
     examples: int
     perturbations: bool
     paper: Paper | None
-    places: dict[str, str]
+    folders: dict[str, str]
     on: str | None = None
 
 
 def name_of(value: Any) -> str:
-    """Return what a value is called in tables: lists as a x b."""
+    """Return the name of a value in tables; a list becomes "a x b"."""
     return " x ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""Runs points: what is done is skipped, what was cut off is resumed, and the time that is left is said."""
+"""Execution of trials: skips those that are done, resumes interrupted ones, and prints the estimated time left."""
 
 import gc
 import os
@@ -19,24 +19,24 @@ from pytorch_lightning.loggers import WandbLogger
 from uap import __version__, fit, transfer
 from uap import attack as attack_images
 from uap.cli.lightning_cli import RunCLI
-from uap.reproduction.points import Point
+from uap.reproduction.trials import Trial
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet
 from uap.utils.run_folder import LAST, RUN_FOLDER
 from uap.utils.text_tables import json_text, read_json, write
 
 RECORD = "point.json"
-"""What the folder of a point that is done says of how it was made."""
+"""The file in a trial's folder that marks it as done; it holds the title, the seconds and the versions."""
 
 CONFIG = "point.yaml"
-"""The configuration that a point is started with."""
+"""The file in a trial's folder with the configuration that the command reads."""
 
 LOCK = "lock"
-"""The file that says that a command runs this point; the system frees it with the process, however that ends."""
+"""The lock file of a running trial; the operating system releases it when the process ends, for whatever reason."""
 
 
 def versions() -> str:
-    """Return what a result depends on beside its configuration."""
+    """Return the versions of the programs that a result depends on."""
     return (
         f"uap {__version__}, torch {torch.__version__}, Lightning {version('pytorch-lightning')}, "
         f"Python {platform.python_version()}"
@@ -44,49 +44,49 @@ def versions() -> str:
 
 
 def versions_of(folder: Path) -> str:
-    """Return with which versions a point that is done was run."""
+    """Return the versions of the programs that ran a trial; the trial must be done."""
     return str(read_json(folder / RECORD, "versions")["versions"])
 
 
 def is_done(folder: Path) -> bool:
-    """Return whether a point has run to its end."""
+    """Return whether a trial is complete."""
     return (folder / RECORD).is_file()
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A point that ran from its beginning to its end.
+    """The duration of a trial that ran without interruption.
 
     Attributes:
-        point: the point.
-        seconds: that it took.
-        images: how many it learned from; 0 where it is no fit.
+        trial: the trial.
+        seconds: its duration.
+        images: number of training images; 0 if the command is not `fit`.
     """
 
-    point: Point
+    trial: Trial
     seconds: float
     images: int
 
 
-def time_left(todo: list[Point], measured: list[Measured]) -> float | None:
-    """Return about how many seconds some points take, None where too little was measured to tell.
+def time_left(todo: list[Trial], measured: list[Measured]) -> float | None:
+    """Estimate the seconds that some trials take; None if the measurements do not suffice.
 
-    Fits and attacks go by the time of a gradient evaluation, transfers by that of a transfer. How many images there are
-    of data that are taken whole, the points tell that learned from them.
+    `fit` and `attack` take the measured time for each gradient evaluation, `transfer` the mean time of a transfer. If a
+    trial uses all images of its data, their number comes from a measured `fit` on the same data.
     """
-    whole = {m.point.data: m.images for m in measured if m.point.images is None}
-    counted = [(m.point.evaluations(m.images), m.seconds) for m in measured if m.point.command != "transfer"]
-    transfers = [m.seconds for m in measured if m.point.command == "transfer"]
-    ahead = [point.evaluations(whole.get(point.data, 0)) for point in todo if point.command != "transfer"]
+    whole = {m.trial.data: m.images for m in measured if m.trial.images is None}
+    counted = [(m.trial.evaluations(m.images), m.seconds) for m in measured if m.trial.command != "transfer"]
+    transfers = [m.seconds for m in measured if m.trial.command == "transfer"]
+    ahead = [trial.evaluations(whole.get(trial.data, 0)) for trial in todo if trial.command != "transfer"]
     if not all(ahead) or (ahead and not counted):
         return None
     pace = sum(seconds for _, seconds in counted) / sum(count for count, _ in counted) if ahead else 0.0
-    others = sum(point.command == "transfer" for point in todo)
+    others = sum(trial.command == "transfer" for trial in todo)
     return pace * sum(ahead) + (others * mean(transfers) if transfers else 0.0)
 
 
 def about(seconds: float) -> str:
-    """Return a time in words: about 12 minutes, about 1 hour 20 minutes."""
+    """Return a duration as text, such as "about 1 hour 20 minutes"."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"
@@ -95,46 +95,46 @@ def about(seconds: float) -> str:
     return " ".join(["about", *parts])
 
 
-def run_points(points: list[Point], out: Path) -> list[str]:
-    """Run what is not done yet, each point in its folder below `out`.
+def run_trials(trials: list[Trial], out: Path) -> list[str]:
+    """Run all trials that are not done, each in its folder below `out`.
 
-    A transfer whose perturbation is not learned yet, by another shard, is left for a later start. A point that its
-    command refuses does not stand in the way of the others.
+    A transfer is skipped while its source is not done, which another shard may be running. If a command refuses a
+    trial, the others still run.
 
     Returns:
-        What was refused, a sentence each.
+        An error message for each trial that its command refused.
     """
     refused: list[str] = []
-    todo = [point for point in points if not is_done(out / point.folder)]
-    measured = _measured(points, out)
-    for index, point in enumerate(todo):
-        if point.learned and not is_done(out / point.learned.folder):
-            print(f"{point.title} waits for the perturbation of {point.learned.title}.")
+    todo = [trial for trial in trials if not is_done(out / trial.folder)]
+    measured = _measured(trials, out)
+    for index, trial in enumerate(todo):
+        if trial.source and not is_done(out / trial.source.folder):
+            print(f"{trial.title} waits for the perturbation of {trial.source.title}.")
             continue
         left = time_left(todo[index:], measured)
         if not is_quiet():
-            number, end = len(points) - len(todo) + index + 1, f": {about(left)} left" if left is not None else ""
-            print(f"\npoint {number} of {len(points)}, {point.title}{end}", flush=True)
+            number, end = len(trials) - len(todo) + index + 1, f": {about(left)} left" if left is not None else ""
+            print(f"\ntrial {number} of {len(trials)}, {trial.title}{end}", flush=True)
         try:
-            with alone(point, out):
-                if not is_done(out / point.folder):
-                    run_point(point, out)
+            with alone(trial, out):
+                if not is_done(out / trial.folder):
+                    run_trial(trial, out)
         except InputError as error:
-            refused.append(f"{point.title}: {error}")
+            refused.append(f"{trial.title}: {error}")
             print(f"error: {refused[-1]}", flush=True)
-        measured += _measured([point], out)
+        measured += _measured([trial], out)
     return refused
 
 
 @contextmanager
-def alone(point: Point, out: Path) -> Iterator[None]:
-    """Hold a point against other commands, such as another table's; wait for one that has it."""
-    (out / point.folder).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / point.folder / LOCK)
+def alone(trial: Trial, out: Path) -> Iterator[None]:
+    """Lock a trial, so that no other process runs it at the same time; wait while another process holds the lock."""
+    (out / trial.folder).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / trial.folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        print(f"{point.title} waits for another command that runs it.", flush=True)
+        print(f"{trial.title} waits for another command that runs it.", flush=True)
         lock.acquire()
     try:
         yield
@@ -142,49 +142,49 @@ def alone(point: Point, out: Path) -> Iterator[None]:
         lock.release()
 
 
-def run_point(point: Point, out: Path) -> None:
-    """Run a point, from where it was cut off, and say how long that took where it ran as a whole.
+def run_trial(trial: Trial, out: Path) -> None:
+    """Run a trial or resume it, and write its record; the duration is recorded only for an uninterrupted run.
 
     Raises:
-        InputError: what its command refuses.
+        InputError: the command refuses the trial.
     """
-    folder = out / point.folder
+    folder = out / trial.folder
     is_new = all(path.name in (LOCK, CONFIG) for path in folder.glob("*"))
-    config = {key: value for key, value in point.config.items() if key not in ("ckpt_path", "quiet")}
+    config = {key: value for key, value in trial.config.items() if key not in ("ckpt_path", "quiet")}
     write(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     start = time.monotonic()
-    DOORS[point.command](point, folder)
-    gc.collect()  # a trainer and its workers go before the next ones come
+    RUNNERS[trial.command](trial, folder)
+    gc.collect()  # free the trainer and its workers before the next trial creates its own
     seconds = round(time.monotonic() - start, 1) if is_new else None
-    write(folder / RECORD, json_text({"title": point.title, "seconds": seconds, "versions": versions()}))
+    write(folder / RECORD, json_text({"title": trial.title, "seconds": seconds, "versions": versions()}))
 
 
-def _measured(points: list[Point], out: Path) -> list[Measured]:
+def _measured(trials: list[Trial], out: Path) -> list[Measured]:
     found = []
-    for point in points:
-        folder = out / point.folder
+    for trial in trials:
+        folder = out / trial.folder
         seconds = read_json(folder / RECORD, "seconds")["seconds"] if is_done(folder) else None
         if seconds:
-            fitted = read_json(folder / "metrics.json", "images")["images"] if point.command == "fit" else {}
-            found.append(Measured(point, seconds, fitted.get("train", 0)))
+            fitted = read_json(folder / "metrics.json", "images")["images"] if trial.command == "fit" else {}
+            found.append(Measured(trial, seconds, fitted.get("train", 0)))
     return found
 
 
-def _fit(point: Point, folder: Path) -> None:
+def _fit(trial: Trial, folder: Path) -> None:
     checkpoint = folder / LAST
     resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.is_file() else []
     _end(fit.main([*_started(folder), *resumed]))
 
 
-def _attack(point: Point, folder: Path) -> None:
-    _end(attack_images.main([*_started(folder), *_options(point)]))
+def _attack(trial: Trial, folder: Path) -> None:
+    _end(attack_images.main([*_started(folder), *_options(trial)]))
 
 
-def _transfer(point: Point, folder: Path) -> None:
-    if point.learned is None:
-        raise RuntimeError("a transfer was planned without a perturbation")
-    run = str(folder.parent / point.learned.folder)
-    transfer.main([run, "--onto", str(folder / CONFIG), "--out", str(folder), *_options(point)])
+def _transfer(trial: Trial, folder: Path) -> None:
+    if trial.source is None:
+        raise RuntimeError("a transfer trial has no source")
+    run = str(folder.parent / trial.source.folder)
+    transfer.main([run, "--evaluate-on", str(folder / CONFIG), "--out", str(folder), *_options(trial)])
 
 
 def _started(folder: Path) -> list[str]:
@@ -192,15 +192,15 @@ def _started(folder: Path) -> list[str]:
 
 
 def _end(cli: RunCLI) -> None:
-    """End the run in W&B, or the next point would log into it, and have no run folder."""
+    """End the run in W&B and forget its run folder; otherwise the next trial would use both."""
     for logger in cli.trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
     os.environ.pop(RUN_FOLDER, None)
 
 
-def _options(point: Point) -> list[str]:
-    return [f"--{name}={value}" for name, value in point.arguments.items()]
+def _options(trial: Trial) -> list[str]:
+    return [f"--{name}={value}" for name, value in trial.arguments.items()]
 
 
-DOORS = {"fit": _fit, "attack": _attack, "transfer": _transfer}
+RUNNERS = {"fit": _fit, "attack": _attack, "transfer": _transfer}

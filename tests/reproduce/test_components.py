@@ -1,4 +1,4 @@
-"""The parts of a reproduction, without any run."""
+"""The components of a reproduction, without any run."""
 
 import re
 from dataclasses import replace
@@ -10,14 +10,14 @@ import yaml
 
 from tests.reproduce.helpers import PAPER, content
 from uap.reporting.numbers import NOTHING
-from uap.reproduce import ON, _names, listing, load, main, parts_of
+from uap.reproduce import ON, _names, listing, load, main, parse_shard
 from uap.reproduction import curves
 from uap.reproduction.configuring import resolved
-from uap.reproduction.points import Point, rows_of, shard, unique
 from uap.reproduction.reading import read_reproduction
 from uap.reproduction.reproduction import Layer, Reproduction
 from uap.reproduction.running import Measured, about, time_left
 from uap.reproduction.table import Cell, Entry, Table, columns, table_csv, table_markdown
+from uap.reproduction.trials import Trial, rows_of, shard, unique
 from uap.utils.errors import InputError
 
 
@@ -26,7 +26,7 @@ def read(**changes: Any) -> Reproduction:
     return read_reproduction(Path("table.yaml"), "table")
 
 
-def point(command: str = "fit", epochs: int = 60, limit: int | None = 10, **arguments: int) -> Point:
+def trial(command: str = "fit", epochs: int = 60, limit: int | None = 10, **arguments: int) -> Trial:
     config = {
         "trainer": {"max_epochs": epochs},
         "data": {"class_path": "uap.data.CamVid", "init_args": {"limit": limit}},
@@ -36,7 +36,7 @@ def point(command: str = "fit", epochs: int = 60, limit: int | None = 10, **argu
             "victim": {"class_path": "uap.victims.HuggingFace", "init_args": {}},
         },
     }
-    return Point("one", command, config, arguments)
+    return Trial("one", command, config, arguments)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -81,7 +81,7 @@ def test_a_file_that_lacks_what_is_needed_is_a_sentence(name: str) -> None:
         (["metzen2017/table1", "metzen2017/table2"], "metzen2017/table2 is one name too many"),
         (["metzen2017/table1", "--shard", "3/2"], "--shard is 3/2, expected i/n with i from 1 to n, such as 1/4"),
         (["metzen2017/table1", "--model.epsilonn", "3"], "metzen2017/table1, epsilon 2: .*epsilonn"),
-        (["metzen2017/table1", "--trainer.devices", "2"], "trainer.devices is 2, but a point runs on one device"),
+        (["metzen2017/table1", "--trainer.devices", "2"], "trainer.devices is 2, but a trial runs on one device"),
         (["metzen2017/table1", "--config", "none.yaml"], "none.yaml"),
     ],
 )
@@ -94,7 +94,7 @@ def test_what_was_typed_wrong_is_a_sentence(arguments: list[str], message: str) 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3"])
 def test_a_shard_is_two_numbers(text: str) -> None:
     with pytest.raises(InputError, match="expected i/n"):
-        parts_of(text)
+        parse_shard(text)
 
 
 def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_what_ships_is_read(name: str) -> None:
         axis: dict([*values.items()][:1]) if axis == found.reduce else values for axis, values in found.axes.items()
     }
     rows = rows_of(replace(found, axes=first), [])
-    assert len({row.point.folder for row in rows}) == len({tuple(row.names.values()) for row in rows})
+    assert len({row.trial.folder for row in rows}) == len({tuple(row.names.values()) for row in rows})
 
 
 @pytest.mark.parametrize("on", _names(ON))
@@ -122,7 +122,7 @@ def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
     assert found.on is not None
     assert all(len(layers) == 2 for layers in found.experiments.values())
     own = "uap.data.StreetScenes" if on == "streetscenes" else "uap.data.CamVid"
-    data = [row.point.config["data"] for row in rows_of(found, ["--data.root", "given"])]
+    data = [row.trial.config["data"] for row in rows_of(found, ["--data.root", "given"])]
     roots = {
         is_own: [d["init_args"]["root"] for d in data if (d["class_path"] == own) is is_own] for is_own in (True, False)
     }
@@ -148,23 +148,23 @@ def test_an_own_file_says_what_it_runs_on() -> None:
     assert found.experiments["static"][1].settings == {"data.limit": 3}
 
     Path("mine.yaml").write_text(yaml.safe_dump(here | {"experiments": {"other": {}}}))
-    with pytest.raises(InputError, match="says nothing about the experiment static of table, only about other"):
+    with pytest.raises(InputError, match="lacks the experiment static of table"):
         load("table.yaml", "mine.yaml")
 
 
 def folder_of(name: str, on: str | None, **values: str) -> str:
-    """The folder of a shipped reproduction's point with these values of its axes."""
+    """The folder of a shipped reproduction's trial with these values of its axes."""
     found = load(name, on)
     axes = {axis: {value: found.axes[axis][value]} for axis, value in values.items()}
-    (row,) = rows_of(replace(found, axes=axes, families=found.families[:1]), [])
-    return row.point.folder
+    (row,) = rows_of(replace(found, axes=axes, grids=found.grids[:1]), [])
+    return row.trial.folder
 
 
 @pytest.mark.parametrize(
     ("on", "tile", "images"),
     [(None, "512 x 512", "all"), ("camvid", "120 x 120", "all"), ("streetscenes", "128 x 128", "20")],
 )
-def test_the_paper_s_tables_share_their_common_point(on: str | None, tile: str, images: str) -> None:
+def test_the_paper_s_tables_share_their_common_trial(on: str | None, tile: str, images: str) -> None:
     folder = folder_of("metzen2017/table2", on, epsilon="10")
     assert folder_of("metzen2017/table3", on, omega="0.9999") == folder
     assert folder_of("metzen2017/figure6", on, tile=tile, images=images) == folder
@@ -172,8 +172,8 @@ def test_the_paper_s_tables_share_their_common_point(on: str | None, tile: str, 
 
 
 def test_the_paper_s_experiments_are_the_paper_s() -> None:
-    static = rows_of(load("metzen2017/figure3", None), [])[0].point.config
-    dynamic = rows_of(load("metzen2017/figure5", None), [])[0].point.config
+    static = rows_of(load("metzen2017/figure3", None), [])[0].trial.config
+    dynamic = rows_of(load("metzen2017/figure5", None), [])[0].trial.config
     for config in (static, dynamic):
         assert config["trainer"]["max_epochs"] == 60
         assert [c["class_path"] for c in config["trainer"]["callbacks"]] == [
@@ -190,8 +190,8 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
         assert model["epsilon"] == 10
         assert model["victim"]["init_args"]["network"]["class_path"] == "uap.networks.FCN8s"
     assert (static["model"]["tile"], dynamic["model"]["tile"]) == (None, [512, 512])
-    assert static["model"]["weights"]["class_path"] == "uap.losses.Mean"
-    assert dynamic["model"]["weights"]["init_args"] == {"omega": 0.9999}
+    assert static["model"]["reduction"]["class_path"] == "uap.losses.Mean"
+    assert dynamic["model"]["reduction"]["init_args"] == {"omega": 0.9999}
     assert dynamic["model"]["objective"]["init_args"]["hide"] == ["person"]
 
 
@@ -205,56 +205,56 @@ def test_a_setting_that_names_a_class_starts_the_part_anew() -> None:
     assert config["trainer"]["max_epochs"] == 60
 
 
-def test_other_weights_under_the_same_name_are_another_point() -> None:
+def test_other_weights_under_the_same_name_are_another_trial() -> None:
     Path("weights.pth").write_bytes(b"one")
-    config = point().config
+    config = trial().config
     config["model"]["victim"]["init_args"]["weights"] = "weights.pth"
-    first = Point("one", "fit", config).folder
+    first = Trial("one", "fit", config).folder
     config["model"]["victim"]["init_args"]["weights"] = str(Path("copy.pth").absolute())
     Path("copy.pth").write_bytes(b"one")
-    assert Point("another title", "fit", config).folder == first
+    assert Trial("another title", "fit", config).folder == first
     Path("copy.pth").write_bytes(b"two!")
-    assert Point("one", "fit", config).folder != first
-    assert Point("one", "attack", config).folder != Point("one", "attack", config, {"steps": 3}).folder
+    assert Trial("one", "fit", config).folder != first
+    assert Trial("one", "attack", config).folder != Trial("one", "attack", config, {"steps": 3}).folder
 
 
 def test_shards_have_the_same_work_and_leave_nothing_out() -> None:
-    points = [point(limit=limit) for limit in (1, 2, 3, 4, 5, 6)]
-    shards = [shard(points, number, 3) for number in (1, 2, 3)]
-    assert [[points.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
+    trials = [trial(limit=limit) for limit in (1, 2, 3, 4, 5, 6)]
+    shards = [shard(trials, number, 3) for number in (1, 2, 3)]
+    assert [[trials.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
 
 
 @pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalisation"])
 def test_shards_of_what_ships_share_out_the_work_and_keep_transfers_with_their_perturbation(name: str) -> None:
-    points = unique(row.point for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
-    parts = [shard(points, number, 2) for number in (1, 2)]
-    assert sorted(p.folder for part in parts for p in part) == sorted(p.folder for p in points)
+    trials = unique(row.trial for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
+    parts = [shard(trials, number, 2) for number in (1, 2)]
+    assert sorted(p.folder for part in parts for p in part) == sorted(p.folder for p in trials)
     for part in parts:
         folders = {p.folder for p in part}
-        assert all(p.learned.folder in folders for p in part if p.learned)
+        assert all(p.source.folder in folders for p in part if p.source)
     work = [sum(p.evaluations(367) for p in part) for part in parts]
     assert min(work) > 0.6 * max(work)
 
 
-def test_what_a_transfer_scores_is_a_point_before_it() -> None:
-    learned = point()
-    scored = Point("onto", "transfer", point(limit=3).config, {}, learned)
-    assert [p.command for p in unique([scored, point()])] == ["fit", "transfer"]
+def test_what_a_transfer_scores_is_a_trial_before_it() -> None:
+    learned = trial()
+    scored = Trial("onto", "transfer", trial(limit=3).config, {}, learned)
+    assert [p.command for p in unique([scored, trial()])] == ["fit", "transfer"]
 
 
 def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> None:
-    assert point(epochs=60, limit=10).evaluations(367) == 600
-    assert point("attack", steps=60, images=8).evaluations(367) == 480
-    assert point(epochs=60, limit=None).evaluations(367) == 60 * 367
-    assert point("transfer").evaluations(367) == 0
-    assert time_left([point()], []) is None
-    measured = [Measured(point(limit=10), 60.0, 10), Measured(point(limit=20), 120.0, 20)]  # 0.1 seconds each
-    assert time_left([point(limit=30), point("attack", steps=60, images=8)], measured) == pytest.approx(180 + 48)
-    transferred = Measured(point("transfer"), 7.0, 0)
-    assert time_left([point("transfer")] * 2, [*measured, transferred]) == pytest.approx(14)
-    assert time_left([point(limit=None)], measured) is None  # how many images there are is not known yet
-    whole = Measured(point(limit=None), 50.0, 100)
-    assert time_left([point(limit=None)], [whole, transferred]) == pytest.approx(50)
+    assert trial(epochs=60, limit=10).evaluations(367) == 600
+    assert trial("attack", steps=60, images=8).evaluations(367) == 480
+    assert trial(epochs=60, limit=None).evaluations(367) == 60 * 367
+    assert trial("transfer").evaluations(367) == 0
+    assert time_left([trial()], []) is None
+    measured = [Measured(trial(limit=10), 60.0, 10), Measured(trial(limit=20), 120.0, 20)]  # 0.1 seconds each
+    assert time_left([trial(limit=30), trial("attack", steps=60, images=8)], measured) == pytest.approx(180 + 48)
+    transferred = Measured(trial("transfer"), 7.0, 0)
+    assert time_left([trial("transfer")] * 2, [*measured, transferred]) == pytest.approx(14)
+    assert time_left([trial(limit=None)], measured) is None  # how many images there are is not known yet
+    whole = Measured(trial(limit=None), 50.0, 100)
+    assert time_left([trial(limit=None)], [whole, transferred]) == pytest.approx(50)
 
 
 @pytest.mark.parametrize(
@@ -294,18 +294,18 @@ def test_curves_are_by_the_other_axes_and_what_lacks_the_axis_is_a_level() -> No
     assert {name: cell.value for name, cell in lines[0].ours.items()} == {"25": 71.24, "all": 80.0}
     assert lines[0].paper == {"all": 92}
     assert lines[1].level == Cell(99.0)
-    curves.draw(TABLE, "images", Path("curves.png"))
+    curves.plot(TABLE, "images", Path("curves.png"))
     assert Path("curves.png").stat().st_size > 5000
 
 
 def test_a_numeric_axis_is_a_scale() -> None:
-    assert curves.places(["2", "5", "0.5"]) == {"2": 2, "5": 5, "0.5": 0.5}
-    assert curves.places(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}
+    assert curves.positions(["2", "5", "0.5"]) == {"2": 2, "5": 5, "0.5": 0.5}
+    assert curves.positions(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}
 
 
 def test_a_folder_is_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ran: list[str] = []
-    monkeypatch.setattr("uap.reproduce.run_points", lambda points, out: ran.extend(p.folder for p in points))
+    monkeypatch.setattr("uap.reproduce.run_trials", lambda trials, out: ran.extend(p.folder for p in trials))
     pages = main(["metzen2017", "--on", "streetscenes", "--out", str(tmp_path / "out"), "--attack.images", "3"])
 
     named = [page.relative_to(tmp_path / "out/metzen2017").as_posix() for page in pages]

@@ -1,8 +1,9 @@
-"""Points of the other commands: a score of a perturbation on something else, and perturbations for each image."""
+"""Trials of the commands `transfer` and `attack`."""
 
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ HIDE = {"model.objective": {"class_path": "uap.objectives.HideClasses", "init_ar
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of a small run."""
+    """Skip the pictures, which take most of the time of a small run."""
     monkeypatch.setattr(Pictures, "_draw", lambda *_: None)
 
 
@@ -24,21 +25,29 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def transfer(*epsilon: float) -> str:
+WITHOUT_DATA = {"settings": {"data.root": "nowhere"}}
+"""A value of an axis whose trials are refused when they run."""
+
+
+def transfer(*epsilon: float, **others: dict[str, Any]) -> str:
+    """Write a reproduction that evaluates perturbations of some epsilons, and of `others`, on two setups."""
     onto = {
         "threshold 100": {"settings": {"model.victim.network.threshold": 100}},
         "test images": {"settings": {"data.split": "test"}},
     }
-    axes = {"epsilon": {"setting": "model.epsilon", "values": list(epsilon)}, "onto": onto}
+    values = {str(value): {"settings": {"model.epsilon": value}} for value in epsilon}
+    axes = {"epsilon": values | others, "onto": onto}
     runs = [{"command": "transfer", "axes": ["epsilon", "onto"], "onto": "onto"}]
-    figures = {"scored/success_rate": "success", "control/success_rate": "random signs", "scored/miou_clean": "IoU"}
-    return reproduction(axes=axes, runs=runs, figures=figures)
+    metrics = {"scored/success_rate": "success", "control/success_rate": "random signs", "scored/miou_clean": "IoU"}
+    return reproduction(axes=axes, runs=runs, figures=metrics)
 
 
 def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     reproduce(transfer(80))
 
-    assert "point 1 of 3, epsilon 80" in capsys.readouterr().out  # learned once, though nothing of it is tabulated
+    assert (
+        "trial 1 of 3, epsilon 80" in capsys.readouterr().out
+    )  # the source is learned once, though no metric of it is in the table
     cells = [json.loads(path.read_text())["cells"] for path in Path("out/points").rglob("transfer.json")]
     assert len(cells) == 2
     measured = {round(100 * own[0]["figures"]["success_rate"], 4) for own in cells}
@@ -49,11 +58,12 @@ def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.Ca
 
 
 def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    name = transfer(300, 80)
-    with pytest.raises(InputError, match="epsilon is 300"):
+    name = transfer(80, unreadable=WITHOUT_DATA)
+    with pytest.raises(InputError, match=r"epsilon unreadable: .*nowhere"):
         reproduce(name)
-    assert "epsilon 300, onto test images waits for the perturbation of epsilon 300" in capsys.readouterr().out
-    assert [bool(row["scored/success_rate"]) for row in table()] == [False, False, True, True]
+    printed = capsys.readouterr().out
+    assert "epsilon unreadable, onto test images waits for the perturbation of epsilon unreadable" in printed
+    assert [bool(row["scored/success_rate"]) for row in table()] == [True, True, False, False]
 
 
 def test_a_transfer_goes_with_its_perturbation() -> None:
@@ -63,7 +73,7 @@ def test_a_transfer_goes_with_its_perturbation() -> None:
     assert all(row["scored/success_rate"] for row in table())
 
 
-def test_the_ceiling_stands_beside_the_grid() -> None:
+def test_image_dependent_perturbations_are_a_row_of_the_table() -> None:
     runs = [
         {"settings": HIDE},
         {
@@ -72,10 +82,10 @@ def test_the_ceiling_stands_beside_the_grid() -> None:
         },
     ]  # fmt: skip
     axes = {"tile": {"setting": "model.tile", "values": [[8, 8]]}}
-    figures = {"scored/hidden": "hidden", "scored/preserved": "preserved"}
-    reproduce(reproduction(axes=axes, runs=runs, figures=figures, curves="tile"), "--attack.steps", "3")
+    metrics = {"scored/hidden": "hidden", "scored/preserved": "preserved"}
+    reproduce(reproduction(axes=axes, runs=runs, figures=metrics, curves="tile"), "--attack.steps", "3")
 
-    (ceiling,) = [folder for folder in folders() if folder.name.startswith("attack-dynamic-")]
+    (ceiling,) = [folder for folder in folders() if folder.name.startswith("attack-hideclasses-")]
     found = json.loads((ceiling / "metrics.json").read_text())
     assert found["gradient_evaluations"] == 6
     (grid, alone) = table()

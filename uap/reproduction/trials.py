@@ -1,0 +1,184 @@
+"""The trials of a reproduction: all combinations of its axes, each with a complete configuration and its own folder."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from uap.reproduction.configuring import determining, resolved
+from uap.reproduction.reproduction import Grid, Layer, Reproduction
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
+
+LIMIT = "data.init_args.limit"
+"""The setting that limits the number of training images."""
+
+MANY = 1000
+"""Assumed number of images where a trial uses all images of its data.
+
+The work is divided into shards before any data are read.
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a command.
+
+    Attributes:
+        title: its name in this reproduction.
+        command: the command that runs it, one of `COMMANDS`.
+        config: the complete configuration of `uap.fit`; for a transfer, that of the network and data it evaluates on.
+        arguments: the command's own arguments.
+        source: for a transfer, the trial whose perturbation it scores; None for the other commands.
+    """
+
+    title: str
+    command: str
+    config: dict[str, Any]
+    arguments: dict[str, Any] = field(default_factory=dict)
+    source: "Trial | None" = None
+
+    @cached_property
+    def folder(self) -> str:
+        """The name of its folder: a short description and a hash of everything that determines the result."""
+        return f"{self._slug()}-{self._hash()}"
+
+    def setting(self, name: str) -> Any:
+        """Return a value of the configuration by its dotted name; None if it is not set."""
+        value: Any = self.config
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    @property
+    def network(self) -> str:
+        """The class of the network."""
+        adapter = self.setting("model.victim")
+        return _last(self.setting("model.victim.init_args.network.class_path") or adapter["class_path"])
+
+    @property
+    def data(self) -> str:
+        """The class of the data."""
+        return _last(self.setting("data.class_path"))
+
+    @property
+    def images(self) -> int | None:
+        """The number of images that are attacked or used for training; None for all images of the data."""
+        count: int | None = self.arguments.get("images") if self.command == "attack" else self.setting(LIMIT)
+        return count
+
+    def evaluations(self, whole: int) -> int:
+        """Return the number of gradient evaluations if the data have `whole` images; 0 for a transfer."""
+        passes = {"fit": self.setting("trainer.max_epochs"), "attack": self.arguments.get("steps")}.get(self.command)
+        return int(passes or 0) * (self.images or whole)
+
+    def _slug(self) -> str:
+        model = self.source or self
+        tile = model.setting("model.tile")
+        images = self.images if self.command == "attack" else model.setting(LIMIT)
+        words = [
+            self.command if self.command != "fit" else "",
+            _last(model.setting("model.objective.class_path")).removesuffix("Target"),
+            self.network,
+            self.data,
+            f"epsilon{model.setting('model.epsilon'):g}",
+            f"tile{'x'.join(map(str, tile))}" if tile else "",
+            f"images{images}" if images else "",
+        ]
+        return "-".join(word for word in words if word).lower()
+
+    def _hash(self) -> str:
+        learned = self.source.folder if self.source else None
+        whole = [self.command, determining(self.config), self.arguments, learned]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial and its position in the table: the name of its value on each axis."""
+
+    names: dict[str, str]
+    trial: Trial
+
+
+def rows_of(reproduction: Reproduction, overrides: list[str]) -> list[Row]:
+    """Return the trials of all grids, in order.
+
+    Args:
+        reproduction: the reproduction.
+        overrides: arguments of `uap.fit`; they override the experiments, and the values of the axes override them.
+
+    Raises:
+        InputError: a configuration file is missing, or a setting is invalid.
+    """
+    combinations = [
+        (grid, dict(zip(grid.axes, names, strict=True)))
+        for grid in reproduction.grids
+        for names in product(*(reproduction.axes[axis] for axis in grid.axes))
+    ]
+    bar = progress(combinations, "Reading configurations", "trial", len(combinations))
+    return [Row(grid.names | names, _trial(reproduction, grid, names, overrides)) for grid, names in bar]
+
+
+def unique(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the distinct trials, in order; the source of a transfer comes before it."""
+    with_sources = [one for trial in trials for one in ([trial.source] if trial.source else []) + [trial]]
+    return list({trial.folder: trial for trial in with_sources}.values())
+
+
+def shard(trials: list[Trial], number: int, of: int) -> list[Trial]:
+    """Return shard `number` of `of` (1 is the first).
+
+    All shards have about the same number of gradient evaluations. A transfer is in the shard of its source.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.source or trial).folder, []).append(trial)
+    work = {folder: sum(trial.evaluations(MANY) for trial in group) for folder, group in groups.items()}
+    loads, shard_of = [0] * of, {}
+    for folder in sorted(groups, key=lambda folder: -work[folder]):
+        shard_of[folder] = loads.index(min(loads)) + 1
+        loads[shard_of[folder] - 1] += work[folder]
+    return [trial for trial in trials if shard_of[(trial.source or trial).folder] == number]
+
+
+def describe(names: dict[str, str]) -> str:
+    """Return the names of a trial as text, such as "epsilon 5, tile 60 x 60"."""
+    return ", ".join(f"{axis} {name}" for axis, name in names.items())
+
+
+def _trial(reproduction: Reproduction, grid: Grid, names: dict[str, str], overrides: list[str]) -> Trial:
+    varied = {axis: name for axis, name in names.items() if axis != grid.evaluate_on}
+    source_layers = [grid.layer, *(reproduction.axes[axis][name] for axis, name in varied.items())]
+    experiment = _experiment(reproduction, source_layers)
+
+    def config(layers: list[Layer]) -> dict[str, Any]:
+        try:
+            return resolved(reproduction.experiments[experiment], overrides, layers, reproduction.folders)
+        except InputError as error:
+            raise InputError(f"{reproduction.name}, {title}: {error}") from error
+
+    title = describe(grid.names | names) or experiment
+    if grid.evaluate_on is None:
+        return Trial(title, grid.command, config(source_layers), grid.arguments)
+    layers = [*source_layers, reproduction.axes[grid.evaluate_on][names[grid.evaluate_on]]]
+    source = Trial(describe(varied) or experiment, "fit", config(source_layers))
+    return Trial(title, grid.command, config(layers), grid.arguments, source)
+
+
+def _experiment(reproduction: Reproduction, layers: list[Layer]) -> str:
+    """Return the name of the experiment that layers override: the last one they name, or the only one."""
+    named = [layer.experiment for layer in layers if layer.experiment]
+    if not named and len(reproduction.experiments) > 1:
+        raise InputError(
+            f"{reproduction.name} has the experiments {', '.join(reproduction.experiments)}, but a run names none of "
+            "them. Add `experiment` to the run, or to the values of one of its axes."
+        )
+    return named[-1] if named else next(iter(reproduction.experiments))
+
+
+def _last(path: Any) -> str:
+    return str(path or "").rsplit(".", 1)[-1]
