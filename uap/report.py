@@ -1,4 +1,4 @@
-"""python -m uap.report: one self-contained HTML page on one or several runs."""
+"""python -m uap.report: write one self-contained HTML page on one or several runs."""
 
 import argparse
 import sys
@@ -11,33 +11,37 @@ from uap.utils.text_tables import digest, write
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """Parse `given`, the command line by default."""
+    """Parse the arguments `given`; None stands for the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m uap.report",
-        description="Writes one HTML page on one or several runs: figures, curves, pictures with a slider between "
+        description="Writes one HTML page on one or several runs: metrics, curves, pictures with a slider between "
         "clean and adversarial, tables by class, object size and image, and the configuration. The page needs no "
-        "network and no other file, so it can be mailed. Parts that a run does not have (it is older, unfinished, or "
-        "an evaluation) are left out.",
+        "internet connection and no other file, so you can send it by mail. Sections for which the runs have no data, "
+        "because they are unfinished or evaluations, are left out.",
         epilog="example: python -m uap.report runs/* --out comparison.html",
     )
     parser.add_argument(
-        "runs", metavar="RUN", type=Path, nargs="+", help="folder of python -m uap.fit or uap.evaluate; several compare"
+        "runs",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        help="folder of python -m uap.fit or uap.evaluate; give several to compare them",
     )
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page (default: %(default)s)")
     return parser.parse_args(given)
 
 
 def main(given: list[str] | None = None) -> Path:
-    """Write the page and return where it lies.
+    """Write the page and return its path.
 
     Raises:
-        InputError: a folder is no run, a file of it cannot be read, or the page cannot be written, or would replace one
-            of other runs.
+        InputError: no folder is a run, a file cannot be read, or the page cannot be written or would replace a page on
+            other runs.
     """
     settings = arguments(given)
     out: Path = settings.out
     if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"The page was to be written to {out}, expected a name that ends in .html. Set another --out.")
+        raise InputError(f"--out is {out}, expected a name that ends in .html.")
     runs = read_runs(settings.runs)
     shown = [digest(str(run.folder.resolve())) for run in runs]
     check_page(out, shown)
@@ -47,7 +51,10 @@ def main(given: list[str] | None = None) -> Path:
 
 
 def run_command() -> None:
-    """Bad input becomes a sentence and exit code 2; `uap.cli.entry` would import Lightning, which takes seconds."""
+    """Run the command; bad input ends it with a message and exit code 2.
+
+    `uap.cli.entry` does the same for the other commands, but imports Lightning, which takes seconds.
+    """
     try:
         main()
     except InputError as error:

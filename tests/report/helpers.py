@@ -1,4 +1,4 @@
-"""A run folder drawn at test time, and what a browser would see in a page."""
+"""A run folder made at test time, and the contents of a page as a browser would show them."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from uap.reporting.markup import VOID
 CONFIG = """\
 model:
   victim: {class_path: uap.victims.Victim, init_args: {network: {class_path: uap.networks.ESPNet}}}
-  target: {class_path: uap.objectives.HideClasses, init_args: {hide: [person, rider]}}
+  objective: {class_path: uap.objectives.HideClasses, init_args: {hide: [person, rider]}}
   epsilon: 10.0
 data: {class_path: uap.data.StreetScenes, init_args: {size: [16, 32]}}
 """

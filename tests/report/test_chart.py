@@ -7,7 +7,7 @@ from uap.reporting.chart import (
     BOTTOM,
     HEIGHT,
     LEFT,
-    MOST_POINTS,
+    MAX_POINTS,
     RIGHT,
     TOP,
     WIDTH,
@@ -38,9 +38,9 @@ def test_ticks_are_round_and_enclose_the_values(low: float, high: float, expecte
 def test_thinning_keeps_the_mean_and_short_lines() -> None:
     points = [(float(i), float(i % 7)) for i in range(1000)]
     few = thinned(points)
-    assert len(few) <= MOST_POINTS
+    assert len(few) <= MAX_POINTS
     assert few[0] == (3.0, 3.0)  # the mean of 0 to 6
-    assert thinned(points[:MOST_POINTS]) == points[:MOST_POINTS]
+    assert thinned(points[:MAX_POINTS]) == points[:MAX_POINTS]
 
 
 def test_a_line_goes_through_its_points() -> None:

@@ -19,7 +19,7 @@ def report(*runs: Path, out: str = "report.html") -> Page:
     return Page(main([*map(str, runs), "--out", out]))
 
 
-def test_a_page_has_every_figure_of_the_run(tmp_path: Path) -> None:
+def test_a_page_has_every_metric_of_the_run(tmp_path: Path) -> None:
     texts = report(make_run(tmp_path / "night run")).text()
     figures = [
         *("26.8 %", "91.4 %", "68.2 %", "clean images 78.1 %", "training 36.3 %", "training 91.0 %"),  # the head
@@ -98,7 +98,7 @@ def test_text_from_files_cannot_become_markup(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
 
 
-def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
+def test_several_runs_are_shown_side_by_side(tmp_path: Path) -> None:
     config = CONFIG.replace("epsilon: 10.0", "epsilon: 5.0").replace(", rider", "")
     runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", STATIC, config)]
     write_rows(runs[1] / "metrics.csv", [{"step": 3, "train/loss": 1.5}, {"step": 9, "train/loss": 0.5}])
@@ -124,7 +124,7 @@ def test_several_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert cells[row + 1 : row + 5] == ["–", "–", "–", "100.0 %"]  # noqa: RUF001
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_folders(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "first" / "run"), make_run(tmp_path / "second" / "run")]
     assert {"first/run", "second/run"} <= set(report(*runs).text("h3"))
 
@@ -132,7 +132,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "kept", [{"config.yaml"}, {"metrics.csv"}, {"metrics.json"}, {"metrics.json", "per_image.csv"}]
 )
-def test_parts_that_a_run_does_not_have_are_left_out(tmp_path: Path, kept: set[str]) -> None:
+def test_sections_that_a_run_does_not_have_are_left_out(tmp_path: Path, kept: set[str]) -> None:
     full = make_run(tmp_path / "full")
     run = tmp_path / "run"
     run.mkdir()
@@ -140,9 +140,9 @@ def test_parts_that_a_run_does_not_have_are_left_out(tmp_path: Path, kept: set[s
         (full / name).rename(run / name)
     titles = report(run).text("h2")
     parts = {
-        "config.yaml": ["Figures", "Configuration"],
+        "config.yaml": ["Metrics", "Configuration"],
         "metrics.csv": ["Curves"],
-        "metrics.json": ["Figures", "By class", "By object size"],
+        "metrics.json": ["Metrics", "By class", "By object size"],
         "per_image.csv": ["Success by image", "Image by image"],
     }
     assert set(titles) == {title for name in kept for title in parts[name]}
@@ -154,12 +154,12 @@ def test_an_unfinished_run_says_so_and_shows_its_curves(tmp_path: Path) -> None:
     with (run / "metrics.csv").open("a") as file:
         file.write("5,0.")  # killed while it wrote
     page = report(run)
-    assert "No final figures: there is no metrics.json yet. Logged up to step 5." in page.text()
+    assert "No final metrics: there is no metrics.json yet. Logged up to step 5." in page.text()
     assert "ESPNet" in page.text("dd")
     assert len(page.all("polyline")) == 7
 
 
-def test_a_run_before_this_version_has_its_drawn_figures_instead_of_sliders(tmp_path: Path) -> None:
+def test_a_run_before_this_version_has_its_figures_instead_of_sliders(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     for path in (run / "pictures" / "panels" / "scene_0").iterdir():
         path.unlink()
@@ -170,7 +170,7 @@ def test_a_run_before_this_version_has_its_drawn_figures_instead_of_sliders(tmp_
     assert [image["alt"] for image in page.all("img") if image["alt"].startswith("Figure")] == ["Figure of scene_0"]
 
 
-def test_figures_that_are_no_number_are_dashes(tmp_path: Path) -> None:
+def test_metrics_that_are_no_number_are_dashes(tmp_path: Path) -> None:
     figures = {**STATIC, "val/miou_adversarial": float("nan"), "seconds": None}
     texts = report(make_run(tmp_path / "run", figures)).text()
     assert "71.5 %" in texts
@@ -192,13 +192,13 @@ def test_the_one_step_of_an_evaluation_is_no_curve(tmp_path: Path) -> None:
 def test_object_sizes_are_explained_as_they_are_counted(tmp_path: Path) -> None:
     notes = " ".join(report(make_run(tmp_path / "run")).text("p"))
     bounds = [f"{round(bound**0.5)} x {round(bound**0.5)}" for bound in SIZE_BOUNDS]
-    assert f"medium from {bounds[0]} pixels on, large from {bounds[1]}" in notes
+    assert f"medium from {bounds[0]} pixels, large from {bounds[1]} pixels" in notes
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("metrics.json", '{"val/hidden": 0.', r"metrics\.json cannot be read .* Run again what wrote it"),
+        ("metrics.json", '{"val/hidden": 0.', r"metrics\.json cannot be read .* Run the command that wrote it"),
         ("metrics.json", "[1, 2]", r"metrics\.json holds a list, expected names with values"),
         ("metrics.json", '{"by_class": 3}', r"has 'by_class' of type int, expected list"),
         ("config.yaml", "a: [", r"config\.yaml cannot be read"),
@@ -239,7 +239,7 @@ def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
         main([str(run), f"{run}/../run"])
 
 
-def test_a_page_does_not_replace_what_is_no_page(tmp_path: Path) -> None:
+def test_a_page_does_not_replace_another_file(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(InputError, match=r"config\.yaml, expected a name that ends in \.html"):
         main([str(run), "--out", str(run / "config.yaml")])
@@ -258,11 +258,11 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
     assert re.fullmatch(r"error: .* is no run\. .*\n", capsys.readouterr().err)
 
 
-def test_the_door_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
+def test_the_command_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     program = (
         "import sys; sys.argv = ['report', sys.argv[1]]\n"
-        "from uap.report import command; run_command()\n"
+        "from uap.report import run_command; run_command()\n"
         "heavy = {'torch', 'pytorch_lightning', 'matplotlib', 'wandb'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -270,7 +270,7 @@ def test_the_door_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
     assert Page(tmp_path / "report.html").text("h1") == ["run"]
 
 
-def test_what_was_logged_is_drawn(tmp_path: Path) -> None:
+def test_what_was_logged_is_plotted(tmp_path: Path) -> None:
     groups = [group for group in report(make_run(tmp_path / "run")).all("g") if "data-label" in group]
     assert {group["data-label"]: group["data-values"] for group in groups} == {
         "training batches": "0,5.625 1,2.125",

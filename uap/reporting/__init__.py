@@ -1,1 +1,1 @@
-"""One HTML page on one or several runs, for whoever has a browser; no network, no other file, no tensor library."""
+"""Reports: one self-contained HTML page on one or several runs. The package imports no tensor library."""

@@ -1,21 +1,21 @@
-"""Curves and histograms as SVG, with round numbers on the axes; colors and fonts are in style.css."""
+"""Line charts and histograms as SVG, with round tick values. Colors and fonts are in style.css."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from uap.reporting.markup import Markup, join, tag
-from uap.reporting.run import Points
+from uap.reporting.run import Series
 
 WIDTH, HEIGHT = 380, 230
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 36
-"""The margins around the plot, for ticks and axis titles."""
+"""The margins around the plot in pixels, for ticks and axis titles."""
 
-MOST_POINTS = 150
-"""Of a line; more are averaged."""
+MAX_POINTS = 150
+"""Largest number of points of a line; neighbors are averaged if there are more."""
 
-RUN_COLOURS = 8
-"""How many colors style.css has for runs."""
+RUN_COLORS = 8
+"""Number of colors for runs in style.css."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,20 @@ class Line:
     """A line of a chart.
 
     Attributes:
-        label: shown beside the value under the pointer.
-        points: x ascending.
-        run: the number of its run, which chooses the color.
-        dashed: for the second of two quantities.
+        label: text beside the value at the pointer.
+        points: (x, y), with x ascending.
+        run: the index of the run; it selects the color.
+        dashed: whether the line is dashed, which marks the second of two quantities.
     """
 
     label: str
-    points: Points
+    points: Series
     run: int = 0
     dashed: bool = False
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return about `about` round numbers, 1, 2 or 5 times a power of ten apart, that enclose `low` and `high`."""
+    """Return about `about` tick values that enclose `low` and `high`; their distance is 1, 2 or 5 times 10^k."""
     rough = ((high - low) or abs(high) or 1.0) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
@@ -44,29 +44,34 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [float(f"{i * step:.10g}") for i in range(first, max(last, first + 1) + 1)]
 
 
-def thinned(points: Points, most: int = MOST_POINTS) -> Points:
-    """Return at most `most` points, each the mean of as many neighbors."""
+def thinned(points: Series, most: int = MAX_POINTS) -> Series:
+    """Return at most `most` points; each is the mean of a group of neighbors."""
     size = -(-len(points) // most)
     groups = [points[i : i + size] for i in range(0, len(points), size)] if size > 1 else [[p] for p in points]
     return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
 
 
 def line_chart(title: str, lines: list[Line], x_title: str) -> Markup:
-    """Draw lines over one pair of axes; y starts at 0."""
+    """Return a chart of lines over common axes; y starts at 0."""
     lines = [Line(line.label, thinned(line.points), line.run, line.dashed) for line in lines]
     x_ticks = ticks(0, max(x for line in lines for x, _ in line.points), 6)
     heights = [y for line in lines for _, y in line.points]
     y_ticks = ticks(min(0.0, *heights), max(heights))
     x, y = _scale(x_ticks, LEFT, WIDTH - RIGHT), _scale(y_ticks, HEIGHT - BOTTOM, TOP)
-    drawn = [_line(line, x, y) for line in lines]
+    shapes = [_line(line, x, y) for line in lines]
     axes = _axes(x_ticks, y_ticks, x, y, x_title)
-    return _svg(title, axes, *drawn, data_chart=True, data_x=f"{x_ticks[0]:g} {x_ticks[-1]:g} {LEFT} {WIDTH - RIGHT}")
+    return _svg(title, axes, *shapes, data_chart=True, data_x=f"{x_ticks[0]:g} {x_ticks[-1]:g} {LEFT} {WIDTH - RIGHT}")
 
 
 def histogram(title: str, values: list[float], run: int, mark: float | None, x_title: str) -> Markup:
-    """Draw how many of `values`, 0 or more, fall into each tenth of 0 to 100, the last with those above.
+    """Return a histogram with ten bins from 0 to 100; values above 100 count in the last bin.
 
-    `mark` is a line with its value.
+    Args:
+        title: the accessible name.
+        values: not negative, in per cent.
+        run: the index of the run; it selects the color.
+        mark: the value, in per cent, of a vertical line; None for no line.
+        x_title: the title of the x axis.
     """
     names = [f"{10 * i} to {10 * i + 10} %" for i in range(9)] + [
         "90 % or more" if max(values) > 100 else "90 to 100 %"
@@ -92,8 +97,8 @@ def histogram(title: str, values: list[float], run: int, mark: float | None, x_t
 
 
 def color(run: int) -> str:
-    """Return the CSS class that has the color of a run."""
-    return f"run-{run % RUN_COLOURS}"
+    """Return the CSS class for the color of a run."""
+    return f"run-{run % RUN_COLORS}"
 
 
 def _svg(title: str, *children: str | None, **attributes: str | bool) -> Markup:
@@ -120,22 +125,22 @@ def _axes(
 
 
 def _line(line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
-    places = [(round(x(step), 1), round(y(value), 1)) for step, value in line.points]
-    dots = [tag("circle", cx=px, cy=py, r=2.5) for px, py in places] if len(places) <= 20 else []
-    path = tag("polyline", points=" ".join(f"{px},{py}" for px, py in places))
+    pixels = [(round(x(step), 1), round(y(value), 1)) for step, value in line.points]
+    dots = [tag("circle", cx=px, cy=py, r=2.5) for px, py in pixels] if len(pixels) <= 20 else []
+    path = tag("polyline", points=" ".join(f"{px},{py}" for px, py in pixels))
     values = " ".join(f"{step:g},{value:.4g}" for step, value in line.points)
     style = f"line {color(line.run)}" + (" dashed" if line.dashed else "")
     return tag("g", path, join(dots), class_=style, data_label=line.label, data_values=values)
 
 
 def _mark(value: float, x: Callable[[float], float]) -> Markup:
-    right_half, place = value > 50, round(x(min(value, 100)), 1)
+    right_half, position = value > 50, round(x(min(value, 100)), 1)
     return tag(
         "g",
-        tag("line", x1=place, x2=place, y1=TOP, y2=HEIGHT - BOTTOM),
+        tag("line", x1=position, x2=position, y1=TOP, y2=HEIGHT - BOTTOM),
         tag(
             "text", f"worst tenth {value:.1f} %",
-            x=round(place + (-5 if right_half else 5), 1), y=TOP + 10, text_anchor="end" if right_half else "start",
+            x=round(position + (-5 if right_half else 5), 1), y=TOP + 10, text_anchor="end" if right_half else "start",
         ),
         class_="mark",
     )  # fmt: skip

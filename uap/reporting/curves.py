@@ -1,4 +1,4 @@
-"""The charts of a page: what was logged step by step, and how success is distributed over the images."""
+"""The charts of a page: logged metrics over the steps, and the distribution of the attack's metrics over the images."""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +7,18 @@ from uap.reporting.chart import Line, color, histogram, line_chart
 from uap.reporting.facts import worst_tenth
 from uap.reporting.markup import Markup, tag
 from uap.reporting.numbers import is_number, percent
-from uap.reporting.run import RATES, Points, Run
+from uap.reporting.run import RATES, Run, Series
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of all runs.
+    """A chart with a line for each run.
 
     Attributes:
-        title: with the unit.
-        solid: columns of metrics.csv and what they are; `*` stands for any set but the training images.
-        dashed: those of a second quantity.
-        factor: from the unit of the file to that of the title.
+        title: the title with the unit.
+        solid: columns of metrics.csv and their labels; `*` matches any set of images except the training images.
+        dashed: columns of a second quantity, likewise.
+        factor: converts the file's unit to the title's unit.
     """
 
     title: str
@@ -43,14 +43,14 @@ CHARTS = [
 
 
 def curves(runs: list[Run]) -> Markup | None:
-    """Return the charts for which any run has values; in each all runs."""
-    charts = [drawn for chart in CHARTS if (drawn := _drawn(chart, runs))]
+    """Return the charts for which any run has values; each shows all runs."""
+    charts = [figure for chart in CHARTS if (figure := _figure(chart, runs))]
     names = [tag("li", tag("span", class_=f"swatch {color(i)}"), run.name) for i, run in enumerate(runs)]
-    who = tag("ul", *names, class_="legend") if len(runs) > 1 else None
-    return tag("div", who, tag("div", *charts, class_="charts")) if charts else None
+    legend = tag("ul", *names, class_="legend") if len(runs) > 1 else None
+    return tag("div", legend, tag("div", *charts, class_="charts")) if charts else None
 
 
-def _drawn(chart: Chart, runs: list[Run]) -> Markup | None:
+def _figure(chart: Chart, runs: list[Run]) -> Markup | None:
     lines, styles = [], {}
     for pattern, label in (chart.solid | chart.dashed).items():
         for i, run in enumerate(runs):
@@ -58,14 +58,14 @@ def _drawn(chart: Chart, runs: list[Run]) -> Markup | None:
             if points:
                 lines.append(Line(label, points, i, pattern in chart.dashed))
                 styles[label] = "dashed" if pattern in chart.dashed else "solid"
-    if all(len(line.points) < 2 for line in lines):  # the one step of an evaluation is no curve
+    if all(len(line.points) < 2 for line in lines):  # an evaluation logs a single step
         return None
     key = tag("span", *[tag("span", label, class_=style) for label, style in styles.items()], class_="key")
     caption = tag("figcaption", tag("strong", chart.title), key)
     return tag("figure", caption, line_chart(chart.title, lines, "step"), class_="chart")
 
 
-def _column(run: Run, pattern: str) -> Points:
+def _column(run: Run, pattern: str) -> Series:
     if not pattern.startswith("*"):
         return run.curves.get(pattern, [])
     names = [name for name in run.curves if name.endswith(pattern[1:]) and not name.startswith("train/")]
@@ -73,7 +73,7 @@ def _column(run: Run, pattern: str) -> Points:
 
 
 def distributions(runs: list[Run]) -> Markup | None:
-    """Return a histogram of each rate of each run over the scored images."""
+    """Return a histogram over the scored images for each rate of each run."""
     charts = []
     for i, run in enumerate(runs):
         for rate in run.rates:
@@ -85,8 +85,8 @@ def distributions(runs: list[Run]) -> Markup | None:
 
 def _histogram(run: Run, number: int, rate: str, shares: list[float], several: bool) -> Markup:
     worst, name = worst_tenth(run, rate), RATES[rate]
-    who = tag("span", run.name, class_=f"run {color(number)}") if several else None
-    caption = tag("figcaption", tag("strong", f"{name.capitalize()} by image"), who, _spread(run, rate))
+    run_name = tag("span", run.name, class_=f"run {color(number)}") if several else None
+    caption = tag("figcaption", tag("strong", f"{name.capitalize()} by image"), run_name, _spread(run, rate))
     mark = 100 * worst if is_number(worst) else None
     title = f"{name.capitalize()} by image: {run.name}"
     svg = histogram(title, [100 * share for share in shares], number, mark, f"{name}, % of pixels")
@@ -94,8 +94,8 @@ def _histogram(run: Run, number: int, rate: str, shares: list[float], several: b
 
 
 def _spread(run: Run, rate: str) -> Markup | None:
-    deciles = run.part("per_image", dict).get(rate, {}).get("deciles")
+    deciles = run.entry("per_image", dict).get(rate, {}).get("deciles")
     if not isinstance(deciles, list) or len(deciles) != 11:
         return None
-    places = {"lowest": deciles[0], "median": deciles[5], "highest": deciles[10]}
-    return tag("span", ", ".join(f"{name} {percent(value)}" for name, value in places.items()), class_="key")
+    quantiles = {"lowest": deciles[0], "median": deciles[5], "highest": deciles[10]}
+    return tag("span", ", ".join(f"{name} {percent(value)}" for name, value in quantiles.items()), class_="key")

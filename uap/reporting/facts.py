@@ -1,4 +1,4 @@
-"""What each run is and reached: the card at its head, and the rows of the tables that compare runs."""
+"""Setup and results of runs: the card at the top of the page, and the rows of the tables that compare runs."""
 
 import json
 from pathlib import PurePath
@@ -10,24 +10,24 @@ from uap.reporting.numbers import NOTHING, count, is_number, percent, plain
 from uap.reporting.run import RATES, Run
 
 SPLITS = {"train": "training", "val": "validation"}
-"""What the page calls the sets of images that files abbreviate."""
+"""The page's names for sets of images, by their names in files."""
 
-FIGURES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "mean IoU, adversarial"}
-"""The figures of a set of images and what the page calls them."""
+METRIC_TITLES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "mean IoU, adversarial"}
+"""The metrics of a set of images and their titles on the page."""
 
 Rows = dict[str, list[str]]
 
 
 def card(run: Run, title: Markup | None) -> Markup:
-    """Return a run at a glance."""
-    tiles = [_tile(run, name) for name in run.rates if any(name == figure for _, figure in _scores(run))]
+    """Return the card of a run: its main metrics and its setup."""
+    tiles = [_tile(run, name) for name in run.rates if any(name == metric for _, metric in _scores(run))]
     split = next((split for split, name in _scores(run) if name == "miou_adversarial"), None)
     if split:
-        figures = [percent(_scores(run).get((split, name))) for name in ("miou_adversarial", "miou_clean")]
-        tiles.append(_big("mean IoU, attacked", figures[0], f"clean images {figures[1]}"))
+        attacked, clean = (percent(_scores(run).get((split, name))) for name in ("miou_adversarial", "miou_clean"))
+        tiles.append(_big("mean IoU, attacked", attacked, f"clean images {clean}"))
     if not tiles:
         steps = max((points[-1][0] for points in run.curves.values()), default=0)
-        tiles = [tag("p", f"No final figures: there is no metrics.json yet. Logged up to step {count(steps)}.")]
+        tiles = [tag("p", f"No final metrics: there is no metrics.json yet. Logged up to step {count(steps)}.")]
     details = {
         "network": _network(run),
         "data": f"{_data(run)}, {_size(run)}" if NOTHING not in (_data(run), _size(run)) else _data(run),
@@ -39,7 +39,7 @@ def card(run: Run, title: Markup | None) -> Markup:
 
 
 def target(run: Run) -> str:
-    """Return what the network is to draw, in words."""
+    """Return a description of the prediction that the attack aims for."""
     hide, labels, image = (run.setting(f"model.objective.init_args.{name}") for name in ("hide", "labels", "image"))
     if isinstance(hide, list):
         return f"the scene without {', '.join(map(str, hide))}"
@@ -47,15 +47,15 @@ def target(run: Run) -> str:
         return f"one scene for all: {PurePath(str(labels)).name}"
     if image:
         return f"one scene for all: the prediction on {PurePath(str(image)).name}"
-    return plain(run.figures.get("target") or _class_name(run, "model.objective"))
+    return plain(run.metrics.get("target") or _class_name(run, "model.objective"))
 
 
 def facts(runs: list[Run]) -> Rows:
-    """Return what the runs are and reached, by name a value for each run; what no run has is left out."""
+    """Return the rows of the comparison: for each name, the value of each run. Rows without any value are left out."""
     scores = [_scores(run) for run in runs]
     seen = {key: None for one in scores for key in one}
     splits = sorted(dict.fromkeys(split for split, _ in seen), key="train".__eq__)
-    names = [*FIGURES, *dict.fromkeys(name for _, name in seen if name not in FIGURES)]
+    names = [*METRIC_TITLES, *dict.fromkeys(name for _, name in seen if name not in METRIC_TITLES)]
     rows = {
         "target": [target(run) for run in runs],
         "network": [_network(run) for run in runs],
@@ -63,26 +63,26 @@ def facts(runs: list[Run]) -> Rows:
         "size": [_size(run) for run in runs],
         "perturbation scored": [plain(run.setting("perturbation")) for run in runs],
         "epsilon, grey levels": [_epsilon(run) for run in runs],
-        "largest entry, grey levels": [plain(run.figures.get("largest_entry")) for run in runs],
-        "tile": [plain(run.figures.get("tile")) for run in runs],
+        "largest entry, grey levels": [plain(run.metrics.get("largest_entry")) for run in runs],
+        "tile": [plain(run.metrics.get("tile")) for run in runs],
     }
     for split in splits:
         for name in names:
-            title = f"{FIGURES.get(name, name.replace('_', ' '))}, {SPLITS.get(split, split)}"
+            title = f"{METRIC_TITLES.get(name, name.replace('_', ' '))}, {SPLITS.get(split, split)}"
             rows[title] = [percent(one.get((split, name))) for one in scores]
     for rate, name in RATES.items():
         rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
     for role, title in {"train": "images learned from", "scored": "images scored"}.items():
         rows[title] = [_images(run, role) for run in runs]
-    rows["gradient evaluations"] = [count(run.figures.get("gradient_evaluations")) for run in runs]
+    rows["gradient evaluations"] = [count(run.metrics.get("gradient_evaluations")) for run in runs]
     for key in ("seconds", "images_per_second"):
-        rows[key.replace("_", " ")] = [plain(run.figures.get(key)) for run in runs]
-    rows["fingerprint of the network"] = [plain(run.figures.get("victim_fingerprint")) for run in runs]
+        rows[key.replace("_", " ")] = [plain(run.metrics.get(key)) for run in runs]
+    rows["fingerprint of the network"] = [plain(run.metrics.get("victim_fingerprint")) for run in runs]
     return {name: texts for name, texts in rows.items() if set(texts) != {NOTHING}}
 
 
 def settings_that_differ(runs: list[Run]) -> Rows:
-    """Return the settings that are not the same in all runs, named as on the command line."""
+    """Return the settings that differ between runs, by their names on the command line."""
     flat = [dict(_flat(run.config)) for run in runs if run.config]
     if len(flat) < max(2, len(runs)):
         return {}
@@ -92,12 +92,12 @@ def settings_that_differ(runs: list[Run]) -> Rows:
 
 
 def worst_tenth(run: Run, rate: str) -> Any:
-    """Return the rate of the tenth of the images where the attack succeeds least, None where it was not counted."""
-    return run.part("per_image", dict).get(rate, {}).get("worst_decile")
+    """Return the mean rate of the tenth of the images where the attack succeeds least; None if it is not known."""
+    return run.entry("per_image", dict).get(rate, {}).get("worst_decile")
 
 
 def _images(run: Run, role: str) -> str:
-    some, whole = run.part("images", dict, object).get(role), run.figures.get("images_in_split")
+    some, whole = run.entry("images", dict, object).get(role), run.metrics.get("images_in_split")
     if role == "scored" and is_number(some) and is_number(whole):
         return images_scored(round(some), round(whole))
     return count(some)
@@ -120,8 +120,8 @@ def _big(name: str, text: str, *notes: str) -> Markup:
 
 
 def _scores(run: Run) -> dict[tuple[str, str], float]:
-    """The figures of metrics.json by split and name; those of the images learned from come last."""
-    found = {tuple(key.split("/", 1)): value for key, value in run.figures.items() if "/" in key and is_number(value)}
+    """Return the metrics of metrics.json by split and name; those of the training images come last."""
+    found = {tuple(key.split("/", 1)): value for key, value in run.metrics.items() if "/" in key and is_number(value)}
     return {(split, name): found[split, name] for split, name in sorted(found, key=lambda key: key[0] == "train")}
 
 
@@ -136,16 +136,16 @@ def _class_name(run: Run, path: str) -> str:
 
 
 def _network(run: Run) -> str:
-    return plain(run.figures.get("victim") or _class_name(run, "model.victim.init_args.network"))
+    return plain(run.metrics.get("victim") or _class_name(run, "model.victim.init_args.network"))
 
 
 def _data(run: Run) -> str:
-    return plain(run.figures.get("data") or _class_name(run, "data"))
+    return plain(run.metrics.get("data") or _class_name(run, "data"))
 
 
 def _size(run: Run) -> str:
-    return plain(run.figures.get("size") or run.setting("data.init_args.size"))
+    return plain(run.metrics.get("size") or run.setting("data.init_args.size"))
 
 
 def _epsilon(run: Run) -> str:
-    return plain(run.figures.get("epsilon") or run.setting("model.epsilon"))
+    return plain(run.metrics.get("epsilon") or run.setting("model.epsilon"))

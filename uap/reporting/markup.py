@@ -1,4 +1,4 @@
-"""HTML whose tags close and whose text is escaped, because nothing else can be built here."""
+"""Construction of HTML: every tag is closed, and all text is escaped."""
 
 from collections.abc import Iterable
 from html import escape
@@ -8,17 +8,17 @@ VOID = {"img", "input", "meta"}
 
 
 class Markup(str):
-    """Finished HTML; any other string is text and will be escaped."""
+    """A string of HTML. Any other string is text, which `tag` and `join` escape."""
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | float | bool | None) -> Markup:
     """Return an element.
 
     Args:
-        name: of the element.
-        children: markup as it stands, text escaped; None is left out.
-        attributes: escaped; `class_` stands for class and `data_x` for data-x. True is a bare name, None and False are
-            left out.
+        name: the name of the element.
+        children: markup, which is kept, and text, which is escaped; None is left out.
+        attributes: values are escaped. `class_` stands for class, and `data_x` for data-x. True gives an attribute
+            without a value; None and False are left out.
     """
     given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
     head = "".join(
@@ -30,7 +30,7 @@ def tag(name: str, /, *children: str | None, **attributes: str | float | bool | 
 
 
 def join(children: Iterable[str | None]) -> Markup:
-    """Return markup and text one after the other."""
+    """Concatenate markup and escaped text."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c, quote=False) for c in children if c is not None))
 
 

@@ -1,4 +1,4 @@
-"""The page: its parts in order, with style and script inside."""
+"""The HTML page: its sections in order, with embedded style and script."""
 
 import base64
 import hashlib
@@ -17,14 +17,14 @@ from uap.utils.errors import InputError
 
 
 def check_page(path: Path, shown: list[str]) -> None:
-    """Check that a page is missing, or shows nothing that the page in its place does not.
+    """Check that a new page may be written: there is no file yet, or the new page shows everything that the file shows.
 
     Args:
-        path: of the page.
-        shown: the digests of what the new page shows.
+        path: the path of the page.
+        shown: digests of the contents of the new page.
 
     Raises:
-        InputError: it is no such page, or would be lost.
+        InputError: the file is not a page of ours, or shows something that the new page does not.
     """
     if not path.is_file():
         return
@@ -37,7 +37,7 @@ def check_page(path: Path, shown: list[str]) -> None:
 
 
 def page(runs: list[Run], shown: list[str]) -> str:
-    """Return the whole page; `shown` are digests that tell one run from another."""
+    """Return the HTML page on some runs; `shown` are digests that identify them."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side"
     made = f"Made by python -m uap.report (uap {__version__}). Photographs are compressed again for this page."
     return document(f"{title}: universal perturbation", _header(runs, title), _sections(runs), made, shown)
@@ -47,12 +47,12 @@ def document(title: str, header: Markup, sections: list[Markup], made: str, show
     """Return an HTML document that needs no other file.
 
     Args:
-        title: of the browser's tab.
+        title: the title in the browser's tab.
         header: the element `header`.
-        sections: what stands in `main`.
+        sections: the contents of `main`.
         made: the text of the footer.
-        shown: digests of what it shows, by which a page of something else is told from it.
-        style: CSS rules behind those that all pages have.
+        shown: digests of the contents; `check_page` compares them.
+        style: CSS rules in addition to those of all pages.
     """
     script = _shipped("script.js")
     head = tag(
@@ -70,7 +70,7 @@ def document(title: str, header: Markup, sections: list[Markup], made: str, show
 
 
 def policy(script: str) -> str:
-    """Return the rules that keep a browser from loading anything, and from running any script but this one."""
+    """Return a Content-Security-Policy that forbids the browser to load anything, and to run any other script."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
@@ -88,18 +88,18 @@ def _header(runs: list[Run], title: str) -> Markup:
 
 def _sections(runs: list[Run]) -> list[Markup]:
     hint = "Drag over a picture, or move the slider with the mouse or the arrow keys."
-    worst = "The bars count the scored images. In the worst tenth the attack succeeds least; its mean is marked."
-    classes = "A pixel's class is that of the target scene, or of the clean prediction where classes are hidden."
-    sizes = "Connected regions of hidden classes: medium from 32 x 32 pixels on, large from 96 x 96."
+    worst = "The bars count the scored images. The line marks the mean of the tenth where the attack succeeds least."
+    classes = "A pixel's class is that of the static target, or of the clean prediction if the attack hides classes."
+    sizes = "Objects are connected regions of hidden classes: medium from 32 x 32 pixels, large from 96 x 96 pixels."
     differ = differences(runs)
     parts = [
         _section("Pictures", hint if any(run.examples for run in runs) else None, gallery(runs), legend(runs)),
-        _section("Curves", "Long runs: each point is the mean of neighboring steps.", curves(runs)),
-        _section("Figures", None, comparison(runs)),
+        _section("Curves", "In long runs, each point is the mean of neighboring steps.", curves(runs)),
+        _section("Metrics", None, comparison(runs)),
         _section("Success by image", worst, distributions(runs)),
         _section("By class", classes, by_class(runs)),
         _section("By object size", sizes, by_size(runs)),
-        _section("Image by image", "A click on a column's title sorts by it.", per_image(runs)),
+        _section("Image by image", "Click the title of a column to sort by it.", per_image(runs)),
         _section("Perturbation", None, perturbations(runs)),
         _section(
             "Configuration", "Settings that differ come first." if differ else None, differ, _configurations(runs)

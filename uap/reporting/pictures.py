@@ -1,4 +1,4 @@
-"""The pictures of the runs, inside the page, and the slider between clean and adversarial."""
+"""The pictures of the runs, embedded in the page, with a slider between clean and adversarial."""
 
 import base64
 import io
@@ -12,13 +12,13 @@ from uap.reporting.run import Run
 from uap.utils.errors import InputError
 
 LONGEST_SIDE = 1024
-"""Of a picture on the page, in pixels; larger ones are reduced."""
+"""Longest side of a picture on the page, in pixels; larger pictures are scaled down."""
 
 PAIRS = [("image", "adversarial_image", "image"), ("prediction", "adversarial_prediction", "prediction")]
-"""The pictures under a slider: clean, adversarial, and what they are."""
+"""The pairs of pictures under a slider: names of the clean and the adversarial picture, and the title."""
 
 STILLS = {"target": "target", "labels": "true labels"}
-"""The pictures beside them."""
+"""The pictures without a slider, and their titles."""
 
 PHOTOGRAPHS = {"image", "adversarial_image"}
 
@@ -26,11 +26,11 @@ PHOTOGRAPHS = {"image", "adversarial_image"}
 def data_uri(path: Path, photograph: bool) -> tuple[str, int, int]:
     """Return a picture as a data URI with its width and height.
 
-    A photograph becomes a JPEG with full color resolution, since the perturbation is fine and colored; what has few
-    colors stays a PNG.
+    A photograph becomes a JPEG with full color resolution, since the perturbation is fine and colored. Pictures with
+    few colors stay PNG.
 
     Raises:
-        InputError: the file is no picture.
+        InputError: the file is missing, or is not a PNG.
     """
     if not path.is_file():
         raise InputError(f"{path} is no file. Remove it or run again.")
@@ -57,16 +57,16 @@ def picture(path: Path, alt: str, photograph: bool) -> Markup:
 
 
 def gallery(runs: list[Run]) -> Markup | None:
-    """Return the examples, each with one slider for all runs; or the drawn figures of runs without plain pictures."""
+    """Return the examples, each with one slider for all runs. Runs without separate pictures get their figures."""
     names = dict.fromkeys(name for run in runs for name in run.examples)
     rows = [_example(runs, name) for name in names]
-    drawn = [_drawn(run, i, len(runs) > 1) for i, run in enumerate(runs) if not run.examples]
-    children = [*rows, *(figures for figures in drawn if figures)]
+    figures = [_figures(run, i, len(runs) > 1) for i, run in enumerate(runs) if not run.examples]
+    children = [*rows, *(panel for panel in figures if panel)]
     return tag("div", *children) if children else None
 
 
 def legend(runs: list[Run]) -> Markup | None:
-    """Return the colors of the classes, each pair of name and color once."""
+    """Return the legend of the classes' colors, without duplicates."""
     entries = dict.fromkeys((name, tuple(rgb)) for run in runs for name, rgb in run.legend.items())
     items = [
         tag("li", tag("span", style=f"background: rgb({', '.join(map(str, rgb))})", class_="swatch"), name)
@@ -76,12 +76,15 @@ def legend(runs: list[Run]) -> Markup | None:
 
 
 def perturbations(runs: list[Run]) -> Markup | None:
-    """Return the perturbation of each run, and what the network sees in it alone."""
+    """Return the perturbation of each run, and the network's prediction on the perturbation alone."""
     panels = []
     for i, run in enumerate(runs):
         found = {
             "The perturbation, amplified to full contrast": (run.folder / "perturbation.png", "noise"),
-            "What the network sees in it, over plain grey": (run.folder / "pictures" / "perturbation.png", "paper"),
+            "The prediction on the perturbation over plain grey": (
+                run.folder / "pictures" / "perturbation.png",
+                "paper",
+            ),
         }
         shown = [
             _figure(path, f"{caption}: {run.name}", caption, style)
@@ -90,12 +93,12 @@ def perturbations(runs: list[Run]) -> Markup | None:
         ]
         if shown:
             title = run_title(run, i) if len(runs) > 1 else None
-            panels.append(tag("div", title, tag("div", *shown, class_="drawn"), class_="panel"))
+            panels.append(tag("div", title, tag("div", *shown, class_="plots"), class_="panel"))
     return tag("div", *panels, class_="runs") if panels else None
 
 
 def run_title(run: Run, number: int) -> Markup:
-    """Return the name of a run in its color."""
+    """Return a heading with the name of a run in the run's color."""
     return tag("h3", run.name, class_=f"run {color(number)}")
 
 
@@ -135,7 +138,7 @@ def _titled(path: Path, title: str, alt: str, photograph: bool, class_: str = "u
     return tag("div", picture(path, alt, photograph), tag("span", title, class_="corner"), class_=class_)
 
 
-def _drawn(run: Run, number: int, several: bool) -> Markup | None:
+def _figures(run: Run, number: int, several: bool) -> Markup | None:
     paths = sorted((run.folder / "pictures").glob("*.png"))
     shown = [
         _figure(path, f"Figure of {path.stem}", path.stem, "paper")
@@ -143,7 +146,7 @@ def _drawn(run: Run, number: int, several: bool) -> Markup | None:
         if path.stem != "perturbation" and not path.stem.endswith("_predictions")
     ]
     title = run_title(run, number) if several else None
-    return tag("div", title, tag("div", *shown, class_="drawn"), class_="panel") if shown else None
+    return tag("div", title, tag("div", *shown, class_="plots"), class_="panel") if shown else None
 
 
 def _figure(path: Path, alt: str, caption: str, class_: str) -> Markup:

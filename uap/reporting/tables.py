@@ -1,4 +1,4 @@
-"""Tables with several runs side by side, row by row the same class, size or image; script.js sorts them."""
+"""Tables that compare runs by class, object size or image. script.js sorts them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,14 @@ from uap.reporting.run import RATES, Row, Run
 
 @dataclass(frozen=True)
 class Column:
-    """A column of each run: the key in its rows, the title, how values are written, and whether a bar shows them."""
+    """A column of the table, repeated for each run.
+
+    Attributes:
+        key: the key of its values in a row.
+        title: the title.
+        text: formats a value.
+        bar: whether a bar shows the value as well.
+    """
 
     key: str
     title: str
@@ -29,44 +36,44 @@ BY_SIZE = [
     Column("pixels", "pixels", count, bar=False),
     Column("hidden", "hidden"),
 ]
-"""A hidden object has no *remaining*: pixels that enter its class elsewhere are not of any object."""
+"""Columns of the table by object size. *Remaining* counts pixels outside of objects, so objects have none."""
 PER_IMAGE = [*RATE_COLUMNS, Column("hidden_pixels", "pixels to hide", count, bar=False)]
 
 
 def comparison(runs: list[Run]) -> Markup | None:
-    """Return the table of facts and figures, one column a run."""
+    """Return the table of setups and metrics, with one column for each run."""
     return _side_by_side(runs, facts(runs))
 
 
 def differences(runs: list[Run]) -> Markup | None:
-    """Return the table of settings that differ."""
+    """Return the table of settings that differ between the runs."""
     return _side_by_side(runs, settings_that_differ(runs))
 
 
 def by_class(runs: list[Run]) -> Markup | None:
-    """Return success and IoU by class."""
-    return merged(runs, [run.part("by_class", list) for run in runs], "class", BY_CLASS)
+    """Return the table of the attack's metrics and IoU by class."""
+    return merged(runs, [run.entry("by_class", list) for run in runs], "class", BY_CLASS)
 
 
 def by_size(runs: list[Run]) -> Markup | None:
-    """Return what was hidden by object size."""
-    sizes = [run.part("hidden_by_size", dict) for run in runs]
+    """Return the table of hidden objects by size."""
+    sizes = [run.entry("hidden_by_size", dict) for run in runs]
     return merged(runs, [[{"size": name, **row} for name, row in by.items()] for by in sizes], "size", BY_SIZE)
 
 
 def per_image(runs: list[Run]) -> Markup | None:
-    """Return the rates of each scored image."""
+    """Return the table of the attack's metrics by image."""
     return merged(runs, [run.images for run in runs], "image", PER_IMAGE)
 
 
 def merged(runs: list[Run], rows: list[list[Row]], key: str, columns: list[Column]) -> Markup | None:
-    """Return one sortable table of the rows of all runs, joined by `key`; columns without a value are left out.
+    """Return one sortable table that joins the rows of all runs by `key`; columns without a value are left out.
 
     Args:
-        runs: as they are called in the table's head.
-        rows: of each run.
-        key: the column that names a row.
-        columns: of each run, after the key.
+        runs: the runs.
+        rows: the rows of each run.
+        key: the key of the row's name.
+        columns: the columns, repeated for each run.
     """
     by_name = [{str(row.get(key)): row for row in of_run} for of_run in rows]
     names = dict.fromkeys(name for of_run in by_name for name in of_run)
@@ -89,7 +96,7 @@ def merged(runs: list[Run], rows: list[list[Row]], key: str, columns: list[Colum
 
 
 def box(table: Markup, title: str) -> Markup:
-    """Return a table in a box that scrolls by itself, also by keyboard."""
+    """Return a table in a box that scrolls horizontally, by mouse and by keyboard."""
     return tag("div", table, class_="box", tabindex=0, role="region", aria_label=title)
 
 
