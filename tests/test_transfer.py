@@ -65,7 +65,7 @@ def test_the_matrix_is_every_perturbation_on_every_network(root: Path, runs: lis
 
 
 def test_random_signs_stand_below_with_the_target_of_each_row(root: Path, runs: list[str]) -> None:
-    transfer.main([*runs, "--onto", "runs/first"])
+    transfer.main([*runs, "--evaluate-on", "runs/first"])
     controls = [cell for cell in tables()["cells"] if cell["control"]]
     names = [f"random signs, epsilon 60, in place of {name}" for name in ("first", "second")]
     assert [cell["perturbation"] for cell in controls] == names

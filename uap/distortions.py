@@ -1,11 +1,11 @@
-"""python -m uap.distortions: what is left of an attack after JPEG, resizing, noise, and a shift of the perturbation.
+"""python -m uap.distortions: evaluate an attack after JPEG, resizing, noise, and a shift of the perturbation.
 
-`distortions.json` holds, beside what was scored,
+`distortions.json` describes the run and the evaluation setup, and holds
 
     "rows": [{"distortion": "JPEG, quality 95", "figures": {...}, "control": {...}}, ...]
 
-with the metrics of `uap.evaluation.perturbation_scores.TITLES`. `control` has those of the clean images after the same
-distortion.
+`figures` are the metrics of `uap.evaluation.perturbation_scores.TITLES` on the adversarial images after the distortion.
+`control` are those of the clean images after the same distortion.
 """
 
 import argparse
@@ -37,21 +37,21 @@ COLUMNS = {
     **{name: metric.title for name, metric in RATES.items()},
     "miou_adversarial": "mean IoU with labels",
 }
-"""The figures of the table, and their titles in Markdown; each has its control beside it."""
+"""The metrics of the table and their titles in Markdown; a column with the control follows each."""
 
 
 Distort = Callable[[Tensor, Tensor], Tensor]
-"""Takes uint8 images (N, 3, H, W) and the images' numbers (N,), returns uint8 images."""
+"""A function of uint8 images (N, 3, H, W) and the images' indices (N,); it returns uint8 images (N, 3, H, W)."""
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """A row of the table: what happens to an image, or to the perturbation before it is added.
+    """A distortion of images, or of the perturbation before it is added: a row of the table.
 
     Attributes:
-        name: how the table calls it.
-        distort: changes images; None leaves them.
-        shift: pixels that the perturbation is moved by, down and to the right.
+        name: its name in the table.
+        distort: distorts images; None leaves them unchanged.
+        shift: shift of the perturbation down and to the right, in pixels.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Distortion:
     shift: int = 0
 
     def __call__(self, images: Tensor, index: Tensor) -> Tensor:
-        """Return the images distorted."""
+        """Return the distorted images."""
         return self.distort(images, index) if self.distort else images
 
 
 def distortions(seed: int) -> list[Distortion]:
-    """Return the rows of the table; the first changes nothing, `seed` is that of the noise."""
+    """Return the rows of the table; the first changes nothing. `seed` is the seed of the noise."""
     return [
         Distortion("none"),
         *(Distortion(f"JPEG, quality {quality}", _jpeg(quality)) for quality in (95, 75, 50)),
@@ -88,7 +88,11 @@ def _noise(std: float, seed: int) -> Distort:
 
 @torch.no_grad()
 def score_distorted(attack: UniversalAttack, data: SegmentationData, rows: list[Distortion]) -> list[dict[str, Any]]:
-    """Score the 8-bit adversarial images, and the clean ones, after each distortion; as in `distortions.json`."""
+    """Score the 8-bit adversarial images and the clean images after each distortion.
+
+    Returns:
+        The `rows` of `distortions.json`.
+    """
     scored = [(row, Figures(attack, data), Figures(attack, data)) for row in rows]
     loader = data.loader("scored", shuffle=False)
     for batch in steps(loader, len(loader), "Scoring", "batch"):
@@ -106,28 +110,28 @@ def score_distorted(attack: UniversalAttack, data: SegmentationData, rows: list[
 
 
 def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[float | str | None]]]:
-    """Return the columns and the rows of the table: each figure from 0 to 1, and beside it its control."""
-    figures = [name for name in COLUMNS if any(name in row["figures"] for row in rows)]
-    header = ["distortion", *(column for name in figures for column in (name, f"{name}_control"))]
+    """Return the header and the rows of the table: each metric, as a fraction, and its control in the next column."""
+    metrics = [name for name in COLUMNS if any(name in row["figures"] for row in rows)]
+    header = ["distortion", *(column for name in metrics for column in (name, f"{name}_control"))]
     values = [
-        [row["distortion"], *(row[kind].get(name) for name in figures for kind in ("figures", "control"))]
+        [row["distortion"], *(row[kind].get(name) for name in metrics for kind in ("figures", "control"))]
         for row in rows
     ]
     return header, values
 
 
 def _title(column: str) -> str:
-    figure = column.removesuffix("_control")
-    return COLUMNS.get(figure, figure) + (", unperturbed" if column != figure else "")
+    metric = column.removesuffix("_control")
+    return COLUMNS.get(metric, metric) + (", unperturbed" if column != metric else "")
 
 
 def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.distortions",
-        description="Scores the 8-bit adversarial images of a run after JPEG, resizing there and back, Gaussian noise, "
-        "and with the perturbation shifted; beside each figure the clean images after the same distortion. Writes "
-        "distortions.md, distortions.csv and distortions.json.",
+        description="Evaluates the 8-bit adversarial images of a run after JPEG compression, resizing and Gaussian "
+        "noise, and with a shifted perturbation. The control of each metric are the clean images after the same "
+        "distortion. Writes distortions.md, distortions.csv and distortions.json.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of python -m uap.fit")
     parser.add_argument("--out", type=Path, help="the folder to write to (default: RUN/distortions)")
@@ -136,7 +140,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
 
 
 def main(args: list[str] | None = None) -> Path:
-    """Score a run's perturbation after every distortion; return the folder of the table."""
+    """Evaluate the perturbation of a run after every distortion; return the folder of the table."""
     given = parse(args)
     if given.quiet:
         be_quiet()
@@ -144,7 +148,7 @@ def main(args: list[str] | None = None) -> Path:
     setup = EvaluationSetup(learned.name, config_of(given.run), given.images, device_trainer())
     attack, data, _ = setup.attack(learned)
     if attack is None:
-        raise InputError(f"{given.run} has a target without a class of its own network. Learn it again.")
+        raise InputError(f"The target of {given.run} has no class of the run's network. Learn the perturbation again.")
     out = writable(given.out or given.run / "distortions")
     identity = digest(learned.identity(), setup.identity(data.size), given.seed)
     check_same(out / "distortions.json", identity)

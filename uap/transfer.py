@@ -1,12 +1,13 @@
-"""python -m uap.transfer: perturbations learned on one network and data set, scored on others, as matrices.
+"""python -m uap.transfer: evaluate perturbations on networks and data other than those they were learned on.
 
-`transfer.json` holds, beside what each row and column is,
+The command writes one matrix per metric, with perturbations as rows and evaluation setups as columns. `transfer.json`
+describes the rows and columns, and holds
 
     "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "cell": HASH, "images": 101, "size": [360, 480],
                "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
 
-with the metrics of `uap.evaluation.perturbation_scores.TITLES` that the cell has. `control` marks the rows of random
-signs.
+`figures` are the metrics of `uap.evaluation.perturbation_scores.TITLES` that apply to the cell. `control` marks the
+rows of random signs.
 """
 
 import argparse
@@ -35,40 +36,41 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.transfer",
-        description="Scores perturbations on networks and images that they were not learned for, beside random signs "
-        "of the same epsilon. Writes transfer.md, transfer.csv and transfer.json. A static target is carried over by "
-        "the names of the classes. A perturbation without a period gets images of the size that it was learned for. "
-        "What is scored already is not scored again.",
-        epilog="example: python -m uap.transfer runs/espnet runs/cgnet --onto runs/espnet runs/cgnet other.yaml",
+        description="Evaluates perturbations on networks and images that they were not learned on. Random signs of the "
+        "same epsilon are the control. Writes transfer.md, transfer.csv and transfer.json. The names of the classes "
+        "translate a static target to the classes of another network. A perturbation that is not periodic is evaluated "
+        "on images of the size that it was learned for. Cells that were scored before are not scored again.",
+        epilog="example: python -m uap.transfer runs/espnet runs/cgnet --evaluate-on runs/espnet runs/cgnet other.yaml",
     )
     parser.add_argument(
         "runs", metavar="RUN", type=Path, nargs="+", help="folder of python -m uap.fit: a row of the matrices"
     )
     parser.add_argument(
-        "--onto", metavar="RUN_OR_CONFIG", type=Path, nargs="+",
-        help="run folders, configurations of configs/victim/, or any YAML files with model.victim: the columns; one "
-        "without data gets the runs' images (default: the runs' own networks and data)",
+        "--evaluate-on", "--onto", metavar="RUN_OR_CONFIG", type=Path, nargs="+",
+        help="the columns: run folders, configurations of configs/victim/, or other YAML files with model.victim. A "
+        "configuration without data uses the images of the runs (default: the networks and data of the runs)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(args)
 
 
-def setups_of(places: list[Path], runs: list[Path], count: int | None) -> list[EvaluationSetup]:
-    """Build the columns; those with the same network and images are one, with the names of all.
+def setups_of(columns: list[Path], runs: list[Path], count: int | None) -> list[EvaluationSetup]:
+    """Build the columns. Columns with the same network and images become one, which has the names of all.
 
     Args:
-        places: run folders, configuration files, or names of `configs/victim/`.
-        runs: the runs that are scored; a network without data gets their images, each different set in a column.
-        count: score so many images; None for the configuration's own number.
+        columns: run folders, configuration files, or names of `configs/victim/`.
+        runs: the runs whose perturbations are evaluated. A network without data uses their images, with one column for
+            each distinct set.
+        count: number of images to evaluate; None for the number in the configuration.
 
     Raises:
-        InputError: a place has no configuration, or one that cannot be used.
+        InputError: a column has no configuration, or the configuration is invalid.
     """
     trainer = device_trainer()
-    configs = [config_of(place) if place.is_dir() else find_victim(str(place)) for place in places]
+    configs = [config_of(path) if path.is_dir() else find_victim(str(path)) for path in columns]
     built: list[EvaluationSetup] = []
-    for name, config in zip(unique_names(places), configs, strict=True):
+    for name, config in zip(unique_names(columns), configs, strict=True):
         for images, of_run in _images_for(config, runs).items():
             title = f"{name}, images of {of_run}" if of_run else name
             built.append(EvaluationSetup(title, config, count, trainer, images))
@@ -81,7 +83,10 @@ def setups_of(places: list[Path], runs: list[Path], count: int | None) -> list[E
 
 
 def _images_for(config: Path, runs: list[Path]) -> dict[Path, str]:
-    """Return the configurations whose data a network is tried on, and which run to name where there are several."""
+    """Return the configurations whose data a network is evaluated on.
+
+    Each maps to the run that the column's title names: "" if there is only one set of images.
+    """
     if settings_of(config, "data") is not None:
         return {config: ""}
     different: dict[str, tuple[Path, str]] = {}
@@ -92,15 +97,15 @@ def _images_for(config: Path, runs: list[Path]) -> dict[Path, str]:
 
 
 def cell_file(learned: SavedPerturbation, setup: EvaluationSetup, out: Path) -> Path:
-    """Return the file of a cell, named after all that its figures depend on."""
+    """Return the file of a cell; its name is a digest of everything that the metrics depend on."""
     return out / "cells" / f"{digest(learned.identity(), setup.identity(learned.size or setup.size))}.json"
 
 
 def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> None:
-    """Check that a folder has no matrices, or such whose cells the new ones have too.
+    """Check that the new matrices contain all cells of the matrices that are in the folder.
 
     Raises:
-        InputError: cells of other runs or settings would be lost from the tables.
+        InputError: the new tables would lose cells of other runs or settings.
     """
     file = out / "transfer.json"
     if not file.exists():
@@ -116,7 +121,7 @@ def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out
 
 
 def read_cell(path: Path) -> Cell | None:
-    """Return a cell that was scored before; None where there is none, or a file that was damaged."""
+    """Return a cell that was scored before; None if its file is missing or damaged."""
     try:
         cell = read_json(path, "images", "size", "figures", "note")
     except InputError:
@@ -125,7 +130,7 @@ def read_cell(path: Path) -> Cell | None:
 
 
 def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
-    """Score a perturbation on a network and images."""
+    """Return the metrics of a perturbation on a network and images."""
     attack, data, note = setup.attack(learned)
     return {
         "images": len(data.datasets["scored"]),
@@ -136,7 +141,7 @@ def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
 
 
 def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> list[Cell]:
-    """Score what was not scored before, and return all cells, row by row."""
+    """Score all cells that have no file yet, and return all cells, row by row."""
     pairs = [(row, setup, cell_file(row, setup, out)) for row in rows for setup in setups]
     missing = [pair for pair in pairs if read_cell(pair[2]) is None]
     for row, setup, path in steps(missing, len(missing), "Scoring", "cell"):
@@ -149,14 +154,17 @@ def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out:
 
 
 def matrices(cells: list[Cell]) -> str:
-    """Return a Markdown table, in per cent, for each figure that any cell has; random signs where they have a part."""
+    """Return a Markdown table, in per cent, for each metric that any cell has.
+
+    Rows of random signs are left out of the metrics of clean images, which do not depend on the perturbation.
+    """
     columns = list(dict.fromkeys(cell["onto"] for cell in cells))
     texts = []
-    for figure, title in TITLES.items():
+    for metric, title in TITLES.items():
         rows: dict[str, list[str]] = {}
         for cell in cells:
-            if not (cell["control"] and figure in CLEAN):
-                rows.setdefault(cell["perturbation"], []).append(percent(cell["figures"].get(figure)))
+            if not (cell["control"] and metric in CLEAN):
+                rows.setdefault(cell["perturbation"], []).append(percent(cell["figures"].get(metric)))
         table = [[row, *shares] for row, shares in rows.items() if set(shares) != {NOTHING}]
         if table:
             texts.append(f"## {title}\n\n{markdown(['perturbation', *columns], table)}")
@@ -165,30 +173,30 @@ def matrices(cells: list[Cell]) -> str:
     return "\n".join([*texts, *(["".join(notes)] if notes else [])])
 
 
-def _facts(title: str, things: dict[str, dict[str, str]]) -> str:
-    header = [title, *next(iter(things.values()))]
-    return markdown(header, [[name, *facts.values()] for name, facts in things.items()])
+def _facts(title: str, rows: dict[str, dict[str, str]]) -> str:
+    header = [title, *next(iter(rows.values()))]
+    return markdown(header, [[name, *facts.values()] for name, facts in rows.items()])
 
 
 def main(args: list[str] | None = None) -> Path:
-    """Score every perturbation on every network and its images; return the folder of the tables."""
+    """Evaluate every perturbation on every network and its images; return the folder of the tables."""
     given = parse(args)
     if given.quiet:
         be_quiet()
     learned = [read_saved(run, name) for run, name in zip(given.runs, unique_names(given.runs), strict=True)]
-    setups = setups_of(given.onto or given.runs, given.runs, given.images)
+    setups = setups_of(given.evaluate_on or given.runs, given.runs, given.images)
     out = writable(given.out)
     rows = learned + random_signs(learned, given.seed)
     check_kept(rows, setups, out)
     cells = score_all(rows, setups, out)
     perturbations = {row.name: row.facts for row in rows}
-    onto = {setup.name: setup.facts() for setup in setups}
+    columns = {setup.name: setup.facts() for setup in setups}
     text = matrices(cells)
-    intro = f"# Transfer\n\n{_facts('perturbation', perturbations)}\n{_facts('onto', onto)}\n"
+    intro = f"# Transfer\n\n{_facts('perturbation', perturbations)}\n{_facts('evaluated on', columns)}\n"
     write(out / "transfer.md", intro + text)
-    long = [[c["perturbation"], c["onto"], c["control"], *figure] for c in cells for figure in c["figures"].items()]
+    long = [[c["perturbation"], c["onto"], c["control"], *metric] for c in cells for metric in c["figures"].items()]
     write(out / "transfer.csv", csv_text(["perturbation", "onto", "control", "figure", "value"], long))
-    content = {"seed": given.seed, "perturbations": perturbations, "onto": onto, "cells": cells}
+    content = {"seed": given.seed, "perturbations": perturbations, "onto": columns, "cells": cells}
     write(out / "transfer.json", json_text(content))
     print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
     for setup in setups:
