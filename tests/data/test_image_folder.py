@@ -139,5 +139,7 @@ def test_a_picture_of_16_bits_is_refused(tmp_path: Path) -> None:
 
 
 def test_labels_are_refused(root: Path) -> None:
-    with pytest.raises(InputError, match=r"2\.png cannot be read as labels: ImageFolder has no classes.*objective\.image"):
+    with pytest.raises(
+        InputError, match=r"2\.png cannot be read as labels: ImageFolder has no classes.*objective\.image"
+    ):
         folder(root).read_labels(save(root / "2.png", np.zeros(SIZE, np.uint8)))
