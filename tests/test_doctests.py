@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import uap
-from uap import attacks, evaluation, losses, metrics, objectives
+from uap import attacks, evaluation, losses, objectives
+from uap.metrics import perceptibility
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,8 +15,11 @@ ROOT = Path(__file__).parents[1]
 def public() -> list[object]:
     """The classes and functions that users of the core import."""
     found = [getattr(uap, name) for name in uap.__all__]
-    for package in (attacks, evaluation, losses, metrics, objectives):
+    for package in (attacks, evaluation, losses, objectives):
         found += [getattr(package, name) for name in package.__all__]
+    found += [
+        item for item in vars(perceptibility).values() if getattr(item, "__module__", "") == perceptibility.__name__
+    ]
     return [item for item in found if inspect.isclass(item) or inspect.isfunction(item)]
 
 

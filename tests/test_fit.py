@@ -163,7 +163,7 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(
     fit.main(attack_args(root, tmp_path / "out"))
     before = learned(tmp_path / "out")
     fit.main(attack_args(root, tmp_path / "out", **{"data.num_workers": 1}))  # changes no result
-    assert "has finished its 2 epochs already" in capsys.readouterr().out
+    assert "has already finished its 2 epochs" in capsys.readouterr().out
     assert torch.equal(learned(tmp_path / "out"), before)
 
 
@@ -171,7 +171,7 @@ def test_a_run_does_not_begin_in_the_folder_of_an_evaluation(root: Path, tmp_pat
     fit.main(attack_args(root, tmp_path / "out"))
     perturbation = tmp_path / "out" / "perturbation.safetensors"
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))
-    with pytest.raises(InputError, match="holds figures and no checkpoint"):
+    with pytest.raises(InputError, match="contains metrics and no checkpoint"):
         fit.main(attack_args(root, tmp_path / "scores"))
     with pytest.raises(InputError, match=r"data.split is val, here it is test"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation, **{"data.split": "test"}))
@@ -265,7 +265,7 @@ def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: P
 def test_evaluate_refuses_a_perturbation_of_another_size(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[12, 16]"})
-    with pytest.raises(InputError, match="learned for images of 12 x 16 without a period, the data's are 24 x 32"):
+    with pytest.raises(InputError, match="images of 12 x 16 without a period, but the images of the data have 24 x 32"):
         evaluate.main(attack_args(root, tmp_path / "out", perturbation=path))
 
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[48, 64]"})  # periodic: fits any size

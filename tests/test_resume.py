@@ -70,7 +70,7 @@ def test_the_cost_of_a_resumed_run_is_that_of_both_parts(root: Path, tmp_path: P
 def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out")
-    assert "has finished its 2 epochs already" in capsys.readouterr().out
+    assert "has already finished its 2 epochs" in capsys.readouterr().out
 
 
 def test_a_run_that_is_resumed_clears_away_what_was_half_written_and_keeps_the_rest(root: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_wheel_brings_its_configurations_and_networks(tmp_path: Path) -> None:
     assert (installed / "uap" / "py.typed").exists()
 
     program = (
-        "from uap import paths\n"
+        "from uap.utils import paths\n"
         "from uap.victims.weights import read_state_dict\n"
         "assert paths.PACKAGE.is_relative_to(__import__('sys').argv[1]), paths.PACKAGE\n"
         "config = paths.shipped('configs/streetscenes_static.yaml')\n"

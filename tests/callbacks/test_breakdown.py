@@ -129,8 +129,8 @@ def test_a_class_that_is_only_labeled_has_no_rate() -> None:
     ids = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
     labels = torch.tensor([[[0, 2, 2]]], dtype=torch.uint8)
     names = SimpleNamespace(names=("sky", "building", "pole", "road"))
-    target = SimpleNamespace(hidden_classes=())
-    attack = SimpleNamespace(victim=SimpleNamespace(table=names), target=target, device="cpu")
+    objective = SimpleNamespace(hidden_classes=(), metrics=("success_rate", "success_before"))
+    attack = SimpleNamespace(victim=SimpleNamespace(table=names), objective=objective, device="cpu")
     breakdown = Breakdown(cast(UniversalAttack, attack))
     breakdown.update(cast(Batch, {"target": ids, "hidden": ids > 9, "prediction": ids}), ids)
     scored = {name: ClassIoU(4) for name in ("miou_clean", "miou_adversarial")}

@@ -82,13 +82,13 @@ def test_a_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
 
 def test_an_epsilon_that_floats_cannot_hold_is_reached() -> None:
     logged: dict[str, float] = {}
-    perturbation = Perturbation((4, 5), 0.7)
+    perturbation = Perturbation((4, 5), 1.7)
     module: Any = SimpleNamespace(perturbation=perturbation, log_dict=logged.update)
     curves, trainer = PerturbationCurves(), cast(Trainer, None)
     for signs in (1, 1, -1):
         curves.on_before_optimizer_step(trainer, cast(LightningModule, module), SGD([perturbation.proto]))
         with torch.no_grad():
-            perturbation.proto.add_(signs)
+            perturbation.proto.add_(2 * signs)
         perturbation.project_(perturbation.epsilon)
         curves.on_train_batch_end(trainer, cast(LightningModule, module), None, None, 0)
         if signs == 1:

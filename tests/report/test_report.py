@@ -114,7 +114,7 @@ def test_several_runs_are_shown_side_by_side(tmp_path: Path) -> None:
     assert len(page.all("input")) == 1  # one slider moves the pictures of both
     assert page.text("h1") == ["2 runs side by side"]
     cells = page.text("th", "td")
-    row = cells.index("success, validation")
+    row = cells.index("success rate, validation")
     assert cells[row + 1 : row + 3] == ["–", "71.5 %"]  # noqa: RUF001
     row = cells.index("model.epsilon")
     assert cells[row + 1 : row + 3] == ["10.0", "5.0"]

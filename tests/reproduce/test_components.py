@@ -224,7 +224,7 @@ def test_shards_have_the_same_work_and_leave_nothing_out() -> None:
     assert [[trials.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
 
 
-@pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalisation"])
+@pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalization"])
 def test_shards_of_what_ships_share_out_the_work_and_keep_transfers_with_their_perturbation(name: str) -> None:
     trials = unique(row.trial for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
     parts = [shard(trials, number, 2) for number in (1, 2)]

@@ -29,7 +29,7 @@ def test_a_target_is_that_of_the_configuration(file: Path) -> None:
     target = build_target(file)
     assert isinstance(target, HideClasses)
     assert target.hide == ["b"]
-    file.write_text("model: {target: {class_path: uap.objectives.StaticTarget, init_args: {labels: x.png}}}")
+    file.write_text("model: {objective: {class_path: uap.objectives.StaticTarget, init_args: {labels: x.png}}}")
     assert isinstance(build_target(file), StaticTarget)
 
 

@@ -23,6 +23,11 @@ class NamedAttack:
         algorithm: returns the attack, with `epsilon` as a keyword if it has such a bound.
         objective: returns the objective.
         definition: in a line, with the source.
+
+    Example:
+        >>> attack, objective = ATTACKS["FGSMII"].build(8), ATTACKS["FGSMII"].objective()
+        >>> attack.epsilon, type(objective).__name__
+        (8, 'LeastLikely')
     """
 
     name: str
