@@ -301,7 +301,7 @@ CASES: dict[str, Case] = {
         "report",
         both(lambda: make_report(RUN), folder(RUN / "metrics.json")),
         ["run"],
-        "run/metrics.json is no file",
+        "run/metrics.json is not a file",
     ),
     "a pipe in a report": (
         "report",
