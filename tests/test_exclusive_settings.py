@@ -9,6 +9,7 @@ import yaml
 
 from tests.helpers import SIZE, attack_args, make_camvid, refusal, save
 from uap import fit
+from uap.configuration.exclusive_settings import with_overridden_settings
 
 STATIC = {"class_path": "uap.objectives.StaticTarget", "init_args": {"labels": "ones.png"}}
 
@@ -82,3 +83,7 @@ def test_a_null_setting_replaces_nothing(arguments: list[str], capsys: pytest.Ca
     assert (
         printed([*arguments, "--model.objective.image=null"], capsys)["objective"]["init_args"]["labels"] == "ones.png"
     )
+
+
+def test_a_command_line_without_words_stays_empty() -> None:
+    assert with_overridden_settings([]) == []

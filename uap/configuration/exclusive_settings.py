@@ -38,7 +38,7 @@ def flat(content: Any, name: str = "") -> dict[str, Any]:
 def with_overridden_settings(words: list[str]) -> list[str]:
     """Return a command line with arguments appended that reset the settings it replaces."""
     given: dict[str, Any] = {}
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         name, equals, value = word.removeprefix("--").replace(".init_args", "").partition("=")
         if word.startswith("--") and name in EXCLUSIVE:
             given[name] = None if _is_null(value if equals else following) else value if equals else following
