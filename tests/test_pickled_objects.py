@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import pickle
+import struct
 import subprocess
 import tarfile
 import zipfile
@@ -241,3 +242,13 @@ def test_a_damaged_archive_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged or asks to run code"):
         read_state_dict(tmp_path / "net.pth")
     assert not Path("executed").exists()
+
+
+def test_a_zip_archive_that_spans_disks_is_damaged(tmp_path: Path) -> None:
+    """The standard library raises an error of its own when it looks at such a file."""
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04" + bytes(100) + locator + end)
+    for read in (safe_load, read_state_dict):
+        with pytest.raises(InputError, match="damaged"):
+            read(tmp_path / "net.pth")

@@ -3,7 +3,6 @@
 import pickle
 import re
 import tarfile
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,9 +73,10 @@ def _refused(error: pickle.UnpicklingError) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    if tarfile.is_tarfile(path):
-        return f"{path} has the tar format that torch wrote before 2018, which cannot be read safely. {SAVE_AGAIN}"
-    if zipfile.is_zipfile(path) and "TorchScript" in str(error):
+    with suppress(Exception):  # a damaged header can make tarfile raise any error
+        if tarfile.is_tarfile(path):
+            return f"{path} has the tar format that torch wrote before 2018, which cannot be read safely. {SAVE_AGAIN}"
+    if "TorchScript" in str(error):
         return (
             f"{path} is a TorchScript program, not weights. Use it with uap.victims.Exported, or {_lower(SAVE_AGAIN)}"
         )
