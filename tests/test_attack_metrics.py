@@ -10,8 +10,9 @@ import yaml
 from tests.report.helpers import FIGURES, Page, make_run, write_rows
 from uap import distortions
 from uap.evaluation.perturbation_scores import TITLES
-from uap.metrics.counts import COUNTS, PixelRate, distribution, hidden_counts, remaining_counts
+from uap.metrics.counts import COUNTS, hidden_counts, remaining_counts
 from uap.metrics.names import RATES, images_scored, overall
+from uap.metrics.rates import PixelRate, distribution
 from uap.objectives import HideClasses
 from uap.report import main as report
 from uap.reporting import run as reporting_run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, TABLES, UNLABELLED, VOC, LabelTable
 from uap.utils.errors import InputError
 

@@ -6,19 +6,9 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
-from uap.metrics.counts import (
-    ClassIoU,
-    CountTable,
-    PixelRate,
-    class_counts,
-    confusion_counts,
-    distribution,
-    hidden_counts,
-    iou_per_class,
-    preserved_counts,
-    size_counts,
-    success_counts,
-)
+from uap.metrics.counts import class_counts, hidden_counts, preserved_counts, size_counts, success_counts
+from uap.metrics.iou import ClassIoU, confusion_counts, iou_per_class
+from uap.metrics.rates import CountTable, PixelRate, distribution
 from uap.utils.class_tables import IGNORE
 
 CLASSES = 6

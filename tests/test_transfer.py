@@ -143,7 +143,7 @@ def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeyp
     make_run(Path("runs/first"), config(root, classes=CLASSES), noise(5), block_scene())
     Path("transfer/transfer.json").unlink()
     transfer.main(runs[:1])
-    assert titles == ["first on first"]  # it was learned anew; the random signs are the same
+    assert titles == ["first on first"]  # it was learned again; the random signs are the same
     assert cells()["first", "first"] != first
 
 

@@ -29,7 +29,7 @@ from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
-from uap.utils.text_tables import json_text, markdown, read_json, writable, write
+from uap.utils.text_tables import json_text, lost_cells, markdown, writable, write
 from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim
 
@@ -118,10 +118,7 @@ def check_kept(cells: list[Cell], file: Path) -> None:
     Raises:
         InputError: cells of other networks or settings would be lost from the tables.
     """
-    if not file.exists():
-        return
-    new = {cell.file.stem for cell in cells}
-    lost = [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in new]
+    lost = lost_cells(file, {cell.file.stem for cell in cells})
     if lost:
         first = f"{lost[0].get('network')}, {lost[0].get('attack')}"
         raise InputError(

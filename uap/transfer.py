@@ -26,7 +26,7 @@ from uap.reporting.numbers import NOTHING, percent
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
-from uap.utils.text_tables import csv_text, digest, json_text, markdown, read_json, writable, write
+from uap.utils.text_tables import csv_text, digest, json_text, lost_cells, markdown, read_json, writable, write
 from uap.victims.building import find_victim
 
 Cell = dict[str, Any]
@@ -108,10 +108,7 @@ def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out
         InputError: the new tables would lose cells of other runs or settings.
     """
     file = out / "transfer.json"
-    if not file.exists():
-        return
-    there = {cell_file(row, setup, out).stem for row in rows for setup in setups}
-    found = [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in there]
+    found = lost_cells(file, {cell_file(row, setup, out).stem for row in rows for setup in setups})
     if found:
         names = "; ".join(f"{cell['perturbation']} on {cell['onto']}" for cell in found[:3])
         raise InputError(

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.helpers import SIZE, attack_args, learned, make_camvid, save
 from uap import evaluate, fit
 from uap.data.batch import Batch
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.universal.callbacks.breakdown import Breakdown
 from uap.universal.callbacks.results import callback_of
 from uap.universal.callbacks.success import SuccessMetrics

@@ -108,7 +108,7 @@ def test_slurm_sends_usr1_and_gives_the_same_command_again(
     assert csv[0] == csv[1]
 
 
-def test_what_another_signal_ends_is_not_queued_anew(
+def test_what_another_signal_ends_is_not_queued_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path
 ) -> None:
     monkeypatch.setenv("UAP_SIGNAL", "0")
@@ -118,7 +118,7 @@ def test_what_another_signal_ends_is_not_queued_anew(
     assert not job.exists()
 
 
-def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_anew(
+def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_again(
     job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {"ARRAY_JOB_ID": "47", "ARRAY_TASK_ID": "3"}.items():

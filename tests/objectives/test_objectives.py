@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.attacks.linear import Linear, images
-from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, Untargeted
+from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, StaticTarget, Untargeted
 from uap.objectives.shape import Form, shape_mask
 from uap.utils.errors import InputError
 
@@ -90,3 +90,12 @@ def test_a_shape_that_cannot_be_made_is_refused() -> None:
     maps = torch.zeros(1, 3, 4, 4)
     with pytest.raises(InputError, match="names"):
         Shape("circle", target_class="person").prepare(lambda images: maps, images(1), maps)
+
+
+def test_only_objectives_with_a_region_have_one() -> None:
+    victim, clean = Linear(), images(2)
+    static = StaticTarget.of_labels(torch.zeros(4, 5, dtype=torch.int64))
+    assert static.prepare(victim, clean, victim(clean)).region is None
+    assert Untargeted().prepare(victim, clean, victim(clean)).region is None
+    for objective in (static, Untargeted(), LeastLikely(), RandomClasses(), Shape("square", 1)):
+        assert (objective.prepare(victim, clean, victim(clean)).region is not None) == objective.has_region

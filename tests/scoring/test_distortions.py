@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from uap.evaluation.distortions import eight_bit, gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.evaluation.distortions import gaussian_noise, jpeg, resize_there_and_back, shifted
 from uap.universal.perturbation import Perturbation
+from uap.utils.quantize import eight_bit
 
 INDEX = torch.tensor([3, 5])
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from uap.data import CamVid
 from uap.data.dataset import SegmentationDataset
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.networks import CGNet
 from uap.utils import paths
 from uap.utils.errors import InputError

@@ -5,7 +5,7 @@ import torch
 
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
 from uap.utils.text_tables import markdown

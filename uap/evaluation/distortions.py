@@ -12,11 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from uap.universal.perturbation import Perturbation
-
-
-def eight_bit(images: Tensor) -> Tensor:
-    """Return images of any dtype rounded and clipped to 0 to 255, as uint8."""
-    return images.round().clamp(0, 255).to(torch.uint8)
+from uap.utils.quantize import eight_bit
 
 
 def jpeg(images: Tensor, quality: int) -> Tensor:

@@ -96,6 +96,7 @@ def evaluate(
     for batch in tqdm(batches, desc="Evaluating", unit="batch", disable=not progress):
         with torch.no_grad():
             clean_logits = victim(batch.images).float()
+            clean = clean_logits.argmax(1)
             goal = objective.prepare(victim, batch.images, clean_logits, generator)
         if isinstance(attack, Attack):
             adversarial = attack.run(victim, batch.images, goal, objective, clean_logits, generator)
@@ -108,7 +109,7 @@ def evaluate(
             shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
             with torch.no_grad():
                 predicted = victim(shown).argmax(1)
-            outcome = Outcome(batch.images, shown, clean_logits.argmax(1), predicted, goal, batch.labels)
+            outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels)
             if form not in scores:
                 scores[form] = Scores(clean_logits.shape[1], objective, batch.images.device)
             scores[form].update(outcome)

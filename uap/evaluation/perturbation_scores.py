@@ -7,7 +7,7 @@ from torch import Tensor
 
 from uap.data import SegmentationData
 from uap.data.batch import Batch
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.metrics.names import METRICS
 from uap.universal.callbacks.success import Scores
 from uap.universal.module import UniversalAttack

@@ -9,8 +9,8 @@ from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from uap.metrics import perceptibility as change
-from uap.metrics.counts import left_classes
-from uap.metrics.names import METRICS, RATES
+from uap.metrics.counts import COUNTS
+from uap.metrics.names import METRICS
 from uap.objectives.base import Goal, Objective
 from uap.utils.class_tables import IGNORE
 
@@ -48,28 +48,6 @@ ALWAYS = ("kept", "miou_clean", "miou_adversarial", "iou_ratio", "max_norm", *PE
 """The metrics of every objective; the others apply where the objective names them."""
 
 
-class Rate:
-    """A quotient of two counts of locations, each summed over the data set."""
-
-    def __init__(self) -> None:
-        """Start at 0 of 0."""
-        self.hits = 0
-        self.total = 0
-
-    def update(self, hits: Tensor, counted: Tensor) -> None:
-        """Add bool `(N, *L)` masks: what counts as a hit, and what counts at all."""
-        self.add(hits & counted, counted)
-
-    def add(self, hits: Tensor, counted: Tensor) -> None:
-        """Add bool `(N, *L)` masks whose numbers are divided, where hits need not be counted locations."""
-        self.hits += int(hits.sum())
-        self.total += int(counted.sum())
-
-    def compute(self) -> float:
-        """Return the rate; NaN without locations."""
-        return self.hits / self.total if self.total else math.nan
-
-
 class Scores:
     """All metrics of one objective over the images of an evaluation."""
 
@@ -77,7 +55,7 @@ class Scores:
         """Count `classes` classes for the metrics that the objective names, and for those that always apply."""
         self.keys = {*ALWAYS, *objective.metrics}
         self.hidden_classes = getattr(objective, "hidden_classes", ())
-        self.rates = {name: Rate() for name in (*RATES, "success_before")}
+        self.counts = {name: torch.zeros(2, dtype=torch.int64, device=device) for name in COUNTS if name in self.keys}
         self.confusion = {
             key: MulticlassConfusionMatrix(classes, ignore_index=IGNORE, validate_args=False).to(device)
             for key in ("miou_clean", "miou_adversarial", "miou_clean_prediction")
@@ -89,16 +67,9 @@ class Scores:
     def update(self, outcome: Outcome) -> None:
         """Add a batch."""
         goal, clean, predicted = outcome.goal, outcome.clean, outcome.predicted
-        counted = goal.labels != IGNORE
-        self.rates["kept"].update(predicted == clean, torch.ones_like(counted))
-        if goal.sign > 0:
-            self.rates["success_rate"].update(predicted == goal.labels, counted)
-            self.rates["success_before"].update(clean == goal.labels, counted)
-        if goal.region is not None and self.hidden_classes:
-            left = left_classes(predicted, self.hidden_classes)
-            self.rates["hidden"].update(left, goal.region)
-            self.rates["preserved"].update(predicted == clean, ~goal.region)
-            self.rates["remaining"].add(~left, goal.region)
+        batch = {"prediction": clean, "target": goal.labels, "hidden": goal.region}
+        for name, total in self.counts.items():
+            total += COUNTS[name](predicted, batch, self.hidden_classes).sum(0)
         self.confusion["miou_clean_prediction"].update(predicted, clean)
         if outcome.labels is not None:
             self.is_labeled = True
@@ -111,9 +82,9 @@ class Scores:
 
     def compute(self) -> dict[str, float]:
         """Return the metrics by key, in the order of `uap.metrics.names.METRICS`; what is undefined is left out."""
-        found = {name: rate.compute() for name, rate in self.rates.items()} | {
-            "max_norm": float(self.largest.compute())
-        }
+        counts = {name: total.tolist() for name, total in self.counts.items()}
+        found = {name: hits / counted if counted else math.nan for name, (hits, counted) in counts.items()}
+        found["max_norm"] = float(self.largest.compute())
         found["miou_clean_prediction"] = _mean_iou(self.confusion["miou_clean_prediction"])
         if self.is_labeled:
             found |= {key: _mean_iou(self.confusion[key]) for key in ("miou_clean", "miou_adversarial")}

@@ -6,7 +6,7 @@ from uap.losses.cross_entropy import CrossEntropy
 from uap.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from uap.losses.jensen_shannon import JensenShannon
 from uap.losses.margin import Margin
-from uap.losses.reductions import Balanced, Mean, Omega, Reduction
+from uap.losses.reductions import Balanced, Mean, Omega, Reduction, default_reduction
 from uap.losses.segpgd import SegPGD
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "Omega",
     "Reduction",
     "SegPGD",
+    "default_reduction",
 ]

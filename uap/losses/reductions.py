@@ -27,6 +27,16 @@ class Reduction(abc.ABC):
         """Return `(N,)` for the losses `(N, *L)` and their goal."""
 
 
+def default_reduction(has_region: bool) -> Reduction:
+    """Return the reduction of the universal attack: balanced for goals with a region, the mean for others.
+
+    Example:
+        >>> type(default_reduction(has_region=False)).__name__
+        'Mean'
+    """
+    return Balanced(0.65) if has_region else Mean()
+
+
 def _mean(losses: Tensor) -> Tensor:
     return losses.mean(tuple(range(1, losses.ndim)))
 

@@ -79,6 +79,9 @@ class Objective(abc.ABC):
     sign: ClassVar[Literal[1, -1]] = 1
     """+1 for an objective with a target, -1 for one that only moves away from the clean prediction."""
 
+    has_region: ClassVar[bool] = False
+    """Whether its goals have a region, which the default reduction then balances with the other locations."""
+
     @abc.abstractmethod
     def prepare(
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
@@ -98,7 +101,7 @@ class Objective(abc.ABC):
     def refresh(self, goal: Goal, logits: Tensor) -> Goal:
         """Return the goal for the next step of an attack, given the logits on the current adversarial images.
 
-        The default keeps the goal. `LeastLikely` chooses its classes anew.
+        The default keeps the goal. `LeastLikely` chooses its classes again.
         """
         return goal
 
@@ -157,8 +160,8 @@ class PredictionObjective(Objective):
             self.bind(table)
         made = [self.make(one.to(torch.uint8).numpy()) for one in prediction.cpu()]
         labels = torch.stack([torch.from_numpy(np.array(label)) for label, _ in made]).long()
-        region = torch.stack([torch.from_numpy(np.array(inside)) for _, inside in made])
-        return Goal(labels.to(prediction.device), region.to(prediction.device), self.sign)
+        region = torch.stack([torch.from_numpy(np.array(inside)) for _, inside in made]).to(prediction.device)
+        return Goal(labels.to(prediction.device), region if self.has_region else None, self.sign)
 
     def prepare(
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None

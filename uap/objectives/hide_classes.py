@@ -100,6 +100,7 @@ class HideClasses(PredictionObjective):
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("hidden", "preserved", "remaining")
+    has_region: ClassVar[bool] = True
 
     def __init__(self, hide: list[str], min_pixels: int = 1) -> None:
         """Name the classes."""

@@ -12,7 +12,7 @@ class LeastLikely(Objective):
     """Move every prediction towards the class with the lowest logit at its location.
 
     With it FGSM is FGSM II and iterative FGSM is iterative FGSM II of Kurakin et al. (arXiv 1611.01236) and of Arnab et
-    al. (CVPR 2018, arXiv 1711.09856), who choose the class anew in each iteration, on the current image.
+    al. (CVPR 2018, arXiv 1711.09856), who choose the class again in each iteration, on the current image.
 
     Example:
         >>> import torch

@@ -62,6 +62,7 @@ class Shape(Objective):
     """
 
     metrics = ("success_rate", "success_before", "miou_clean_prediction")
+    has_region = True
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.data.length import total_steps
 from uap.data.transforms import Augmentation
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
 from uap.victims.outputs import padded_logits

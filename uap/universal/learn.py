@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
+from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.universal.optim import CosineToEnd, SignSGD
 from uap.universal.perturbation import Perturbation
@@ -73,6 +73,7 @@ def learn(
     batches = Batches(images, batch_size, generator, device_of(victim))
     goals = _Goals(victim, objective, generator)
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
+    reduction = reduction or default_reduction(objective.has_region)
     perturbation: Perturbation | None = None
     with tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
         for step, batch in enumerate(batch for _ in range(passes) for batch in batches):
@@ -87,9 +88,8 @@ def learn(
             goal = goals(batch)
             shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
             logits = victim(perturbation(batch.images, shift)).float()
-            chosen = reduction or (Mean() if goal.region is None else Balanced(0.65))
             # a sum over locations: half precision would lose the gradient of their mean
-            value = chosen(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
+            value = reduction(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
             (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
             if not perturbation.proto.grad.isfinite().all():
                 raise InputError(f"The gradient is not finite at step {step}. Check the network and the images.")

@@ -19,9 +19,9 @@ from uap.data.batch import Batch, Prepared
 from uap.data.datamodule import data_of
 from uap.data.length import total_steps
 from uap.data.predictions import attach_targets
-from uap.losses import Balanced, GeneralizedCrossEntropy, Loss, Mean, Reduction
+from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.metrics.counts import success_counts
-from uap.objectives import Goal, HideClasses, PredictionObjective
+from uap.objectives import Goal, PredictionObjective
 from uap.universal.callbacks.finite_gradient import FiniteGradient
 from uap.universal.callbacks.projection import ProjectToEpsilon
 from uap.universal.callbacks.ranks import Ranks
@@ -106,7 +106,7 @@ class UniversalAttack(LightningModule):
         self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
         self.loss = loss or GeneralizedCrossEntropy()
-        self.reduction = reduction or (Balanced(0.65) if isinstance(objective, HideClasses) else Mean())
+        self.reduction = reduction or default_reduction(objective.has_region)
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.start_epsilon = start_epsilon

@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
+from uap.utils.quantize import eight_bit
 
 
 def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
@@ -156,7 +157,7 @@ class Perturbation(nn.Module):
         """
         whole = math.floor(self.epsilon)
         noise = tile(self.proto.clamp(-whole, whole), self._size(images))
-        return (images.float() + noise).round().clamp(0, 255).to(torch.uint8)
+        return eight_bit(images.float() + noise)
 
     def _size(self, images: Tensor) -> tuple[int, int]:
         size = (images.shape[-2], images.shape[-1])

@@ -6,6 +6,17 @@ import torch
 from torch import Tensor
 
 
+def eight_bit(images: Tensor) -> Tensor:
+    """Return images of any dtype rounded and clipped to 0 to 255, as uint8.
+
+    Example:
+        >>> import torch
+        >>> eight_bit(torch.tensor([-3.0, 12.6, 300.0])).tolist()
+        [0, 13, 255]
+    """
+    return images.round().clamp(0, 255).to(torch.uint8)
+
+
 def quantize(images: Tensor, adversarial: Tensor, epsilon: float | None = None) -> Tensor:
     """Return adversarial images rounded to 8 bits, within 0 to 255 and within epsilon of the clean images.
 
@@ -28,4 +39,4 @@ def quantize(images: Tensor, adversarial: Tensor, epsilon: float | None = None) 
     change = adversarial - images.float()
     if epsilon is not None:
         change = change.clamp(-math.floor(epsilon), math.floor(epsilon))
-    return (images.float() + change).round().clamp(0, 255).to(torch.uint8)
+    return eight_bit(images.float() + change)

@@ -40,6 +40,19 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
+def lost_cells(file: Path, kept: set[str]) -> list[dict[str, Any]]:
+    """Return the cells of a table that is in a folder already, by their key `cell`, that a new table does not have.
+
+    Args:
+        file: the JSON file of the table, which need not exist.
+        kept: the keys of the new table.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in kept] if file.exists() else []
+
+
 def read_json(path: Path, *keys: str) -> dict[str, Any]:
     """Return the content of a JSON file that `json_text` wrote.
 

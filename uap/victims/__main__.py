@@ -17,7 +17,7 @@ from uap.cli.entry import run_command
 from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
 from uap.data.transforms import read_image, resize_image
 from uap.evaluation.clean import clean_figures
-from uap.metrics.counts import ClassIoU
+from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, TABLES
 from uap.utils.errors import InputError
 from uap.utils.plots import panels

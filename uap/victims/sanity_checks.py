@@ -5,6 +5,7 @@ import re
 import torch
 from torch import Tensor, nn
 
+from uap.utils.batches import device_of
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError, first_line
 
@@ -18,9 +19,8 @@ class ChangedInPlace(InputError):
 
 def noise_images(victim: nn.Module, size: tuple[int, int]) -> Tensor:
     """Return two noise images `(2, 3, H, W)` float32, 0 to 255, with a fixed seed, on the device of the victim."""
-    device = next((buffer.device for buffer in victim.buffers()), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (2, 3, *size), generator=generator).float().to(device)
+    return torch.randint(0, 256, (2, 3, *size), generator=generator).float().to(device_of(victim))
 
 
 def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:

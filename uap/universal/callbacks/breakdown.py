@@ -7,17 +7,10 @@ import torch
 from torch import Tensor
 
 from uap.data.batch import Batch
-from uap.metrics.counts import (
-    SIZES,
-    ClassIoU,
-    CountTable,
-    PixelRate,
-    class_counts,
-    distribution,
-    left_classes,
-    size_counts,
-)
+from uap.metrics.counts import SIZES, class_counts, left_classes, size_counts
+from uap.metrics.iou import ClassIoU
 from uap.metrics.names import RATES
+from uap.metrics.rates import CountTable, PixelRate, distribution
 from uap.universal.module import UniversalAttack
 
 

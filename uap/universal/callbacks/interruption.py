@@ -27,7 +27,7 @@ class Interruption(Checkpoint):
 
     SIGTERM, which SLURM sends before it takes a machine away, leaves at once after that, with exit code 143. So does
     SIGUSR1, which SLURM users have sent some time before that (`--signal=USR1@300`), with 138; under SLURM it queues
-    the job anew. SIGINT (Ctrl-C) does what a run does at its end, the table of what was reached among it, and leaves
+    the job again. SIGINT (Ctrl-C) does what a run does at its end, the table of what was reached among it, and leaves
     with 130. A signal during a validation waits for its end. A second one ends the run on the spot.
 
     One rank that is told is enough: all agree after every step. Of a step whose gradient is summed over many batches
@@ -107,7 +107,7 @@ class Interruption(Checkpoint):
         if trainer.is_global_zero:
             again = resume_arguments(Path(trainer.default_root_dir))
             _say(f"stopped after {trainer.global_step} steps; go on with {again}")
-            _queue_anew(number)
+            _queue_again(number)
         # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
         raise SystemExit(0 if trainer.global_rank else 128 + number)
 
@@ -132,12 +132,12 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     if parent_process() is None and is_local_rank_zero():
         remove_empty_run_folder()
         _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
-        _queue_anew(number)
+        _queue_again(number)
     raise SystemExit(128 + number)
 
 
-def _queue_anew(number: int) -> None:
-    """Let SLURM queue the job anew if that is what the signal is for, and say so."""
+def _queue_again(number: int) -> None:
+    """Let SLURM queue the job again if that is what the signal is for, and say so."""
     said = requeue() if number == signal.SIGUSR1 else ""
     if said:
         _say(said)

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from uap.data.batch import Batch
 from uap.data.datamodule import SegmentationData, data_of
-from uap.metrics.counts import COUNTS, ClassIoU, PixelRate, maybe_of_nothing, success_counts
+from uap.metrics.counts import COUNTS
+from uap.metrics.iou import ClassIoU
 from uap.metrics.names import RATES, overall
+from uap.metrics.rates import PixelRate, maybe_of_nothing
 from uap.universal.callbacks.breakdown import Breakdown
 from uap.universal.module import UniversalAttack
 from uap.victims.label_order import other_ids
@@ -42,10 +44,8 @@ class Scores:
 
     def update(self, batch: Batch, predicted: Tensor) -> None:
         """Add a batch and the predictions (N, H, W) on its adversarial images."""
-        for name, rate in self.rates.items():
+        for name, rate in (self.rates | self.before).items():
             rate.update(COUNTS[name](predicted, batch, self.hidden_classes), batch["index"])
-        for before in self.before.values():
-            before.update(success_counts(batch["prediction"], batch["target"]), batch["index"])
         for iou in self.clean_iou.values():
             iou.update(predicted, batch["prediction"])
         labels = self.translation[batch["labels"].long()]
