@@ -11,10 +11,10 @@ from PIL import Image, ImageCms
 
 from tests.helpers import save
 from uap.apply import check_fit, main
-from uap.data.video_file import VideoFile
 from uap.evaluation.adversarial_pictures import check_written
 from uap.universal.perturbation import Perturbation, save_perturbation
 from uap.utils.errors import InputError
+from uap.utils.video_file import VideoFile
 
 BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
 RNG = np.random.default_rng(0)

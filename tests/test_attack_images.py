@@ -19,9 +19,9 @@ from PIL import Image
 from tests.helpers import SIZE, attack_args, make_camvid, save
 from uap import fit
 from uap.attack import main
-from uap.data import CamVid
 from uap.data.batch import Batch
-from uap.data.sources import Item
+from uap.datasets import CamVid
+from uap.datasets.sources import Item
 from uap.report import main as report
 from uap.universal.adversarial_files import AdversarialFiles
 from uap.universal.callbacks import pictures
@@ -241,12 +241,12 @@ def test_an_image_with_nothing_to_hide_is_attacked_like_the_others(root: Path, t
 
 
 def test_images_of_the_same_name_have_a_file_each(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = CamVid.items
+    find = CamVid.find_items
 
-    def same(self: CamVid, split: Any) -> list[Item]:
-        return [item._replace(name="frame") for item in items(self, split)]
+    def same(self: CamVid) -> list[Item]:
+        return [item._replace(name="frame") for item in find(self)]
 
-    monkeypatch.setattr(CamVid, "items", same)
+    monkeypatch.setattr(CamVid, "find_items", same)
     run(root, tmp_path / "out")
     files = adversarial(tmp_path / "out")
     for i, name in enumerate(["frame", "frame_2", "frame_3", "frame_4"]):
@@ -286,12 +286,12 @@ def test_the_page_shows_the_run(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:'uap.attack' found in sys.modules")
-def test_the_door_is_python_m_uap_attack(
+def test_a_refused_start_leaves_no_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["uap.attack", *attack_args(root, tmp_path / "out", steps=0)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("uap.attack", run_name="__main__")
     assert ended.value.code == 2
-    assert capsys.readouterr().err.endswith("error: steps is 0 and images None, expected 1 or more of both.\n")
+    assert capsys.readouterr().err.endswith("error: steps is 0, expected 1 or more.\n")
     assert not (tmp_path / "out").exists()

@@ -339,7 +339,7 @@ CASES: dict[str, Case] = {
         attack_args(Path("camvid"), Path("a\0b")),
         "Set another --trainer.default_root_dir",
     ),
-    "no step": ("attack", nothing, [*ATTACK, "--steps=0"], "steps is 0 and images None, expected 1 or more of both"),
+    "no step": ("attack", nothing, [*ATTACK, "--steps=0"], "steps is 0, expected 1 or more"),
     # uap.train_victim
     **{
         f"{name} of {value}": ("train_victim", nothing, [*TRAIN, f"--model.{name}={value}"], f"model.{name} is {shown}")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
 from uap import distortions
-from uap.data.transforms import read_image
+from uap.datasets.pictures import read_image
 from uap.utils.errors import InputError
 
 NAMES = [

@@ -10,7 +10,8 @@ import pytest
 from tests.helpers import attack_args, make_camvid
 from uap import attack as attack_images
 from uap import distortions, evaluate, fit, transfer
-from uap.data import CamVid, StreetScenes, subset
+from uap.data import CamVid, StreetScenes
+from uap.datasets import subset
 from uap.report import main as report
 from uap.universal.callbacks.pictures import examples
 from uap.utils.errors import InputError

@@ -20,8 +20,8 @@ from safetensors.torch import save as safetensors
 from uap import fit
 from uap.configuration.config_files import read_configuration
 from uap.configuration.parser_messages import sentence
-from uap.data.sources import ZipMember, members
-from uap.data.transforms import read_image, read_mask
+from uap.datasets.pictures import read_image, read_mask
+from uap.datasets.sources import ZipMember, members
 from uap.universal.perturbation import load_perturbation
 from uap.utils.errors import InputError
 from uap.utils.safe_load import safe_load

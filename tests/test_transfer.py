@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tests.helpers import SIZE, attack_args, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
 from uap import fit, transfer
-from uap.data.transforms import read_image
+from uap.datasets.pictures import read_image
 from uap.evaluation.perturbation_scores import score
 from uap.utils.errors import InputError
 

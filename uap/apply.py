@@ -12,9 +12,8 @@ from PIL import Image
 
 from uap.cli.arguments import side
 from uap.cli.entry import run_command
-from uap.data.transforms import open_image, resize_image
-from uap.data.video import read_frames, video_facts
-from uap.data.video_file import VideoFile
+from uap.datasets.pictures import open_image, resize_image
+from uap.datasets.video import read_frames, video_facts
 from uap.evaluation.adversarial_pictures import (
     IMAGE_ENDINGS,
     check_written,
@@ -27,6 +26,7 @@ from uap.universal.perturbation import Perturbation, learned_size
 from uap.universal.perturbation_files import Unit, read_perturbation
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet, progress
+from uap.utils.video_file import VideoFile
 from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim
 

@@ -50,13 +50,22 @@ def _arguments(parser: LightningArgumentParser) -> None:
         default=None,
         help="Number of images to attack, evenly spread; replaces data.eval_images.",
     )
-    for name in ("steps", "images"):
-        parser.link_arguments(name, f"model.{name}")
+    parser.link_arguments("steps", "model.steps")
+
+
+class AttackCLI(RunCLI):
+    """The command line of `uap.attack`."""
+
+    def before_instantiate_classes(self) -> None:
+        """Let `--images` replace `data.eval_images`."""
+        if self.config.images is not None:
+            self.config.data.init_args.eval_images = self.config.images
+        super().before_instantiate_classes()
 
 
 def main(args: ArgsType = None) -> RunCLI:
     """Attack the images and return the command line. One device is used, so that no image is scored twice."""
-    cli = RunCLI(
+    cli = AttackCLI(
         ImageAttack,
         [BatchLines(), SuccessMetrics(), Pictures(), Results(), Dashboard()],
         program="python -m uap.attack",

@@ -155,8 +155,7 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     attacks = [named_attack(name) for name in dict.fromkeys(given.attacks)]
-    data = data_from_words([f"--data={given.data}", *settings], PROGRAM)
-    data.eval_images = given.images or data.eval_images
+    data = data_from_words(given.data, settings, given.images, PROGRAM)
     data.prepare_data()
     data.setup("validate")
     victims = build_victims(given.networks, given.weights, data)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from uap.data.sources import Item
-from uap.universal.adversarial_files import AdversarialFiles, named_once
+from uap.datasets.sources import Item, named_once
+from uap.universal.adversarial_files import AdversarialFiles
 from uap.utils.errors import InputError
 
 IMAGE = torch.arange(24, dtype=torch.uint8).view(3, 2, 4) + 100

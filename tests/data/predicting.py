@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid
 from uap.data.clean_predictions import make_predictions, place_of
-from uap.data.dataset import SegmentationDataset
+from uap.data.samples import Samples
 from uap.victims import Victim
 
 DARK = (1, 4)
@@ -44,7 +44,7 @@ def trainer() -> Trainer:
     return cast(Trainer, SimpleNamespace(**alone, strategy=strategy))
 
 
-def kept(dataset: SegmentationDataset, victim: Victim, trainer: Trainer) -> Path:
+def kept(dataset: Samples, victim: Victim, trainer: Trainer) -> Path:
     path = place_of(dataset, victim)
     make_predictions(dataset, victim, path, trainer)
     return path

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from tests.data.predicting import Counting, cached, data_in, kept, make_root, stored, trainer, victim_of
-from tests.data.zips import make_zips
+from tests.datasets.zips import make_zips
 from tests.helpers import SIZE
 from uap.data import Cityscapes, ImageFolder, clean_predictions
-from uap.data.dataset import SegmentationDataset
 from uap.data.row_file import RowFile
+from uap.data.samples import Samples
 from uap.utils.errors import InputError
 
 
@@ -87,7 +87,7 @@ def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, chang
     assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
 
 
-def interrupted(root: Path, tmp_path: Path) -> tuple[SegmentationDataset, Path]:
+def interrupted(root: Path, tmp_path: Path) -> tuple[Samples, Path]:
     """The training images, and what a run leaves that fails in its second batch of them."""
     dataset, broken = data_in(root).datasets["train"], Counting()
     victim = victim_of(broken)
@@ -251,13 +251,13 @@ def test_finished_predictions_that_were_damaged_are_made_anew(root: Path, tmp_pa
 
 
 def test_the_prediction_on_a_target_picture_that_was_damaged_is_made_anew(root: Path, tmp_path: Path) -> None:
-    data, network = data_in(root), Counting()
+    images, network = data_in(root).dataset("train"), Counting()
     victim, picture = victim_of(network), root / "train" / "frame_003.png"
-    expected = clean_predictions.one_prediction(data, victim, picture)
+    expected = clean_predictions.one_prediction(images, victim, picture)
     (path,) = cached(tmp_path)
     path.write_bytes(path.read_bytes()[:300])
-    np.testing.assert_array_equal(clean_predictions.one_prediction(data, victim, picture), expected)
-    np.testing.assert_array_equal(clean_predictions.one_prediction(data, victim, picture), expected)
+    np.testing.assert_array_equal(clean_predictions.one_prediction(images, victim, picture), expected)
+    np.testing.assert_array_equal(clean_predictions.one_prediction(images, victim, picture), expected)
     assert network.seen == 2
 
 

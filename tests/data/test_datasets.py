@@ -12,9 +12,10 @@ from PIL import Image
 from pytorch_lightning import Trainer
 
 from tests.helpers import SIZE, make_camvid, make_cityscapes, save
+from uap import datasets
 from uap.data import CamVid, Cityscapes, ImageFolder, SegmentationData
+from uap.data.augmentation import Augmentation
 from uap.data.batch import Batch
-from uap.data.transforms import Augmentation
 from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from uap.utils.errors import InputError
 
@@ -32,7 +33,8 @@ def make(kind: str, root: Path, **settings: Any) -> SegmentationData:
     (make_camvid if kind == "camvid" else make_cityscapes)(root)
     data = CamVid if kind == "camvid" else Cityscapes
     arguments: dict[str, Any] = {"size": SIZE, "batch_size": 2, "num_workers": 0, **settings}
-    return data(str(root), **arguments)
+    made: SegmentationData = data(str(root), **arguments)
+    return made
 
 
 def set_up(data: SegmentationData) -> SegmentationData:
@@ -53,7 +55,7 @@ def assert_equal(ours: Batch, theirs: Batch) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("split", "count"), [("train", 6), ("val", 4), ("test", 2)])
 def test_items_are_the_images_of_the_split_with_their_labels(tmp_path: Path, kind: str, split: str, count: int) -> None:
-    items = make(kind, tmp_path).items(split)  # type: ignore[arg-type]
+    items = make(kind, tmp_path).dataset(split).items  # type: ignore[arg-type]
     assert len({item.name for item in items}) == count
     assert [item.name for item in items] == sorted(item.name for item in items)
     for item in items:
@@ -71,9 +73,9 @@ def test_the_chosen_split_is_scored(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path, split="test")
     data.setup("validate")
     assert list(data.datasets) == ["scored"]
-    assert data.datasets["scored"].items == data.items("test")
+    assert data.datasets["scored"].items == data.dataset("test").items
     data.setup("fit")
-    assert data.datasets["train"].items == data.items("train")
+    assert data.datasets["train"].items == data.dataset("train").items
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,12 +121,12 @@ def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
     ids = np.array([[*range(34), 255]], np.uint8)
     expected = np.full((1, 35), 255, np.uint8)
     expected[0, list(OFFICIAL_IDS.values())] = range(19)
-    np.testing.assert_array_equal(Cityscapes().label_ids(ids, tmp_path), expected)
+    np.testing.assert_array_equal(datasets.Cityscapes().label_ids(ids, tmp_path), expected)
 
 
 def test_void_of_camvid_is_ignored(tmp_path: Path) -> None:
     ids = np.arange(12, dtype=np.uint8)[None]
-    np.testing.assert_array_equal(CamVid().label_ids(ids, tmp_path), [[*range(11), 255]])
+    np.testing.assert_array_equal(datasets.CamVid().label_ids(ids, tmp_path), [[*range(11), 255]])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_missing_data_is_refused_with_the_expected_tree(tmp_path: Path, kind: st
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_extracted_labels_are_refused_with_the_first_that_is_missing(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path)
-    for item in data.items("val")[1:3]:
+    for item in make(kind, tmp_path).dataset("val").items[1:3]:
         assert isinstance(item.labels, Path)
         item.labels.unlink()
     with pytest.raises(InputError, match=r"^2 of 4 images .* have no labels in .*001\S* first(.|\n)*Expected"):
@@ -171,7 +173,7 @@ def chosen(data: SegmentationData) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) -> None:
-    everything = [item.name for item in make(kind, tmp_path).items("train")]
+    everything = [item.name for item in make(kind, tmp_path).dataset("train").items]
     subsets = [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
     assert subsets == [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
     assert len(set(subsets)) > 1
@@ -183,7 +185,7 @@ def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_of_names_chooses_the_training_images(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path / "data")
-    items = data.items("train")
+    items = data.dataset("train").items
     assert isinstance(items[4].image, Path)
     relative = items[4].image.relative_to(tmp_path / "data")
     lines = ["", relative.as_posix(), items[1].name, items[3].image.name, items[1].name]
@@ -303,8 +305,6 @@ def test_a_spawned_worker_gets_the_data_without_the_trainer(tmp_path: Path) -> N
     data.trainer = as_rank(0, 1)
     data.trainer.cannot_travel = lambda: None  # type: ignore[attr-defined]
     copy = pickle.loads(pickle.dumps(data.datasets["train"]))
-    assert copy.data.trainer is None
-    assert data.trainer is not None
     for name, value in data.datasets["train"][1].items():
         assert torch.equal(copy[1][name], value)
 
@@ -312,7 +312,7 @@ def test_a_spawned_worker_gets_the_data_without_the_trainer(tmp_path: Path) -> N
 def test_augmentation_is_another_one_in_every_epoch_and_the_same_in_every_run(tmp_path: Path) -> None:
     def epochs() -> list[list[Batch]]:
         data = set_up(make("camvid", tmp_path))
-        data.datasets["train"].augment = Augmentation((16, 16))
+        data.augment(Augmentation((16, 16)))
         loader, result = data.train_dataloader(), []
         for epoch in range(2):
             loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
@@ -332,9 +332,9 @@ def test_augmentation_is_another_one_in_every_epoch_and_the_same_in_every_run(tm
 
 
 def test_paths_may_be_relative_to_the_root(tmp_path: Path) -> None:
-    data = make("camvid", tmp_path)
-    item = data.items("train")[0]
+    images = make("camvid", tmp_path).dataset("train")
+    item = images.items[0]
     assert item.labels is not None
     relative = Path("train/frame_000.png"), Path("trainannot/frame_000.png")
-    np.testing.assert_array_equal(data.read_image(Path("train/frame_000.png")), data.read_image(item.image))
-    np.testing.assert_array_equal(data.read_labels(relative[1]), data.read_labels(item.labels))
+    np.testing.assert_array_equal(images.read_image(Path("train/frame_000.png")), images.read_image(item.image))
+    np.testing.assert_array_equal(images.read_labels(relative[1]), images.read_labels(item.labels))

@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from tests.helpers import SIZE, attack_args, learned, make_camvid, save
-from uap.data import CamVid, transforms
+from uap import datasets
+from uap.data import CamVid
 from uap.data.image_store import GIB, ImageStore, open_store
-from uap.data.sources import Item
+from uap.data.modules import data_module
+from uap.datasets import pictures
+from uap.datasets.sources import Item
 from uap.fit import main
 from uap.utils import paths
 
@@ -37,13 +40,13 @@ def root(tmp_path: Path) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded."""
     names: list[str] = []
-    whole = transforms._open
+    whole = pictures._open
 
     def counted(place: Any, **settings: Any) -> Any:
         names.append(place.name)
         return whole(place, **settings)
 
-    monkeypatch.setattr(transforms, "_open", counted)
+    monkeypatch.setattr(pictures, "_open", counted)
     return names
 
 
@@ -210,12 +213,12 @@ def test_a_disk_that_fills_up_ends_the_storing_and_not_the_run(
 
 
 def test_labels_are_stored_as_they_stand_in_their_files(root: Path) -> None:
-    class Swapped(CamVid):
+    class Swapped(datasets.CamVid):
         def label_ids(self, ids: Any, place: Any) -> Any:
             return 1 - super().label_ids(ids, place)
 
-    Swapped.__module__, Swapped.__qualname__ = CamVid.__module__, CamVid.__qualname__
-    data = Swapped(str(root), SIZE, num_workers=0)
+    Swapped.__module__, Swapped.__qualname__ = datasets.CamVid.__module__, datasets.CamVid.__qualname__
+    data = data_module(Swapped)(str(root), size=SIZE, num_workers=0)
     data.setup("fit")
     plain = data_in(root).datasets["train"][0]["labels"]
     assert torch.equal(data.datasets["train"][0]["labels"], 1 - plain)

@@ -132,7 +132,7 @@ def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, r
     dataset = data.datasets[role]
     for i, source in enumerate(dataset.items):
         item = dataset[i]
-        image = torch.from_numpy(data.read_image(source.image).transpose(2, 0, 1).copy())
+        image = torch.from_numpy(data.dataset("train").read_image(source.image).transpose(2, 0, 1).copy())
         prediction = victim.predict(image[None])[0]
         assert torch.equal(item["image"], image)
         assert torch.equal(item["prediction"], prediction)

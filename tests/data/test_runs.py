@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.data.test_video import draw
-from tests.data.zips import make_zips
+from tests.datasets.test_video import draw
+from tests.datasets.zips import make_zips
 from tests.helpers import attack_args, make_cityscapes, save, scene
 from uap import fit
 

@@ -9,7 +9,7 @@ from sklearn.metrics import jaccard_score
 
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
-from uap.data.transforms import read_image
+from uap.datasets.pictures import read_image
 from uap.evaluation.experiment import device_trainer
 from uap.evaluation.perturbation_scores import TITLES, score
 from uap.evaluation.saved_perturbation import read_saved

@@ -7,7 +7,7 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uap.data import CamVid
+from uap.datasets import CamVid
 from uap.networks import ESPNet
 from uap.utils import paths
 from uap.utils.errors import InputError
@@ -23,7 +23,7 @@ def published(shared: Path, name: str) -> Victim:
 
 
 def images(data: CamVid, every: int) -> list[tuple[Tensor, NDArray[np.uint8]]]:
-    chosen = data.items("val")[::every]
+    chosen = data.items[::every]
     return [
         (torch.from_numpy(data.read_image(i.image).transpose(2, 0, 1).copy()), data.read_labels(i.labels))
         for i in chosen

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.helpers import attack_args, make_camvid, save
 from uap import fit
-from uap.data.transforms import read_mask
+from uap.datasets.pictures import read_mask
 from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import CITYSCAPES, CITYSCAPES_LABEL_IDS, IGNORE, LabelTable
 from uap.victims.label_order import other_ids

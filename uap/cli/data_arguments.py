@@ -19,16 +19,21 @@ def settings_of_data(words: list[str]) -> tuple[list[str], list[str]]:
     return settings, others
 
 
-def data_from_words(words: list[str], program: str) -> SegmentationData:
+def data_from_words(name: str, settings: list[str], eval_images: int | None, program: str) -> SegmentationData:
     """Return the data that a command line names: `--data=CLASS --data.SETTING VALUE ...`.
 
     Args:
-        words: of the command line; nothing but the data.
+        name: the class.
+        settings: words of the command line, as `settings_of_data` returns them.
+        eval_images: number of scored images; None leaves it to the settings.
         program: the command, for its messages.
 
     Raises:
         InputError: there is no such class, or no such setting of it.
     """
+    count = [] if eval_images is None else [f"--data.eval_images={eval_images}"]
     parser = Parser(prog=program)
     parser.add_subclass_arguments(SegmentationData, "data", required=True)
-    return cast(SegmentationData, parser.instantiate_classes(parser.parse_args(words)).data)
+    return cast(
+        SegmentationData, parser.instantiate_classes(parser.parse_args([f"--data={name}", *settings, *count])).data
+    )

@@ -1,13 +1,16 @@
-"""Data sets: one file each over one LightningDataModule base."""
+"""The LightningDataModule, for every data set of `uap.datasets`."""
 
-from uap.data.bdd100k import BDD100K
-from uap.data.camvid import CamVid
-from uap.data.cityscapes import Cityscapes
+from uap import datasets
 from uap.data.datamodule import SegmentationData
-from uap.data.image_folder import ImageFolder
-from uap.data.streetscenes import StreetScenes
-from uap.data.video import VideoFrames
-from uap.data.voc import PascalVOC
+from uap.data.modules import data_module
+
+BDD100K = data_module(datasets.BDD100K)
+CamVid = data_module(datasets.CamVid)
+Cityscapes = data_module(datasets.Cityscapes)
+ImageFolder = data_module(datasets.ImageFolder)
+PascalVOC = data_module(datasets.PascalVOC)
+StreetScenes = data_module(datasets.StreetScenes)
+VideoFrames = data_module(datasets.VideoFrames)
 
 __all__ = [
     "BDD100K",

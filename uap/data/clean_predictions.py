@@ -17,12 +17,12 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from uap.data.batch import Batch
-from uap.data.datamodule import SegmentationData
-from uap.data.dataset import SegmentationDataset
 from uap.data.image_store import GIB
 from uap.data.row_file import RowFile
-from uap.data.sources import Source, stamp, stamps
+from uap.data.samples import Samples
 from uap.data.workers import start_worker
+from uap.datasets import SegmentationDataset
+from uap.datasets.sources import Source, stamp, stamps
 from uap.utils import paths
 from uap.utils.distributed import run_on_all_ranks
 from uap.utils.errors import InputError
@@ -30,7 +30,7 @@ from uap.utils.progress import progress
 from uap.victims import Victim
 
 
-def place_of(dataset: SegmentationDataset, victim: Victim) -> Path:
+def place_of(samples: Samples, victim: Victim) -> Path:
     """Return where the victim's predictions (N, H, W) uint8 on a data set are kept, an `.npy`.
 
     The name is a key of everything that they depend on: victim, size, resampling, and each image's stamp.
@@ -38,16 +38,16 @@ def place_of(dataset: SegmentationDataset, victim: Victim) -> Path:
     Raises:
         InputError: an image is not there.
     """
-    return _place(dataset.data, victim, stamps(dataset.items))
+    return _place(samples.images, victim, stamps(samples.items))
 
 
-def make_predictions(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> int:
+def make_predictions(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> int:
     """Predict the images of a data set, unless that was done; the processes of a node share them out.
 
     Each image's prediction is kept as soon as it is made: who was interrupted goes on from there.
 
     Args:
-        dataset: the images.
+        samples: the images.
         victim: the network.
         path: what `place_of` said of them.
         trainer: tells the processes apart.
@@ -58,10 +58,10 @@ def make_predictions(dataset: SegmentationDataset, victim: Victim, path: Path, t
     Raises:
         InputError: an image cannot be read, or the predictions cannot be kept; the same on every process.
     """
-    is_first, shape = trainer.local_rank == 0, _shape(dataset)  # one process of each node
+    is_first, shape = trainer.local_rank == 0, _shape(samples)  # one process of each node
 
     def share() -> tuple[int, int]:
-        return trainer.node_rank, _predict_share(dataset, victim, path, trainer)
+        return trainer.node_rank, _predict_share(samples, victim, path, trainer)
 
     run_on_all_ranks(lambda: _set_aside_if_damaged(path, shape) if is_first else None, trainer)
     made = run_on_all_ranks(share, trainer)
@@ -69,28 +69,28 @@ def make_predictions(dataset: SegmentationDataset, victim: Victim, path: Path, t
     return sum(count for node, count in made if node == trainer.node_rank)
 
 
-def one_prediction(data: SegmentationData, victim: Victim, place: Path | Source) -> NDArray[np.uint8]:
-    """Return the victim's prediction (H, W) uint8 on a picture that is none of the data's images; made once.
+def one_prediction(images: SegmentationDataset, victim: Victim, place: Path | Source) -> NDArray[np.uint8]:
+    """Return the victim's prediction (H, W) uint8 on a picture at the size of a data set; made once.
 
     Raises:
         InputError: the picture cannot be read, or the prediction cannot be kept.
     """
-    path = _place(data, victim, stamp(place))
+    path = _place(images, victim, stamp(place))
     with _keeping(path):
-        file = RowFile(path, (1, *data.size))
+        file = RowFile(path, (1, *images.size))
         kept = file.get(0)
     if kept is not None:
         return kept
-    image = torch.from_numpy(data.read_image(place).transpose(2, 0, 1).copy())
+    image = torch.from_numpy(images.read_image(place).transpose(2, 0, 1).copy())
     prediction: NDArray[np.uint8] = victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy()
     with _keeping(path):
         file.put(0, prediction)
     return prediction
 
 
-def _place(data: SegmentationData, victim: Victim, images: Any) -> Path:
+def _place(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
     """Return where predictions on images with these stamps are kept."""
-    settings = [victim.fingerprint(), data.size, data.resampling, data.upright, images]
+    settings = [victim.fingerprint(), images.size, images.resampling, images.upright, stamped]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     return paths.cache_folder() / "predictions" / f"{key}.npy"
 
@@ -126,15 +126,15 @@ def _set_aside_if_damaged(path: Path, shape: tuple[int, ...]) -> None:
             path.replace(_unfinished(path))
 
 
-def _shape(dataset: SegmentationDataset) -> tuple[int, ...]:
-    return (len(dataset), *dataset.data.size)
+def _shape(samples: Samples) -> tuple[int, ...]:
+    return (len(samples), *samples.images.size)
 
 
-def _predict_share(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> int:
+def _predict_share(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> int:
     """Predict those of this process's share of the images that are not there; return how many were predicted."""
     made = 0
     try:
-        for predicted in _predict_missing(dataset, victim, path, trainer):
+        for predicted in _predict_missing(samples, victim, path, trainer):
             made += predicted
     except FileNotFoundError as error:  # another run has made them all meanwhile, and given the file its name
         if not path.exists():
@@ -142,22 +142,21 @@ def _predict_share(dataset: SegmentationDataset, victim: Victim, path: Path, tra
     return made
 
 
-def _predict_missing(dataset: SegmentationDataset, victim: Victim, path: Path, trainer: Trainer) -> Iterator[int]:
+def _predict_missing(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> Iterator[int]:
     """Predict batch by batch, and give the number of images in each."""
     if path.exists():
         return
-    data = dataset.data
     with _keeping(path):
-        _check_room(path, _shape(dataset))
-        file = RowFile(_unfinished(path), _shape(dataset))
-        share = range(trainer.local_rank, len(dataset), trainer.num_devices)
+        _check_room(path, _shape(samples))
+        file = RowFile(_unfinished(path), _shape(samples))
+        share = range(trainer.local_rank, len(samples), trainer.num_devices)
         missing = [place for place in share if file.get(place) is None]
-    images = SegmentationDataset(dataset.items, data, dataset.store)  # alone: targets may be made of what is predicted
+    images = Samples(samples.images, samples.store)  # without targets, which may be made of what is predicted now
     loader: DataLoader[Batch] = DataLoader(
         images,  # type: ignore[arg-type]  # collated, its items are a Batch
-        batch_size=data.batch_size,
+        batch_size=samples.batch_size,
         sampler=missing,
-        num_workers=data.num_workers,
+        num_workers=samples.num_workers,
         worker_init_fn=start_worker,
     )
     for batch in progress(loader, "Predicting clean images", "batch"):

@@ -1,11 +1,12 @@
-"""What every data set shares: reading, resizing, batches from workers, and the targets of the attack."""
+"""The LightningDataModule: it chooses images of a data set and makes loaders."""
 
 import abc
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -14,23 +15,20 @@ from pytorch_lightning import LightningDataModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from uap import __version__
-from uap.data import subset, transforms
+from uap.data.augmentation import Augmentation
 from uap.data.batch import Batch
-from uap.data.dataset import SegmentationDataset
-from uap.data.enlarged import enlarged, spread
-from uap.data.image_store import ImageStore, open_store
+from uap.data.image_store import open_store
 from uap.data.length import begun
 from uap.data.machine import check_machine, usable_workers
-from uap.data.row_file import Row
 from uap.data.sampler import EpochSampler
-from uap.data.sources import Item, Source
+from uap.data.samples import Samples
 from uap.data.workers import start_worker
-from uap.utils import paths
-from uap.utils.class_tables import IGNORE, LabelTable
+from uap.datasets import SegmentationDataset, subset
+from uap.datasets.base import Split
+from uap.datasets.enlarged import say_enlarged, spread
 from uap.utils.errors import InputError
 
-Split = Literal["train", "val", "test"]
+ScoredSplit = Literal["train", "val", "test"]
 TrainSplit = Literal["train", "trainval", "train_extra"]
 """What can be learned from; beside `train`, a data set has those that it names in `train_splits`."""
 
@@ -42,29 +40,31 @@ SPEED = ("num_workers", "cache_gib")
 
 
 class SegmentationData(LightningDataModule, abc.ABC):
-    """Images of one data set at one size, for an attack or for training a victim.
+    """Images of one data set, for an attack or for training a victim.
 
-    A data set says where its files lie (`items`), which ids its label files hold (`label_ids`) and what its classes are
-    called (`table`). Labels serve the IoU figures and the training of victims; an attack does without.
+    `uap.data.data_module` makes a subclass for each data set, which a configuration names. Labels serve the IoU and the
+    training of victims; an attack does without.
+
+    Attributes:
+        datasets: by role, the samples of its loader.
+        table: the classes of the labels.
+        size: height and width of the images.
+        root: the folder of the data set.
     """
 
-    table: LabelTable
-    train_splits: tuple[TrainSplit, ...] = ("train",)
-    """What `train_split` may be."""
-
-    upright = False
-    """Whether images are turned as their EXIF data say; labels are drawn on the pixels as they are stored."""
+    @property
+    @abc.abstractmethod
+    def dataset_class(self) -> type[SegmentationDataset]:
+        """The class of the data set; `data_module` sets it."""
 
     def __init__(
         self,
-        root: str,
-        size: tuple[int, int],
-        split: Split = "val",
+        dataset: Callable[..., SegmentationDataset],
+        split: ScoredSplit = "val",
         limit: int | None = None,
         batch_size: int = 4,
         num_workers: int = 2,
         seed: int = 0,
-        resampling: transforms.Resampling = "pil",
         train_split: TrainSplit = "train",
         files: str | None = None,
         cache_gib: float = 8.0,
@@ -73,19 +73,17 @@ class SegmentationData(LightningDataModule, abc.ABC):
         """Describe the data; nothing is read yet.
 
         Args:
-            root: the folder of the data set.
-            size: height and width that images and labels are resized to.
+            dataset: makes the data set of a `split`.
             split: the images that are scored.
-            limit: learn from this many of the training images, drawn by the seed; all by default. Where the target
-                hides a class, they are drawn from the images in which the network sees it.
+            limit: learn from this many of the training images, sampled with the seed; all by default. If the target
+                hides a class, they are sampled from the images in which the network predicts it.
             batch_size: images per step and process.
             num_workers: processes that read images; no more than the cores that may be used.
             seed: of the order of the images and of `limit`.
-            resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
             train_split: the images that are learned from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
             files: learn from the training images that this text file lists, one name or path to a line.
             cache_gib: how much of the disk decoded images may take, in GiB for each split; 0 decodes them each time.
-            eval_images: score so many of the split's images, evenly spread; all by default, and where it has fewer.
+            eval_images: score so many of the split's images, evenly spread; all by default, and if it has fewer.
 
         Raises:
             InputError: a size, limit, batch size or number of scored images that is not positive, a number of workers
@@ -93,163 +91,93 @@ class SegmentationData(LightningDataModule, abc.ABC):
                 not have.
         """
         super().__init__()
-        counts = {"size": min(size), "limit": limit, "batch_size": batch_size, "eval_images": eval_images}
+        self._make = dataset
+        self._images: dict[str, SegmentationDataset] = {}
+        images = self.dataset(split)
+        self.root, self.size, self.table = images.root, images.size, images.table
+        counts = {"limit": limit, "batch_size": batch_size, "eval_images": eval_images}
         counts |= {"num_workers": num_workers, "seed": seed}
         for name, value in counts.items():
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
-                raise InputError(f"data.{name} is {size if name == 'size' else value}, expected {least} or more.")
-        check_machine(size, batch_size, num_workers)
+                raise InputError(f"data.{name} is {value}, expected {least} or more.")
+        check_machine(self.size, batch_size, num_workers)
         if not 0 <= cache_gib < math.inf:
             raise InputError(f"data.cache_gib is {cache_gib}, expected GiB of the disk, 0 or more.")
-        if train_split not in self.train_splits:
+        if train_split not in images.train_splits:
             raise InputError(
-                f"data.train_split is {train_split}, but {type(self).__name__} has {', '.join(self.train_splits)} to "
-                "learn from. Choose from these."
+                f"data.train_split is {train_split}, but {type(images).__name__} has {', '.join(images.train_splits)} "
+                "to learn from. Choose from these."
             )
-        self.root = Path(root)
-        self.size = size
-        self.split: Split = split
+        self.split: ScoredSplit = split
         self.limit = limit
         self.batch_size = batch_size
         self.num_workers = usable_workers(num_workers)
         self.seed = seed
-        self.resampling: transforms.Resampling = resampling
         self.train_split: TrainSplit = train_split
         self.files = files
         self.cache_gib = cache_gib
         self.eval_images = eval_images
         self.images_in_split = 0
-        self.datasets: dict[Role, SegmentationDataset] = {}
-        self.said_enlarged = False
+        self.datasets: dict[Role, Samples] = {}
 
-    @abc.abstractmethod
-    def items(self, split: Split | TrainSplit) -> list[Item]:
-        """Return the images of a split in a fixed order.
+    def dataset(self, split: Split) -> SegmentationDataset:
+        """Return the data set of a split, with all its images."""
+        if split not in self._images:
+            self._images[split] = self._make(split=split)
+        return self._images[split]
 
-        Raises:
-            InputError: the files are not there; the message shows the tree that is expected.
-        """
-
-    @abc.abstractmethod
-    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids of `table`, 255 = ignored, for the ids (H, W) of a label file.
-
-        Raises:
-            InputError: ids that the data set does not define.
-        """
+    def prepare_data(self) -> None:
+        """Create files that the splits need; Lightning calls this on one process of each node."""
+        for split in dict.fromkeys((self.train_split, self.split)):
+            self.dataset(split).prepare(self.num_workers)
 
     def setup(self, stage: str) -> None:
         """Find the files of the splits in use."""
         if stage == "fit":
-            items = self._sought(self.training_items)
-            rows = self.drawn(len(items), f"{self.root} has {len(items)} training images")
-            self.datasets["train"] = SegmentationDataset([items[row] for row in rows], self, self._store(items))
-        scored = self._sought(lambda: self.items(self.split))
-        self.datasets["scored"] = SegmentationDataset(scored, self, self._store(scored))
-        self.images_in_split = len(scored)
-        self.evaluate(scored)
-        items = [item for dataset in self.datasets.values() for item in spread(dataset.items)]
-        self._say_enlarged([(item.image, self.stored_size(item.image)) for item in items])
-
-    def evaluate(self, items: list[Item]) -> None:
-        """Score `eval_images` of `items`, which are the split's."""
-        if self.eval_images is not None and self.eval_images > len(items):
+            samples = self.all_training()
+            rows = self.sampled(len(samples), f"{self.root} has {len(samples)} training images")
+            self.datasets["train"] = samples.subset(rows)
+        images = self.dataset(self.split)
+        self.images_in_split = len(images)
+        if self.eval_images is not None and self.eval_images > len(images):
             rank_zero_info(
-                f"data.eval_images is {self.eval_images}, but the split {self.split} has {len(items)}: all are scored."
+                f"data.eval_images is {self.eval_images}, but the split {self.split} has {len(images)}: all are scored."
             )
-        self.datasets["scored"].items = [items[row] for row in subset.evenly(len(items), self.eval_images)]
+        scored = images.subset(subset.evenly(len(images), self.eval_images))
+        self.datasets["scored"] = self._samples(scored, images)
+        looked_at = [(used.images, item.image) for used in self.datasets.values() for item in spread(used.items)]
+        say_enlarged([(image, images.stored_size(image)) for images, image in looked_at], self.size)
 
-    def stored_size(self, image: Path | Source) -> tuple[int, int]:
-        """Return the height and width that an image has where it is stored."""
-        return transforms.stored_size(image, upright=self.upright)
+    def _samples(self, images: SegmentationDataset, stored: SegmentationDataset) -> Samples:
+        """Return the samples of `images`; the decoded images of `stored`, which has these and others, are kept."""
+        store = open_store(stored.items, stored.reading(), self.size, self.cache_gib)
+        return Samples(images, store, seed=self.seed, batch_size=self.batch_size, num_workers=self.num_workers)
 
-    def _say_enlarged(self, stored: list[tuple[Path | Source, tuple[int, int]]]) -> None:
-        said = None if self.said_enlarged else enlarged(stored, self.size)
-        if said:
-            self.said_enlarged = True
-            rank_zero_info(said)
-
-    def _sought(self, find: Callable[[], list[Item]]) -> list[Item]:
-        """Find images; where there is no root at all, say where it was looked for."""
-        try:
-            return find()
-        except InputError as error:
-            if self.root.exists() or self.root.is_absolute():
-                raise
-            raise InputError(f"There is no {self.root}{paths.searched_in(self.root)}. {error}") from error
-
-    def _store(self, items: list[Item]) -> ImageStore | None:
-        return open_store(items, self.reading(), self.size, self.cache_gib)
-
-    def reading(self) -> list[Any]:
-        """Return what images and ids depend on beside their files and the size; plain values."""
-        return [__version__, type(self).__module__, type(self).__qualname__, self.resampling, self.upright]
-
-    def training_items(self) -> list[Item]:
+    def all_training(self) -> Samples:
         """Return the images that may be learned from, before `limit`.
 
         Raises:
-            InputError: what `items` refuses, or `files` names an image that is not there.
+            InputError: the files are not there, or `files` names an image that is not.
         """
-        items = self.items(self.train_split)
-        return items if self.files is None else subset.listed(items, Path(self.files), self.root)
+        images = self.dataset(self.train_split)
+        if self.files is not None:
+            images = images.subset(subset.listed(images.items, Path(self.files), self.root))
+        return self._samples(images, images)
 
-    def drawn(self, count: int, found: str) -> NDArray[np.int64]:
-        """Return which `limit` of `count` images are learned from, drawn by the seed; all of them without a limit.
+    def sampled(self, count: int, found: str) -> NDArray[np.int64]:
+        """Return which `limit` of `count` images are learned from, sampled with the seed; all of them without a limit.
 
         Raises:
             InputError: there are not so many; `found` says what there is.
         """
         if self.limit is not None and self.limit > count:
             raise InputError(f"data.limit is {self.limit}, but {found}. Set it to {count} or less.")
-        return subset.drawn(count, self.limit or count, self.seed)
+        return subset.sampled(count, self.limit or count, self.seed)
 
-    def read_image(self, place: Path | Source) -> NDArray[np.uint8]:
-        """Return an image uint8 (H, W, 3) RGB at the data's size; a path may be relative to the data's root."""
-        found = self.find(place)
-        image = transforms.read_image(found, upright=self.upright)
-        self._say_enlarged([(found, (image.shape[0], image.shape[1]))])
-        return transforms.resize_image(image, self.size, self.resampling)
-
-    def read_labels(self, place: Path | Source) -> NDArray[np.uint8]:
-        """Return class ids of `table` uint8 (H, W) at the data's size; a path may be relative to the data's root."""
-        place = self.find(place)
-        return self.label_ids(transforms.resize_mask(self.read_ids(place), self.size), place)
-
-    def read_row(self, item: Item) -> Row:
-        """Return an image and the ids of its label file, uint8 (4, H, W) at the data's size; 255 where it has none.
-
-        Raises:
-            InputError: one of the files cannot be read, or the labels have not the size of the image.
-        """
-        image = transforms.read_image(item.image, upright=self.upright)
-        row = np.full((4, *self.size), IGNORE, np.uint8)
-        row[:3] = transforms.resize_image(image, self.size, self.resampling).transpose(2, 0, 1)
-        if item.labels is not None:
-            ids = self.read_ids(item.labels)
-            if ids.shape != image.shape[:2]:
-                raise InputError(
-                    f"{item.labels} has {ids.shape[0]} x {ids.shape[1]} pixels, but its image {item.image} has "
-                    f"{image.shape[0]} x {image.shape[1]}, expected the same. Are they of the same data set? Extract "
-                    "both again, or resize the labels by the nearest neighbor."
-                )
-            row[3] = transforms.resize_mask(ids, self.size)
-        return row
-
-    def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids (H, W) of a label file as they stand in it."""
-        return transforms.read_mask(place)
-
-    def find(self, place: Path | Source) -> Path | Source:
-        """Return a path as it stands where it exists, else under the data's root."""
-        if isinstance(place, Source) or place.is_absolute() or place.exists():
-            return place
-        return self.root / place
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the trainer behind when a worker that is not forked gets a copy."""
-        return self.__dict__ | {"trainer": None}
+    def augment(self, augmentation: Augmentation) -> None:
+        """Augment the training images from now on."""
+        self.datasets["train"] = replace(self.datasets["train"], augmentation=augmentation)
 
     def loader(self, role: Role, *, shuffle: bool) -> DataLoader[Batch]:
         """Return the batches of this rank: shuffled and equally many on every rank, or in order and none twice."""

@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_info
 
 from uap.data.row_file import Row, RowFile
-from uap.data.sources import Item, stamps
+from uap.datasets.sources import Item, stamps
 from uap.utils import paths
 
 GIB = 2**30

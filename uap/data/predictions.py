@@ -1,8 +1,9 @@
-"""Clean predictions turned into targets, in the workers.
+"""Targets made of clean predictions, in the workers.
 
-Those on images that are learned from wait until these are scored, where the target does without: a run begins sooner.
+If the target does not need the clean predictions on training images, they are made when these images are scored.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +14,10 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from uap.data import subset
 from uap.data.clean_predictions import make_predictions, one_prediction, place_of
 from uap.data.datamodule import Role, SegmentationData
-from uap.data.dataset import SegmentationDataset
+from uap.data.samples import Samples
+from uap.datasets import subset
 from uap.objectives import PredictionObjective
 from uap.objectives.base import Mask, ReadTarget
 from uap.utils import paths
@@ -44,17 +45,17 @@ def attach_targets(
         _say_unmapped(data, victim)
         target.bind(victim.table, _reader(data, victim))
     hidden = ", ".join(victims[0].table.names[c] for c in targets[0].hidden_classes)
-    for role, dataset in data.datasets.items():
+    for role, samples in data.datasets.items():
         if role == "train" and hidden:
-            dataset.items = data.training_items()  # the limit counts the usable ones, which only predictions show
-        needed = victims if role == "train" else victims[:1]  # what is scored is the first alone
-        places = [place_of(dataset, victim) for victim in needed]
-        own = targets[: len(needed)]
-        prepared = dataset.prepare = PreparedTargets(places, np.arange(len(dataset)), own, predicted=0)
+            samples = data.all_training()  # the limit counts the usable ones, which only predictions show
+        needed = victims if role == "train" else victims[:1]  # only the first one is scored
+        paths_of_victims = [place_of(samples, victim) for victim in needed]
+        prepared = PreparedTargets(paths_of_victims, np.arange(len(samples)), targets[: len(needed)], predicted=0)
+        samples = replace(samples, targets=prepared)
         if role == "scored" or targets[0].needs_prediction:
-            predicted += predict_missing(dataset, needed, trainer)
+            predicted += predict_missing(samples, needed, trainer)
         if hidden:
-            usable = targets[0].usable(np.load(places[0], mmap_mode="r"))
+            usable = targets[0].usable(np.load(paths_of_victims[0], mmap_mode="r"))
             if not usable.any():
                 raise InputError(
                     f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so "
@@ -63,16 +64,17 @@ def attach_targets(
                 )
             if role == "train":
                 prepared.rows = _learnable(usable, data, hidden)
-                dataset.items = [dataset.items[row] for row in prepared.rows]
+                samples = replace(samples.subset(prepared.rows), targets=prepared)
+        data.datasets[role] = samples
     return predicted
 
 
-def predict_missing(dataset: SegmentationDataset, victims: list[Victim], trainer: Trainer) -> int:
+def predict_missing(samples: Samples, victims: list[Victim], trainer: Trainer) -> int:
     """Predict the clean images of a data set with targets, unless that was done; without them it cannot be scored.
 
     Args:
-        dataset: the images.
-        victims: of the data set's victims the first ones, those that are needed: to score, the first alone.
+        samples: the images, with targets.
+        victims: of the targets' victims the first ones, those that are needed: to score, the first alone.
         trainer: tells the processes apart.
 
     Returns:
@@ -81,9 +83,9 @@ def predict_missing(dataset: SegmentationDataset, victims: list[Victim], trainer
     Raises:
         InputError: the predictions cannot be kept.
     """
-    prepared = cast(PreparedTargets, dataset.prepare)
+    prepared = cast(PreparedTargets, samples.targets)
     missing = list(zip(prepared.paths[: len(victims)], victims, strict=True))[prepared.predicted :]
-    made = sum(make_predictions(dataset, victim, path, trainer) for path, victim in missing)
+    made = sum(make_predictions(samples, victim, path, trainer) for path, victim in missing)
     prepared.predicted += len(missing)
     return made
 
@@ -92,25 +94,28 @@ def _reader(data: SegmentationData, victim: Victim) -> ReadTarget:
     """Return what reads a static target for a victim."""
 
     def read(path: Path, is_image: bool) -> Mask:
-        place = data.find(path)
+        role: Role = "train" if "train" in data.datasets else "scored"  # a scored one would show its target already
+        images = data.datasets[role].images
+        place = images.find(path)
         if isinstance(place, Path) and not place.exists():
-            role: Role = "train" if "train" in data.datasets else "scored"  # a scored one would show its target already
-            example = subset.path_below(data.datasets[role].items[0], data.root)
+            example = subset.path_below(images.items[0], data.root)
             raise InputError(
                 f"{place} does not exist, which the static target is made from; it was looked for"
                 f"{paths.searched_in(path)} and in {data.root}. Set --model.objective.image to a picture, such as "
                 f"{example} of these data."
             )
         if is_image:
-            return one_prediction(data, victim, place)
-        return data.table.translation(victim.table)[data.read_labels(place)]
+            return one_prediction(images, victim, place)
+        return data.table.translation(victim.table)[images.read_labels(place)]
 
     return read
 
 
 def _learnable(usable: NDArray[np.bool_], data: SegmentationData, hidden: str) -> NDArray[np.int64]:
     rows = np.flatnonzero(usable)
-    rows = rows[data.drawn(len(rows), f"the network predicts {hidden} on {len(rows)} of {len(usable)} training images")]
+    rows = rows[
+        data.sampled(len(rows), f"the network predicts {hidden} on {len(rows)} of {len(usable)} training images")
+    ]
     if not usable.all():
         rank_zero_info(
             f"Learning from {len(rows)} of {len(usable)} images; {usable.sum()} have something to hide and something "

@@ -3,8 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from uap.data import ImageFolder, VideoFrames
-from uap.data.files import ends_in, files_below, say_left_out
+from uap.datasets import ImageFolder, VideoFrames
+from uap.datasets.files import ends_in, files_below, say_left_out
 from uap.utils.errors import InputError
 
 IMAGE_ENDINGS = (".png", "_prediction_clean.png", "_prediction.png")

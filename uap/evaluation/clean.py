@@ -13,13 +13,12 @@ from uap.victims import Victim
 from uap.victims.setup_warnings import setup_warnings
 
 
-def clean_figures(victim: Victim, data: SegmentationData, images: int | None) -> str:
+def clean_figures(victim: Victim, data: SegmentationData) -> str:
     """Return the table of a network's clean figures on the scored split of `data`, and what is doubtful of them.
 
     Args:
         victim: the network.
         data: images and labels.
-        images: score so many, evenly spread over the split; all by default.
 
     Raises:
         InputError: the network does not take the size, or the images have no labels of its classes.
@@ -28,10 +27,6 @@ def clean_figures(victim: Victim, data: SegmentationData, images: int | None) ->
     victim.to(device).check(data.size)
     data.prepare_data()
     data.setup("validate")
-    dataset = data.datasets["scored"]
-    found = len(dataset)
-    rows = np.linspace(0, found - 1, min(images or found, found)).round().astype(int)
-    dataset.items = [dataset.items[row] for row in rows]
     translation = torch.from_numpy(data.table.translation(victim.table)).to(device)
     iou, confidences = ClassIoU(len(victim.table)).to(device), []
     for batch in progress(data.loader("scored", shuffle=False), f"Predicting {data.split}", "batch"):
@@ -41,7 +36,7 @@ def clean_figures(victim: Victim, data: SegmentationData, images: int | None) ->
         confidences += logits.softmax(1).amax(1).mean((1, 2)).tolist()
     if not iou.confusion.any():
         raise InputError(
-            f"The {len(dataset)} images in {data.root} have no labels of the network's classes "
+            f"The {len(data.datasets['scored'])} images in {data.root} have no labels of the network's classes "
             f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
         )
     return _table(victim, data, iou, float(np.mean(confidences)))

@@ -38,19 +38,20 @@ def settings_of(config: Path, key: str) -> Any:
     return content.get(key)
 
 
-def build_data(config: Path, size: tuple[int, int] | None = None) -> SegmentationData:
+def build_data(config: Path, size: tuple[int, int] | None = None, eval_images: int | None = None) -> SegmentationData:
     """Build the `data` of a configuration; nothing is read yet.
 
     Args:
         config: the YAML file.
-        size: height and width in the place of the configuration's.
+        size: replaces the height and width of the configuration.
+        eval_images: replaces the number of scored images of the configuration.
 
     Raises:
         InputError: the file describes no data, or data that cannot be built.
     """
-    data = build_component(config, "data", SegmentationData)  # type: ignore[type-abstract]
-    data.size = size or data.size
-    return data
+    given = {"size": size, "eval_images": eval_images}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return build_component(config, "data", SegmentationData, **changes)  # type: ignore[type-abstract]
 
 
 def build_target(config: Path) -> PredictionObjective:

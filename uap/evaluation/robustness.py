@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import Dataset
-
 from uap.attacks import NamedAttack
 from uap.data import SegmentationData
-from uap.data.sources import stamps
+from uap.datasets.sources import stamps
 from uap.evaluation.evaluate import evaluate
-from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
@@ -82,12 +78,8 @@ def grid(
     Raises:
         InputError: an image is gone, or an epsilon is out of range.
     """
-    images = [
-        data.reading(),
-        list(data.size),
-        data.table.names,
-        stamps(data.datasets["scored"].items, with_labels=True),
-    ]
+    scored = data.datasets["scored"].images
+    images = [scored.reading(), list(data.size), data.table.names, stamps(scored.items, with_labels=True)]
     networks = {name: [victim.fingerprint(), victim.table.names] for name, victim in victims.items()}
     return [
         Cell(name, victim, attack, epsilon, folder / f"{digest(images, networks[name], seed, settings)}.json")
@@ -116,24 +108,6 @@ def plain_settings(thing: Any) -> Any:
     return [f"{type(thing).__module__}.{type(thing).__qualname__}", attributes]
 
 
-class TranslatedLabels(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """The scored images of a data set, with labels in the classes of a network."""
-
-    def __init__(self, data: SegmentationData, table: LabelTable) -> None:
-        """Take the images of `data`, set up, and the class table of the network."""
-        self.images = data.datasets["scored"]
-        self.translation = torch.from_numpy(data.table.translation(table))
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return an image uint8 `(3, H, W)` and its labels uint8 `(H, W)`, 255 = ignored."""
-        item = self.images[index]
-        return item["image"], self.translation[item["labels"].long()]
-
-
 def score(cell: Cell, data: SegmentationData, seed: int) -> Metrics:
     """Return the metrics of a cell, on float and on 8-bit images.
 
@@ -142,7 +116,7 @@ def score(cell: Cell, data: SegmentationData, seed: int) -> Metrics:
     """
     result = evaluate(
         cell.victim,
-        TranslatedLabels(data, cell.victim.table),
+        data.datasets["scored"].images.with_classes(cell.victim.table),
         cell.attack.build(cell.epsilon),
         cell.attack.objective(),
         batch_size=data.batch_size,

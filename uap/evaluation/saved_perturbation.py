@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uap.data.transforms import resize_mask
+from uap.datasets.pictures import resize_mask
 from uap.evaluation.experiment import build_target, config_of
 from uap.objectives import HideClasses, PredictionObjective, StaticTarget, Untargeted
 from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene

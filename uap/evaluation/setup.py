@@ -1,5 +1,6 @@
 """A network and the images on which perturbations are scored."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pytorch_lightning import Trainer
 from uap.data import SegmentationData
 from uap.data.clean_predictions import make_predictions, place_of
 from uap.data.predictions import PreparedTargets
-from uap.data.sources import stamp
+from uap.datasets.sources import stamps
 from uap.evaluation.experiment import build_data
 from uap.evaluation.saved_perturbation import SavedPerturbation
 from uap.metrics.names import images_scored
@@ -60,8 +61,7 @@ class EvaluationSetup:
 
     def _load(self, size: tuple[int, int]) -> SegmentationData:
         self.victim.check(size)
-        data = build_data(self.data_from, size)
-        data.eval_images = self.images or data.eval_images
+        data = build_data(self.data_from, size, self.images)
         data.prepare_data()
         data.setup("validate")
         return data
@@ -72,15 +72,13 @@ class EvaluationSetup:
         Raises:
             InputError: as `data`, or an image is gone.
         """
-        data = self.data(size)
+        images = self.data(size).datasets["scored"].images
         try:
-            files = [
-                [stamp(place) for place in (item.image, item.labels) if place is not None]
-                for item in data.datasets["scored"].items
-            ]
-        except OSError as error:
-            raise InputError(f"{self.name}: {error.filename} does not exist ({error.strerror}).") from error
-        return [self.fingerprint, self.victim.table.names, data.table.names, size, data.resampling, data.upright, files]
+            files = stamps(images.items, with_labels=True)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
+        network = [self.fingerprint, self.victim.table.names]
+        return [*network, images.table.names, size, images.resampling, images.upright, files]
 
     def facts(self) -> dict[str, str]:
         """Return what tables say of it."""
@@ -105,10 +103,11 @@ class EvaluationSetup:
         target, note = learned.target_for(self.victim, size)
         if target is None:
             return None, data, note
-        dataset = data.datasets["scored"]
-        path = place_of(dataset, self.victim)
-        make_predictions(dataset, self.victim, path, self.trainer)
-        dataset.prepare = PreparedTargets([path], np.arange(len(dataset)), [target])
+        samples = data.datasets["scored"]
+        path = place_of(samples, self.victim)
+        make_predictions(samples, self.victim, path, self.trainer)
+        targets = PreparedTargets([path], np.arange(len(samples)), [target])
+        data.datasets["scored"] = replace(samples, targets=targets)
         attack = UniversalAttack(self.victim, target, size, epsilon=learned.perturbation.epsilon)
         attack.perturbation = learned.perturbation
         return attack.to(self.trainer.strategy.root_device), data, note

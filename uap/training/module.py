@@ -10,10 +10,10 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from uap.data.augmentation import Augmentation
 from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.data.length import total_steps
-from uap.data.transforms import Augmentation
 from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
@@ -106,14 +106,14 @@ class VictimTraining(LightningModule):
         self.table = data.table
         self.iou = ClassIoU(len(self.table))
         pixels = torch.zeros(256, dtype=torch.int64)
-        items = data.datasets["train"].items
-        for item in items[:: max(1, len(items) // COUNTED_IMAGES)]:
+        images = data.datasets["train"].images
+        for item in images.items[:: max(1, len(images) // COUNTED_IMAGES)]:
             if item.labels is not None:
-                pixels += torch.bincount(torch.from_numpy(data.read_labels(item.labels)).flatten(), minlength=256)
+                pixels += torch.bincount(torch.from_numpy(images.read_labels(item.labels)).flatten(), minlength=256)
         outputs = self._outputs(pixels)
         self.class_weights = torch.ones(outputs)  # no label has a class beyond the table
         self.class_weights[: len(self.table)] = self._weights(pixels[: len(self.table)])
-        data.datasets["train"].augment = self.augmentation
+        data.augment(self.augmentation)
 
     @torch.no_grad()
     def _outputs(self, pixels: Tensor) -> int:

@@ -10,28 +10,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from uap.data.sources import Item
-from uap.data.transforms import open_image, read_image
+from uap.datasets.pictures import open_image, read_image
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
 SECONDS = "seconds"
 """The text of a PNG that says how long its attack took."""
-
-
-def named_once(items: list[Item]) -> list[Item]:
-    """Return the items with a number behind each name that one before them has, be it in other letter case."""
-    named: list[Item] = []
-    taken = {item.name.casefold() for item in items}
-    used: set[str] = set()
-    for item in items:
-        name, number = item.name, 1
-        while name.casefold() in used or (number > 1 and name.casefold() in taken):
-            number += 1
-            name = f"{item.name}_{number}"
-        used.add(name.casefold())
-        named.append(item._replace(name=name))
-    return named
 
 
 class AdversarialFiles:

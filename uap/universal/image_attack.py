@@ -12,7 +12,7 @@ from torch import Tensor
 from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.objectives import StaticTarget
-from uap.universal.adversarial_files import AdversarialFiles, named_once
+from uap.universal.adversarial_files import AdversarialFiles
 from uap.universal.module import UniversalAttack
 from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
@@ -30,7 +30,6 @@ class ImageAttack(UniversalAttack):
         self,
         *,
         steps: int = 60,
-        images: int | None = None,
         tile: tuple[int, int] | None = None,
         random_shift: bool = False,
         **settings: Any,
@@ -39,24 +38,22 @@ class ImageAttack(UniversalAttack):
 
         Args:
             steps: for each image; the paper's 60 by default.
-            images: attack so many of the scored images, in the place of the data's `eval_images`.
             tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
             random_shift: not used either.
             settings: those of `UniversalAttack`.
 
         Raises:
-            InputError: a number of steps or images below 1, ensemble, or what `UniversalAttack` refuses.
+            InputError: a number of steps below 1, ensemble, or what `UniversalAttack` refuses.
         """
         super().__init__(**settings)
-        if steps < 1 or (images is not None and images < 1):
-            raise InputError(f"steps is {steps} and images {images}, expected 1 or more of both.")
+        if steps < 1:
+            raise InputError(f"steps is {steps}, expected 1 or more.")
         if len(self.victims) > 1:
             raise InputError(
                 f"model.ensemble has {len(self.victims) - 1} networks, but a single image is attacked on one network. "
                 "Leave them out with --model.ensemble null."
             )
         self.steps = steps
-        self.images = images
         self.taken = 0
         self.largest_change = 0
 
@@ -66,24 +63,24 @@ class ImageAttack(UniversalAttack):
         return self.taken / self.steps
 
     def setup(self, stage: str) -> None:
-        """Choose the images, predict the clean ones, and find what was done before."""
-        data = data_of(self.trainer)
-        data.eval_images = self.images or data.eval_images
-        dataset = data.datasets["scored"]
-        data.evaluate(named_once(data.items(data.split)))  # before any are chosen: a name is to stay that of its image
+        """Predict the clean images, and find the adversarial images of earlier starts."""
         super().setup(stage)
         self.check_reach(self.steps)
         self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
-        done = sum(self.files.has(item.name) for item in dataset.items)
+        items = data_of(self.trainer).datasets["scored"].items
+        done = sum(self.files.has(item.name) for item in items)
         rank_zero_info(
-            f"Attacking {len(dataset) - done} images, {done} were done before. Should this run be stopped, start it "
+            f"Attacking {len(items) - done} images, {done} were done before. Should this run be stopped, start it "
             f"again with --trainer.default_root_dir {self.trainer.default_root_dir} to continue."
         )
 
     def identity(self) -> dict[str, Any]:
         """Return everything that an adversarial image depends on beside its image."""
         shared = {name: value for name, value in super().identity().items() if name not in ("tile", "ensemble")}
-        own: dict[str, Any] = {"steps": self.steps, "resampling": data_of(self.trainer).resampling}
+        own: dict[str, Any] = {
+            "steps": self.steps,
+            "resampling": data_of(self.trainer).datasets["scored"].images.resampling,
+        }
         if isinstance(self.objective, StaticTarget) and self.objective.scene is not None:
             own["scene"] = hashlib.sha256(self.objective.scene.tobytes()).hexdigest()[:16]
         return shared | own

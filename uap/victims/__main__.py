@@ -14,8 +14,8 @@ from uap import networks, victims
 from uap.cli.arguments import positive, side
 from uap.cli.data_arguments import data_from_words, settings_of_data
 from uap.cli.entry import run_command
-from uap.data import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationData
-from uap.data.transforms import read_image, resize_image
+from uap.datasets import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationDataset
+from uap.datasets.pictures import read_image, resize_image
 from uap.evaluation.clean import clean_figures
 from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, TABLES
@@ -26,7 +26,7 @@ from uap.victims.building import build_victim, find_victim, shipped_victims
 from uap.victims.label_order import other_ids
 from uap.victims.setup_warnings import LOW_IOU, setup_warnings
 
-DATA: dict[str, Callable[[str, tuple[int, int]], SegmentationData]] = {
+DATA: dict[str, Callable[..., SegmentationDataset]] = {
     "bdd100k": BDD100K,
     "camvid": CamVid,
     "cityscapes": Cityscapes,
@@ -107,7 +107,7 @@ def read_labels(
         InputError: the file contains no labels of that data set, has another size than the image, or contains none of
             the classes of the victim.
     """
-    data = DATA[labels_of](".", size)
+    data = DATA[labels_of](".", size=size)
     if (found := data.read_ids(path).shape) != stored:
         raise InputError(
             f"{path} has {found} pixels, expected {stored}, the size of the image. Give the label file of the image."
@@ -137,7 +137,7 @@ def show(victim: Victim, args: argparse.Namespace) -> str:
         iou = ClassIoU(len(victim.table))
         iou.update(torch.from_numpy(prediction)[None], torch.from_numpy(labels)[None])
         miou = float(iou.compute().nanmean())
-        wrong_ids = other_ids(iou.total(), victim.table, DATA[labels_of](".", size).table)
+        wrong_ids = other_ids(iou.total(), victim.table, DATA[labels_of](".").table)
         pictures |= {"labels": victim.table.paint(labels)}
     seen, counts = np.unique(prediction, return_counts=True)
     figure = panels(pictures, columns=len(pictures), legend=victim.table, classes=seen)
@@ -218,8 +218,8 @@ def main(args: list[str] | None = None) -> None:
     if given.name is None:
         print(listing())
     elif given.data is not None:
-        data = data_from_words([f"--data={given.data}", *settings], "python -m uap.victims")
-        print(clean_figures(build_victim(find_victim(given.name), given.weights), data, given.images))
+        data = data_from_words(given.data, settings, given.images, "python -m uap.victims")
+        print(clean_figures(build_victim(find_victim(given.name), given.weights), data))
     else:
         print(show(build_victim(find_victim(given.name), given.weights), given))
 

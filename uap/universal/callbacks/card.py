@@ -10,8 +10,8 @@ import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 
-from uap.data import StreetScenes
 from uap.data.datamodule import data_of
+from uap.datasets import StreetScenes
 from uap.datasets.synthetic import VERSION
 from uap.training.module import CARD, VictimTraining
 from uap.utils.atomic_file import atomic_file
@@ -49,6 +49,7 @@ class VictimCard(Callback):
         if not trainer.is_global_zero:
             return
         training, data = cast(VictimTraining, pl_module), data_of(trainer)
+        images = data.datasets["train"].images
         folder = Path(trainer.default_root_dir)
         if not (folder / "checkpoints" / "best.ckpt").exists():  # interrupted before the first validation
             return
@@ -64,8 +65,8 @@ class VictimCard(Callback):
                 "class": type(data).__name__,
                 "size": list(data.size),
                 "seed": data.seed,
-                "images": {role: len(dataset) for role, dataset in data.datasets.items()},
-                **({"scene_seed": data.scene_seed, "version": VERSION} if isinstance(data, StreetScenes) else {}),
+                "images": {role: len(samples) for role, samples in data.datasets.items()},
+                **({"scene_seed": images.scene_seed, "version": VERSION} if isinstance(images, StreetScenes) else {}),
             },
             "size_multiple": training.size_multiple,
             "mean": training.mean.flatten().tolist(),

@@ -13,8 +13,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from torch.utils.data import default_collate
 
-from uap.data import subset
 from uap.data.datamodule import SegmentationData, data_of
+from uap.datasets import subset
 from uap.universal.module import UniversalAttack
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError

@@ -1,0 +1,80 @@
+"""The samples of a loader: images of a data set, with what an attack or a training adds to them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from uap.data.augmentation import Augmentation
+from uap.data.batch import Prepare
+from uap.data.image_store import ImageStore
+from uap.data.row_file import Row
+from uap.data.sampler import Draw
+from uap.datasets import SegmentationDataset
+from uap.datasets.sources import Item
+
+
+@dataclass(frozen=True)
+class Samples(Dataset[dict[str, Any]]):
+    """Images of a data set in the form of a `Batch`.
+
+    Attributes:
+        images: the data set.
+        store: keeps decoded images on disk; None reads them each time.
+        targets: looks up the clean prediction of an image by its index and makes the attack's target; None without.
+        augmentation: of the training of a victim.
+        seed: of the augmentation.
+        batch_size: of loaders.
+        num_workers: of loaders.
+    """
+
+    images: SegmentationDataset
+    store: ImageStore | None = None
+    targets: Prepare | None = None
+    augmentation: Augmentation | None = None
+    seed: int = 0
+    batch_size: int = 4
+    num_workers: int = 0
+
+    @property
+    def items(self) -> list[Item]:
+        """The items of the data set."""
+        return self.images.items
+
+    def subset(self, rows: NDArray[np.int64]) -> "Samples":
+        """Return the samples of some rows, without targets: these belong to the indices of the whole."""
+        return replace(self, images=self.images.subset(rows), targets=None)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+        """Return one item of a `Batch`."""
+        index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
+        item = self.items[index]
+        image, labels = self.images.split_row(self._row(item), item)
+        if self.augmentation is not None:
+            seed = np.random.default_rng([self.seed, epoch, index]).integers(2**31)
+            augmented, labels = self.augmentation(image.transpose(1, 2, 0), labels, int(seed))
+            image = np.ascontiguousarray(augmented.transpose(2, 0, 1))
+        result = {
+            "image": torch.from_numpy(image),
+            "labels": torch.from_numpy(labels),
+            "index": torch.tensor(index),
+            "weight": torch.tensor(weight),
+        }
+        return result | (self.targets(index) if self.targets is not None else {})
+
+    def _row(self, item: Item) -> Row:
+        """Return the image and labels of an item, from the store if they are in it."""
+        kept = self.store.get(item) if self.store else None
+        if kept is not None:
+            return kept
+        row = self.images.read_row(item)
+        if self.store:
+            self.store.put(item, row)
+        return row

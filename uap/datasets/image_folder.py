@@ -1,0 +1,151 @@
+"""A folder of one's own images, without labels."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uap.datasets import pictures
+from uap.datasets.base import SegmentationDataset, Split
+from uap.datasets.files import ENDINGS, ends_in, is_hidden, readable_files
+from uap.datasets.sources import Item, Source
+from uap.utils.class_tables import UNLABELLED
+from uap.utils.errors import InputError
+from uap.utils.messages import say_once
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class ImageFolder(SegmentationDataset):
+    """Images of any sizes in a folder and the folders in it; the network's own table names the classes.
+
+    With folders `train`, `val` or `test` in the root, these are the splits. Else a share of the images, drawn by the
+    seed, is scored (as `val` and as `test`), and the others are learned from: so the figures are of images that the
+    perturbation has not seen. With a share of 0 all images are learned from and scored.
+
+    Every image is turned upright by its EXIF data and resized to `size`, whatever its proportions.
+
+    Example:
+        >>> ImageFolder("photos", split="train", size=(512, 1024), scored_share=0.1).size
+        (512, 1024)
+    """
+
+    table = UNLABELLED
+    upright = True
+    kind = "images"
+    endings: tuple[str, ...] = ENDINGS
+
+    def __init__(
+        self,
+        root: str = "data/images",
+        split: Split = "val",
+        size: tuple[int, int] = (256, 512),
+        scored_share: float = 0.2,
+        seed: int = 0,
+        resampling: pictures.Resampling = "pil",
+    ) -> None:
+        """Describe the images.
+
+        Args:
+            root: their folder.
+            split: `train`, `val` or `test`.
+            size: height and width that images are resized to.
+            scored_share: share of the images in `val` and `test`, if the root has no folders `train`, `val` or `test`.
+            seed: of the choice of these images.
+            resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
+
+        Raises:
+            InputError: a share that is not from 0 to below 1, or a size below 1.
+        """
+        super().__init__(root, split, size, resampling)
+        if not 0 <= scored_share < 1:
+            raise InputError(f"data.scored_share is {scored_share}, expected 0 or more, and less than 1.")
+        self.scored_share = scored_share
+        self.seed = seed
+
+    def find_items(self) -> list[Item]:
+        """Return the images of the split, by name."""
+        folder = self.folder(self.split)
+        items = self.read_items(folder)
+        if not items:
+            raise InputError(f"No {self.kind} in {folder}. {self._tree()}")
+        if folder != self.root:
+            self._say_beside()
+            return items
+        if self.scored_share == 0:
+            return items
+        scored = self.is_scored(items)
+        if scored.all() or not scored.any():
+            raise InputError(
+                f"{folder} gives {len(items)} images, too few to score some and learn from others. Add images, or set "
+                "--data.scored_share 0 to do both with all."
+            )
+        return [item for item, held in zip(items, scored, strict=True) if held != (self.split == "train")]
+
+    def folder(self, split: Split) -> Path:
+        """Return the folder of a split: the root, unless it has folders for splits."""
+        return self.root / split if any((self.root / name).is_dir() for name in SPLITS) else self.root
+
+    def find_files(self, folder: Path) -> list[Path]:
+        """Return the files in a folder and the folders in it that end in `endings`, sorted; hidden ones are left out.
+
+        Raises:
+            InputError: the folder is a file.
+        """
+        if folder.is_file():
+            raise InputError(f"{folder} is a file, expected a folder. {self._tree()}")
+        return readable_files(folder, self.endings, self.kind)
+
+    def read_items(self, folder: Path) -> list[Item]:
+        """Return what is in a folder, in a fixed order."""
+        paths = self.find_files(folder)
+        return [Item(name, path, None) for name, path in zip(names_of(paths, folder), paths, strict=True)]
+
+    def is_scored(self, items: list[Item]) -> NDArray[np.bool_]:
+        """Return (N,), True for the images that are scored when there are no folders for splits."""
+        scored = np.zeros(len(items), np.bool_)
+        count = max(1, round(self.scored_share * len(items)))
+        scored[np.random.default_rng(self.seed).permutation(len(items))[:count]] = True
+        return scored
+
+    def _say_beside(self) -> None:
+        """Say once what is left out where folders for splits decide what is read."""
+        paths = (path for path in self.root.iterdir() if path.name not in SPLITS and not is_hidden(path.name))
+        beside = sorted(path.name for path in paths if path.is_dir() or ends_in(path, self.endings))
+        if beside:
+            say_once(
+                f"{self.root} has folders train, val or test, so nothing beside these is read. Left out: "
+                f"{', '.join(beside[:5])}{f' and {len(beside) - 5} more' if len(beside) > 5 else ''}."
+            )
+
+    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NoReturn:
+        """Refuse labels.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{place} cannot be read as labels: {type(self).__name__} has no classes. Set model.objective.image to a "
+            "picture, and the target is what the network sees in it."
+        )
+
+    def _tree(self) -> str:
+        return (
+            f"Set --data.root. Expected, at any depth:\n  ROOT/*{{{','.join(self.endings)}}}\n"
+            "or, to choose what is scored:\n  ROOT/train/...     ROOT/val/...     ROOT/test/..."
+        )
+
+
+def names_of(paths: list[Path], folder: Path) -> list[str]:
+    """Return a name for each file below a folder, fit for a file's name; files that differ in their ending keep it."""
+    parts = [path.relative_to(folder).parts for path in paths]
+    stems = ["_".join((*p[:-1], path.stem)) for p, path in zip(parts, paths, strict=True)]
+    counts = Counter(stems)
+    names = ["_".join(p) if counts[stem] > 1 else stem for p, stem in zip(parts, stems, strict=True)]
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        names[i] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+    return names

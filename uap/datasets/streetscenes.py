@@ -1,0 +1,157 @@
+"""StreetScenes: rendered street scenes, written once in the layout and naming of Cityscapes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from uap.datasets import pictures
+from uap.datasets import synthetic as scenes
+from uap.datasets.base import Split
+from uap.datasets.cityscapes import IMAGE, LABELS, Cityscapes
+from uap.datasets.sources import Item
+from uap.utils.atomic_file import atomic_file
+from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
+from uap.utils.errors import InputError
+from uap.utils.progress import progress
+
+RENDERED_SIZE = (256, 512)
+"""Height and width that scenes are rendered at; `size` resizes them like any other image."""
+
+FIRST_INDEX: dict[Split, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+"""Scenes of different splits never share an index, so no validation scene is ever trained on."""
+
+MOST_SCENES = FIRST_INDEX["val"]
+"""More of a split would be those of the next one."""
+
+MANIFEST = "streetscenes.json"
+
+
+class StreetScenes(Cityscapes):
+    """Rendered street scenes with 13 of Cityscapes' classes, 512 x 256, as many as are asked for.
+
+    Scenes that are not in `root` yet are rendered when they are first needed.
+
+    Example:
+        >>> scenes = StreetScenes("scenes", split="train", scenes=2)
+        >>> scenes[0]["image"].shape, scenes[0]["labels"].shape
+        (torch.Size([3, 256, 512]), torch.Size([256, 512]))
+    """
+
+    train_splits: tuple[Split, ...] = ("train",)
+
+    def __init__(
+        self,
+        root: str = "data/streetscenes",
+        split: Split = "val",
+        size: tuple[int, int] = RENDERED_SIZE,
+        scenes: int = 192,
+        scored_scenes: int = 48,
+        scene_seed: int = 0,
+        resampling: pictures.Resampling = "pil",
+    ) -> None:
+        """Describe the scenes.
+
+        Args:
+            root: the folder that the scenes are written to.
+            split: `train`, `val` or `test`.
+            size: height and width that scenes are resized to.
+            scenes: number of scenes of the split `train`.
+            scored_scenes: number of scenes of the splits `val` and `test`.
+            scene_seed: seed of the scenes.
+            resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
+
+        Raises:
+            InputError: a number of scenes below 1 or above `MOST_SCENES`, or a seed or size out of range.
+        """
+        super().__init__(root, split, size, resampling)
+        counts = {"scenes": (scenes, 1), "scored_scenes": (scored_scenes, 1), "scene_seed": (scene_seed, 0)}
+        for name, (value, least) in counts.items():
+            if value < least:
+                raise InputError(f"data.{name} is {value}, expected {least} or more.")
+            if name != "scene_seed" and value > MOST_SCENES:
+                raise InputError(f"data.{name} is {value}, expected {MOST_SCENES} or less.")
+        self.scenes = scenes
+        self.scored_scenes = scored_scenes
+        self.scene_seed = scene_seed
+
+    @property
+    def count(self) -> int:
+        """The number of scenes of the split."""
+        return self.scenes if self.split == "train" else self.scored_scenes
+
+    def prepare(self, num_workers: int = 0) -> None:
+        """Render the scenes that are not in `root` yet, with a number of processes.
+
+        Raises:
+            InputError: the folder holds other scenes, or cannot be written.
+        """
+        self._check_manifest()
+        missing = [i for i in range(self.count) if not self._is_rendered(i)]
+        if missing:
+            self._render_all(missing, num_workers)
+
+    def _render_all(self, missing: list[int], num_workers: int) -> None:
+        """Render scenes in worker processes: threads would wait for each other between the many small strokes."""
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)  # a process that is forked has none of OpenCV's threads, and would wait for them
+        try:
+            rendered: DataLoader[None] = DataLoader(
+                missing,  # type: ignore[arg-type]  # a list is a data set too
+                batch_size=None,
+                collate_fn=self._render,  # type: ignore[arg-type]  # of one index
+                num_workers=num_workers,
+            )
+            list(progress(rendered, f"Rendering {self.split} scenes", "scene", len(missing)))
+        finally:
+            cv2.setNumThreads(threads)
+
+    def find_items(self) -> list[Item]:
+        """Return the first `count` scenes of the split."""
+        return super().find_items()[: self.count]
+
+    def _check_manifest(self) -> None:
+        manifest = self.root / MANIFEST
+        expected = {"seed": self.scene_seed, "version": scenes.VERSION, "size": list(RENDERED_SIZE)}
+        try:
+            if not manifest.exists():
+                with atomic_file(manifest) as file:
+                    file.write_text(json.dumps(expected))
+            found = json.loads(manifest.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root."
+            ) from error
+        if found != expected:
+            raise InputError(
+                f"{self.root} holds scenes rendered with {found}, expected {expected}. "
+                "Set another --data.root, or remove that folder."
+            )
+
+    def _path(self, suffix: str, index: int) -> Path:
+        folder = "leftImg8bit" if suffix == IMAGE else "gtFine"
+        return self.root / folder / self.split / "streetscenes" / f"streetscenes_000000_{index:06d}{suffix}"
+
+    def _is_rendered(self, index: int) -> bool:
+        return all(self._path(suffix, index).exists() for suffix in (IMAGE, LABELS))
+
+    def _render(self, index: int) -> None:
+        image, train_ids = scenes.draw_scene(self.scene_seed, FIRST_INDEX[self.split] + index, RENDERED_SIZE)
+        label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
+        train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), index)
+        _write_png(train_id_path, train_ids)
+        _write_png(self._path(LABELS, index), label_ids)
+        _write_png(self._path(IMAGE, index), image[..., ::-1])  # last: no image is ever without labels
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write a picture, so that a scene that is there is whole."""
+    try:
+        with atomic_file(path) as file:
+            if not cv2.imwrite(str(file), pixels):
+                raise OSError("OpenCV wrote nothing")
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error}). Is the disk full?") from error
