@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score
 from torch import Tensor
 
 from uap.metrics.counts import class_counts, hidden_counts, preserved_counts, size_counts, success_counts
-from uap.metrics.iou import ClassIoU, confusion_counts, iou_per_class
+from uap.metrics.iou import ClassIoU
 from uap.metrics.rates import CountTable, PixelRate, distribution
 from uap.utils.class_tables import IGNORE
 
@@ -96,12 +96,13 @@ def test_confusion_and_iou_agree_with_scikit_learn(present: int) -> None:
     predicted, labels = random_maps(present=present)
     counted = (labels != IGNORE).numpy()
     truth, guess = labels.numpy()[counted], predicted.numpy()[counted]
-    confusion = confusion_counts(predicted, labels, CLASSES)
+    metric = ClassIoU(CLASSES)
+    metric.update(predicted, labels)
 
-    assert np.array_equal(confusion.numpy(), confusion_matrix(truth, guess, labels=range(CLASSES)))
+    assert np.array_equal(metric.total().numpy(), confusion_matrix(truth, guess, labels=range(CLASSES)))
     expected = jaccard_score(truth, guess, labels=range(CLASSES), average=None, zero_division=0)
     expected[present:] = np.nan
-    np.testing.assert_allclose(iou_per_class(confusion).numpy(), expected)
+    np.testing.assert_allclose(metric.compute().numpy(), expected)
 
 
 def test_class_iou_over_batches_is_that_of_the_whole_data_set() -> None:
@@ -120,20 +121,22 @@ def test_a_class_that_is_predicted_but_never_labeled_is_not_a_number_in_class_io
     metric = ClassIoU(4)
     metric.update(predicted, labels)
 
-    assert iou_per_class(confusion_counts(predicted, labels, 4))[:3].tolist() == [0.5, 0.0, 1.0]
     np.testing.assert_equal(metric.compute().numpy(), [0.5, np.nan, 1.0, np.nan])
 
 
 def test_labels_beyond_the_classes_are_ignored() -> None:
-    confusion = confusion_counts(one_image([[0, 1, 1, 1]]), one_image([[0, 1, 2, IGNORE]]), 2)
-    assert confusion.tolist() == [[1, 0], [0, 1]]
+    metric = ClassIoU(2)
+    metric.update(one_image([[0, 1, 1, 1]]), one_image([[0, 1, 2, IGNORE]]))
+    assert metric.total().tolist() == [[1, 0], [0, 1]]
 
 
 def test_an_empty_batch_and_one_of_ignored_pixels_count_nothing() -> None:
     empty = torch.zeros(0, 7, 9, dtype=torch.uint8)
     ignored = torch.full((2, 7, 9), IGNORE, dtype=torch.uint8)
     for labels in (empty, ignored):
-        assert not confusion_counts(torch.zeros_like(labels), labels, CLASSES).any()
+        metric = ClassIoU(CLASSES)
+        metric.update(torch.zeros_like(labels), labels)
+        assert not metric.total().any()
         assert success_counts(torch.zeros_like(labels), labels).tolist() == [[0, 0]] * len(labels)
 
 

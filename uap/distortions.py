@@ -4,31 +4,30 @@
 
     "rows": [{"distortion": "JPEG, quality 95", "figures": {...}, "control": {...}}, ...]
 
-`figures` are the metrics of `uap.evaluation.perturbation_scores.TITLES` on the adversarial images after the distortion.
+`figures` are the metrics of `uap.metrics.names.METRICS` on the adversarial images after the distortion.
 `control` are those of the clean images after the same distortion.
 """
 
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import nn
 
 from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
-from uap.data import SegmentationData
-from uap.evaluation.distortions import gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.evaluation.distortions import EightBit, GaussianNoise, Jpeg, Resize, shifted
 from uap.evaluation.experiment import config_of, device_trainer
-from uap.evaluation.perturbation_scores import Figures, print_doubts
-from uap.evaluation.saved_perturbation import read_saved
+from uap.evaluation.perturbation_scores import print_doubts
+from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
 from uap.metrics.names import RATES
 from uap.reporting.numbers import percent
-from uap.universal.module import UniversalAttack
+from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
@@ -40,73 +39,54 @@ COLUMNS = {
 """The metrics of the table and their titles in Markdown; a column with the control follows each."""
 
 
-Distort = Callable[[Tensor, Tensor], Tensor]
-"""A function of uint8 images (N, 3, H, W) and the images' indices (N,); it returns uint8 images (N, 3, H, W)."""
-
-
 @dataclass(frozen=True)
 class Distortion:
     """A distortion of images, or of the perturbation before it is added: a row of the table.
 
     Attributes:
         name: its name in the table.
-        distort: distorts images; None leaves them unchanged.
+        make: makes the module from images to distorted images; None leaves them unchanged.
         shift: shift of the perturbation down and to the right, in pixels.
     """
 
     name: str
-    distort: Distort | None = None
+    make: Callable[[], nn.Module] | None = None
     shift: int = 0
 
-    def __call__(self, images: Tensor, index: Tensor) -> Tensor:
-        """Return the distorted images."""
-        return self.distort(images, index) if self.distort else images
+    def attack(self, perturbation: Perturbation) -> nn.Module:
+        """Return the module from clean images to distorted adversarial images."""
+        perturbed = EightBit(shifted(perturbation, self.shift))
+        return nn.Sequential(perturbed, self.make()) if self.make else perturbed
+
+    def control(self, perturbation: Perturbation) -> nn.Module | None:
+        """Return the module from clean images to distorted clean images; None if they stay unchanged."""
+        return self.make() if self.make else None
 
 
 def distortions(seed: int) -> list[Distortion]:
     """Return the rows of the table; the first changes nothing. `seed` is the seed of the noise."""
     return [
         Distortion("none"),
-        *(Distortion(f"JPEG, quality {quality}", _jpeg(quality)) for quality in (95, 75, 50)),
-        *(Distortion(f"resized to {name} and back", _resized(scale)) for name, scale in (("3/4", 0.75), ("1/2", 0.5))),
-        *(Distortion(f"Gaussian noise, std {std}", _noise(std, seed)) for std in (4, 8)),
+        *(Distortion(f"JPEG, quality {quality}", partial(Jpeg, quality)) for quality in (95, 75, 50)),
+        *(Distortion(f"resized to {name} and back", partial(Resize, s)) for name, s in (("3/4", 0.75), ("1/2", 0.5))),
+        *(Distortion(f"Gaussian noise, std {std}", partial(GaussianNoise, std, seed)) for std in (4, 8)),
         *(Distortion(f"perturbation shifted by {pixels}", shift=pixels) for pixels in (1, 2, 4, 8)),
     ]
 
 
-def _jpeg(quality: int) -> Distort:
-    return lambda images, index: jpeg(images, quality)
-
-
-def _resized(scale: float) -> Distort:
-    return lambda images, index: resize_there_and_back(images, scale)
-
-
-def _noise(std: float, seed: int) -> Distort:
-    return lambda images, index: gaussian_noise(images, std, index, seed)
-
-
-@torch.no_grad()
-def score_distorted(attack: UniversalAttack, data: SegmentationData, rows: list[Distortion]) -> list[dict[str, Any]]:
+def score_distorted(setup: EvaluationSetup, learned: SavedPerturbation, rows: list[Distortion]) -> list[dict[str, Any]]:
     """Score the 8-bit adversarial images and the clean images after each distortion.
 
     Returns:
         The `rows` of `distortions.json`.
     """
-    scored = [(row, Figures(attack, data), Figures(attack, data)) for row in rows]
-    loader = data.loader("scored", shuffle=False)
-    for batch in steps(loader, len(loader), "Scoring", "batch"):
-        batch = attack.transfer_batch_to_device(batch, attack.device, 0)
-        images, index = batch["image"], batch["index"]
-        for row, adversarial, control in scored:
-            perturbed = shifted(attack.perturbation, row.shift).eight_bit(images)
-            adversarial.update(batch, attack.victim.predict(row(perturbed, index)))
-            clean = attack.victim.predict(row(images, index)) if row.distort else batch["prediction"]
-            control.update(batch, clean)
-    return [
-        {"distortion": row.name, "figures": adversarial.compute(), "control": control.compute()}
-        for row, adversarial, control in scored
-    ]
+    scored = []
+    clean, _ = setup.score(learned, "Clean images", lambda perturbation: None)
+    for row in steps(rows, len(rows), "Scoring", "distortion"):
+        adversarial, _ = setup.score(learned, row.name, row.attack)
+        control = setup.score(learned, f"{row.name}, clean images", row.control)[0] if row.make else clean
+        scored.append({"distortion": row.name, "figures": adversarial, "control": control})
+    return scored
 
 
 def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[float | str | None]]]:
@@ -146,13 +126,13 @@ def main(args: list[str] | None = None) -> Path:
         be_quiet()
     learned = read_saved(given.run, given.run.name)
     setup = EvaluationSetup(learned.name, config_of(given.run), given.images, device_trainer())
-    attack, data, _ = setup.attack(learned)
-    if attack is None:
+    size = learned.size or setup.size
+    if learned.target_for(setup.victim, size)[0] is None:
         raise InputError(f"The target of {given.run} has no class of the run's network. Learn the perturbation again.")
     out = writable(given.out or given.run / "distortions")
-    identity = digest(learned.identity(), setup.identity(data.size), given.seed)
+    identity = digest(learned.identity(), setup.identity(size), given.seed)
     check_same(out / "distortions.json", identity)
-    rows = score_distorted(attack, data, distortions(given.seed))
+    rows = score_distorted(setup, learned, distortions(given.seed))
     header, values = table(rows)
     shown = markdown([_title(column) for column in header], [[str(row[0]), *map(percent, row[1:])] for row in values])
     facts = learned.facts | setup.facts()

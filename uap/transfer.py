@@ -6,7 +6,7 @@ describes the rows and columns, and holds
     "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "cell": HASH, "images": 101, "size": [360, 480],
                "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
 
-`figures` are the metrics of `uap.evaluation.perturbation_scores.TITLES` that apply to the cell. `control` marks the
+`figures` are the metrics of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the
 rows of random signs.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
 from uap.evaluation.experiment import config_of, device_trainer, settings_of
-from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_doubts, score
+from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_doubts
 from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
@@ -128,13 +128,10 @@ def read_cell(path: Path) -> Cell | None:
 
 def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
     """Return the metrics of a perturbation on a network and images."""
-    attack, data, note = setup.attack(learned)
-    return {
-        "images": len(data.datasets["scored"]),
-        "size": list(data.size),
-        "figures": score(attack, data, f"{learned.name} on {setup.name}") if attack else {},
-        "note": note,
-    }
+    size = learned.size or setup.size
+    metrics, note = setup.score(learned, f"{learned.name} on {setup.name}")
+    images = len(setup.data(size).datasets["scored"])
+    return {"images": images, "size": list(size), "figures": metrics or {}, "note": note}
 
 
 def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> list[Cell]:

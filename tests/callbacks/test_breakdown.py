@@ -3,8 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +13,11 @@ from PIL import Image
 
 from tests.helpers import SIZE, attack_args, learned, make_camvid, save
 from uap import evaluate, fit
-from uap.data.batch import Batch
-from uap.metrics.iou import ClassIoU
-from uap.universal.callbacks.breakdown import Breakdown
+from uap.metrics.breakdown import Breakdown
+from uap.metrics.scores import Outcome, Scores
+from uap.objectives import Goal, StaticTarget
 from uap.universal.callbacks.results import callback_of
 from uap.universal.callbacks.success import SuccessMetrics
-from uap.universal.module import UniversalAttack
 
 DYNAMIC = {
     "model.objective": "uap.objectives.HideClasses",
@@ -121,23 +119,21 @@ def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: 
     row = next(i for i, line in enumerate(table) if line.startswith("success rate"))
     assert table[row + 1].split() == ["worst", "decile", f"{100 * worst:.1f}", "%"]
     assert len(table[row + 1]) == len(table[row])
-    assert callback_of(cli.trainer, SuccessMetrics).scores.breakdown is None  # validations within the fit do without
+    assert callback_of(cli.trainer, SuccessMetrics).breakdown is None  # validations within the fit do without
     assert evaluated(tmp_path / "out") == found
 
 
 def test_a_class_that_is_only_labeled_has_no_rate() -> None:
     ids = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
     labels = torch.tensor([[[0, 2, 2]]], dtype=torch.uint8)
-    names = SimpleNamespace(names=("sky", "building", "pole", "road"))
-    objective = SimpleNamespace(hidden_classes=(), metrics=("success_rate", "success_before"))
-    attack = SimpleNamespace(victim=SimpleNamespace(table=names), objective=objective, device="cpu")
-    breakdown = Breakdown(cast(UniversalAttack, attack))
-    breakdown.update(cast(Batch, {"target": ids, "hidden": ids > 9, "prediction": ids}), ids)
-    scored = {name: ClassIoU(4) for name in ("miou_clean", "miou_adversarial")}
-    for metric in scored.values():
-        metric.update(ids, labels)
+    objective, image = StaticTarget.of_labels(ids[0]), torch.zeros(1, 3, 1, 3)
+    breakdown = Breakdown(objective, ("sky", "building", "pole", "road"), "cpu")
+    scores = Scores(objective, 4, "cpu")
+    outcome = Outcome(image, image, ids, ids, Goal(ids), labels, torch.tensor([0]))
+    breakdown.update(outcome)
+    scores.update(outcome)
 
-    rows = breakdown.compute({}, scored)["by_class"]
+    rows = breakdown.compute(scores)["by_class"]
     assert [row["class"] for row in rows] == ["sky", "building", "pole"]
     assert [row["pixels"] for row in rows] == [2, 1, 2]
     assert [row["success_rate"] for row in rows] == [1, 1, None]

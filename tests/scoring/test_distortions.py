@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from uap.evaluation.distortions import gaussian_noise, jpeg, resize_there_and_back, shifted
+from uap.evaluation.distortions import GaussianNoise, Jpeg, Resize, shifted
 from uap.universal.perturbation import Perturbation
 from uap.utils.quantize import eight_bit
-
-INDEX = torch.tensor([3, 5])
 
 
 def pictures(height: int = 40, width: int = 56) -> Tensor:
@@ -39,14 +37,14 @@ def by_opencv(images: Tensor, quality: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize("quality", [95, 75, 50])
 def test_jpeg_is_that_of_another_encoder(quality: int) -> None:
     images = pictures()
-    difference = np.abs(array(jpeg(images, quality)) - by_opencv(images, quality))
+    difference = np.abs(array(Jpeg(quality)(images)) - by_opencv(images, quality))
     assert difference.mean() < 0.5
-    assert np.abs(array(jpeg(images, quality)) - array(images)).mean() > 1  # and not the image itself
+    assert np.abs(array(Jpeg(quality)(images)) - array(images)).mean() > 1  # and not the image itself
 
 
 def test_jpeg_of_a_lower_quality_is_further_from_the_image() -> None:
     images = pictures()
-    errors = [float(np.abs(array(jpeg(images, quality)) - array(images)).mean()) for quality in (95, 75, 50)]
+    errors = [float(np.abs(array(Jpeg(quality)(images)) - array(images)).mean()) for quality in (95, 75, 50)]
     assert errors == sorted(errors)
     assert errors[2] > 1.5 * errors[0]
 
@@ -54,7 +52,7 @@ def test_jpeg_of_a_lower_quality_is_further_from_the_image() -> None:
 @pytest.mark.parametrize(("scale", "small"), [(0.75, (30, 42)), (0.5, (20, 28))])
 def test_resizing_is_that_of_pil(scale: float, small: tuple[int, int]) -> None:
     images = pictures()
-    for image, resized in zip(array(images).astype(np.uint8), array(resize_there_and_back(images, scale)), strict=True):
+    for image, resized in zip(array(images).astype(np.uint8), array(Resize(scale)(images)), strict=True):
         bilinear = Image.Resampling.BILINEAR
         there = Image.fromarray(image).resize(small[::-1], bilinear)
         back = np.asarray(there.resize((56, 40), bilinear)).astype(np.float64)
@@ -62,33 +60,32 @@ def test_resizing_is_that_of_pil(scale: float, small: tuple[int, int]) -> None:
 
 
 def test_an_odd_size_comes_back() -> None:
-    assert resize_there_and_back(pictures(15, 21), 0.5).shape == (2, 3, 15, 21)
+    assert Resize(0.5)(pictures(15, 21)).shape == (2, 3, 15, 21)
 
 
 def test_noise_has_its_deviation_and_no_mean() -> None:
     grey = torch.full((1, 3, 200, 200), 128, dtype=torch.uint8)
     for std in (4.0, 8.0):
-        difference = gaussian_noise(grey, std, INDEX[:1], 0).double() - 128
+        difference = GaussianNoise(std, 0)(grey).double() - 128
         assert abs(float(difference.mean())) < 0.1
         assert float(difference.std()) == pytest.approx((std**2 + 1 / 12) ** 0.5, rel=0.01)  # and that of rounding
 
 
-def test_noise_is_decided_by_the_seed_and_the_image_and_not_by_the_batch() -> None:
+def test_noise_depends_on_the_seed_and_the_order_of_the_images_and_not_on_the_batches() -> None:
     images = pictures()
-    both = gaussian_noise(images, 8, INDEX, 0)
-    assert torch.equal(both[1:], gaussian_noise(images[1:], 8, INDEX[1:], 0))
-    assert not torch.equal(both, gaussian_noise(images, 8, INDEX, 1))
-    grey = torch.full_like(images, 128)
-    noisy = gaussian_noise(grey, 8, INDEX, 0)
+    both, one_by_one = GaussianNoise(8, 0)(images), GaussianNoise(8, 0)
+    assert torch.equal(both, torch.cat([one_by_one(image[None]) for image in images]))
+    assert not torch.equal(both, GaussianNoise(8, 1)(images))
+    noisy = GaussianNoise(8, 0)(torch.full_like(images, 128))
     assert not torch.equal(noisy[0], noisy[1])
 
 
 @pytest.mark.parametrize(
     "distort",
     [
-        lambda x: jpeg(x, 50),
-        lambda x: resize_there_and_back(x, 0.5),
-        lambda x: gaussian_noise(x, 100, INDEX, 0),
+        lambda x: Jpeg(50)(x),
+        lambda x: Resize(0.5)(x),
+        lambda x: GaussianNoise(100, 0)(x),
     ],
 )
 def test_a_distorted_image_is_a_new_one_of_the_same_kind(distort: Callable[[Tensor], Tensor]) -> None:

@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +7,16 @@ import numpy as np
 import pytest
 import yaml
 from sklearn.metrics import jaccard_score
+from torch import Tensor, nn
 
 from tests.helpers import SIZE, make_camvid
 from tests.scoring.runs import block_scene, bright, config, make_run, noise, perturbed
 from uap.datasets.pictures import read_image
 from uap.evaluation.experiment import device_trainer
-from uap.evaluation.perturbation_scores import TITLES, score
 from uap.evaluation.saved_perturbation import read_saved
 from uap.evaluation.setup import EvaluationSetup
+from uap.metrics.names import METRICS
+from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 
 
@@ -26,6 +29,19 @@ def ground_of(settings: dict[str, Any], images: int | None = None) -> Evaluation
     path = Path("setup.yaml")
     path.write_text(yaml.safe_dump(settings))
     return EvaluationSetup("setup", path, images, device_trainer())
+
+
+class Sized(nn.Module):
+    """A perturbation that notes the size of the images that it is added to."""
+
+    def __init__(self, seen: list[tuple[int, ...]], perturbation: Perturbation) -> None:
+        super().__init__()
+        self.seen, self.perturbation = seen, perturbation
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(tuple(images.shape[-2:]))
+        adversarial: Tensor = self.perturbation(images)
+        return adversarial
 
 
 def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
@@ -54,10 +70,10 @@ def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> 
     large = make_run(Path("large"), settings_of(root, size=(48, 40)), noise(tile=(48, 40)), block_scene((48, 40)))
     periodic = make_run(Path("tiles"), settings_of(root, size=(48, 40)), noise(tile=(8, 8)), block_scene((48, 40)))
     for folder, size in ((large, (48, 40)), (periodic, (24, 32))):
-        attack, data, note = setup.attack(read_saved(folder, folder.name))
-        assert attack is not None
-        assert (data.size, attack.size, note) == (size, size, "")
-        assert next(iter(data.loader("scored", shuffle=False)))["image"].shape[-2:] == size
+        seen: list[tuple[int, ...]] = []
+        metrics, note = setup.score(read_saved(folder, folder.name), "", partial(Sized, seen))
+        assert metrics is not None
+        assert (set(seen), note) == ({size}, "")
 
 
 def test_figures_are_those_counted_by_hand(root: Path) -> None:
@@ -66,9 +82,8 @@ def test_figures_are_those_counted_by_hand(root: Path) -> None:
     scene[:, :4] = 255
     learned = read_saved(make_run(Path("run"), settings_of(root), proto, scene), "run")
     setup = ground_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
-    attack, data, _ = setup.attack(learned)
-    assert attack is not None
-    figures = score(attack, data, "run on setup")
+    figures, _ = setup.score(learned, "")
+    assert figures is not None
 
     paths = sorted((root / "val").glob("*.png"))
     images = np.stack([read_image(path) for path in paths])
@@ -81,26 +96,28 @@ def test_figures_are_those_counted_by_hand(root: Path) -> None:
         return float(np.mean(jaccard_score(truth[where], predicted[where], labels=[0, 1], average=None)))
 
     everywhere = np.full(clean.shape, True)
-    assert figures == pytest.approx(
-        {
-            "success_rate": (adversarial == target)[counted].mean(),
-            "success_before": (clean == target)[counted].mean(),
-            "miou_clean": miou(clean, 1 - labels, everywhere),
-            "miou_adversarial": miou(adversarial, 1 - labels, everywhere),
-            "miou_target_before": miou(clean, target, counted),
-            "miou_target": miou(adversarial, target, counted),
-        }
-    )
+    change = (perturbed(images, proto).astype(float) - images) / 255
+    expected = {
+        "success_rate": (adversarial == target)[counted].mean(),
+        "success_before": (clean == target)[counted].mean(),
+        "miou_clean": miou(clean, 1 - labels, everywhere),
+        "miou_adversarial": miou(adversarial, 1 - labels, everywhere),
+        "miou_target_before": miou(clean, target, counted),
+        "miou_target": miou(adversarial, target, counted),
+        "perceptibility": np.sqrt((change**2).sum(-1).mean((1, 2))).mean(),
+        "max_norm": 255 * np.abs(change).max(),
+    }
+    assert {name: figures[name] for name in expected} == pytest.approx(expected)
+    assert set(figures) - set(expected) == {"rms", "psnr", "ssim"}
     assert len(set(figures.values())) == len(figures)  # so that none can be taken for another
-    assert list(figures) == [name for name in TITLES if name in figures]
+    assert list(figures) == [name for name in METRICS if name in figures]
 
 
 def test_the_mean_iou_with_the_target_is_over_the_targets_classes_alone(root: Path) -> None:
     """A scene of one class: the other class is predicted, but has no part in the mean."""
     learned = read_saved(make_run(Path("run"), settings_of(root), noise(), np.zeros(SIZE, np.uint8)), "run")
-    attack, data, _ = ground_of(settings_of(root)).attack(learned)
-    assert attack is not None
-    figures = score(attack, data, "")
+    figures, _ = ground_of(settings_of(root)).score(learned, "")
+    assert figures is not None
     assert 0 < figures["success_rate"] < 1
     assert figures["miou_target"] == pytest.approx(figures["success_rate"])  # all of the image is in the union
 
@@ -109,9 +126,8 @@ def test_hidden_and_preserved_are_those_counted_by_hand(root: Path) -> None:
     proto = noise(tile=(8, 8))
     settings = settings_of(root, classes=["road", "person"], hide=["person"])
     learned = read_saved(make_run(Path("run"), settings, proto), "run")
-    attack, data, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).attack(learned)
-    assert attack is not None
-    figures = score(attack, data, "")
+    figures, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).score(learned, "")
+    assert figures is not None
     images = np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
     clean, adversarial = bright(images), bright(perturbed(images, proto))
     assert figures["hidden"] == pytest.approx((adversarial == 0)[clean == 1].mean())
@@ -144,9 +160,7 @@ def test_no_folder_is_left_behind(root: Path, tmp_path: Path) -> None:
     learned = read_saved(make_run(tmp_path / "run", settings_of(root), noise(), block_scene()), "run")
     setup = ground_of(settings_of(root))
     before = sorted(tmp_path.rglob("*"))
-    attack, data, _ = setup.attack(learned)
-    assert attack is not None
-    score(attack, data, "")
+    setup.score(learned, "")
     new = set(tmp_path.rglob("*")) - set(before)
     assert all(path.is_relative_to(tmp_path / "cache") for path in new)
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,10 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
-from torch.utils.data import DataLoader
 
-from uap.data.batch import Batch
 from uap.data.image_store import GIB
 from uap.data.row_file import RowFile
 from uap.data.samples import Samples
-from uap.data.workers import start_worker
 from uap.datasets import SegmentationDataset
 from uap.datasets.sources import Source, stamp, stamps
 from uap.utils import paths
@@ -88,6 +86,21 @@ def one_prediction(images: SegmentationDataset, victim: Victim, place: Path | So
     return prediction
 
 
+@dataclass(frozen=True)
+class KnownPredictions:
+    """Looks up clean predictions; the `targets` of `Samples` that are evaluated.
+
+    Attributes:
+        path: the file of the predictions, which `make_predictions` has written.
+    """
+
+    path: Path
+
+    def __call__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return the prediction `(H, W)` uint8 on an image."""
+        return {"prediction": torch.from_numpy(np.array(np.load(self.path, mmap_mode="r")[index]))}
+
+
 def _place(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
     """Return where predictions on images with these stamps are kept."""
     settings = [victim.fingerprint(), images.size, images.resampling, images.upright, stamped]
@@ -151,15 +164,8 @@ def _predict_missing(samples: Samples, victim: Victim, path: Path, trainer: Trai
         file = RowFile(_unfinished(path), _shape(samples))
         share = range(trainer.local_rank, len(samples), trainer.num_devices)
         missing = [place for place in share if file.get(place) is None]
-    images = Samples(samples.images, samples.store)  # without targets, which may be made of what is predicted now
-    loader: DataLoader[Batch] = DataLoader(
-        images,  # type: ignore[arg-type]  # collated, its items are a Batch
-        batch_size=samples.batch_size,
-        sampler=missing,
-        num_workers=samples.num_workers,
-        worker_init_fn=start_worker,
-    )
-    for batch in progress(loader, "Predicting clean images", "batch"):
+    images = replace(samples, targets=None)  # without targets, which may be made of what is predicted now
+    for batch in progress(images.loader(missing), "Predicting clean images", "batch"):
         predictions = victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy()
         with _keeping(path):
             for place, prediction in zip(batch["index"].tolist(), predictions, strict=True):

@@ -1,20 +1,23 @@
 """The samples of a loader: images of a data set, with what an attack or a training adds to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from uap.data.augmentation import Augmentation
-from uap.data.batch import Prepare
+from uap.data.batch import Batch, Prepare
 from uap.data.image_store import ImageStore
 from uap.data.row_file import Row
 from uap.data.sampler import Draw
+from uap.data.workers import start_worker
 from uap.datasets import SegmentationDataset
 from uap.datasets.sources import Item
+from uap.utils.class_tables import LabelTable
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class Samples(Dataset[dict[str, Any]]):
     def items(self) -> list[Item]:
         """The items of the data set."""
         return self.images.items
+
+    def with_classes(self, table: LabelTable) -> "Samples":
+        """Return the samples with labels in the classes of another table, such as that of a victim."""
+        return replace(self, images=self.images.with_classes(table))
+
+    def loader(self, rows: Sequence[int] | None = None) -> DataLoader[Batch]:
+        """Return batches in order: of all images, or of those of some rows."""
+        return DataLoader(
+            self,  # type: ignore[arg-type]  # collated, its items are a Batch
+            batch_size=self.batch_size,
+            sampler=range(len(self)) if rows is None else rows,
+            num_workers=self.num_workers,
+            worker_init_fn=start_worker,
+        )
 
     def subset(self, rows: NDArray[np.int64]) -> "Samples":
         """Return the samples of some rows, without targets: these belong to the indices of the whole."""

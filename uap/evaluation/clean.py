@@ -34,7 +34,7 @@ def clean_figures(victim: Victim, data: SegmentationData) -> str:
             logits = victim(batch["image"].to(device).float())
         iou.update(logits.argmax(1), translation[batch["labels"].to(device).long()])
         confidences += logits.softmax(1).amax(1).mean((1, 2)).tolist()
-    if not iou.confusion.any():
+    if not iou.total().any():
         raise InputError(
             f"The {len(data.datasets['scored'])} images in {data.root} have no labels of the network's classes "
             f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
@@ -49,7 +49,7 @@ def _table(victim: Victim, data: SegmentationData, iou: ClassIoU, confidence: fl
         for name, value, count in zip(victim.table.names, by_class, pixels, strict=True)
         if count
     ]
-    mean, accuracy = float(by_class.nanmean()), float(iou.confusion.diag().sum() / iou.confusion.sum())
+    mean, accuracy = float(by_class.nanmean()), float(iou.total().diag().sum() / iou.total().sum())
     lines = [
         markdown(["class", "IoU", "labeled pixels"], rows),
         f"mean IoU {100 * mean:.1f} %, pixel accuracy {100 * accuracy:.1f} %, mean confidence {confidence:.2f}",

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from uap.attacks.base import Attack
-from uap.evaluation.scores import Outcome, Scores
 from uap.metrics.names import table
-from uap.objectives.base import Model, Objective
-from uap.utils.batches import Batches, Images, device_of
+from uap.metrics.scores import Outcome, Scores
+from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
@@ -55,6 +55,8 @@ def evaluate(
     scored: tuple[Scored, ...] = ("float", "8-bit"),
     batch_size: int = 4,
     seed: int = 0,
+    extra: tuple[str, ...] = (),
+    title: str = "Evaluating",
     progress: bool = True,
 ) -> Result:
     """Evaluate an attack or a perturbation on a network and images.
@@ -64,12 +66,15 @@ def evaluate(
 
     Args:
         victim: images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, H, W)`: a `Victim` or any module like it.
-        images: a tensor, a data set or a loader; labels are class ids of the victim, 255 = ignored.
+        images: a tensor, a data set or a loader; labels are class ids of the victim, 255 = ignored. If a batch has the
+            victim's own `prediction`, an objective that needs no more saves the clean pass.
         attack: an image-dependent attack, a perturbation (a module from images to images), or None for clean images.
         objective: what the attacker wants; it names its metrics.
         scored: which forms of the adversarial images are scored.
         batch_size: images in a batch; a loader keeps its own.
         seed: of attacks and objectives that sample.
+        extra: names of further metrics of `uap.metrics.names.METRICS`.
+        title: of the progress bar.
         progress: show a progress bar.
 
     Returns:
@@ -93,28 +98,44 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     scores: dict[str, Scores] = {}
     result = Result()
-    for batch in tqdm(batches, desc="Evaluating", unit="batch", disable=not progress):
-        with torch.no_grad():
-            clean_logits = victim(batch.images).float()
-            clean = clean_logits.argmax(1)
-            goal = objective.prepare(victim, batch.images, clean_logits, generator)
+    for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         if isinstance(attack, Attack):
-            adversarial = attack.run(victim, batch.images, goal, objective, clean_logits, generator)
+            clean, goal, logits = _clean(victim, batch, objective, generator)
+            adversarial = attack.run(victim, batch.images, goal, objective, logits, generator)
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
         else:
+            clean, goal = _known(victim, batch, objective, generator)
             adversarial = _perturbed(attack, batch.images)
+        index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
         result.images += len(batch.images)
         for form in scored:
             shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
             with torch.no_grad():
-                predicted = victim(shown).argmax(1)
-            outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels)
+                logits = victim(shown)
+            outcome = Outcome(batch.images, shown, clean, logits.argmax(1), goal, batch.labels, index)
             if form not in scores:
-                scores[form] = Scores(clean_logits.shape[1], objective, batch.images.device)
+                scores[form] = Scores(objective, logits.shape[1], batch.images.device, extra=extra)
             scores[form].update(outcome)
     result.metrics = {form: scores[form].compute() for form in scored}
     return result
+
+
+@torch.no_grad()
+def _clean(
+    victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator
+) -> tuple[Tensor, Goal, Tensor]:
+    """Return the clean predictions `(N, *L)`, the goal, and the clean logits `(N, C, *L)`."""
+    logits = victim(batch.images).float()
+    return logits.argmax(1), objective.prepare(victim, batch.images, logits, generator), logits
+
+
+def _known(victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator) -> tuple[Tensor, Goal]:
+    """Return the clean predictions `(N, *L)` and the goal; without the network if the predictions are known."""
+    if batch.prediction is not None and isinstance(objective, PredictionObjective):
+        return batch.prediction, objective.from_prediction(victim, batch.prediction, generator)
+    clean, goal, _ = _clean(victim, batch, objective, generator)
+    return clean, goal
 
 
 @torch.no_grad()

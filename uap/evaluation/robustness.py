@@ -4,7 +4,6 @@ A cell of the grid is one network, attack and epsilon. Its metrics lie in a file
 everything they depend on, so that a run that was ended goes on, and a larger grid reuses what is there.
 """
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from uap.data import SegmentationData
 from uap.datasets.sources import stamps
 from uap.evaluation.evaluate import evaluate
 from uap.utils.errors import InputError
-from uap.utils.progress import is_quiet, time_left
+from uap.utils.progress import is_quiet, shows_bars, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
 from uap.victims import Victim
 
@@ -116,12 +115,11 @@ def score(cell: Cell, data: SegmentationData, seed: int) -> Metrics:
     """
     result = evaluate(
         cell.victim,
-        data.datasets["scored"].images.with_classes(cell.victim.table),
+        data.datasets["scored"].with_classes(cell.victim.table).loader(),
         cell.attack.build(cell.epsilon),
         cell.attack.objective(),
-        batch_size=data.batch_size,
         seed=seed,
-        progress=sys.stderr.isatty() and not is_quiet(),
+        progress=shows_bars(),
     )
     if any("iou_ratio" not in values for values in result.metrics.values()):
         raise InputError(

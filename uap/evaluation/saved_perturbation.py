@@ -71,7 +71,7 @@ class SavedPerturbation:
         if isinstance(target, Untargeted):
             return target, ""
         if isinstance(target, HideClasses):
-            return _hidden_in(target, self.table, ids)
+            return _hidden_in(target, self.table, ids, victim.table)
         scene = ids[resize_mask(_scene(target), size)]
         lost = float((scene == IGNORE).mean()) - float((_scene(target) == IGNORE).mean())
         target.scene = scene
@@ -80,11 +80,12 @@ class SavedPerturbation:
 
 
 def _hidden_in(
-    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8]
+    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8], theirs: LabelTable
 ) -> tuple[PredictionObjective | None, str]:
     names = {name: int(ids[own]) for name, own in zip(target.hide, table.ids(target.hide), strict=True)}
     unknown = [name for name, found in names.items() if found == IGNORE]
     target.hidden_classes = tuple(sorted({found for found in names.values() if found != IGNORE}))
+    target.hide = [theirs.names[found] for found in target.hidden_classes]
     note = f"this network has no class {', '.join(unknown)}" if unknown else ""
     return (target if target.hidden_classes else None), note
 

@@ -1,20 +1,22 @@
 """A network and the images on which perturbations are scored."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pytorch_lightning import Trainer
+from torch import nn
 
 from uap.data import SegmentationData
-from uap.data.clean_predictions import make_predictions, place_of
-from uap.data.predictions import PreparedTargets
+from uap.data.clean_predictions import KnownPredictions, make_predictions, place_of
+from uap.data.samples import Samples
 from uap.datasets.sources import stamps
 from uap.evaluation.experiment import build_data
+from uap.evaluation.perturbation_scores import score
 from uap.evaluation.saved_perturbation import SavedPerturbation
 from uap.metrics.names import images_scored
-from uap.universal.module import UniversalAttack
+from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.victims.building import build_victim
 
@@ -90,24 +92,39 @@ class EvaluationSetup:
             "size": f"{self.size[0]} x {self.size[1]}",
         }
 
-    def attack(self, learned: SavedPerturbation) -> tuple[UniversalAttack | None, SegmentationData, str]:
-        """Return an attack with a perturbation and its target on this network, and the images with their targets.
+    def samples(self, size: tuple[int, int]) -> Samples:
+        """Return the images at a size, with clean predictions, and with labels in the classes of the network.
 
-        A perturbation without a period gets the images at the size that it was learned for.
-
-        Returns:
-            The attack, or None where the network has no class of the target; the data; a note on what was lost.
+        Raises:
+            InputError: as `data`, or the predictions cannot be kept.
         """
-        size = learned.size or self.size
-        data = self.data(size)
-        target, note = learned.target_for(self.victim, size)
-        if target is None:
-            return None, data, note
-        samples = data.datasets["scored"]
+        samples = self.data(size).datasets["scored"]
         path = place_of(samples, self.victim)
         make_predictions(samples, self.victim, path, self.trainer)
-        targets = PreparedTargets([path], np.arange(len(samples)), [target])
-        data.datasets["scored"] = replace(samples, targets=targets)
-        attack = UniversalAttack(self.victim, target, size, epsilon=learned.perturbation.epsilon)
-        attack.perturbation = learned.perturbation
-        return attack.to(self.trainer.strategy.root_device), data, note
+        return replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
+
+    def score(
+        self,
+        learned: SavedPerturbation,
+        title: str,
+        change: Callable[[Perturbation], nn.Module | None] = lambda perturbation: perturbation,
+    ) -> tuple[dict[str, float] | None, str]:
+        """Return the metrics of a perturbation on this network and its images.
+
+        A perturbation that is not periodic is scored on images of the size that it was learned for.
+
+        Args:
+            learned: the perturbation and its objective.
+            title: of the progress bar.
+            change: returns what is scored in place of the perturbation; None for clean images.
+
+        Returns:
+            The metrics, or None if the network has no class of the target; and a note on what was lost.
+        """
+        size = learned.size or self.size
+        samples = self.samples(size)
+        objective, note = learned.target_for(self.victim, size)
+        if objective is None:
+            return None, note
+        attack = change(learned.perturbation.to(self.trainer.strategy.root_device))
+        return score(self.victim, samples, objective, attack, title), note

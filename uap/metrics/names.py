@@ -44,7 +44,8 @@ class MetricName:
     @property
     def description(self) -> str:
         """The title and the definition."""
-        return f"{self.title[:1].upper()}{self.title[1:]}: {self.definition}"
+        capitalized = self.title[:2].islower()  # not mIoU
+        return f"{self.title[:1].upper() if capitalized else self.title[:1]}{self.title[1:]}: {self.definition}"
 
     def text(self, value: float) -> str:
         """Return a value as tables print it.
@@ -75,6 +76,8 @@ _ROWS = (
         "miou_clean_prediction", "mIoU with clean prediction", "share", False,
         "mean IoU of the predictions with those on the clean images",
     ),
+    MetricName("miou_target_before", "mIoU target, clean", "share", None, "mean IoU with the target, clean images"),
+    MetricName("miou_target", "mIoU target", "share", True, "mean IoU with the target, adversarial images", METZEN),
     MetricName("miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images"),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),

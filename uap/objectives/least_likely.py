@@ -21,7 +21,7 @@ class LeastLikely(Objective):
         [[1, 0]]
     """
 
-    metrics = ("success_rate", "success_before", "miou_clean_prediction")
+    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
 
     def prepare(
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None

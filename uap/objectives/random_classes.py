@@ -24,7 +24,7 @@ class RandomClasses(Objective):
         [2, 3]
     """
 
-    metrics = ("success_rate", "success_before", "miou_clean_prediction")
+    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
 
     def __init__(self, keep: list[int] | None = None) -> None:
         """Set the classes that keep their label."""

@@ -61,7 +61,7 @@ class Shape(Objective):
         [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]]
     """
 
-    metrics = ("success_rate", "success_before", "miou_clean_prediction")
+    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
     has_region = True
 
     def __init__(

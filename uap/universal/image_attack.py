@@ -1,4 +1,4 @@
-"""The same objective and the same step for one image alone: what no universal perturbation can exceed."""
+"""Image-dependent attacks with the objective and the steps of a universal one: its upper bound."""
 
 import hashlib
 import time
@@ -13,13 +13,13 @@ from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.objectives import StaticTarget
 from uap.universal.adversarial_files import AdversarialFiles
-from uap.universal.module import UniversalAttack
+from uap.universal.attack_module import AttackModule
 from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
 
 
-class ImageAttack(UniversalAttack):
+class ImageAttack(AttackModule):
     """Learns a perturbation for each scored image by itself (Metzen et al., ICCV 2017, sec. 3.2).
 
     A validation attacks the images batch by batch and writes them to `adversarial/` of the run folder. What is scored
@@ -40,10 +40,10 @@ class ImageAttack(UniversalAttack):
             steps: for each image; the paper's 60 by default.
             tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
             random_shift: not used either.
-            settings: those of `UniversalAttack`.
+            settings: those of `AttackModule`.
 
         Raises:
-            InputError: a number of steps below 1, ensemble, or what `UniversalAttack` refuses.
+            InputError: a number of steps below 1, an ensemble, or what `AttackModule` refuses.
         """
         super().__init__(**settings)
         if steps < 1:
@@ -56,6 +56,7 @@ class ImageAttack(UniversalAttack):
         self.steps = steps
         self.taken = 0
         self.largest_change = 0
+        self.scored: dict[str, None] = {}
 
     @property
     def progress(self) -> float:
@@ -76,7 +77,7 @@ class ImageAttack(UniversalAttack):
 
     def identity(self) -> dict[str, Any]:
         """Return everything that an adversarial image depends on beside its image."""
-        shared = {name: value for name, value in super().identity().items() if name not in ("tile", "ensemble")}
+        shared = super().identity()
         own: dict[str, Any] = {
             "steps": self.steps,
             "resampling": data_of(self.trainer).datasets["scored"].images.resampling,
@@ -86,17 +87,9 @@ class ImageAttack(UniversalAttack):
         return shared | own
 
     def on_validation_epoch_start(self) -> None:
-        """Measure anew."""
+        """Start without images."""
         self.largest_change = 0
-        self.scored: list[str] = []
-
-    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the prediction `(N, H, W)` uint8 on the adversarial images as they are in their files."""
-        adversarial = self.adversarial(batch)
-        self.scored += self._names(batch)
-        change = (adversarial.int() - batch["image"].int()).abs().max()
-        self.largest_change = max(self.largest_change, int(change))
-        return self.victim.predict(adversarial)
+        self.scored = {}
 
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 from their files; those that have none are attacked."""
@@ -108,8 +101,12 @@ class ImageAttack(UniversalAttack):
             seconds = (time.monotonic() - start) / len(missing)
             self.files.write({names[row]: image for row, image in zip(missing, learned, strict=True)}, seconds)
         pairs = zip(names, batch["image"].cpu(), strict=True)
-        read = [self.files.read(name, image, self.perturbation.epsilon) for name, image in pairs]
-        return torch.stack(read).to(batch["image"].device)
+        adversarial = torch.stack([self.files.read(name, image, self.epsilon) for name, image in pairs])
+        self.scored |= dict.fromkeys(names)
+        self.largest_change = max(
+            self.largest_change, int((adversarial.int() - batch["image"].cpu().int()).abs().max())
+        )
+        return adversarial.to(batch["image"].device)
 
     @torch.enable_grad()
     def learn(self, batch: Batch) -> Tensor:
@@ -121,8 +118,8 @@ class ImageAttack(UniversalAttack):
         Raises:
             InputError: a gradient is not finite.
         """
-        images, epsilon, parametrization = batch["image"], self.perturbation.epsilon, self.perturbation.parametrization
-        own = [Perturbation(self.size, epsilon, parametrization).to(images.device) for _ in images]
+        images = batch["image"]
+        own = [Perturbation(self.size, self.epsilon, self.parametrization).to(images.device) for _ in images]
         optimizer, schedule = self.moved_by(own, self.steps)
         self.taken = 0
         for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
@@ -149,13 +146,14 @@ class ImageAttack(UniversalAttack):
             )
 
     def change(self) -> None:
-        """Return nothing: each image has a perturbation of its own."""
+        """Return None: each image has its own perturbation."""
 
-    def figures(self) -> dict[str, Any]:
-        """Return what the attack on the images in the table took, in this start and in those before."""
+    def facts(self) -> dict[str, Any]:
+        """Return the largest change, and the cost of the attack on the scored images, over all starts."""
         seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
         return {
             "largest_entry": self.largest_change,
+            "tile": list(self.size),
             "steps": self.steps,
             "gradient_evaluations": evaluations,
             "seconds": round(seconds, 1),

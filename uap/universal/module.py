@@ -1,45 +1,41 @@
 """The method, on one page: sign-gradient steps on one perturbation for all images, over a frozen network."""
 
-import copy
 from collections.abc import Callable
-from itertools import cycle
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning import Callback
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from uap.configuration.class_errors import at_setting
-from uap.data.batch import Batch, Prepared
+from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.data.length import total_steps
-from uap.data.predictions import attach_targets
-from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
+from uap.losses import Loss, Reduction
 from uap.metrics.counts import success_counts
-from uap.objectives import Goal, PredictionObjective
+from uap.objectives import PredictionObjective
+from uap.universal.attack_module import AttackModule
 from uap.universal.callbacks.finite_gradient import FiniteGradient
 from uap.universal.callbacks.projection import ProjectToEpsilon
 from uap.universal.callbacks.ranks import Ranks
 from uap.universal.checkpoints import IDENTITY, check_identity
-from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD, unit_gradient
-from uap.universal.perturbation import Parametrization, Perturbation, check_epsilon, tile
-from uap.universal.reach import warn_of_small_steps
+from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
+from uap.universal.perturbation import Parametrization, Perturbation, tile
 from uap.utils.errors import InputError
 from uap.victims import Victim
 
 SAMPLE = np.s_[..., ::8, ::8]
-"""The pixels of which a step's success is taken, for the progress bar: all of them would cost as much as the loss."""
+"""The pixels that count for the success of a step in the progress bar. All of them would cost as much as the loss."""
 
 SCORED = "perturbation_sha256"
-"""The figure that says which file an evaluation scored."""
+"""The key of `metrics.json` for the hash of the file that an evaluation scored."""
 
 
-class UniversalAttack(LightningModule):
+class UniversalAttack(AttackModule):
     """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
 
     Each step takes the gradient of the loss between the network's output on `clip(image + tile(proto))` and the image's
@@ -87,88 +83,24 @@ class UniversalAttack(LightningModule):
             InputError: an epsilon out of range, a start_epsilon that is not above it or goes with a tanh, a tile that
                 is larger than the images.
         """
-        super().__init__()
+        super().__init__(
+            victim, objective, size, ensemble, epsilon, start_epsilon, parametrization, loss, reduction, optimizer,
+            lr_scheduler,
+        )  # fmt: skip
         if tile is not None and (tile[0] > size[0] or tile[1] > size[1]):
             raise InputError(
                 f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less."
             )
-        check_epsilon(epsilon, "model.epsilon")
-        if start_epsilon is not None:
-            check_epsilon(start_epsilon, "model.start_epsilon")
-        if start_epsilon is not None and (parametrization == "tanh" or not epsilon < start_epsilon):
-            raise InputError(
-                f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrization {parametrization}; "
-                "expected more than epsilon, and clip. Leave start_epsilon out, or set it to null."
-            )
-        # in a list: no submodules, so not saved, not trained, not synced over ranks
-        self.victims = [victim, *(ensemble or [])]
-        self._objectives = [objective, *(copy.deepcopy(objective) for _ in self.victims[1:])]
-        self.size = size
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
-        self.loss = loss or GeneralizedCrossEntropy()
-        self.reduction = reduction or default_reduction(objective.has_region)
-        self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
-        self.start_epsilon = start_epsilon
         self.random_shift = random_shift
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
-        self.predicted = 0
         self.scored_file = ""
-        self.settings: dict[str, Any] = {}
-        """What else a result depends on, as it was configured; plain values."""
-
-    @property
-    def victim(self) -> Victim:
-        """The network under attack, and the first of several."""
-        return self.victims[0]
-
-    @property
-    def objective(self) -> PredictionObjective:
-        """What it is to draw."""
-        return self._objectives[0]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Take the victim along, though it is no submodule; its ensemble' type too, but not where they lie."""
-        self.victim._apply(fn)  # type: ignore[no-untyped-call]
-        for member in self.victims[1:]:
-            member._apply(lambda tensor: tensor.to(fn(tensor).dtype))  # type: ignore[no-untyped-call]
-        return cast(nn.Module, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
-
-    def setup(self, stage: str) -> None:
-        """Predict the clean images once and make the targets."""
-        if self.trainer.precision in ("16-true", "bf16-true"):
-            raise InputError(
-                f"trainer.precision is {self.trainer.precision}, which rounds the perturbation to half precision. Set "
-                "bf16-mixed or 32-true."
-            )
-        for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
-            victim.to(device)
-            victim.check(self.size)
-        self.predicted = attach_targets(data_of(self.trainer), self.victims, self._objectives, self.trainer)
-
-    def _devices(self) -> list[torch.device]:
-        """Return where the networks go: on this process's device, and the other GPUs where it is the only one."""
-        root = self.trainer.strategy.root_device
-        if root.type != "cuda" or self.trainer.world_size > 1:
-            return [root]
-        return [root, *(d for d in map(torch.device, range(torch.cuda.device_count())) if d.index != root.index)]
 
     @property
     def progress(self) -> float:
         """The share of the run's steps that are done, 0 to 1."""
         return min(self.trainer.global_step / self.total_steps, 1.0)
-
-    def bound(self) -> float:
-        """Return what the perturbation is clipped to now: epsilon, or more of it in the first 60 % of the run."""
-        epsilon = self.perturbation.epsilon
-        beyond = (self.start_epsilon or epsilon) - epsilon
-        return epsilon + beyond * max(0.0, 1 - self.progress / 0.6)
-
-    def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
-        """Return the loss of each image `(N,)` for the victim's logits `(N, C, H, W)` on the adversarial images."""
-        goal = Goal(batch["target"].long(), batch["hidden"], self.objective.sign)
-        return self.reduction(self.loss(logits, goal, progress), goal)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch, a sum over pixels that is averaged over images.
@@ -202,21 +134,19 @@ class UniversalAttack(LightningModule):
         down, right = np.random.default_rng(place).integers(self.perturbation.proto.shape[-2:])
         return int(down), int(right)
 
-    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the prediction `(N, H, W)` uint8 on the adversarial images as they can be saved, with 8 bits."""
-        return self.victim.predict(self.adversarial(batch))
-
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 that are scored."""
         return self.perturbation.eight_bit(batch["image"])
 
-    def change(self) -> Tensor | None:
-        """Return what is added to every image `(3, H, W)`, None where each image has a perturbation of its own."""
+    def change(self) -> Tensor:
+        """Return the change of every image `(3, H, W)`."""
         return tile(self.perturbation.proto.detach(), self.size).float()
 
-    def figures(self) -> dict[str, Any]:
-        """Return what else the results say: of an evaluation, which file was scored."""
-        return {SCORED: self.scored_file} if self.scored_file else {}
+    def facts(self) -> dict[str, Any]:
+        """Return what `metrics.json` says of the perturbation: for an evaluation, the hash of the scored file too."""
+        proto = self.perturbation.proto.detach()
+        facts = {"largest_entry": round(float(proto.abs().max()), 4), "tile": list(proto.shape[-2:])}
+        return facts | ({SCORED: self.scored_file} if self.scored_file else {})
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return what moves the perturbation, under the schedule."""
@@ -225,32 +155,10 @@ class UniversalAttack(LightningModule):
         self.check_reach(self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def moved_by(self, perturbations: list[Perturbation], steps: int) -> tuple[Optimizer, LRScheduler]:
-        """Return what moves perturbations in so many steps: the optimizer, and the schedule of its step size."""
-        with at_setting("model.optimizer"):
-            optimizer = self.optimizer([perturbation.parameter for perturbation in perturbations])
-        with at_setting("model.lr_scheduler"):
-            schedule = self.lr_scheduler(optimizer)
-        if isinstance(optimizer, GradientAggregation):
-            optimizer.check(steps)
-        if isinstance(schedule, CosineToEnd):
-            schedule.total_steps = steps
-        return optimizer, schedule
-
-    def check_reach(self, steps: int) -> None:
-        """Warn if so many steps are too small to reach epsilon; on a perturbation that is thrown away."""
-        trial = Perturbation((1, 1), self.perturbation.epsilon, self.perturbation.parametrization)
-        optimizer, schedule = self.moved_by([trial], steps)
-        warn_of_small_steps(trial.parameter, optimizer, schedule, steps, trial.epsilon)
-
     def identity(self) -> dict[str, Any]:
-        """Return what a checkpoint must agree with to be resumed."""
-        return self.settings | {
-            "epsilon": self.perturbation.epsilon,
+        """Return the settings that a checkpoint must agree with to be resumed."""
+        return super().identity() | {
             "tile": list(self.perturbation.proto.shape[-2:]),
-            "size": list(self.size),
-            "parametrization": self.perturbation.parametrization,
-            "victim": self.victim.fingerprint(),
             "ensemble": [member.fingerprint() for member in self.victims[1:]],
         }
 

@@ -12,7 +12,8 @@ from uap.utils.errors import InputError
 
 Images = Tensor | Dataset[Any] | DataLoader[Any]
 """A tensor `(N, 3, H, W)`, a data set, or a loader. An item or batch is an image, a pair `(image, labels)`, or a
-mapping with the key `image` and optionally `labels`. Pixel values range from 0 to 255."""
+mapping with the key `image` and optionally `labels` and `prediction` (what the network predicts on the images). Pixel
+values range from 0 to 255."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class ImageBatch:
     Attributes:
         images: `(N, 3, H, W)` float32, 0 to 255.
         labels: `(N, H, W)` int64 class ids, 255 = ignored; None without labels.
+        prediction: `(N, *L)` int64 class ids, the network's predictions on these images; None if they are not known.
         index: `(N,)` int64, the position of each image in the data set; None if the caller passed a loader.
 
     Example:
@@ -32,6 +34,7 @@ class ImageBatch:
 
     images: Tensor
     labels: Tensor | None
+    prediction: Tensor | None
     index: Tensor | None
 
 
@@ -93,7 +96,7 @@ class Batches:
         """Yield the batches in order."""
         for item in self.loader:
             index, content = item if self.is_indexed else (None, item)
-            images, labels = _split(content)
+            images, labels, prediction = _split(content)
             images = images.to(self.device).float()
             if images.ndim != 4 or images.shape[1] != 3:
                 raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
@@ -102,19 +105,23 @@ class Batches:
                     f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to "
                     "255. Multiply images on the scale from 0 to 1 by 255."
                 )
-            yield ImageBatch(images, labels if labels is None else labels.to(self.device).long(), index)
+            yield ImageBatch(images, _ids(labels, self.device), _ids(prediction, self.device), index)
 
 
-def _split(content: Any) -> tuple[Tensor, Tensor | None]:
+def _split(content: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
     if isinstance(content, Tensor):
-        return content, None
+        return content, None, None
     if isinstance(content, Mapping) and "image" in content:
-        return content["image"], content.get("labels")
+        return content["image"], content.get("labels"), content.get("prediction")
     if isinstance(content, Sequence) and content and isinstance(content[0], Tensor):
-        return content[0], content[1] if len(content) > 1 else None
+        return content[0], content[1] if len(content) > 1 else None, None
     raise InputError(
         f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'."
     )
+
+
+def _ids(ids: Tensor | None, device: torch.device | str) -> Tensor | None:
+    return None if ids is None else ids.to(device).long()
 
 
 def device_of(module: Any) -> torch.device:

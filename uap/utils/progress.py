@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -32,6 +33,11 @@ IGNORED = (
 def progress(things: Iterable[T], title: str, unit: str, total: int | None = None) -> Iterable[T]:
     """Return `things` with a progress bar and the time left; without a bar in logs and in quiet mode."""
     return tqdm(things, title, total, unit=unit, leave=False, disable=True if is_quiet() else None)
+
+
+def shows_bars() -> bool:
+    """Return whether progress bars are shown: on a terminal, and not in quiet mode."""
+    return sys.stderr.isatty() and not is_quiet()
 
 
 def time_left(seconds: float) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from uap.data.datamodule import data_of
 from uap.metrics.names import RATES
+from uap.universal.attack_module import AttackModule
 from uap.universal.callbacks.logger_errors import only_warned
 from uap.universal.callbacks.pictures import Example, examples, universal_change
 from uap.universal.callbacks.results import Figures, Results, callback_of, write_perturbation
@@ -58,9 +59,9 @@ class Dashboard(Callback):
         if trainer.state.fn != TrainerFn.FITTING:
             for logger in _loggers(trainer):
                 with only_warned(logger):
-                    self._log(logger, cast(UniversalAttack, pl_module), trainer)
+                    self._log(logger, cast(AttackModule, pl_module), trainer)
 
-    def _log(self, logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
+    def _log(self, logger: WandbLogger, attack: AttackModule, trainer: Trainer) -> None:
         found, step = examples(attack, data_of(trainer), self.images), trainer.global_step
         layers = [_layers(example, attack.victim.table) for example in found]
         names = [example.name for example in found]
@@ -71,7 +72,7 @@ class Dashboard(Callback):
             logger.log_image(key, pictures, step, masks=layers, caption=names)
         universal = universal_change(attack)
         noises = [e.change for e in found] if universal is None else [universal]
-        amplification = 127 / attack.perturbation.epsilon
+        amplification = 127 / attack.epsilon
         logger.log_image("perturbation/amplified", [amplified(noise, amplification) for noise in noises], step)
         results = callback_of(trainer, Results)
         for name, rows in _tables(results).items():

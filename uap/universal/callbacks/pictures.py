@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 
 from uap.data.datamodule import SegmentationData, data_of
 from uap.datasets import subset
+from uap.universal.attack_module import AttackModule
 from uap.universal.module import UniversalAttack
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
@@ -45,7 +46,7 @@ class Example:
 
 
 @torch.no_grad()
-def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> list[Example]:
+def examples(attack: AttackModule, data: SegmentationData, count: int) -> list[Example]:
     """Return the attack on `count` of the scored images, spread evenly over the data set."""
     dataset = data.datasets["scored"]
     chosen = subset.evenly(len(dataset), count).tolist()
@@ -67,7 +68,7 @@ def examples(attack: UniversalAttack, data: SegmentationData, count: int) -> lis
     ]
 
 
-def universal_change(attack: UniversalAttack) -> NDArray[np.float32] | None:
+def universal_change(attack: AttackModule) -> NDArray[np.float32] | None:
     """Return the perturbation over a whole image, (H, W, 3) in grey levels; None where each image has its own."""
     change = attack.change()
     return None if change is None else change.permute(1, 2, 0).cpu().numpy()
@@ -133,7 +134,7 @@ class Pictures(Callback):
     def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        attack = cast(UniversalAttack, pl_module)
+        attack = cast(AttackModule, pl_module)
         folder = Path(trainer.default_root_dir) / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
         table, found = attack.victim.table, examples(attack, data_of(trainer), self.images)
@@ -148,5 +149,7 @@ class Pictures(Callback):
             bare = prediction_figure(e.clean, noise, e.target, e.adversarial, table, self.amplify)
             bare.savefig(folder / f"{e.name}_predictions.png")
         if universal is not None:
-            alone = perturbation_figure(universal, prediction_on_noise(attack), table, self.amplify)
+            alone = perturbation_figure(
+                universal, prediction_on_noise(cast(UniversalAttack, attack)), table, self.amplify
+            )
             alone.savefig(folder / "perturbation.png")

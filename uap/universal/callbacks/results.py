@@ -2,13 +2,11 @@
 
 import csv
 import json
-import math
 import time
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -17,42 +15,44 @@ from pytorch_lightning.trainer.states import TrainerFn
 from uap.data.datamodule import Role, SegmentationData, data_of
 from uap.data.length import limited
 from uap.data.predictions import predict_missing
-from uap.metrics.names import images_scored
+from uap.metrics.breakdown import Breakdown
+from uap.metrics.scores import Scores
 from uap.objectives import PredictionObjective, StaticTarget
-from uap.universal.callbacks.success import Scores, SuccessMetrics
+from uap.universal.attack_module import AttackModule
+from uap.universal.callbacks.final_table import print_table
+from uap.universal.callbacks.success import SuccessMetrics, breakdown_of, scores_of
 from uap.universal.module import UniversalAttack
 from uap.universal.perturbation import Perturbation, save_perturbation
 from uap.utils.atomic_file import atomic_file
 from uap.utils.plots import amplified
 from uap.utils.progress import progress
+from uap.victims.label_order import other_ids
 from uap.victims.setup_warnings import setup_warnings
 
 PICTURE = "perturbation.png"
 """The last file that a run writes of its results."""
-
-WELL_BELOW = 0.9
-"""A perturbation whose largest entry is below this share of epsilon has not used what it may."""
 
 Figures = dict[str, Any]
 AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 
 @torch.no_grad()
-def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> Scores:
+def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> tuple[Scores, Breakdown]:
     """Score the 8-bit adversarial images of one set; every rank its share, within `trainer.limit_val_batches`.
 
     Raises:
-        InputError: the clean predictions on it, which may be made only now, cannot be kept.
+        InputError: clean predictions, which may be made only now, cannot be kept.
     """
     attack.predicted += predict_missing(data.datasets[role], attack.victims[:1], attack.trainer)
-    scores = Scores(attack, data, final=role == "scored")
+    scores, breakdown = scores_of(attack, is_final=role == "scored"), breakdown_of(attack)
     loader = data.loader(role, shuffle=False)
     batches = limited(len(loader), attack.trainer.limit_val_batches) if role == "scored" else len(loader)
     bar = progress(islice(loader, batches), f"Scoring {prefix}", "batch", batches)
-    for index, batch in enumerate(bar):
-        batch = attack.transfer_batch_to_device(batch, attack.device, 0)
-        scores.update(batch, attack.validation_step(batch, index))
-    return scores
+    for batch in bar:
+        outcome = attack.outcome(attack.transfer_batch_to_device(batch, attack.device, 0))
+        scores.update(outcome)
+        breakdown.update(outcome)
+    return scores, breakdown
 
 
 class Results(Callback):
@@ -107,10 +107,9 @@ class Results(Callback):
         """Score training and validation images on the last perturbation and write everything."""
         seconds = self._elapsed()
         attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
-        learned_from, scored = score(attack, data, "train", "training"), score(attack, data, "scored", data.split)
-        figures: Figures = learned_from.compute("train") | scored.compute(data.split)
-        self.images, self.details = scored.per_image(data), scored.details()
-        self.other_ids = scored.other_ids()
+        training, _ = score(attack, data, "train", "training")
+        figures: Figures = {f"train/{name}": value for name, value in training.compute().items()}
+        figures |= self._scored(attack, data, *score(attack, data, "scored", data.split))
         figures |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
@@ -137,13 +136,10 @@ class Results(Callback):
         self.validating += time.monotonic()
         if trainer.state.fn == TrainerFn.FITTING:
             return
-        data = data_of(trainer)
-        figures = {key: float(value) for key, value in trainer.callback_metrics.items() if "/" in key}
-        folder, attack = Path(trainer.default_root_dir), cast(UniversalAttack, pl_module)
-        scores = callback_of(trainer, SuccessMetrics).scores
-        self.images, self.details = scores.per_image(data), scores.details()
-        self.other_ids = scores.other_ids()
-        self._write(figures, attack, data, folder)
+        data, attack, folder = data_of(trainer), cast(AttackModule, pl_module), Path(trainer.default_root_dir)
+        success = callback_of(trainer, SuccessMetrics)
+        breakdown = cast(Breakdown, success.breakdown)  # there is one outside of a fit
+        self._write(self._scored(attack, data, success.scores, breakdown), attack, data, folder)
         self._print(attack, data, folder)
 
     @staticmethod
@@ -151,19 +147,23 @@ class Results(Callback):
         """Return whether a run has written everything: it begins with the figures and ends with the PNG."""
         return (folder / PICTURE).is_file()
 
-    def _print(self, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
-        _print_table(self.figures, self.details["per_image"], data.split, folder)
+    def _scored(self, attack: AttackModule, data: SegmentationData, scores: Scores, breakdown: Breakdown) -> Figures:
+        """Keep the details of the scored images and return their metrics. Every rank must call it."""
+        self.images = scores.per_image([item.name for item in data.datasets["scored"].items])
+        self.details = breakdown.compute(scores)
+        self.other_ids = other_ids(scores.iou["miou_clean"].total(), attack.victim.table, data.table)
+        return {f"{data.split}/{name}": value for name, value in scores.compute().items()}
+
+    def _print(self, attack: AttackModule, data: SegmentationData, folder: Path) -> None:
+        print_table(self.figures, self.details["per_image"], data.split, folder)
         miou = self.figures.get(f"{data.split}/miou_clean")
         for doubt in setup_warnings(None, len(attack.victim.table), miou, self.other_ids):
             print(f"warning: {doubt}")
 
-    def _write(self, figures: Figures, attack: UniversalAttack, data: SegmentationData, folder: Path) -> None:
-        proto = attack.perturbation.proto
+    def _write(self, figures: Figures, attack: AttackModule, data: SegmentationData, folder: Path) -> None:
         self.figures = figures | {
-            "epsilon": attack.perturbation.epsilon,
-            "largest_entry": round(float(proto.detach().abs().max()), 4),
+            "epsilon": attack.epsilon,
             "size": list(attack.size),
-            "tile": list(proto.shape[-2:]),
             "target": type(attack.objective).__name__,
             "victim": type(attack.victim.network).__name__,
             "victim_fingerprint": attack.victim.fingerprint(),
@@ -176,7 +176,7 @@ class Results(Callback):
         }
         if len(attack.victims) > 1:
             self.figures["ensemble"] = ", ".join(type(member.network).__name__ for member in attack.victims[1:])
-        self.figures |= attack.figures()
+        self.figures |= attack.facts()
         with atomic_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]) if self.images else ["image"])
             writer.writeheader()
@@ -199,42 +199,3 @@ def callback_of(trainer: Trainer, kind: type[AnyCallback]) -> AnyCallback:
     """Return the trainer's callback of a type."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next(callback for callback in callbacks if isinstance(callback, kind))
-
-
-def _unused(largest: float, epsilon: float) -> str:
-    """Return what to say behind epsilon where a perturbation stays well below it."""
-    if largest >= WELL_BELOW * math.floor(epsilon):
-        return ""
-    return f"   (not reached: the largest entry is {largest:.3g}; take more or larger steps)"
-
-
-def _print_table(figures: Figures, per_image: Figures, split: str, folder: Path) -> None:
-    columns = [prefix for prefix in dict.fromkeys(["train", split]) if any(k.startswith(f"{prefix}/") for k in figures)]
-    names = dict.fromkeys(key.split("/")[1] for key in figures if "/" in key)
-    titles = {"train": "training", "val": "validation", "test": "test"}
-    lines = ["", " " * 18 + "".join(f"{titles[c]:>12}" for c in columns)]
-    for name in names:
-        values = (figures.get(f"{column}/{name}", np.nan) for column in columns)
-        lines.append(f"{name.replace('_', ' '):<18}" + "".join(f"{100 * v:>10.1f} %" for v in values))
-        if name == next(iter(per_image), None):  # of the scored images, which stand in the last column
-            worst = f"{100 * per_image[name]['worst_decile']:>10.1f} %"
-            lines.append(f"{'  worst decile':<18}{worst:>{12 * len(columns)}}")
-    counts = figures["images"]  # an evaluation of the training split has scored images alone
-    shown = {"scored": images_scored(counts["scored"], figures["images_in_split"]), "train": counts.get("train")}
-    images = (shown["train" if column == "train" and "train" in counts else "scored"] for column in columns)
-    lines.append(f"{'images':<18}" + "".join(f"{count:>12}" for count in images))
-    lines += ["", f"{'epsilon':<18}{figures['epsilon']:>12g}{_unused(figures['largest_entry'], figures['epsilon'])}"]
-    if figures["victim_untrained"]:
-        lines.append(f"{'network':<18}{figures['victim']} with random weights: these figures say nothing")
-    if "seconds" in figures:
-        left_out = "" if "steps" in figures else " without validation"
-        lines += [
-            f"{'gradient evaluations':<22}{figures['gradient_evaluations']:>8}",
-            f"{'seconds':<18}{figures['seconds']:>12g}   "
-            f"({figures['images_per_second']:g} images per second{left_out})",
-        ]
-    lines.append("")
-    files = ["perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]
-    written = ["adversarial", "pictures", *files]
-    lines += [f"{Path(name).stem:<14}{folder / name}" for name in written if (folder / name).exists()]
-    print("\n".join(lines), flush=True)

@@ -1,4 +1,4 @@
-"""Where the attack succeeds and where it does not: by image, by class and by the size of what is hidden."""
+"""The success of an attack by image, by class, and by the size of hidden objects."""
 
 import math
 from typing import Any
@@ -6,35 +6,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uap.data.batch import Batch
 from uap.metrics.counts import SIZES, class_counts, left_classes, size_counts
-from uap.metrics.iou import ClassIoU
 from uap.metrics.names import RATES
-from uap.metrics.rates import CountTable, PixelRate, distribution
-from uap.universal.module import UniversalAttack
+from uap.metrics.rates import CountTable, distribution, maybe_of_nothing
+from uap.metrics.scores import Outcome, Scores
+from uap.objectives.base import Objective
 
 
 class Breakdown:
-    """Counts by class and by size beside the figures of one set of images."""
+    """Counts by class and by size, beside the `Scores` of the same images.
 
-    def __init__(self, attack: UniversalAttack) -> None:
-        """Count for the attack's target on its device."""
-        self.names = attack.victim.table.names
-        self.hidden_classes = attack.objective.hidden_classes
-        self.rate = next(name for name in RATES if name in attack.objective.metrics)
-        self.by_class = CountTable(len(self.names), 3).to(attack.device)
-        self.by_size = CountTable(len(SIZES), 3).to(attack.device)
+    Args:
+        objective: the objective of the attack.
+        names: class names of the network.
+        device: device of the counts.
+    """
 
-    def update(self, batch: Batch, predicted: Tensor) -> None:
-        """Add a batch and the predictions (N, H, W) on its adversarial images."""
-        target, hidden = batch["target"], batch["hidden"]
-        kept = predicted == target
-        if not self.hidden_classes:
-            self._count(target, kept, predicted)
+    def __init__(self, objective: Objective, names: tuple[str, ...], device: torch.device | str) -> None:
+        """Start without images."""
+        self.names = names
+        self.hidden_classes: tuple[int, ...] = getattr(objective, "hidden_classes", ())
+        self.rate = next(name for name in RATES if name in objective.metrics)
+        self.by_class = CountTable(len(self.names), 3).to(device)
+        self.by_size = CountTable(len(SIZES), 3).to(device)
+
+    def update(self, outcome: Outcome) -> None:
+        """Add a batch."""
+        labels, region, predicted = outcome.goal.labels, outcome.goal.region, outcome.predicted
+        reached = predicted == labels
+        if region is None or not self.hidden_classes:
+            self._count(labels, reached, predicted)
             return
-        hits = torch.where(hidden, left_classes(predicted, self.hidden_classes), kept)
-        self._count(batch["prediction"], hits, predicted)
-        self.by_size.update(size_counts(predicted, hidden, self.hidden_classes))
+        hits = torch.where(region, left_classes(predicted, self.hidden_classes), reached)
+        self._count(outcome.clean, hits, predicted)
+        self.by_size.update(size_counts(predicted, region, self.hidden_classes))
 
     def _count(self, ids: Tensor, hits: Tensor, predicted: Tensor) -> None:
         """Count by class hits and pixels of `ids`, and the pixels that are predicted as the class."""
@@ -42,16 +47,16 @@ class Breakdown:
         after = class_counts(predicted, hits, classes)[:, 1:]
         self.by_class.update(torch.cat([class_counts(ids, hits, classes), after], dim=1))
 
-    def compute(self, rates: dict[str, PixelRate], iou: dict[str, ClassIoU]) -> dict[str, Any]:
-        """Return what `metrics.json` has beside the figures; on all ranks together.
+    @maybe_of_nothing()
+    def compute(self, scores: Scores) -> dict[str, Any]:
+        """Return the details of `metrics.json`. Every rank must call it.
 
         Args:
-            rates: of the same images, by name.
-            iou: `miou_clean` and `miou_adversarial` of the same images.
+            scores: those of the same images.
         """
         per_image = {
             name: distribution(rate.per_image()[:, 1:], higher_is_better=RATES[name].higher_is_better is not False)
-            for name, rate in rates.items()
+            for name, rate in scores.rates.items()
         }
         details: dict[str, Any] = {"per_image": {name: found for name, found in per_image.items() if found}}
         if self.hidden_classes:
@@ -60,11 +65,11 @@ class Breakdown:
                 for size, (objects, pixels, hits) in zip(SIZES, self.by_size.compute().tolist(), strict=True)
                 if objects
             }
-        return details | {"by_class": self._rows(iou)}
+        return details | {"by_class": self._rows(scores)}
 
-    def _rows(self, iou: dict[str, ClassIoU]) -> list[dict[str, Any]]:
-        counts, labeled = self.by_class.compute().tolist(), iou["miou_clean"].total().sum(1).tolist()
-        clean, adversarial = (iou[name].compute().tolist() for name in ("miou_clean", "miou_adversarial"))
+    def _rows(self, scores: Scores) -> list[dict[str, Any]]:
+        counts, labeled = self.by_class.compute().tolist(), scores.iou["miou_clean"].total().sum(1).tolist()
+        clean, adversarial = (scores.iou[name].compute().tolist() for name in ("miou_clean", "miou_adversarial"))
         rows = []
         for class_id, (hits, pixels, after) in enumerate(counts):
             if pixels or labeled[class_id]:

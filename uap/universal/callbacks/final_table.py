@@ -1,0 +1,71 @@
+"""The table that a run prints at its end."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from uap.metrics.names import METRICS, images_scored
+
+WELL_BELOW = 0.9
+"""A perturbation whose largest entry is below this share of epsilon has not reached epsilon."""
+
+TITLES = {"train": "training", "val": "validation", "test": "test"}
+
+LABEL, CELL = 28, 12
+"""Widths of the first column and of the others, in characters."""
+
+
+def print_table(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str, folder: Path) -> None:
+    """Print the metrics of a run, the cost, and the files.
+
+    Args:
+        found: `metrics.json`; metrics have the names `SPLIT/METRIC`.
+        per_image: summaries of the rates over the scored images.
+        split: the split of the scored images.
+        folder: the run folder.
+    """
+    lines = [*_metrics(found, per_image, split), "", *_cost(found), "", *_files(folder)]
+    print("\n".join(["", *lines]), flush=True)
+
+
+def _row(title: str, cells: list[str]) -> str:
+    return f"{title:<{LABEL}}" + "".join(f"{cell:>{CELL}}" for cell in cells)
+
+
+def _metrics(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str) -> list[str]:
+    columns = [c for c in dict.fromkeys(["train", split]) if any(key.startswith(f"{c}/") for key in found)]
+    lines = [_row("", [TITLES[column] for column in columns])]
+    for name, metric in METRICS.items():
+        values = [found.get(f"{column}/{name}") for column in columns]
+        if any(value is not None for value in values):
+            lines.append(_row(metric.title, ["" if value is None else metric.text(value) for value in values]))
+        if name == next(iter(per_image), None):  # of the scored images, which have the last column
+            worst = METRICS[name].text(per_image[name]["worst_decile"])
+            lines.append(_row("  worst decile", ["" for _ in columns[1:]] + [worst]))
+    counts = found["images"]  # an evaluation of the training split has scored images only
+    shown = {"scored": images_scored(counts["scored"], found["images_in_split"]), "train": str(counts.get("train"))}
+    images = [shown["train" if column == "train" and "train" in counts else "scored"] for column in columns]
+    return [*lines, _row("images", images)]
+
+
+def _cost(found: Mapping[str, Any]) -> list[str]:
+    largest, epsilon = found["largest_entry"], found["epsilon"]
+    unused = f"   (not reached: the largest entry is {largest:.3g}; take more or larger steps)"
+    lines = [_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")]
+    if found["victim_untrained"]:
+        lines.append(f"{'network':<{LABEL}}{found['victim']} with random weights: these metrics say nothing")
+    if "seconds" in found:
+        left_out = "" if "steps" in found else " without validation"
+        lines += [
+            _row("gradient evaluations", [str(found["gradient_evaluations"])]),
+            _row("seconds", [f"{found['seconds']:g}"])
+            + f"   ({found['images_per_second']:g} images per second{left_out})",
+        ]
+    return lines
+
+
+def _files(folder: Path) -> list[str]:
+    names = ["adversarial", "pictures"]
+    names += ["perturbation.safetensors", "checkpoints/last.ckpt", "metrics.json", "per_image.csv"]
+    return [f"{Path(name).stem:<14}{folder / name}" for name in names if (folder / name).exists()]
