@@ -37,7 +37,7 @@ def write_zips(root: Path, count: int) -> float:
     images, labels = (zipfile.ZipFile(root / f"{kind}_trainvaltest.zip", "w") for kind in kinds)
     with images, labels:
         for index in range(2 * count):
-            pixels, train_ids = scenes.draw_scene(0, index, (1024, 2048))
+            pixels, train_ids = scenes.render_scene(0, index, (1024, 2048))
             noisy = (pixels + generator.normal(0, NOISE, pixels.shape)).clip(0, 255).round().astype(np.uint8)
             ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
             name = f"{'train' if index < count else 'val'}/city/city_000000_{index:06d}"
