@@ -44,7 +44,7 @@ def test_version_is_one() -> None:
     assert VERSION == 1
 
 
-def test_the_same_arguments_give_the_same_bits_in_any_order(scenes: list[Scene]) -> None:
+def test_the_same_arguments_give_the_same_pixels_in_any_order(scenes: list[Scene]) -> None:
     np.random.seed(1)  # noqa: NPY002 - the global state must not matter
     for index in (7, 3, 7):
         image, labels = render_scene(5, index)
@@ -82,7 +82,7 @@ def test_other_sizes(size: tuple[int, int]) -> None:
     assert image.std() > 10
 
 
-def test_every_class_occurs_in_a_good_half_of_the_scenes(scenes: list[Scene]) -> None:
+def test_every_class_occurs_and_rare_classes_in_more_than_half_of_the_scenes(scenes: list[Scene]) -> None:
     large = np.array([np.bincount(labels.ravel(), minlength=19) >= 60 for _, labels in scenes])
     assert large[:, list(ALL_IDS)].any(axis=0).all()
     for kind in (RIDER, BICYCLE, BUS, TRAFFIC_LIGHT, TRAFFIC_SIGN):
@@ -103,7 +103,7 @@ def test_sky_is_above_the_road(scenes: list[Scene]) -> None:
         assert (labels[-40:] != SKY).all()
 
 
-def test_labels_agree_with_the_picture(canvas: Canvas) -> None:
+def test_labels_agree_with_the_image(canvas: Canvas) -> None:
     canvas.pixels[..., 3] = ROAD
     render_person(canvas, np.random.default_rng(0), 0.0, 8.0)
     image, labels = canvas.develop()
@@ -111,7 +111,7 @@ def test_labels_agree_with_the_picture(canvas: Canvas) -> None:
     person = labels == PERSON
     edge = painted ^ person
     assert person.sum() > 1000
-    assert edge.sum() < 0.12 * person.sum()  # one soft pixel around the outline
+    assert edge.sum() < 0.12 * person.sum()  # one blended pixel around the outline
     inside = cv2.erode(person.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert painted[inside].all()
 
