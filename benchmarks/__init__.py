@@ -1,1 +1,1 @@
-"""Benchmarks: each one command that prints ratios from one interleaved run."""
+"""Benchmarks. Each is one command that compares variants in one interleaved run."""

@@ -1,10 +1,10 @@
-"""A run over more images than its memory holds: it is put into a control group of less memory than they take.
+"""A run on more images than fit into memory: its control group has less memory than the images take.
 
     python -m benchmarks.more_than_memory [--images 4000] [--gib 2] [--workers 1]
 
-Writes pictures of noise, and runs `uap.fit` on them in a control group of `--gib` (Linux, as root). The decoded images
-and the clean predictions lie on the disk, mapped into memory, so that the system may drop them and read them again.
-Prints how large they are beside the group's limit, and how the run ended.
+Writes images of noise, and runs `uap.fit` on them in a control group of `--gib` (Linux, as root). The decoded images
+and the clean predictions are files that are mapped into memory, so the system can drop them and read them again.
+Prints their size, the limit of the group, and the exit code of the run.
 """
 
 import argparse
@@ -25,11 +25,11 @@ GROUPS = {
     Path("/sys/fs/cgroup/memory"): ("memory.limit_in_bytes", "memory.max_usage_in_bytes"),  # version 1
     Path("/sys/fs/cgroup"): ("memory.max", "memory.peak"),
 }
-"""Where control groups are made, and the names of their limit and of the most that was used."""
+"""The folders of control groups, and the names of the files with their limit and their peak."""
 
 
-def write_pictures(folder: Path, count: int) -> None:
-    """Write so many pictures, no two alike."""
+def write_images(folder: Path, count: int) -> None:
+    """Write a number of different images."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     for number in range(count):
@@ -38,7 +38,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def new_group(limit: int) -> tuple[Path, Path]:
-    """Return a control group of so many bytes of memory, and the file that says how many it used at most."""
+    """Return a new control group with a limit in bytes, and the file with its peak memory."""
     parent = next(parent for parent in GROUPS if (parent / "cgroup.procs").exists())
     limit_name, peak_name = GROUPS[parent]
     group = parent / f"uap-{os.getpid()}"
@@ -47,54 +47,54 @@ def new_group(limit: int) -> tuple[Path, Path]:
     return group, group / peak_name
 
 
-def run_in(group: Path, place: Path, workers: int) -> int:
+def run_in(group: Path, folder: Path, workers: int) -> int:
     """Run two epochs in a control group; return the exit code."""
     settings = {
         "data": "uap.data.ImageFolder",
-        "data.root": place / "images",
+        "data.root": folder / "images",
         "data.size": list(SIZE),
         "data.scored_share": 0.02,
         "data.num_workers": workers,
-        "model.objective.image": place / "images" / "00000.jpg",
+        "model.objective.image": folder / "images" / "00000.jpg",
         "trainer.max_epochs": 2,
-        "trainer.default_root_dir": place / "run",
+        "trainer.default_root_dir": folder / "run",
     }
     config = Path(__file__).parents[1] / "configs" / "streetscenes_static.yaml"
     command = [sys.executable, "-m", "uap.fit", f"--config={config}", "--quiet"]
     command += [f"--{name}={value}" for name, value in settings.items()]
-    environment = os.environ | {"UAP_CACHE": str(place / "cache"), "WANDB_MODE": "disabled"}
+    environment = os.environ | {"UAP_CACHE": str(folder / "cache"), "WANDB_MODE": "disabled"}
     enter = f"echo $$ > {group}/cgroup.procs && exec " + '"$@"'
     return subprocess.run(["sh", "-c", enter, "sh", *command], env=environment, check=False).returncode
 
 
 def main() -> None:
-    """Read the command line, and print how the run ended."""
+    """Read the command line and print the result."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.more_than_memory", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--images", type=int, default=4000, help="pictures to learn from (default: %(default)s)")
-    parser.add_argument("--gib", type=float, default=2.0, help="of memory (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that read pictures (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=4000, help="training images (default: %(default)s)")
+    parser.add_argument("--gib", type=float, default=2.0, help="memory in GiB (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that read images (default: %(default)s)")
     given = parser.parse_args()
     group, peak = new_group(int(given.gib * GIB))
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder)
-            write_pictures(place / "images", given.images)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            write_images(folder / "images", given.images)
             begin = time.monotonic()
-            code = run_in(group, place, given.workers)
+            code = run_in(group, folder, given.workers)
             minutes = (time.monotonic() - begin) / 60
-            cache = sum(file.stat().st_size for file in (place / "cache").rglob("*.npy"))
-            print(f"{cache / GIB:.2f} GiB of images and predictions in {given.gib:g} GiB of memory, of which")
-            print(
-                f"{int(peak.read_text()) / GIB:.2f} GiB were used at most; exit code {code} after {minutes:.0f} minutes"
-            )
+            cache = sum(file.stat().st_size for file in (folder / "cache").rglob("*.npy"))
+            print(f"{cache / GIB:.2f} GiB of images and predictions in {given.gib:g} GiB of memory")
+            print(f"peak {int(peak.read_text()) / GIB:.2f} GiB; exit code {code} after {minutes:.0f} minutes")
             if code == 0:
-                figures = json.loads((place / "run" / "metrics.json").read_text())
-                print(f"{figures['gradient_evaluations']} gradient evaluations")
+                metrics = json.loads((folder / "run" / "metrics.json").read_text())
+                print(f"{metrics['gradient_evaluations']} gradient evaluations")
     finally:
         deadline = time.monotonic() + 60
-        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:  # a killed run's workers notice
+        while (
+            group / "cgroup.procs"
+        ).read_text() and time.monotonic() < deadline:  # the workers of a killed run end by themselves
             time.sleep(1)
         group.rmdir()
 

@@ -1,4 +1,4 @@
-"""The networks of the benchmarks, as they are published for Cityscapes, but untrained."""
+"""The networks of the benchmarks: those published for Cityscapes, with random weights."""
 
 import copy
 from collections.abc import Callable
@@ -18,15 +18,15 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def new_victim(name: str, device: str) -> Victim:
-    """Return a network under attack by its name."""
+    """Return the victim with a network of `NETWORKS`."""
     torch.manual_seed(0)
     return Victim(NETWORKS[name](), std=(64.0, 64.0, 64.0), size_multiple=8).to(device)
 
 
 def with_torch_layers(network: nn.Module, *frozen: type[nn.Module]) -> nn.Module:
-    """Return a copy with PyTorch's own layers in the place of those that compute the gradient of their input alone."""
+    """Return a copy with PyTorch's layers instead of those that compute only the gradient of their input."""
     found, own = copy.deepcopy(network), {FrozenPReLU: nn.PReLU, FrozenBatchNorm2d: nn.BatchNorm2d}
-    for part in found.modules():
-        if isinstance(part, frozen):
-            part.__class__ = own[type(part)]
+    for module in found.modules():
+        if isinstance(module, frozen):
+            module.__class__ = own[type(module)]
     return found

@@ -1,10 +1,11 @@
-"""The bare forward and backward pass of a network in several ways, and the loss against PyTorch's own.
+"""Variants of the forward and backward pass of a network, and of the loss.
 
     python -m benchmarks.passes [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 360 480] [--rounds 7]
 
-Each way takes its turn in every round, so that their ratios hold when the machine's speed drifts. The gradient is that
-of the logits' mean to the normalized image; it is compared with that of the pass as it is. The networks are untrained.
-The rate of the pass stands beside that of a product of two large matrices.
+Every round runs each variant once, so a change of the speed of the machine does not affect the ratios. The gradient is
+that of the mean of the logits with respect to the normalized image. It is compared with the gradient of the default
+variant. The networks have random weights. The rate of the pass is compared with that of a product of two large
+matrices.
 """
 
 import argparse
@@ -27,7 +28,7 @@ Pass = Callable[[], Tensor]
 
 
 def gradient_of(network: Callable[[Tensor], Tensor], image: Tensor, dtype: torch.dtype | None = None) -> Pass:
-    """Return the pass of a network on an image, under autocast to `dtype` if there is one."""
+    """Return the forward and backward pass of a network, under autocast to `dtype` if it is given."""
 
     def run() -> Tensor:
         image.requires_grad_(True)
@@ -39,10 +40,10 @@ def gradient_of(network: Callable[[Tensor], Tensor], image: Tensor, dtype: torch
 
 
 def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
-    """Return the ways by name; the first is the one that runs."""
+    """Return the variants by name. The first is the default."""
     contiguous = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     return {
-        "as it is": gradient_of(network, image),
+        "default": gradient_of(network, image),
         "PyTorch's PReLU": gradient_of(with_torch_layers(network, FrozenPReLU), image),
         "PyTorch's BatchNorm": gradient_of(with_torch_layers(network, FrozenBatchNorm2d), image),
         "both": gradient_of(with_torch_layers(network, FrozenPReLU, FrozenBatchNorm2d), image),
@@ -53,9 +54,9 @@ def passes(network: nn.Module, image: Tensor) -> dict[str, Pass]:
 
 
 def losses(image: Tensor) -> dict[str, Pass]:
-    """Return the cross entropy of 20 classes for outputs of the size of the images, ours and PyTorch's.
+    """Return the cross entropy of 20 classes at the size of the images, ours and PyTorch's.
 
-    Ours for logits whose exponentials are in range, and for larger ones too.
+    Ours is measured for logits whose exponentials are in range, and for larger logits.
     """
     batch, _, *size = image.shape
     small = torch.randn(batch, 20, *size, device=image.device).contiguous(memory_format=torch.channels_last)
@@ -70,29 +71,29 @@ def losses(image: Tensor) -> dict[str, Pass]:
 
     return {
         "cross entropy, ours": run(cross_entropy, small),
-        "of large logits": run(cross_entropy, small + 100),
+        "ours, large logits": run(cross_entropy, small + 100),
         "PyTorch's": run(lambda x, y: F.cross_entropy(x, y, reduction="none"), small),
     }
 
 
-def seconds_of(way: Callable[[], object]) -> float:
-    """Return how long a way takes."""
+def seconds_of(variant: Callable[[], object]) -> float:
+    """Return the duration of a call, in seconds."""
     start = now()
-    way()
+    variant()
     return now() - start
 
 
 def flop(network: nn.Module, image: Tensor) -> int:
-    """Return the floating point operations of a pass, a product and a sum being two."""
-    with FlopCounterMode(display=False) as counter:  # which does not bear torch.autograd.grad
+    """Return the number of floating point operations of a pass. A product and a sum count as two."""
+    with FlopCounterMode(display=False) as counter:  # it fails with torch.autograd.grad
         network(image.detach().requires_grad_()).mean().backward()
     return int(counter.get_total_flops())
 
 
 def product_rate(device: str) -> float:
-    """Return the operations a second of a product of two large matrices.
+    """Return the number of operations per second of a product of two large matrices.
 
-    On a CPU in the form of a 1 x 1 convolution: it is the library of the convolutions whose rate counts.
+    On a CPU, the product is a 1 x 1 convolution, because the rate of the library of the convolutions is of interest.
     """
     side = 4096 if device == "cuda" else 2048
     first, second = torch.randn(2, side, side, device=device)
@@ -105,22 +106,22 @@ def product_rate(device: str) -> float:
     return 2 * side**3 / statistics.median(seconds_of(product) for _ in range(7))
 
 
-def compare(ways: dict[str, Pass], rounds: int) -> float:
-    """Print the time of each way, its ratio to the first, and how far its gradient is from the first's.
+def compare(variants: dict[str, Pass], rounds: int) -> float:
+    """Print the time of each variant, its ratio to the first, and the distance of its gradient from that of the first.
 
     Returns:
-        The seconds of the first.
+        The median time of the first, in seconds.
     """
-    first = next(iter(ways.values()))()
-    apart = {name: float((way() - first).norm() / first.norm().clamp(min=1e-30)) for name, way in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    first = next(iter(variants.values()))()
+    distances = {name: float((run() - first).norm() / first.norm().clamp(min=1e-30)) for name, run in variants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, way in ways.items():
-            seconds[name].append(seconds_of(way))
+        for name, run in variants.items():
+            seconds[name].append(seconds_of(run))
     own = next(iter(seconds.values()))
     for name, times in seconds.items():
         ratio = statistics.median(time / base for time, base in zip(times, own, strict=True))
-        print(f"{name:<22}{statistics.median(times):>10.4f}{ratio:>10.2f}{apart[name]:>12.1e}", flush=True)
+        print(f"{name:<22}{statistics.median(times):>10.4f}{ratio:>10.2f}{distances[name]:>12.1e}", flush=True)
     return statistics.median(own)
 
 
@@ -131,20 +132,20 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="images per pass (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=[360, 480], help="height and width (default: 360 480)")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each way (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each variant (default: %(default)s)")
     given = parser.parse_args()
     keep_freed_memory()  # as the commands do
     network = new_victim(given.network, given.device).network
     image = torch.randn(given.batch, 3, *given.size, device=given.device).contiguous(memory_format=torch.channels_last)
     where = f"{given.device}, {torch.get_num_threads()} threads"
     print(f"{given.network}, {given.batch} images of {given.size[0]} x {given.size[1]}, {where}")
-    print(f"{'':<22}{'seconds':>10}{'ratio':>10}{'gradient':>12}   (medians of {given.rounds}; its distance)")
+    print(f"{'':<22}{'seconds':>10}{'ratio':>10}{'gradient':>12}   (medians of {given.rounds}; relative distance)")
     seconds = compare(passes(network, image), given.rounds)
     compare(losses(image), given.rounds)
     operations, product = flop(network, image), product_rate(given.device)
     print(
-        f"{operations / given.batch / 1e9:.1f} GFLOP an image, {operations / seconds / 1e9:.0f} GFLOP/s, "
-        f"{operations / seconds / product:.0%} of the {product / 1e9:.0f} of a matrix product"
+        f"{operations / given.batch / 1e9:.1f} GFLOP per image, {operations / seconds / 1e9:.0f} GFLOP/s, "
+        f"{operations / seconds / product:.0%} of the rate of a matrix product ({product / 1e9:.0f} GFLOP/s)"
     )
 
 

@@ -1,9 +1,10 @@
-"""How much faster two processes learn than one: weak scaling, with as many images per step for each.
+"""Weak scaling: images per second of two processes and of one, with equal batches in each process.
 
     python -m benchmarks.scaling [--times 3] [--images 96]
 
-Each process has one thread. Runs of one process and of two take turns; both learn from drawn scenes with the network
-that ships, two from twice as many images. The images per second are those of the run's table, without validation.
+Each process has one thread. Runs of one and of two processes alternate. Both use synthetic scenes and the network that
+ships. Two processes learn from twice as many images. The images per second are those of the closing table of the run,
+without validation.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 
 def images_per_second(processes: int, images: int, folder: Path) -> float:
-    """Return the rate of a run of one pass."""
+    """Return the images per second of a run with one pass over the images."""
     out = folder / f"{processes}"
     settings = {
         "trainer.devices": processes,
@@ -47,19 +48,19 @@ def images_per_second(processes: int, images: int, folder: Path) -> float:
 def main() -> None:
     """Read the command line and print the rates."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--times", type=int, default=3, help="runs of each (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=96, help="per process (default: %(default)s)")
+    parser.add_argument("--times", type=int, default=3, help="runs of each number of processes (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=96, help="images per process (default: %(default)s)")
     given = parser.parse_args()
     rates: dict[int, list[float]] = {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder:
         for _ in range(given.times):
             for processes, found in rates.items():
-                found.append(images_per_second(processes, given.images, Path(place)))
+                found.append(images_per_second(processes, given.images, Path(folder)))
     for processes, found in rates.items():
-        print(f"{processes} processes: {statistics.median(found):.2f} images a second ({min(found)} to {max(found)})")
+        print(f"{processes} processes: {statistics.median(found):.2f} images per second ({min(found)} to {max(found)})")
     ratios = [two / one / 2 for one, two in zip(rates[1], rates[2], strict=True)]
     spread = f"{min(ratios):.0%} to {max(ratios):.0%}"
-    print(f"each of two takes {statistics.median(ratios):.0%} of the images that one alone does ({spread})")
+    print(f"each of two processes reaches {statistics.median(ratios):.0%} of the rate of one alone ({spread})")
 
 
 if __name__ == "__main__":

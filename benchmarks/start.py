@@ -1,9 +1,9 @@
-"""How long the embedded default takes from the command to its help and to its first step.
+"""Time from the start of `uap.fit` to its help, and to the first step of the default experiment.
 
     python -m benchmarks.start [--times 3]
 
-Each time in an empty folder with an empty cache: the first start draws the scenes and predicts them, the second finds
-them. A step is over when metrics.csv has it; the run is ended then.
+Each measurement starts in an empty folder with an empty cache. The first start renders and predicts the scenes. The
+second start reuses them. A step ends when it is in metrics.csv. Then the run is killed.
 """
 
 import argparse
@@ -19,17 +19,17 @@ COMMAND = [sys.executable, "-m", "uap.fit"]
 
 
 def seconds_to_help(folder: Path) -> float:
-    """Return how long the help takes."""
+    """Return the time until the help is printed, in seconds."""
     start = time.perf_counter()
     subprocess.run([*COMMAND, "--help"], cwd=folder, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def seconds_to_first_step(folder: Path, name: str) -> float:
-    """Return how long a run takes until its first step is logged.
+    """Return the time until the first step of a run is logged, in seconds.
 
     Raises:
-        SystemExit: it ends before; its output says why.
+        SystemExit: the run ended before; the message is its output.
     """
     start, metrics = time.perf_counter(), folder / name / "metrics.csv"
     command = [*COMMAND, "--trainer.default_root_dir", name]
@@ -48,14 +48,14 @@ def seconds_to_first_step(folder: Path, name: str) -> float:
 def main() -> None:
     """Read the command line and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--times", type=int, default=3, help="how often (default: %(default)s)")
+    parser.add_argument("--times", type=int, default=3, help="number of measurements (default: %(default)s)")
     times = parser.parse_args().times
     found: dict[str, list[float]] = {"help": [], "first start": [], "second start": []}
     here = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
     for _ in range(times):
-        with tempfile.TemporaryDirectory() as place:
-            os.environ |= {"UAP_CACHE": f"{place}/cache", "PYTHONPATH": here, "WANDB_MODE": "offline"}
-            folder = Path(place)
+        with tempfile.TemporaryDirectory() as scratch:
+            os.environ |= {"UAP_CACHE": f"{scratch}/cache", "PYTHONPATH": here, "WANDB_MODE": "offline"}
+            folder = Path(scratch)
             found["help"].append(seconds_to_help(folder))
             found["first start"].append(seconds_to_first_step(folder, "first"))
             found["second start"].append(seconds_to_first_step(folder, "second"))

@@ -1,14 +1,14 @@
-"""The training step of the attack against the bare forward and backward pass of its network.
+"""Time and memory of the training step, compared with the forward and backward pass of the network.
 
     python -m benchmarks.step [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 384 512] [--steps 20]
 
-Both run in one process, one after the other on every step, so that the ratio holds when the machine's speed drifts.
-The step is all that `uap.fit` does between the end of one batch and the end of the next: fetching and moving the batch,
-tiling, clipping, the default loss, the sign step, the projection, the curves of the perturbation, metrics.csv, the look
-for a signal; not the reading of files, which workers do meanwhile, nor the progress bar and W&B, which a run can leave
-out. The limit is the forward pass and the gradient of the logits' mean to the normalized image, weights frozen, in the
-same memory layout. Peak memory is measured in a process of its own for each: on the CPU the growth of the resident size
-from before the first pass to its highest (Linux), on the GPU the allocator's peak.
+Both alternate in one process, so a change of the speed of the machine does not affect their ratio. The step is
+everything that `uap.fit` does from the end of one batch to the end of the next: it fetches and moves the batch, tiles,
+clips, computes the default loss, takes the sign step, projects, logs the curves of the perturbation to metrics.csv, and
+checks for signals. It excludes the reading of files, which workers do at the same time, the progress bar and W&B. The
+bare pass is the forward pass and the gradient of the mean of the logits with respect to the normalized image, with
+frozen weights in the same memory layout. Peak memory is measured in a separate process for each. On the CPU, it is the
+growth of the resident memory (Linux). On the GPU, it is the peak of the allocator.
 """
 
 import argparse
@@ -37,10 +37,10 @@ from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU
 
 
 class Images(Dataset[dict[str, Tensor]]):
-    """One image of noise with a target, as often as asked: what the workers would have read."""
+    """A data set of one image of noise with a target, repeated."""
 
     def __init__(self, size: tuple[int, int], count: int) -> None:
-        """Make the image."""
+        """Create the image of size (height, width), repeated `count` times."""
         self.count = count
         generator = torch.Generator().manual_seed(0)
         self.item = {
@@ -61,10 +61,10 @@ class Images(Dataset[dict[str, Tensor]]):
 
 
 class Data(LightningDataModule):
-    """What the attack asks of its data."""
+    """A data module with the attributes that the attack uses."""
 
     def __init__(self, size: tuple[int, int], batch_size: int, steps: int) -> None:
-        """Give `steps` batches."""
+        """Prepare `steps` batches."""
         super().__init__()
         self.batch_size = batch_size
         self.images = Images(size, batch_size * steps)
@@ -75,17 +75,17 @@ class Data(LightningDataModule):
 
 
 class PreparedAttack(UniversalAttack):
-    """An attack whose targets are made already."""
+    """An attack on data that already has targets."""
 
     def setup(self, stage: str) -> None:
         """Prepare nothing."""
 
 
 class Interleave(Callback):
-    """Times each step, and after it the bare pass."""
+    """A callback that measures each step, then the bare pass."""
 
     def __init__(self, bare: Callable[[], None]) -> None:
-        """Compare with `bare`."""
+        """Store the bare pass."""
         self.bare = bare
         self.steps: list[float] = []
         self.bares: list[float] = []
@@ -96,7 +96,7 @@ class Interleave(Callback):
         self.start = now()
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
-        """Take the step's time, then the bare pass's."""
+        """Store the time of the step, then that of the bare pass."""
         end = now()
         self.steps.append(end - self.start)
         self.bare()
@@ -105,14 +105,14 @@ class Interleave(Callback):
 
 
 def now() -> float:
-    """Return the time when all that was asked of the device is done."""
+    """Return the time after all work of the device is done, in seconds."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def bare_pass(attack: UniversalAttack, device: str, size: tuple[int, int], batch: int) -> Callable[[], None]:
-    """Return the limit: the forward pass and the backward pass to the input."""
+    """Return the forward pass and the backward pass to the input."""
     network = attack.victim.network
     image = torch.randn(batch, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
 
@@ -129,7 +129,7 @@ def new_attack(network: str, device: str, size: tuple[int, int]) -> UniversalAtt
 
 
 def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Callback]) -> None:
-    """Take the steps as `uap.fit` does."""
+    """Train as `uap.fit` does."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
@@ -144,15 +144,15 @@ def train(attack: UniversalAttack, data: Data, device: str, callbacks: list[Call
         trainer.fit(attack, datamodule=data)
 
 
-def peak_memory(part: str, network: str, device: str, size: tuple[int, int], batch: int) -> float:
-    """Return the MiB that a few steps, or bare passes, take at most beyond what the process had before."""
+def peak_memory(variant: str, network: str, device: str, size: tuple[int, int], batch: int) -> float:
+    """Return the peak memory of a few steps or bare passes, in MiB, beyond that of the process before them."""
     attack, data = new_attack(network, device, size), Data(size, batch, 3)
-    if part == "torch":
+    if variant == "torch":
         attack.victim.network = with_torch_layers(attack.victim.network, FrozenPReLU, FrozenBatchNorm2d)
     bare = bare_pass(attack, device, size, batch)
-    Path("/proc/self/clear_refs").write_text("5")  # the highest size so far is forgotten: imports need much
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak, because imports need much memory
     before = highest_resident_size()
-    if part == "step":
+    if variant == "step":
         train(attack, data, device, [])
     else:
         for _ in range(3):
@@ -173,17 +173,19 @@ def report(network: str, device: str, size: tuple[int, int], batch: int, steps: 
     attack = new_attack(network, device, size)
     clock = Interleave(bare_pass(attack, device, size, batch))
     train(attack, Data(size, batch, steps + 2), device, [clock])
-    pairs = list(zip(clock.steps, clock.bares, strict=True))[2:]  # the first warm up
+    pairs = list(zip(clock.steps, clock.bares, strict=True))[2:]  # the first two are warm-up
     ratios = [step / bare for step, bare in pairs]
     arguments = ["--network", network, "--device", device, "--batch", str(batch), "--size", *map(str, size)]
     command = [sys.executable, "-m", "benchmarks.step", *arguments, "--memory"]
     memory = {
-        part: float(subprocess.run([*command, part], check=True, capture_output=True, text=True).stdout.split()[-1])
-        for part in ("step", "bare", "torch")
+        variant: float(
+            subprocess.run([*command, variant], check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
+        for variant in ("step", "bare", "torch")
     }
     where = f"{device}, {torch.get_num_threads()} threads"
     print(f"{network}, {batch} images of {size[0]} x {size[1]}, {where}, {steps} steps")
-    print(f"{'':<14}{'step':>10}{'bare':>10}{'ratio':>10}   (time: median of the steps' own ratios, and their range)")
+    print(f"{'':<14}{'step':>10}{'bare':>10}{'ratio':>10}   (time: median and range of the ratios of all steps)")
     medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
     spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
     print(f"{'seconds':<14}{medians[0]:>10.4f}{medians[1]:>10.4f}{statistics.median(ratios):>10.3f}   ({spread})")
@@ -192,15 +194,15 @@ def report(network: str, device: str, size: tuple[int, int], batch: int, steps: 
 
 
 def main() -> None:
-    """Read the command line."""
+    """Read the command line and print the comparison."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--network", choices=list(NETWORKS), default="ESPNet", help="(default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=[384, 512], help="height and width (default: 384 512)")
-    parser.add_argument("--steps", type=int, default=20, help="steps that count (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=20, help="measured steps (default: %(default)s)")
     parser.add_argument(
-        "--memory", choices=["step", "bare", "torch"], help="print the peak memory of one part alone, in MiB"
+        "--memory", choices=["step", "bare", "torch"], help="print only the peak memory of one variant, in MiB"
     )
     given = parser.parse_args()
     keep_freed_memory()  # as the commands do

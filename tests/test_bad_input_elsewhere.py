@@ -153,13 +153,13 @@ def labels(value: int) -> Make:
     return lambda: save(Path("labels.png"), np.full(SIZE, value, np.uint8))
 
 
-def points(name: str, content: str) -> Make:
-    """Run a reproduction of one point, and damage a file of it."""
+def trials(name: str, content: str) -> Make:
+    """Run a reproduction of one trial, and damage a file of it."""
 
     def make() -> None:
         reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30]}})
         reproduce.main(REPRODUCE)
-        for path in Path("out/points").glob(f"*/{name}"):
+        for path in Path("out/trials").glob(f"*/{name}"):
             path.write_text(content)
 
     return make
@@ -322,13 +322,13 @@ CASES: dict[str, Case] = {
     ),
     "a damaged record": (
         "reproduce",
-        points("point.json", "{"),
+        trials("trial.json", "{"),
         REPRODUCE,
-        "point.json cannot be used .* Remove its f",
+        "trial.json cannot be used .* Remove its f",
     ),
     "damaged figures": (
         "reproduce",
-        points("metrics.json", "[]"),
+        trials("metrics.json", "[]"),
         REPRODUCE,
         "metrics.json cannot be used .expected names with values",
     ),

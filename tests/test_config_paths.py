@@ -11,7 +11,7 @@ import yaml
 
 from tests.helpers import Brightness, attack_args, make_camvid, one_thread, refusal
 from uap import evaluate, fit
-from uap.configuration.config_paths import read_settings
+from uap.configuration.composition import read_settings
 from uap.utils.errors import InputError
 from uap.victims.building import build_victim
 

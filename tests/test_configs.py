@@ -1,6 +1,9 @@
-"""Every configuration in the repository is read by the command that it is for, and what is saved is read again."""
+"""The shipped configurations: each is read by its command, and each network, data set and recipe stands in one file."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +11,7 @@ import yaml
 from tests.helpers import Brightness
 from uap import evaluate, fit, train_victim
 from uap.cli.entry import run_command
+from uap.configuration.composition import read_settings
 from uap.losses import Balanced, Mean
 from uap.objectives import HideClasses, StaticTarget
 from uap.universal.module import UniversalAttack
@@ -15,7 +19,10 @@ from uap.universal.optim import CosineToEnd, SignSGD
 from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-EXPERIMENTS = sorted(path.name for path in CONFIGS.glob("*.yaml") if path.name != "full_batch.yaml")
+BLOCKS = ("victim", "data", "objective", "recipe")
+"""Folders of single blocks, of which experiments are composed."""
+FILES = {path.relative_to(CONFIGS).as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
+EXPERIMENTS = [name for name in FILES if name.split("/")[0] not in (*BLOCKS, "reproduce", "sweeps", "full_batch.yaml")]
 
 
 def parse(main: object, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -29,8 +36,9 @@ def parse(main: object, arguments: list[str], capsys: pytest.CaptureFixture[str]
 def test_an_experiment_is_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = train_victim.main if name.startswith("train_") else fit.main
     printed = parse(main, ["--config", str(CONFIGS / name)], capsys)
+    assert "defaults" not in yaml.safe_load(printed)
     (tmp_path / "again.yaml").write_text(printed)
-    assert parse(main, ["--config", "again.yaml"], capsys) == printed
+    assert yaml.safe_load(parse(main, ["--config", "again.yaml"], capsys)) == yaml.safe_load(printed)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (CONFIGS / "victim").glob("*.yaml")))
@@ -107,18 +115,53 @@ def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[st
     assert "--trainer.default_root_dir" in printed
 
 
-@pytest.mark.parametrize("name", ["camvid_static", "camvid_dynamic", "cityscapes_static", "cityscapes_dynamic"])
-def test_an_experiment_s_victim_is_the_one_in_the_folder_of_victims(name: str) -> None:
-    victim = f"espnet_{name.split('_')[0]}.yaml"
-    blocks = [yaml.safe_load((CONFIGS / path).read_text()) for path in (f"{name}.yaml", f"victim/{victim}")]
-    assert blocks[0]["model"]["victim"] == blocks[1]["model"]["victim"]
+def components(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """The outermost components of a configuration with settings of their own, by dotted key."""
+    if isinstance(content, dict) and "class_path" in content:
+        if "init_args" in content:
+            yield key, content
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield from components(value, f"{key}.{name}".lstrip("."))
 
 
-@pytest.mark.parametrize("place", ["camvid", "cityscapes", "streetscenes"])
+def test_no_block_stands_twice() -> None:
+    found = defaultdict(list)
+    for name, path in FILES.items():
+        if name.split("/")[0] not in ("reproduce", "sweeps"):
+            for key, block in components(yaml.safe_load(path.read_text())):
+                found[yaml.safe_dump({key: block})].append(name)
+    assert len(found) > len(BLOCKS)
+    assert {block: names for block, names in found.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("reproduce/on/")])
+def test_an_evaluation_setup_repeats_no_block(name: str) -> None:
+    for experiment in yaml.safe_load(FILES[name].read_text())["experiments"].values():
+        assert list(components(experiment.get("settings", {}))) == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_takes_its_blocks_from_other_files(name: str) -> None:
+    content = yaml.safe_load(FILES[name].read_text())
+    allowed = {"model.network"} if name.startswith("train_") else {"model.reduction"}
+    assert {key for key, _ in components(content)} <= allowed
+    composed = read_settings(FILES[name])
+    assert {"data", "model", "trainer"} <= composed.keys()
+
+
+@pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
+def test_a_victim_is_the_network_that_its_file_trains(name: str) -> None:
+    victim = read_settings(CONFIGS / f"victim/{name}.yaml")["model"]["victim"]["init_args"]
+    trained = read_settings(CONFIGS / f"train_{name}.yaml")["model"]
+    assert [victim[key] for key in ("network", "mean", "std")] == [trained[key] for key in ("network", "mean", "std")]
+
+
+@pytest.mark.parametrize("setup", ["camvid", "cityscapes", "streetscenes"])
 @pytest.mark.parametrize("target", ["static", "dynamic"])
-def test_an_experiment_says_the_recipe_that_the_code_has_by_default(place: str, target: str) -> None:
-    shipped = yaml.safe_load((CONFIGS / f"{place}_{target}.yaml").read_text())["model"]
-    recipe = yaml.safe_load((CONFIGS / "recipes/default.yaml").read_text())["model"]
+def test_an_experiment_has_the_recipe_that_the_code_has_by_default(setup: str, target: str) -> None:
+    shipped = read_settings(CONFIGS / f"{setup}_{target}.yaml")["model"]
+    recipe = read_settings(CONFIGS / "recipe/default.yaml")["model"]
     assert {name: shipped[name] for name in recipe} == recipe
 
     victim, hidden = Victim(Brightness(), classes=["sky", "road"]), HideClasses(["road"])

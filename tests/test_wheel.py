@@ -18,11 +18,13 @@ def test_a_wheel_brings_its_configurations_and_networks(tmp_path: Path) -> None:
     assert (installed / "uap" / "py.typed").exists()
 
     program = (
+        "from uap.configuration.composition import read_settings\n"
         "from uap.utils import paths\n"
         "from uap.victims.weights import read_state_dict\n"
         "assert paths.PACKAGE.is_relative_to(__import__('sys').argv[1]), paths.PACKAGE\n"
         "config = paths.shipped('configs/streetscenes_static.yaml')\n"
-        "assert config.is_relative_to(paths.PACKAGE) and 'StreetScenes' in config.read_text()\n"
+        "assert config.is_relative_to(paths.PACKAGE)\n"
+        "assert read_settings(config)['data']['class_path'] == 'uap.data.StreetScenes'\n"
         "assert read_state_dict(paths.find('checkpoints/espnet_streetscenes.safetensors'))\n"
     )
     (tmp_path / "empty").mkdir()

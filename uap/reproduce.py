@@ -26,7 +26,7 @@ from uap.utils.text_tables import write
 
 FOLDER = "configs/reproduce"
 ON = "on"
-TRIALS = "points"
+TRIALS = "trials"
 """The folder in `--out` that has the folders of the trials; all reproductions share it."""
 
 

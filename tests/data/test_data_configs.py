@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from uap import data, fit
+from uap.configuration.composition import read_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = ("streetscenes_static.yaml", "cityscapes_dynamic.yaml", "camvid_static.yaml")
@@ -27,7 +28,7 @@ def test_a_data_set_goes_with_any_experiment(name: str, experiment: str, capsys:
     own = yaml.safe_load((CONFIGS / "data" / name).read_text())["data"]
     assert found["data"]["class_path"] == own["class_path"]  # type: ignore[index]
     assert own["init_args"].items() <= found["data"]["init_args"].items()  # type: ignore[index]
-    target = yaml.safe_load((CONFIGS / experiment).read_text())["model"]["objective"]
+    target = read_settings(CONFIGS / experiment)["model"]["objective"]
     assert target["init_args"].items() <= found["model"]["objective"]["init_args"].items()  # type: ignore[index]
 
 

@@ -50,7 +50,7 @@ def test_files_are_laid_out_and_named_as_in_cityscapes(tmp_path: Path) -> None:
 
 def test_files_hold_the_drawn_scene(tmp_path: Path) -> None:
     data = drawn(street(tmp_path, scene_seed=4))
-    image, train_ids = scenes.draw_scene(4, FIRST_INDEX["val"], RENDERED_SIZE)
+    image, train_ids = scenes.render_scene(4, FIRST_INDEX["val"], RENDERED_SIZE)
     item = data.dataset("val").items[0]
     assert isinstance(item.image, Path)
     assert isinstance(item.labels, Path)

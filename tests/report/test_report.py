@@ -21,7 +21,7 @@ def report(*runs: Path, out: str = "report.html") -> Page:
 
 def test_a_page_has_every_metric_of_the_run(tmp_path: Path) -> None:
     texts = report(make_run(tmp_path / "night run")).text()
-    figures = [
+    metrics = [
         *("26.8 %", "91.4 %", "68.2 %", "clean images 78.1 %", "training 36.3 %", "training 91.0 %"),  # the head
         *("10", "9.75", "8 × 8", "178,500", "91.4", "8.4", "192", "4fa5416ca31c6980"),  # noqa: RUF001
         *("lowest 1.2 %, median 34.5 %, highest 87.7 %", "worst tenth 1.2 %", "worst tenth 81.1 %"),  # by image
@@ -29,7 +29,7 @@ def test_a_page_has_every_metric_of_the_run(tmp_path: Path) -> None:
         *("1,212", "20,144", "61.1 %", "21", "190,333", "14.2 %"),  # by size
         *("488", "5,725", "1.2 %", "34.5 %", "97.0 %"),  # image by image
     ]
-    assert [figure for figure in figures if figure not in texts] == []
+    assert [metric for metric in metrics if metric not in texts] == []
     assert {"night run", "ESPNet", "the scene without person, rider", "StreetScenes, 16 × 32"} <= set(texts)  # noqa: RUF001
     assert CONFIG.strip() in texts
 
@@ -139,13 +139,13 @@ def test_sections_that_a_run_does_not_have_are_left_out(tmp_path: Path, kept: se
     for name in kept:
         (full / name).rename(run / name)
     titles = report(run).text("h2")
-    parts = {
+    sections = {
         "config.yaml": ["Metrics", "Configuration"],
         "metrics.csv": ["Curves"],
         "metrics.json": ["Metrics", "By class", "By object size"],
         "per_image.csv": ["Success by image", "Image by image"],
     }
-    assert set(titles) == {title for name in kept for title in parts[name]}
+    assert set(titles) == {title for name in kept for title in sections[name]}
 
 
 def test_an_unfinished_run_says_so_and_shows_its_curves(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_unfinished_run_says_so_and_shows_its_curves(tmp_path: Path) -> None:
     assert len(page.all("polyline")) == 7
 
 
-def test_a_run_before_this_version_has_its_figures_instead_of_sliders(tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_has_plots_instead_of_sliders(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     for path in (run / "pictures" / "panels" / "scene_0").iterdir():
         path.unlink()
@@ -170,9 +170,9 @@ def test_a_run_before_this_version_has_its_figures_instead_of_sliders(tmp_path: 
     assert [image["alt"] for image in page.all("img") if image["alt"].startswith("Figure")] == ["Figure of scene_0"]
 
 
-def test_metrics_that_are_no_number_are_dashes(tmp_path: Path) -> None:
-    figures = {**STATIC, "val/miou_adversarial": float("nan"), "seconds": None}
-    texts = report(make_run(tmp_path / "run", figures)).text()
+def test_metrics_that_are_not_finite_are_dashes(tmp_path: Path) -> None:
+    metrics = {**STATIC, "val/miou_adversarial": float("nan"), "seconds": None}
+    texts = report(make_run(tmp_path / "run", metrics)).text()
     assert "71.5 %" in texts
     assert not {"nan", "nan %", "None"} & set(texts)
 
@@ -222,9 +222,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         main(["nowhere"])
 
 
-def test_folders_without_a_run_are_left_out_where_there_is_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_folders_without_a_run_are_left_out_beside_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(tmp_path / "run")
     (tmp_path / "empty").mkdir()
     page = main([str(tmp_path / "empty"), str(run)]).read_text()
@@ -248,7 +246,7 @@ def test_a_page_does_not_replace_another_file(tmp_path: Path) -> None:
         main([str(run), "--out", str(run / "config.yaml" / "report.html")])
 
 
-def test_bad_input_is_a_sentence_and_exit_code_2(
+def test_bad_input_is_refused_with_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
@@ -270,7 +268,7 @@ def test_the_command_needs_neither_torch_nor_lightning(tmp_path: Path) -> None:
     assert Page(tmp_path / "report.html").text("h1") == ["run"]
 
 
-def test_what_was_logged_is_plotted(tmp_path: Path) -> None:
+def test_logged_curves_are_plotted(tmp_path: Path) -> None:
     groups = [group for group in report(make_run(tmp_path / "run")).all("g") if "data-label" in group]
     assert {group["data-label"]: group["data-values"] for group in groups} == {
         "training batches": "0,5.625 1,2.125",

@@ -15,7 +15,7 @@ from uap.utils.errors import InputError
 
 BRIGHTNESS = Path(__file__).parents[1] / "brightness.yaml"
 
-FIGURES = {"train/success_rate": "success, training", "scored/success_rate": "success, validation"}
+METRICS = {"train/success_rate": "success, training", "scored/success_rate": "success, validation"}
 
 PAPER = {
     "source": "Somebody et al., table 7",
@@ -50,7 +50,7 @@ def content(**changes: Any) -> dict[str, Any]:
         # with steps of 60 the dark pixels, at 70, pass the threshold of 128 where epsilon lets them
         "experiments": {"static": {"configs": [str(BRIGHTNESS)], "settings": {"model.optimizer.lr": 60}}},
         "axes": {"epsilon": {"setting": "model.epsilon", "values": [30, 80]}},
-        "figures": FIGURES,
+        "metrics": METRICS,
         **changes,
     }
     return {key: value for key, value in whole.items() if value is not None}
@@ -73,7 +73,7 @@ def reproduce(*arguments: str) -> Path:
 
 def folders() -> list[Path]:
     """The folders of the trials."""
-    return sorted(Path("out/points").iterdir())
+    return sorted(Path("out/trials").iterdir())
 
 
 def metrics(epsilon: float) -> dict[str, Any]:

@@ -31,30 +31,29 @@ WITHOUT_DATA = {"settings": {"data.root": "nowhere"}}
 
 def transfer(*epsilon: float, **others: dict[str, Any]) -> str:
     """Write a reproduction that evaluates perturbations of some epsilons, and of `others`, on two setups."""
-    onto = {
+    setups = {
         "threshold 100": {"settings": {"model.victim.network.threshold": 100}},
         "test images": {"settings": {"data.split": "test"}},
     }
     values = {str(value): {"settings": {"model.epsilon": value}} for value in epsilon}
-    axes = {"epsilon": values | others, "onto": onto}
-    runs = [{"command": "transfer", "axes": ["epsilon", "onto"], "onto": "onto"}]
+    axes = {"epsilon": values | others, "evaluated on": setups}
+    runs = [{"command": "transfer", "axes": ["epsilon", "evaluated on"], "evaluate_on": "evaluated on"}]
     metrics = {"scored/success_rate": "success", "control/success_rate": "random signs", "scored/miou_clean": "IoU"}
-    return reproduction(axes=axes, runs=runs, figures=metrics)
+    return reproduction(axes=axes, runs=runs, metrics=metrics)
 
 
 def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     reproduce(transfer(80))
 
-    assert (
-        "trial 1 of 3, epsilon 80" in capsys.readouterr().out
-    )  # the source is learned once, though no metric of it is in the table
-    cells = [json.loads(path.read_text())["cells"] for path in Path("out/points").rglob("transfer.json")]
+    # the source is learned once, though no metric of it is in the table
+    assert "trial 1 of 3, epsilon 80" in capsys.readouterr().out
+    cells = [json.loads(path.read_text())["cells"] for path in Path("out/trials").rglob("transfer.json")]
     assert len(cells) == 2
     measured = {round(100 * own[0]["figures"]["success_rate"], 4) for own in cells}
     control = {round(100 * own[1]["figures"]["success_rate"], 4) for own in cells}
     assert {float(row["scored/success_rate"]) for row in table()} == measured
     assert {float(row["control/success_rate"]) for row in table()} == control
-    assert [row["onto"] for row in table()] == ["threshold 100", "test images"]
+    assert [row["evaluated on"] for row in table()] == ["threshold 100", "test images"]
 
 
 def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +61,7 @@ def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytes
     with pytest.raises(InputError, match=r"epsilon unreadable: .*nowhere"):
         reproduce(name)
     printed = capsys.readouterr().out
-    assert "epsilon unreadable, onto test images waits for the perturbation of epsilon unreadable" in printed
+    assert "epsilon unreadable, evaluated on test images waits for the perturbation of epsilon unreadable" in printed
     assert [bool(row["scored/success_rate"]) for row in table()] == [True, True, False, False]
 
 
@@ -83,7 +82,7 @@ def test_image_dependent_perturbations_are_a_row_of_the_table() -> None:
     ]  # fmt: skip
     axes = {"tile": {"setting": "model.tile", "values": [[8, 8]]}}
     metrics = {"scored/hidden": "hidden", "scored/preserved": "preserved"}
-    reproduce(reproduction(axes=axes, runs=runs, figures=metrics, curves="tile"), "--attack.steps", "3")
+    reproduce(reproduction(axes=axes, runs=runs, metrics=metrics, curves="tile"), "--attack.steps", "3")
 
     (ceiling,) = [folder for folder in folders() if folder.name.startswith("attack-hideclasses-")]
     found = json.loads((ceiling / "metrics.json").read_text())

@@ -41,7 +41,7 @@ def trial(command: str = "fit", epochs: int = 60, limit: int | None = 10, **argu
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no title": ({"title": None}, "table.yaml has no `title`, expected text. Add it."),
-    "no figures": ({"figures": None}, "table.yaml has no `figures`, expected names with values"),
+    "no metrics": ({"metrics": None}, "table.yaml has no `metrics`, expected names with values"),
     "no experiment": ({"experiments": None}, "table.yaml has no `experiments`, expected a name with `configs`"),
     "a number for text": ({"shows": 7}, "`shows` of table.yaml holds the int 7, expected text"),
     "an unknown key": ({"axis": {}}, "table.yaml has an unknown `axis`, expected .*experiments"),
@@ -53,20 +53,20 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "names 'train', but its commands are fit, attack, transfer",
     ),
     "an unknown experiment": ({"runs": [{"experiment": "dynamic"}]}, "names 'dynamic', but its experiments are static"),
-    "a transfer onto nothing": (
+    "a transfer without an axis to evaluate on": (
         {"runs": [{"command": "transfer"}]},
-        "expected one of the axes as `onto` of a transfer",
+        "expected one of the axes as `evaluate_on` of a transfer",
     ),
-    "an unknown figure of the paper": (
+    "an unknown metric of the paper": (
         {"paper": {**PAPER, "rows": [{"epsilon": 10, "success": 3}]}},
-        "names 'success', but its axes and figures are epsilon, train/success_rate",
+        "names 'success', but its axes and metrics are epsilon, train/success_rate",
     ),
     "half of the paper": ({"paper": {"source": "Somebody"}}, "`paper` of table.yaml has no `network`"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_file_that_lacks_what_is_needed_is_a_sentence(name: str) -> None:
+def test_a_wrong_file_is_refused(name: str) -> None:
     changes, message = WRONG[name]
     with pytest.raises(InputError, match=message):
         read(**changes)
@@ -85,19 +85,19 @@ def test_a_file_that_lacks_what_is_needed_is_a_sentence(name: str) -> None:
         (["metzen2017/table1", "--config", "none.yaml"], "none.yaml"),
     ],
 )
-def test_what_was_typed_wrong_is_a_sentence(arguments: list[str], message: str) -> None:
+def test_a_wrong_argument_is_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(InputError, match=re.compile(message, re.DOTALL)):
         main(arguments)
     assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3"])
-def test_a_shard_is_two_numbers(text: str) -> None:
+def test_a_wrong_shard_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="expected i/n"):
         parse_shard(text)
 
 
-def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_name_the_command_lists_the_reproductions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == []
     printed = capsys.readouterr().out
     assert re.search("metzen2017/table1 +Success of a static target by epsilon\n", printed)
@@ -106,7 +106,7 @@ def test_without_a_name_the_command_lists_what_there_is(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", _names())
-def test_what_ships_is_read(name: str) -> None:
+def test_every_shipped_reproduction_is_read(name: str) -> None:
     found = load(name, None)
     first = {
         axis: dict([*values.items()][:1]) if axis == found.reduce else values for axis, values in found.axes.items()
@@ -117,7 +117,7 @@ def test_what_ships_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("on", _names(ON))
 @pytest.mark.parametrize("name", [name for name in _names() if name.startswith("metzen2017")])
-def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
+def test_the_paper_runs_on_other_data(name: str, on: str) -> None:
     found = load(name, on)
     assert found.on is not None
     assert all(len(layers) == 2 for layers in found.experiments.values())
@@ -130,7 +130,7 @@ def test_the_paper_runs_on_other_data_too(name: str, on: str) -> None:
     assert "given" not in roots[False]  # nor is anything of other data written there
 
 
-def test_an_own_file_says_what_it_runs_on() -> None:
+def test_a_file_of_the_user_names_its_data_and_network() -> None:
     read()
     here = {
         "title": "my data",
@@ -171,7 +171,7 @@ def test_the_paper_s_tables_share_their_common_trial(on: str | None, tile: str, 
     assert folder_of("metzen2017/table3", on, omega="0.9") != folder
 
 
-def test_the_paper_s_experiments_are_the_paper_s() -> None:
+def test_the_paper_s_experiments_have_the_paper_s_settings() -> None:
     static = rows_of(load("metzen2017/figure3", None), [])[0].trial.config
     dynamic = rows_of(load("metzen2017/figure5", None), [])[0].trial.config
     for config in (static, dynamic):
@@ -195,7 +195,7 @@ def test_the_paper_s_experiments_are_the_paper_s() -> None:
     assert dynamic["model"]["objective"]["init_args"]["hide"] == ["person"]
 
 
-def test_a_setting_that_names_a_class_starts_the_part_anew() -> None:
+def test_a_setting_that_names_a_class_replaces_the_component() -> None:
     base = Layer(["configs/streetscenes_static.yaml", "configs/full_batch.yaml"], {"model.epsilon": 7})
     over = Layer([], {"model.optimizer": {"class_path": "uap.universal.optim.SignSGD", "init_args": {"lr": 3}}})
     config = resolved([base], ["--model.epsilon=5", "--data.limit=4"], [over, Layer([], {"data.limit": None})], {})
@@ -218,31 +218,31 @@ def test_other_weights_under_the_same_name_are_another_trial() -> None:
     assert Trial("one", "attack", config).folder != Trial("one", "attack", config, {"steps": 3}).folder
 
 
-def test_shards_have_the_same_work_and_leave_nothing_out() -> None:
+def test_shards_have_the_same_work_and_all_trials() -> None:
     trials = [trial(limit=limit) for limit in (1, 2, 3, 4, 5, 6)]
     shards = [shard(trials, number, 3) for number in (1, 2, 3)]
-    assert [[trials.index(p) + 1 for p in part] for part in shards] == [[1, 6], [2, 5], [3, 4]]
+    assert [[trials.index(p) + 1 for p in own] for own in shards] == [[1, 6], [2, 5], [3, 4]]
 
 
 @pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalization"])
-def test_shards_of_what_ships_share_out_the_work_and_keep_transfers_with_their_perturbation(name: str) -> None:
+def test_shards_of_shipped_reproductions_keep_transfers_with_their_perturbation(name: str) -> None:
     trials = unique(row.trial for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
-    parts = [shard(trials, number, 2) for number in (1, 2)]
-    assert sorted(p.folder for part in parts for p in part) == sorted(p.folder for p in trials)
-    for part in parts:
-        folders = {p.folder for p in part}
-        assert all(p.source.folder in folders for p in part if p.source)
-    work = [sum(p.evaluations(367) for p in part) for part in parts]
+    shards = [shard(trials, number, 2) for number in (1, 2)]
+    assert sorted(p.folder for own in shards for p in own) == sorted(p.folder for p in trials)
+    for own in shards:
+        folders = {p.folder for p in own}
+        assert all(p.source.folder in folders for p in own if p.source)
+    work = [sum(p.evaluations(367) for p in own) for own in shards]
     assert min(work) > 0.6 * max(work)
 
 
-def test_what_a_transfer_scores_is_a_trial_before_it() -> None:
+def test_a_transfer_comes_after_the_trial_of_its_perturbation() -> None:
     learned = trial()
-    scored = Trial("onto", "transfer", trial(limit=3).config, {}, learned)
+    scored = Trial("evaluated", "transfer", trial(limit=3).config, {}, learned)
     assert [p.command for p in unique([scored, trial()])] == ["fit", "transfer"]
 
 
-def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> None:
+def test_the_time_left_depends_on_the_gradient_evaluations() -> None:
     assert trial(epochs=60, limit=10).evaluations(367) == 600
     assert trial("attack", steps=60, images=8).evaluations(367) == 480
     assert trial(epochs=60, limit=None).evaluations(367) == 60 * 367
@@ -261,7 +261,7 @@ def test_the_time_left_goes_by_gradient_evaluations_where_they_are_known() -> No
     ("seconds", "text"),
     [(20, "less than a minute"), (60, "about 1 minute"), (725, "about 12 minutes"), (4800, "about 1 hour 20 minutes")],
 )
-def test_a_time_is_words(seconds: float, text: str) -> None:
+def test_a_duration_is_written_in_words(seconds: float, text: str) -> None:
     assert about(seconds) == text
 
 
@@ -276,7 +276,7 @@ TABLE = Table(
 )
 
 
-def test_cells_are_written_as_a_person_reads_them() -> None:
+def test_cells_are_rounded_in_tables_and_exact_in_csv() -> None:
     header, rows = columns(TABLE)
     assert header == ["tile", "images", "hidden", "paper", "seconds"]
     assert rows == [
@@ -288,7 +288,7 @@ def test_cells_are_written_as_a_person_reads_them() -> None:
     assert table_csv(TABLE).splitlines()[1] == "60,25,71.24,0.39,,12.0,,,"
 
 
-def test_curves_are_by_the_other_axes_and_what_lacks_the_axis_is_a_level() -> None:
+def test_a_curve_for_each_value_of_the_other_axes_and_a_level_without_the_axis() -> None:
     (lines,) = curves.lines_of(TABLE, "images").values()
     assert [line.label for line in lines] == ["hidden, tile 60", "hidden, tile none"]
     assert {name: cell.value for name, cell in lines[0].ours.items()} == {"25": 71.24, "all": 80.0}
@@ -298,12 +298,12 @@ def test_curves_are_by_the_other_axes_and_what_lacks_the_axis_is_a_level() -> No
     assert Path("curves.png").stat().st_size > 5000
 
 
-def test_a_numeric_axis_is_a_scale() -> None:
+def test_positions_on_a_numeric_axis_are_its_values() -> None:
     assert curves.positions(["2", "5", "0.5"]) == {"2": 2, "5": 5, "0.5": 0.5}
     assert curves.positions(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}
 
 
-def test_a_folder_is_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_names_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ran: list[str] = []
     monkeypatch.setattr("uap.reproduce.run_trials", lambda trials, out: ran.extend(p.folder for p in trials))
     pages = main(["metzen2017", "--on", "streetscenes", "--out", str(tmp_path / "out"), "--attack.images", "3"])

@@ -31,7 +31,7 @@ from uap.utils.errors import InputError
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the command ran once, with pictures; `printed.txt` is what it said."""
+    """A folder in which the command ran once, with pictures; `printed.txt` has its output."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
         patch.chdir(folder)
@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def done(made: Path, tmp_path: Path) -> str:
-    """That folder's content in the current one; returns the reproduction's name."""
+    """Copy the files of that folder into the current folder; return the name of the reproduction."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return "table.yaml"
 
@@ -57,20 +57,20 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("done")
-def test_the_table_holds_the_metrics_of_the_runs_beside_the_paper_s() -> None:
+def test_the_table_has_the_metrics_of_the_runs_and_of_the_paper() -> None:
     small, large = metrics(30), metrics(80)
     with Path("out/table/table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epsilon"] for row in rows] == ["30", "80", "99"]
-    for row, figures in zip(rows, (small, large), strict=False):
+    for row, expected in zip(rows, (small, large), strict=False):
         for ours, theirs in {
             "train/success_rate": "train/success_rate",
             "scored/success_rate": "val/success_rate",
         }.items():
-            assert float(row[ours]) == pytest.approx(100 * figures[theirs], abs=1e-4)
+            assert float(row[ours]) == pytest.approx(100 * expected[theirs], abs=1e-4)
     assert rows[2]["scored/success_rate"] == ""
     assert [row["scored/success_rate paper"] for row in rows] == ["", "60.25", "96.3"]
-    assert {row["points"] for row in rows[:2]} == {folder.name for folder in folders()}
+    assert {row["trials"] for row in rows[:2]} == {folder.name for folder in folders()}
 
     text = Path("out/table/table.md").read_text()
     wanted = [
@@ -90,7 +90,7 @@ def test_the_table_holds_the_metrics_of_the_runs_beside_the_paper_s() -> None:
 
 
 @pytest.mark.usefixtures("done")
-def test_the_command_says_how_far_it_is_and_where_the_files_lie() -> None:
+def test_the_command_prints_its_progress_and_the_paths_of_its_files() -> None:
     printed = Path("printed.txt").read_text()
     assert "trial 1 of 2, epsilon 30\n" in printed
     assert re.search("trial 2 of 2, epsilon 80: (about .* minutes?|less than a minute) left", printed)
@@ -119,13 +119,13 @@ def test_the_page_needs_no_other_file_and_no_network() -> None:
     assert f"{100 * metrics(80)['val/success_rate']:.1f}" in page
 
 
-def test_what_is_done_is_not_run_again(done: str, capsys: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")}
+def test_a_finished_trial_is_not_run_again(done: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path("out/trials").rglob("*")}
     assert reproduce(done) == Path("out/table/table.html")
     reproduce(done, "--data.num_workers", "1")  # changes no result
 
     assert trial_lines(capsys) == []
-    assert {path: path.stat().st_mtime_ns for path in Path("out/points").rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in Path("out/trials").rglob("*")} == before
 
 
 def test_a_table_with_other_settings_does_not_replace_it(done: str) -> None:
@@ -140,7 +140,7 @@ def test_an_invalid_epsilon_is_refused_before_any_trial_runs() -> None:
     name = reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30, 300]}})
     with pytest.raises(InputError, match="epsilon is 300"):
         reproduce(name)
-    assert not Path("out/points").exists()
+    assert not Path("out/trials").exists()
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -160,7 +160,7 @@ def test_the_other_trials_run_when_a_trial_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_during_scoring_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def tell(self: Results, trainer: Trainer, module: LightningModule) -> None:
         write(self, trainer, module)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -175,9 +175,7 @@ def test_a_command_that_is_told_to_end_while_it_scores_ends(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_trial_that_was_cut_off_is_resumed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_trial_is_resumed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     stop = {"class_path": f"{StopAt.__module__}.StopAt", "init_args": {"step": 4}}
     name = reproduction(runs=[{"axes": [], "settings": {"trainer.callbacks": [stop]}}])
     monkeypatch.setenv("STOP", "1")
@@ -193,21 +191,23 @@ def test_a_trial_that_was_cut_off_is_resumed(
     assert "epoch 1" not in capsys.readouterr().out
     assert json.loads((folder / "metrics.json").read_text())["gradient_evaluations"] == 12
     main([name, "--out", "whole", "--data.root", "camvid"])
-    assert torch.equal(learned(folder), learned(Path("whole/points") / folder.name))
+    assert torch.equal(learned(folder), learned(Path("whole/trials") / folder.name))
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.usefixtures("no_pictures")
-def test_a_trial_that_was_cut_off_before_its_metrics_gets_them(done: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder,) = Path("out/points").glob("*epsilon80*")
-    whole, figures = learned(folder), metrics(80)
-    for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "point.json"):
+def test_a_trial_that_was_interrupted_before_its_metrics_gets_them(
+    done: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder,) = Path("out/trials").glob("*epsilon80*")
+    whole, before = learned(folder), metrics(80)
+    for file in ("metrics.json", "perturbation.safetensors", "perturbation.png", "trial.json"):
         (folder / file).unlink()
     reproduce(done)
 
     assert "epoch 1" not in capsys.readouterr().out
     assert torch.equal(learned(folder), whole)
-    assert metrics(80)["val/success_rate"] == figures["val/success_rate"]
+    assert metrics(80)["val/success_rate"] == before["val/success_rate"]
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -215,14 +215,14 @@ def test_a_second_command_waits_for_a_trial_that_runs(capsys: pytest.CaptureFixt
     name = reproduction(axes={})
     reproduce(name)
     (folder,) = folders()
-    (folder / "point.json").unlink()
+    (folder / "trial.json").unlink()
     other = FileLock(folder / "lock")
     other.acquire()
     second = threading.Thread(target=reproduce, args=[name])
     second.start()
     while "waits for another command that runs it" not in capsys.readouterr().out:
         time.sleep(0.05)
-    (folder / "point.json").write_text(json.dumps({"title": "", "seconds": 7, "versions": "of the other command"}))
+    (folder / "trial.json").write_text(json.dumps({"title": "", "seconds": 7, "versions": "of the other command"}))
     other.release()
     second.join()
 
@@ -255,13 +255,13 @@ def test_reproductions_share_their_trials(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_overrides_reach_every_trial_but_not_what_is_varied() -> None:
+def test_overrides_reach_every_trial_but_not_the_varied_setting() -> None:
     reproduce(reproduction(), "--model.epsilon", "5", "--data.limit=3")
     assert metrics(30)["images"] == metrics(80)["images"] == {"train": 3, "scored": 4}
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_seeds_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_seeds_are_averaged(capsys: pytest.CaptureFixture[str]) -> None:
     option = {
         "plain": {},
         "momentum": {
@@ -297,8 +297,8 @@ def test_an_axis_can_name_networks_by_their_files() -> None:
         "first": {"configs": ["network100.yaml"]},
         "second": {"configs": ["{nets}/network150.yaml"], "settings": {"model.epsilon": 20}},
     }
-    reproduce(reproduction(axes={"network": networks}, places={"nets": "nowhere"}), "--nets", ".")
+    reproduce(reproduction(axes={"network": networks}, folders={"nets": "nowhere"}), "--nets", ".")
 
     found = [json.loads((folder / "metrics.json").read_text()) for folder in folders()]
-    assert len({figures["victim_fingerprint"] for figures in found}) == 2
-    assert {figures["epsilon"] for figures in found} == {20, 60}
+    assert len({metrics["victim_fingerprint"] for metrics in found}) == 2
+    assert {metrics["epsilon"] for metrics in found} == {20, 60}

@@ -1,23 +1,25 @@
+"""Synthetic scenes: deterministic, labeled exactly, and with every class."""
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from uap.datasets.synthetic import VERSION, draw_scene
+from uap.datasets.synthetic import VERSION, render_scene
 from uap.datasets.synthetic.camera import Camera
 from uap.datasets.synthetic.canvas import Canvas
 from uap.datasets.synthetic.ids import ALL_IDS, BICYCLE, BUS, PERSON, RIDER, ROAD, SKY, TRAFFIC_LIGHT, TRAFFIC_SIGN
 from uap.datasets.synthetic.light import Light
-from uap.datasets.synthetic.people import draw_person
+from uap.datasets.synthetic.people import render_person
 from uap.datasets.synthetic.shapes import COACH
-from uap.datasets.synthetic.vehicles import draw_vehicle
+from uap.datasets.synthetic.vehicles import render_vehicle
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(5, index) for index in range(60)]
+    return [render_scene(5, index) for index in range(60)]
 
 
 @pytest.fixture
@@ -42,24 +44,24 @@ def test_version_is_one() -> None:
     assert VERSION == 1
 
 
-def test_the_same_arguments_give_the_same_bits_in_any_order(scenes: list[Scene]) -> None:
+def test_the_same_arguments_give_the_same_pixels_in_any_order(scenes: list[Scene]) -> None:
     np.random.seed(1)  # noqa: NPY002 - the global state must not matter
     for index in (7, 3, 7):
-        image, labels = draw_scene(5, index)
+        image, labels = render_scene(5, index)
         np.testing.assert_array_equal(image, scenes[index][0])
         np.testing.assert_array_equal(labels, scenes[index][1])
 
 
-def test_drawing_leaves_the_global_random_state_alone() -> None:
+def test_rendering_leaves_the_global_random_state_alone() -> None:
     np.random.seed(2)  # noqa: NPY002
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(2)  # noqa: NPY002
-    draw_scene(0, 0)
+    render_scene(0, 0)
     assert np.random.random() == expected  # noqa: NPY002
 
 
 def test_seed_and_index_both_change_the_scene(scenes: list[Scene]) -> None:
-    assert (draw_scene(6, 0)[1] != scenes[0][1]).mean() > 0.05
+    assert (render_scene(6, 0)[1] != scenes[0][1]).mean() > 0.05
     assert (scenes[1][1] != scenes[0][1]).mean() > 0.05
 
 
@@ -73,14 +75,14 @@ def test_shapes_types_and_ids(scenes: list[Scene]) -> None:
 
 @pytest.mark.parametrize("size", [(64, 128), (128, 256), (200, 360), (512, 1024)])
 def test_other_sizes(size: tuple[int, int]) -> None:
-    image, labels = draw_scene(1, 2, size)
+    image, labels = render_scene(1, 2, size)
     assert image.shape == (*size, 3)
     assert labels.shape == size
     assert set(np.unique(labels)) <= set(ALL_IDS)
     assert image.std() > 10
 
 
-def test_every_class_occurs_in_a_good_half_of_the_scenes(scenes: list[Scene]) -> None:
+def test_every_class_occurs_and_rare_classes_in_more_than_half_of_the_scenes(scenes: list[Scene]) -> None:
     large = np.array([np.bincount(labels.ravel(), minlength=19) >= 60 for _, labels in scenes])
     assert large[:, list(ALL_IDS)].any(axis=0).all()
     for kind in (RIDER, BICYCLE, BUS, TRAFFIC_LIGHT, TRAFFIC_SIGN):
@@ -101,31 +103,31 @@ def test_sky_is_above_the_road(scenes: list[Scene]) -> None:
         assert (labels[-40:] != SKY).all()
 
 
-def test_labels_agree_with_the_picture(canvas: Canvas) -> None:
+def test_labels_agree_with_the_image(canvas: Canvas) -> None:
     canvas.pixels[..., 3] = ROAD
-    draw_person(canvas, np.random.default_rng(0), 0.0, 8.0)
+    render_person(canvas, np.random.default_rng(0), 0.0, 8.0)
     image, labels = canvas.develop()
     painted = image.sum(axis=2) > 0
     person = labels == PERSON
     edge = painted ^ person
     assert person.sum() > 1000
-    assert edge.sum() < 0.12 * person.sum()  # one soft pixel around the outline
+    assert edge.sum() < 0.12 * person.sum()  # one blended pixel around the outline
     inside = cv2.erode(person.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert painted[inside].all()
 
 
 def test_people_and_buses_have_their_real_heights(canvas: Canvas) -> None:
-    draw_vehicle(canvas, np.random.default_rng(0), 0.0, 25.0, COACH)
+    render_vehicle(canvas, np.random.default_rng(0), 0.0, 25.0, COACH)
     rows = np.flatnonzero((canvas.develop()[1] == BUS).any(axis=1))
     near_end = 25.0 - COACH.length / 2
     assert np.ptp(rows) == pytest.approx(500 * COACH.height / near_end, rel=0.05)
-    draw_person(canvas, np.random.default_rng(1), 3.0, 10.0)
+    render_person(canvas, np.random.default_rng(1), 3.0, 10.0)
     rows = np.flatnonzero((canvas.develop()[1] == PERSON).any(axis=1))
     assert 0.55 * 85 < np.ptp(rows) < 1.15 * 90
 
 
 def test_only_the_visible_side_of_a_vehicle_is_painted(canvas: Canvas) -> None:
-    draw_vehicle(canvas, np.random.default_rng(0), -6.0, 18.0, COACH)
+    render_vehicle(canvas, np.random.default_rng(0), -6.0, 18.0, COACH)
     columns = np.flatnonzero((canvas.develop()[1] == BUS).any(axis=0))
     right_edge = 256 + 500 * (-6.0 + COACH.width / 2) / (18.0 + COACH.length / 2)
     assert columns.max() == pytest.approx(right_edge, abs=3)

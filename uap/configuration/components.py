@@ -6,8 +6,8 @@ from typing import Any, TypeVar, cast
 from jsonargparse import ArgumentError
 
 from uap.configuration.class_errors import construction
+from uap.configuration.composition import read_settings
 from uap.configuration.config_files import Parser
-from uap.configuration.config_paths import read_settings
 from uap.configuration.parser_messages import fault
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file

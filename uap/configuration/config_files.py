@@ -13,7 +13,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # they are documented
 )
 from pytorch_lightning.cli import LightningArgumentParser
 
-from uap.configuration.config_paths import read_settings
+from uap.configuration.composition import compose, read_settings
 from uap.configuration.exclusive_settings import flat, overridden, with_overridden_settings
 from uap.configuration.parser_messages import sentence
 from uap.configuration.plain_yaml import plain_yaml
@@ -55,7 +55,7 @@ class ConfigFile(ActionConfigFile):
 
 
 def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
-    """Return the settings of a configuration file, and whether resolving paths changed them.
+    """Return the settings of a configuration file, and whether `defaults` or resolved paths changed them.
 
     Args:
         file: path of the file, or the settings themselves as text that begins with `{`.
@@ -66,6 +66,7 @@ def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
     try:
         if file.lstrip().startswith("{"):  # settings instead of a path
             content, plain = plain_yaml(file), plain_yaml(file)
+            content = compose(content, Path.cwd(), "--config") if isinstance(content, dict) else content
         else:
             path = paths.find(file)
             paths.check_file(path, "configuration")

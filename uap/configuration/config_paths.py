@@ -21,8 +21,8 @@ PATHS = ("root", "weights", "file", "files", "image", "labels", "sbd", "name")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def read_settings(file: Path) -> Any:
-    """Return the content of a configuration file with resolved paths, and make its modules importable.
+def read_file(file: Path) -> Any:
+    """Return the content of one configuration file with resolved paths, and make its modules importable.
 
     `${VAR}` and a leading `~` are expanded. A relative path becomes absolute if it does not exist in the current folder
     but beside the file.

@@ -139,7 +139,7 @@ class StreetScenes(Cityscapes):
         return all(self._path(suffix, index).exists() for suffix in (IMAGE, LABELS))
 
     def _render(self, index: int) -> None:
-        image, train_ids = scenes.draw_scene(self.scene_seed, FIRST_INDEX[self.split] + index, RENDERED_SIZE)
+        image, train_ids = scenes.render_scene(self.scene_seed, FIRST_INDEX[self.split] + index, RENDERED_SIZE)
         label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[train_ids]
         train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), index)
         _write_png(train_id_path, train_ids)

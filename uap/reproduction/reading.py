@@ -31,13 +31,13 @@ def read_reproduction(path: Path, name: str) -> Reproduction:
         experiments=experiments,
         axes=axes,
         grids=[_grid(Section(run, f"`runs` of {path}"), list(axes)) for run in runs],
-        metrics={str(key): str(title) for key, title in section.need("figures", dict).items()},
+        metrics={str(key): str(title) for key, title in section.need("metrics", dict).items()},
         reduce=section.take("reduce", str, None),
         curves=section.take("curves", str, None),
         examples=section.take("examples", int, 0),
         perturbations=section.take("perturbations", bool, False),
         paper=_paper(section),
-        folders=_texts(section.take_section("places")),
+        folders=_texts(section.take_section("folders")),
     )
     section.end()
     _check(reproduction, str(path))
@@ -50,14 +50,14 @@ def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
     Args:
         reproduction: the reproduction as its file defines it.
         path: a YAML file with `experiments`, a layer for each experiment; `axes`, which replace the axes of the same
-            name; `arguments` of commands; and `places`, paths by name.
+            name; `arguments` of commands; and `folders`, paths by name.
 
     Raises:
         InputError: the file cannot be read, or has no layer for an experiment.
     """
     section = read_section(path)
     title, axes, layers = section.need("title", str), _axes(section), _layers(section.take_section("experiments"))
-    arguments, folders = section.take_section("arguments"), _texts(section.take_section("places"))
+    arguments, folders = section.take_section("arguments"), _texts(section.take_section("folders"))
     given = {command: arguments.take(command, dict, {}) for command in COMMANDS}
     arguments.end()
     section.end()
@@ -119,7 +119,7 @@ def _grid(section: Section, axes: list[str]) -> Grid:
         axes=[str(axis) for axis in section.take("axes", list, axes)],
         layer=_take_layer(section),
         arguments=section.take("arguments", dict, {}),
-        evaluate_on=section.take("onto", str, None),
+        evaluate_on=section.take("evaluate_on", str, None),
         names=_texts(section.take_section("names")),
     )
     section.end()
@@ -157,7 +157,7 @@ def _check(reproduction: Reproduction, location: str) -> None:
     _check_names(
         [name for name in (reproduction.reduce, reproduction.curves) if name], reproduction.axes, "axes", location
     )
-    _check_names(reported, [*reproduction.axes, *reproduction.metrics], "axes and figures", location)
+    _check_names(reported, [*reproduction.axes, *reproduction.metrics], "axes and metrics", location)
     for grid in reproduction.grids:
         _check_names([*grid.axes, *grid.names], reproduction.axes, "axes", location)
         _check_names([grid.command], COMMANDS, "commands", location)
@@ -167,7 +167,8 @@ def _check(reproduction: Reproduction, location: str) -> None:
         if (grid.command == "transfer") != (grid.evaluate_on is not None and grid.evaluate_on in grid.axes):
             raise InputError(
                 f"A run of {location} has the command {grid.command}, the axes {', '.join(grid.axes) or 'none'} and "
-                f"`onto` {grid.evaluate_on}; expected one of the axes as `onto` of a transfer, and none of the others."
+                f"`evaluate_on` {grid.evaluate_on}; expected one of the axes as `evaluate_on` of a transfer, and none "
+                "for the other commands."
             )
 
 

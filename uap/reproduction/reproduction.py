@@ -40,7 +40,7 @@ class Grid:
         axes: the names of the axes.
         layer: the layer that all trials share.
         arguments: the command's own arguments, such as the steps and images of `attack`.
-        evaluate_on: for `transfer`, the axis of the networks and data to evaluate on (the key `onto` of the YAML file).
+        evaluate_on: for `transfer`, the axis of the networks and data to evaluate on.
             The other axes vary the perturbation.
         names: the texts in the table's columns of the axes that are not varied here.
     """
@@ -87,14 +87,14 @@ class Reproduction:
         experiments: the configurations that the trials override, by name.
         axes: the settings that vary, by name.
         grids: the combinations of axes that are run.
-        metrics: the columns of the table (the key `figures` of the YAML file): keys of `metrics.json` with their
+        metrics: the columns of the table: keys of `metrics.json` with their
             titles. `train/` stands for the training images, `scored/` for the evaluated ones.
         reduce: an axis, such as the seed, over whose values the table gives mean and standard deviation.
         curves: the axis of the plots; None for no plots.
         examples: number of attacked images of each trial on the page.
         perturbations: whether the page shows the perturbation of each trial.
         paper: the paper's values, if any.
-        folders: paths by name (the key `places`). Settings refer to them as `{name}`, and each is an option of the
+        folders: paths by name. Settings refer to them as `{name}`, and each is an option of the
             command.
         on: the title of the data and network, if they are not the paper's.
     """

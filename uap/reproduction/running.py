@@ -25,10 +25,10 @@ from uap.utils.progress import is_quiet
 from uap.utils.run_folder import LAST, RUN_FOLDER
 from uap.utils.text_tables import json_text, read_json, write
 
-RECORD = "point.json"
+RECORD = "trial.json"
 """The file in a trial's folder that marks it as done; it holds the title, the seconds and the versions."""
 
-CONFIG = "point.yaml"
+CONFIG = "trial.yaml"
 """The file in a trial's folder with the configuration that the command reads."""
 
 LOCK = "lock"

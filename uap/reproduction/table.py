@@ -144,7 +144,7 @@ def table_csv(table: Table) -> str:
             cell = entry.ours.get(key)
             cells += [round(cell.value, 4) if cell else None, cell.spread if cell else None, entry.paper.get(key)]
         rows.append([*cells, " ".join(trial.folder for trial in entry.trials)])
-    return csv_text([*header, "points"], rows)
+    return csv_text([*header, "trials"], rows)
 
 
 def _scored(key: str) -> str:

@@ -1,5 +1,7 @@
-"""Street scenes with exact labels, drawn by the program itself."""
+"""Synthetic street scenes with exact labels."""
 
-from uap.datasets.synthetic.scene import VERSION, draw_scene
+from uap.datasets.synthetic.scene import VERSION, render_scene
 
-__all__ = ["VERSION", "draw_scene"]
+__all__ = ["VERSION", "render_scene"]
+
+"""The former name, which callers still use."""

@@ -1,4 +1,4 @@
-"""Houses along the street: facades with windows and shop fronts that recede in perspective."""
+"""Houses along the street: facades with windows and shop fronts, in perspective."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,19 @@ SHOPS: tuple[Color, ...] = (
 )  # fmt: skip
 ROOFS: tuple[Color, ...] = ((120, 62, 50), (72, 72, 78), (96, 86, 78))
 
-Lengths = float | FloatArray  # metres, one or many
+Lengths = float | FloatArray  # meters: one value, or one for each rectangle
 
 
 @dataclass(frozen=True)
 class Facade:
-    """A wall that stands on the ground from `start` (x, z) along the unit vector `along`."""
+    """A wall on the ground.
+
+    Attributes:
+        start: ground point (x, z) of its first end, in meters.
+        along: unit vector (x, z) towards its other end.
+        length: in meters.
+        height: in meters.
+    """
 
     start: tuple[float, float]
     along: tuple[float, float]
@@ -34,7 +41,14 @@ class Facade:
     height: float
 
     def rectangles(self, a0: Lengths, a1: Lengths, low: Lengths, high: Lengths) -> FloatArray:
-        """World corners (n, 4, 3) of rectangles on the wall: positions along it and heights in metres."""
+        """Return the world corners (n, 4, 3) of n rectangles on the wall.
+
+        Args:
+            a0: first position along the wall, in meters.
+            a1: last position along the wall, in meters.
+            low: lower height, in meters.
+            high: upper height, in meters.
+        """
         corners = np.empty((np.size(a0), 4, 3))
         corners[:, 0, 1] = corners[:, 1, 1] = low
         corners[:, 2, 1] = corners[:, 3, 1] = high
@@ -45,26 +59,26 @@ class Facade:
         return corners
 
     def band(self, low: float, high: float, a0: float = 0.0, a1: float | None = None) -> FloatArray:
-        """World corners (1, 4, 3) of one rectangle, by default as long as the wall."""
+        """Return the world corners (1, 4, 3) of one rectangle. By default, it is as long as the wall."""
         end = self.length if a1 is None else a1
         return self.rectangles(a0, end, low, high)
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the walls of one house share."""
+    """The look of the walls of one house."""
 
     wall: Color
     trim: Color
     glass: Color
-    bay: float  # metres from window to window
-    floor: float
+    bay: float  # meters from window to window
+    floor: float  # meters from floor to floor
     window: tuple[float, float]  # share of the bay and of the floor
     shop: bool
 
 
 def sample_style(rng: np.random.Generator) -> Style:
-    """Draws the look of a house."""
+    """Sample the look of a house."""
     ribbon = rng.random() < 0.2
     return Style(
         wall=pick(rng, WALLS),
@@ -77,16 +91,22 @@ def sample_style(rng: np.random.Generator) -> Style:
     )
 
 
-def draw_building(
+def render_building(
     canvas: Canvas, rng: np.random.Generator, x: float, side: int, span: tuple[float, float], corner: bool
 ) -> None:
-    """Paints a house whose front stands at lateral position x, on the left (-1) or right (1), over span.
+    """Render a house.
 
-    The wall towards the camera is blank unless the house stands at a street corner.
+    Args:
+        canvas: canvas that is painted.
+        rng: generator of the random numbers.
+        x: lateral position of the front, in meters.
+        side: side of the street, left (-1) or right (1).
+        span: nearest and farthest distance of the front, in meters.
+        corner: whether the house is at a street corner. Otherwise, the wall towards the camera is blank.
     """
     style = sample_style(rng)
-    storeys = int(rng.integers(2, 8))
-    height = storeys * style.floor + rng.uniform(0.4, 1.4)
+    stories = int(rng.integers(2, 8))
+    height = stories * style.floor + rng.uniform(0.4, 1.4)
     front = Facade((x, span[0]), (0.0, 1.0), span[1] - span[0], height)
     canvas.distance = max(span[0], 2.0) + 4.0
     sunlit = 1.0 + 0.22 * canvas.light.sun * (1 if side != canvas.light.sun_side else -1)
@@ -94,17 +114,17 @@ def draw_building(
         gable = Facade((x, span[0]), (float(side), 0.0), 12.0, height)
         shade = 1.0 - 0.15 * canvas.light.sun
         if corner:
-            _draw_wall(canvas, rng, gable, style, storeys, shade)
+            _render_wall(canvas, rng, gable, style, stories, shade)
         else:
             canvas.surfaces(gable.band(0.0, height), dim(style.wall, 0.9 * shade), BUILDING)
-    _draw_roof(canvas, rng, front, side, style.wall)
-    _draw_wall(canvas, rng, front, style, storeys, sunlit)
+    _render_roof(canvas, rng, front, side, style.wall)
+    _render_wall(canvas, rng, front, style, stories, sunlit)
     if style.shop and span[0] < 50:
-        _draw_shops(canvas, rng, front, style)
+        _render_shops(canvas, rng, front, style)
 
 
-def _draw_roof(canvas: Canvas, rng: np.random.Generator, front: Facade, side: int, wall: Color) -> None:
-    """A sloping roof that leans back from the street, on some houses."""
+def _render_roof(canvas: Canvas, rng: np.random.Generator, front: Facade, side: int, wall: Color) -> None:
+    """Render a sloping roof on some houses. It leans back from the street."""
     if rng.random() < 0.4:
         corners = front.band(front.height, front.height + rng.uniform(1.5, 3.5))
         corners[:, 2:, 0] += side * 2.0
@@ -114,17 +134,17 @@ def _draw_roof(canvas: Canvas, rng: np.random.Generator, front: Facade, side: in
         canvas.surfaces(corners, pick(rng, ROOFS), BUILDING)
 
 
-def _draw_wall(
-    canvas: Canvas, rng: np.random.Generator, wall: Facade, style: Style, storeys: int, shade: float
+def _render_wall(
+    canvas: Canvas, rng: np.random.Generator, wall: Facade, style: Style, stories: int, shade: float
 ) -> None:
-    """One wall with its window rows, cornice and plinth."""
+    """Render one wall with its rows of windows, cornice and base."""
     color, trim = dim(style.wall, shade), dim(style.trim, shade)
     canvas.surfaces(wall.band(0.0, wall.height), color, BUILDING)
     canvas.surfaces(wall.band(0.0, 0.6), dim(color, 0.8), BUILDING)
     canvas.surfaces(wall.band(wall.height - 0.4, wall.height), trim, BUILDING)
     bays = max(1, int(wall.length / style.bay))
     pitch = wall.length / bays
-    floor, column = np.divmod(np.arange(bays * storeys), bays)
+    floor, column = np.divmod(np.arange(bays * stories), bays)
     middle = (column + 0.5) * pitch
     half = 0.5 * pitch * style.window[0]
     sill = floor * style.floor + 0.9
@@ -146,17 +166,17 @@ def _draw_wall(
     canvas.surfaces(bars, trim, BUILDING)
 
 
-def _draw_shops(canvas: Canvas, rng: np.random.Generator, front: Facade, style: Style) -> None:
-    """Shop windows, commands and fascias in the ground floor."""
+def _render_shops(canvas: Canvas, rng: np.random.Generator, front: Facade, style: Style) -> None:
+    """Render shop windows, doors and shop signs on the first floor."""
     position = 0.3
     while position < front.length - 3:
         end = min(position + rng.uniform(3.5, 7), front.length - 0.3)
         if front.start[1] + position > 1.0 and canvas.camera.sees(front.start[0], front.start[1] + end):
-            fascia, command = pick(rng, SHOPS), position + rng.uniform(0.2, 0.8) * (end - position - 1)
+            shop_sign, door = pick(rng, SHOPS), position + rng.uniform(0.2, 0.8) * (end - position - 1)
             glass = (214, 190, 140) if canvas.light.dusk else vary(rng, (84, 90, 94), 18)
-            canvas.surfaces(front.band(0.1, 3.3, position, end), dim(fascia, 0.7), BUILDING)
+            canvas.surfaces(front.band(0.1, 3.3, position, end), dim(shop_sign, 0.7), BUILDING)
             canvas.surfaces(front.band(0.5, 2.5, position + 0.25, end - 0.25), glass, BUILDING, canvas.light.dusk)
-            canvas.surfaces(front.band(0.0, 2.4, command, command + 1.0), dim(style.trim, 0.5), BUILDING)
-            canvas.surfaces(front.band(2.6, 3.3, position, end), fascia, BUILDING)
+            canvas.surfaces(front.band(0.0, 2.4, door, door + 1.0), dim(style.trim, 0.5), BUILDING)
+            canvas.surfaces(front.band(2.6, 3.3, position, end), shop_sign, BUILDING)
             canvas.surfaces(front.band(2.8, 3.1, position + 0.6, end - 1.0), vary(rng, (210, 206, 196)), BUILDING)
         position = end + 0.4

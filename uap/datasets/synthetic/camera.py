@@ -1,6 +1,6 @@
-"""The pinhole camera behind the windscreen.
+"""The pinhole camera behind the windshield.
 
-World coordinates in metres: x to the right of the camera, y up from the road, z forward.
+World coordinates are in meters: x to the right of the camera, y up from the road, z forward.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,22 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 NEAREST = 1.2
+"""Smallest depth of a projected point, in meters."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A level pinhole camera; `bend` shifts the world sideways by bend * z^2, which curves the street."""
+    """A level pinhole camera.
+
+    Attributes:
+        width: width of the image, in pixels.
+        height: height of the image, in pixels.
+        focal: focal length, in pixels.
+        center: column of the optical axis, in pixels.
+        horizon: row of the horizon, in pixels.
+        eye: height above the road, in meters.
+        bend: curvature of the street; a point at depth z is shifted sideways by bend * z^2.
+    """
 
     width: int
     height: int
@@ -26,11 +37,11 @@ class Camera:
 
     @property
     def unit(self) -> float:
-        """Pixels of this picture per pixel of a picture 512 wide."""
+        """Number of pixels of this image for one pixel of an image of width 512."""
         return self.width / 512
 
     def project(self, points: FloatArray) -> FloatArray:
-        """Projects world points (..., 3) to pixel coordinates (..., 2); points behind are pulled in front."""
+        """Return the pixel coordinates (..., 2) of world points (..., 3). Depths are clipped to at least `NEAREST`."""
         depth = np.maximum(points[..., 2], NEAREST)
         flat = np.empty((*points.shape[:-1], 2))
         scale = self.focal / depth
@@ -39,23 +50,23 @@ class Camera:
         return flat
 
     def scale(self, z: float) -> float:
-        """Pixels per metre at the distance z."""
+        """Return the number of pixels per meter at the distance z."""
         return self.focal / max(z, NEAREST)
 
     def first_seen(self, x: float) -> float:
-        """The distance at which something at the lateral position x comes into view."""
+        """Return the distance, in meters, from which the lateral position x is in the image."""
         room = self.width - self.center if x > 0 else self.center
         return abs(x) * self.focal / room
 
     def sees(self, x: float, z: float, margin: float = 0.0) -> bool:
-        """Whether the ground point lies between the left and right picture edges (margin in metres)."""
+        """Return whether a ground point is between the left and right edges of the image, up to a margin in meters."""
         column = self.center + self.focal * (x / z + self.bend * z)
         slack = margin * self.scale(z)
         return -slack < column < self.width + slack
 
 
 def sample_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
-    """Draws a camera for pictures of size (height, width)."""
+    """Sample a camera for images of a size (height, width)."""
     height, width = size
     return Camera(
         width=width,
@@ -69,7 +80,7 @@ def sample_camera(rng: np.random.Generator, size: tuple[int, int]) -> Camera:
 
 
 def ground_quads(x0: ArrayLike, x1: ArrayLike, z0: ArrayLike, z1: ArrayLike) -> FloatArray:
-    """Rectangles on the ground, shape (n, 4, 3), from broadcastable edges in metres."""
+    """Return the corners (n, 4, 3) of rectangles on the ground, from edges in meters that are broadcast."""
     corners = np.zeros((*(np.broadcast(x0, x1, z0, z1).shape or (1,)), 4, 3))
     corners[:, 0, 0] = corners[:, 3, 0] = x0
     corners[:, 1, 0] = corners[:, 2, 0] = x1

@@ -1,11 +1,11 @@
-"""Bicycles, and the riders on them."""
+"""Bicycles and their riders."""
 
 import numpy as np
 
 from uap.datasets.synthetic.canvas import Billboard, Canvas, Point
 from uap.datasets.synthetic.ids import BICYCLE, RIDER
 from uap.datasets.synthetic.light import Color, dim, pick
-from uap.datasets.synthetic.people import TOPS, Outfit, draw_head, draw_torso, sample_outfit
+from uap.datasets.synthetic.people import TOPS, Outfit, render_head, render_torso, sample_outfit
 
 FRAMES: tuple[Color, ...] = (
     (30, 30, 34), (170, 34, 34), (40, 80, 150), (210, 210, 206), (50, 120, 70), (220, 170, 40),
@@ -24,8 +24,8 @@ def _circle(center: Point, radius: float) -> list[Point]:
     return [(center[0] + radius * np.cos(a), center[1] + radius * np.sin(a)) for a in np.linspace(0, 6, 20)]
 
 
-def draw_bicycle_side(board: Billboard, color: Color) -> None:
-    """The side view, heading along +x: the wheels count as discs and the frame as a filled shape."""
+def render_bicycle_side(board: Billboard, color: Color) -> None:
+    """Render the side view, heading along +x. The labels fill the wheels and the frame."""
     board.veil([REAR_HUB, SADDLE, HEADSET, PEDALS], dim(color, 0.7), BICYCLE, 0.3)
     for hub in (REAR_HUB, FRONT_HUB):
         board.veil(_circle(hub, WHEEL), (70, 70, 72), BICYCLE, 0.3)
@@ -41,8 +41,8 @@ def draw_bicycle_side(board: Billboard, color: Color) -> None:
     board.ellipse(PEDALS, (0.09, 0.09), (60, 60, 62), BICYCLE)
 
 
-def draw_bicycle_end(board: Billboard, color: Color, lamp: Color) -> None:
-    """The view from behind or from the front."""
+def render_bicycle_end(board: Billboard, color: Color, lamp: Color) -> None:
+    """Render the view from behind or from the front."""
     board.line((0, 0.06), (0, 0.64), 0.13, (34, 34, 36), BICYCLE)
     board.line((0, 0.55), (0, 0.98), 0.08, color, BICYCLE)
     board.line((-0.18, 0.31), (0.18, 0.31), 0.08, (50, 50, 52), BICYCLE)
@@ -51,14 +51,14 @@ def draw_bicycle_end(board: Billboard, color: Color, lamp: Color) -> None:
     board.ellipse((0, 0.68), (0.06, 0.06), lamp, BICYCLE, glow=True)
 
 
-def draw_parked_bicycle(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A bicycle without anybody on it, seen more or less from the side."""
+def render_parked_bicycle(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Render a bicycle without a rider, roughly from the side."""
     facing = rng.uniform(0.6, 1.0) * (1 if rng.random() < 0.5 else -1)
-    draw_bicycle_side(Billboard(canvas, x, z, rng.uniform(0.95, 1.1), facing), pick(rng, FRAMES))
+    render_bicycle_side(Billboard(canvas, x, z, rng.uniform(0.95, 1.1), facing), pick(rng, FRAMES))
 
 
-def draw_rider(canvas: Canvas, rng: np.random.Generator, x: float, z: float, view: str = "side") -> None:
-    """A cyclist; view is side, front or back."""
+def render_rider(canvas: Canvas, rng: np.random.Generator, x: float, z: float, view: str = "side") -> None:
+    """Render a rider on a bicycle. The view is side, front or back."""
     outfit = sample_outfit(rng)
     color = pick(rng, FRAMES)
     helmet = pick(rng, TOPS) if rng.random() < 0.6 else None
@@ -71,7 +71,7 @@ def draw_rider(canvas: Canvas, rng: np.random.Generator, x: float, z: float, vie
         board = Billboard(canvas, x, z, rng.uniform(0.97, 1.1), facing)
         _ride_along(board, rng, outfit, color, view)
         head = (0.0, 1.7)
-    draw_head(board, head, view, outfit, RIDER)
+    render_head(board, head, view, outfit, RIDER)
     if helmet:
         board.ellipse((head[0] - 0.01, head[1] + 0.07), (0.13, 0.1), helmet, RIDER)
 
@@ -90,10 +90,10 @@ def _ride_sideways(board: Billboard, rng: np.random.Generator, outfit: Outfit, c
         board.limb(hip, knee, 0.19, dim(outfit.bottom, shade), RIDER)
 
     leg(-1.0, 0.68)
-    draw_bicycle_side(board, color)
+    render_bicycle_side(board, color)
     leg(1.0, 1.0)
     half = 0.15 * outfit.girth
-    draw_torso(
+    render_torso(
         board,
         (hip[0], hip[1] - 0.06),
         (shoulder[0] + 0.01, shoulder[1] + 0.08),
@@ -112,7 +112,7 @@ def _ride_along(board: Billboard, rng: np.random.Generator, outfit: Outfit, colo
     lamp = (230, 40, 30) if view == "back" else (250, 246, 220)
     half = 0.2 * outfit.girth
     lift = rng.uniform(-0.14, 0.14)
-    draw_bicycle_end(board, color, lamp)
+    render_bicycle_end(board, color, lamp)
     for side in (-1, 1):
         foot, knee = (side * 0.15, 0.32 + side * lift), (side * 0.18, 0.68 + side * lift / 2)
         calf = outfit.skin if outfit.cut in ("skirt", "shorts") else outfit.bottom
@@ -122,6 +122,6 @@ def _ride_along(board: Billboard, rng: np.random.Generator, outfit: Outfit, colo
         sleeve = outfit.top if outfit.sleeves else outfit.skin
         board.limb((side * (half + 0.06), 1.25), (side * 0.28, 1.08), 0.09, dim(sleeve, 0.9), RIDER)
         board.limb((side * (half + 0.01), 1.45), (side * (half + 0.07), 1.25), 0.12, dim(outfit.top, 0.85), RIDER)
-    draw_torso(board, (0, 0.93), (0, 1.56), (half * 0.95, half + 0.03), outfit.top, RIDER)
+    render_torso(board, (0, 0.93), (0, 1.56), (half * 0.95, half + 0.03), outfit.top, RIDER)
     if outfit.bag and view == "back":
         board.ellipse((0, 1.3), (0.16, 0.19), outfit.bag, RIDER)

@@ -1,4 +1,4 @@
-"""Street lamps, traffic lights and signs."""
+"""Street lamps, traffic lights and traffic signs."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ BLACK: Color = (30, 30, 32)
 
 
 def _regular(corners: int, turn: float) -> list[Point]:
-    """A regular polygon in the unit circle."""
+    """Return a regular polygon in the unit circle."""
     return [(float(np.cos(a)), float(np.sin(a))) for a in turn + np.arange(corners) * 2 * np.pi / corners]
 
 
@@ -28,7 +28,7 @@ OUTLINES = {
     "give way": _regular(3, -np.pi / 2),
     "bar": [(-1.0, -1.0), (-1.0, 1.0), (1.0, 1.0), (1.0, -1.0)],
 }
-# Every sign is a pile of outlines: name, width and height in half sign widths, color.
+# A sign is a stack of outlines, each with its name, its width and height in half widths of the sign, and its color.
 PANELS: tuple[tuple[tuple[str, float, float, Color], ...], ...] = (
     (("disc", 1.0, 1.0, RED), ("disc", 0.72, 0.72, WHITE), ("bar", 0.35, 0.25, BLACK)),
     (("disc", 1.0, 1.0, RED), ("bar", 0.66, 0.17, WHITE)),
@@ -44,8 +44,8 @@ PANELS: tuple[tuple[tuple[str, float, float, Color], ...], ...] = (
 )
 
 
-def draw_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float, inward: int = 1) -> None:
-    """A street lamp with an arm towards the road (inward 1: to the right)."""
+def render_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float, inward: int = 1) -> None:
+    """Render a street lamp with an arm towards the road; `inward` is 1 if the road is to its right, otherwise -1."""
     board = Billboard(canvas, x, z)
     metal, height, width = pick(rng, METAL), rng.uniform(5.0, 8.0), rng.uniform(0.15, 0.24)
     board.line((0, 0), (0, 1.0), 1.5 * width, dim(metal, 0.85), POLE)
@@ -58,13 +58,13 @@ def draw_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float,
         board.ellipse((reach, height + 0.25), (0.45, 0.14), dim(metal, 0.7), POLE)
 
 
-def draw_mast(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A plain mast, as for trams or flags."""
+def render_mast(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Render a plain mast, such as those of streetcars or flags."""
     Billboard(canvas, x, z).limb((0, 0), (0, rng.uniform(4.5, 7)), rng.uniform(0.2, 0.32), pick(rng, METAL), POLE)
 
 
-def _draw_housing(board: Billboard, center: Point, lit: int, casing: Color, size: float) -> None:
-    """The three lamps; lit counts from the top."""
+def _render_housing(board: Billboard, center: Point, lit: int, casing: Color, size: float) -> None:
+    """Render the three lamps of a traffic light; `lit` is the index of the lit lamp from the top."""
     x, y = center
     half_width, half_height = 0.23 * size, 0.58 * size
     corners = [(x - half_width, y - half_height), (x - half_width, y + half_height)]
@@ -78,10 +78,10 @@ def _draw_housing(board: Billboard, center: Point, lit: int, casing: Color, size
         board.ellipse(lamp, (0.155 * size, 0.155 * size), shown, TRAFFIC_LIGHT, glow=lights)
 
 
-def draw_traffic_light(
+def render_traffic_light(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, inward: int = 1, arm: bool = False
 ) -> None:
-    """Signals on a pole at the kerb, or on an arm over the road."""
+    """Render a traffic light on a pole at the curb, or on an arm over the road."""
     board = Billboard(canvas, x, z)
     metal, lit = pick(rng, METAL), int(rng.integers(3))
     casing = vary(rng, (34, 36, 36), 6) if rng.random() < 0.75 else vary(rng, (206, 170, 50), 10)
@@ -90,24 +90,24 @@ def draw_traffic_light(
         reach = inward * rng.uniform(2.5, 4.5)
         board.limb((0, 0), (0, 5.6), 0.2, metal, POLE)
         board.line((0, 5.6), (reach, 5.7), 0.14, metal, POLE)
-        _draw_housing(board, (reach, 5.2), lit, casing, size * 1.1)
+        _render_housing(board, (reach, 5.2), lit, casing, size * 1.1)
     else:
         board.limb((0, 0), (0, 2.5), 0.16, metal, POLE)
-    _draw_housing(board, (0, 2.9), lit, casing, size)
+    _render_housing(board, (0, 2.9), lit, casing, size)
 
 
-def draw_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """One or two traffic signs on a pole."""
+def render_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Render one or two traffic signs on a pole."""
     board = Billboard(canvas, x, z)
     height = rng.uniform(2.2, 2.9)
     board.limb((0, 0), (0, height + 0.3), 0.12, pick(rng, METAL), POLE)
-    _draw_panel(board, rng, (0.0, height), rng.uniform(0.38, 0.5))
+    _render_panel(board, rng, (0.0, height), rng.uniform(0.38, 0.5))
     if rng.random() < 0.35:
-        _draw_panel(board, rng, (0.0, height - 0.95), rng.uniform(0.32, 0.42))
+        _render_panel(board, rng, (0.0, height - 0.95), rng.uniform(0.32, 0.42))
 
 
-def _draw_panel(board: Billboard, rng: np.random.Generator, center: Point, half: float) -> None:
-    """A single sign of a random kind."""
+def _render_panel(board: Billboard, rng: np.random.Generator, center: Point, half: float) -> None:
+    """Render one sign of a random kind."""
     for outline, width, height, color in PANELS[int(rng.integers(len(PANELS)))]:
         points = [(center[0] + half * width * x, center[1] + half * height * y) for x, y in OUTLINES[outline]]
         board.polygon(points, color, TRAFFIC_SIGN)

@@ -1,4 +1,4 @@
-"""The Cityscapes trainIds that the scenes use."""
+"""The Cityscapes train ids of the classes in the scenes."""
 
 ROAD = 0
 SIDEWALK = 1

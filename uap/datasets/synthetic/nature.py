@@ -18,8 +18,8 @@ LEAVES: tuple[Color, ...] = (
 BARK: tuple[Color, ...] = ((84, 68, 54), (104, 94, 84), (62, 54, 48))
 
 
-def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Fills everything above the horizon with a gradient and clouds."""
+def render_sky(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Render the sky: a gradient with clouds above the horizon."""
     camera, light = canvas.camera, canvas.light
     rows, columns = max(2, int(camera.horizon) // 4 + 2), max(2, camera.width // 4)
     fall = np.linspace(0, 1, rows)[:, None, None] ** 0.8
@@ -34,8 +34,8 @@ def draw_sky(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.pixels[:high] = cv2.resize(painted, (canvas.pixels.shape[1], high), interpolation=cv2.INTER_LINEAR)
 
 
-def draw_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Far houses and trees that close the view at the end of the street."""
+def render_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Render far houses and trees at the end of the street."""
     camera = canvas.camera
     canvas.distance = 110.0
     base = camera.horizon + 2.5 * camera.unit
@@ -58,7 +58,7 @@ def draw_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
 
 @cache
 def _leafy(corners: int, roughness: float) -> FloatArray:
-    """Jagged closed outlines of mean radius 1: (64, corners, 2), always the same ones."""
+    """Return 64 jagged closed outlines of mean radius 1, (64, corners, 2). They do not depend on the scene."""
     rng = np.random.default_rng(corners)
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     radius = 1 + roughness * rng.standard_normal((64, corners))
@@ -68,8 +68,10 @@ def _leafy(corners: int, roughness: float) -> FloatArray:
     return np.asarray(np.maximum(radius, 0.5)[..., None] * circle)
 
 
-def _draw_crown(canvas: Canvas, rng: np.random.Generator, center: FloatArray, radii: FloatArray, leaves: Color) -> None:
-    """A crown in pixel coordinates: a dark ragged mass, then lit clumps towards the sun."""
+def _render_crown(
+    canvas: Canvas, rng: np.random.Generator, center: FloatArray, radii: FloatArray, leaves: Color
+) -> None:
+    """Render the crown of a tree in pixel coordinates: a dark outline, then lit clumps towards the sun."""
     outline = center + radii * _leafy(56, 0.08)[rng.integers(64)]
     canvas.polygons(outline[None], dim(leaves, 0.72), VEGETATION)
     count = 10 if radii[0] > 16 * canvas.camera.unit else 4
@@ -82,8 +84,8 @@ def _draw_crown(canvas: Canvas, rng: np.random.Generator, center: FloatArray, ra
         canvas.fill([clump], dim(leaves, shade), VEGETATION)
 
 
-def draw_tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A street tree; the trunk counts as vegetation."""
+def render_tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
+    """Render a tree. Its trunk is labeled as vegetation too."""
     board = Billboard(canvas, x, z)
     height = rng.uniform(4.5, 10.0)
     spread = height * rng.uniform(0.22, 0.36)
@@ -93,20 +95,20 @@ def draw_tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> N
     board.limb((0, 0), (lean, fork), rng.uniform(0.22, 0.42), bark, VEGETATION)
     for reach in (-0.5, 0.45):
         board.line((lean, fork * 0.9), (lean + reach * spread, fork + 0.25 * height), 0.12, bark, VEGETATION)
-    center = np.array(board.place((lean, (fork + height) / 2)))
+    center = np.array(board.to_pixels((lean, (fork + height) / 2)))
     radii = board.scale * np.array([spread, (height - fork) * 0.56])
-    _draw_crown(canvas, rng, center, radii, pick(rng, LEAVES))
+    _render_crown(canvas, rng, center, radii, pick(rng, LEAVES))
 
 
-def draw_green_lot(
+def render_green_lot(
     canvas: Canvas, rng: np.random.Generator, x: float, side: int, span: tuple[float, float], corner: bool
 ) -> None:
-    """A stretch without houses: trees behind a hedge."""
+    """Render trees behind a hedge, in place of a house; the arguments are those of `render_building`."""
     for z in np.arange(min(span[1], 80.0), max(span[0], 5.0), -rng.uniform(6, 10)):
         canvas.distance = float(z)
-        place = x + side * rng.uniform(2, 6)
-        if canvas.camera.sees(place, float(z), margin=3):
-            draw_tree(canvas, rng, place, float(z))
+        tree_x = x + side * rng.uniform(2, 6)
+        if canvas.camera.sees(tree_x, float(z), margin=3):
+            render_tree(canvas, rng, tree_x, float(z))
     canvas.distance = max(span[0], 3.0) + 3
     height = rng.uniform(canvas.camera.eye + 0.2, 3.2)
     steps = np.linspace(max(span[0], 1.3), span[1], 24)
@@ -120,7 +122,7 @@ def draw_green_lot(
 
 
 def _hedge(canvas: Canvas, ridge: FloatArray, leaves: Color) -> None:
-    """The face of a hedge under its ridge (n, 3), darker towards the ground."""
+    """Render a hedge under its ridge (n, 3) in world coordinates, darker towards the ground."""
     for share, shade in ((1.0, 1.0), (0.55, 0.86), (0.25, 0.7)):
         upper = ridge * np.array([1.0, share, 1.0])
         foot = ridge[::-1] * np.array([1.0, 0.0, 1.0])

@@ -27,14 +27,14 @@ BOTTOMS: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Outfit:
-    """The colors and cuts of one person's clothes."""
+    """The look of one person."""
 
     skin: Color
     hair: Color
     top: Color
     bottom: Color
     shoes: Color
-    cut: str  # trousers, shorts, skirt or coat
+    cut: str  # pants, shorts, skirt or coat
     sleeves: bool
     long_hair: bool
     hat: Color | None
@@ -43,9 +43,9 @@ class Outfit:
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Draws what somebody wears."""
-    draw = rng.random()
-    cut = "trousers" if draw < 0.55 else "coat" if draw < 0.73 else "skirt" if draw < 0.87 else "shorts"
+    """Sample the look of a person."""
+    kind = rng.random()
+    cut = "pants" if kind < 0.55 else "coat" if kind < 0.73 else "skirt" if kind < 0.87 else "shorts"
     return Outfit(
         skin=pick(rng, SKINS, 8),
         hair=pick(rng, HAIRS, 8),
@@ -61,8 +61,8 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
     )
 
 
-def draw_head(board: Billboard, center: Point, view: str, outfit: Outfit, label: int) -> None:
-    """Neck, face and hair; view is side (looking along +x), front or back."""
+def render_head(board: Billboard, center: Point, view: str, outfit: Outfit, label: int) -> None:
+    """Render neck, face and hair. The view is side (looking along +x), front or back."""
     x, y = center
     if outfit.long_hair:
         back = -0.05 if view == "side" else 0.0
@@ -88,8 +88,8 @@ def draw_head(board: Billboard, center: Point, view: str, outfit: Outfit, label:
         board.ellipse((x, y + 0.09), (0.115, 0.075), outfit.hat, label)
 
 
-def draw_torso(board: Billboard, hip: Point, neck: Point, widths: Point, color: Color, label: int) -> None:
-    """The upper body between hip and neck with half-widths at hip and shoulder, shaded away from the sun."""
+def render_torso(board: Billboard, hip: Point, neck: Point, widths: Point, color: Color, label: int) -> None:
+    """Render the upper body, shaded away from the sun; `widths` are half the widths at hip and shoulder, in meters."""
     low, high = widths
     (hx, hy), (nx, ny) = hip, neck
     waist = (hx * 0.55 + nx * 0.45, hy * 0.55 + ny * 0.45)
@@ -107,20 +107,20 @@ def draw_torso(board: Billboard, hip: Point, neck: Point, widths: Point, color: 
     board.polygon(outer + inner[::-1], dim(color, 0.78), label)
 
 
-def draw_person(canvas: Canvas, rng: np.random.Generator, x: float, z: float, sideways: float = 0.5) -> None:
-    """A pedestrian; `sideways` is the chance to see him walk across the view."""
+def render_person(canvas: Canvas, rng: np.random.Generator, x: float, z: float, sideways: float = 0.5) -> None:
+    """Render a person; `sideways` is the probability that the person walks across the view."""
     outfit = sample_outfit(rng)
     size = rng.uniform(0.6, 0.8) if rng.random() < 0.1 else rng.uniform(0.93, 1.1)
     facing = 1.0 if rng.random() < 0.5 else -1.0
     board = Billboard(canvas, x, z, size, facing)
     if rng.random() < sideways:
-        _draw_walking(board, rng, outfit)
+        _render_walking(board, rng, outfit)
     else:
-        _draw_facing(board, rng, outfit, "front" if rng.random() < 0.5 else "back")
+        _render_facing(board, rng, outfit, "front" if rng.random() < 0.5 else "back")
 
 
 def _leg(board: Billboard, hip: Point, knee: Point, foot: Point, outfit: Outfit, shade: float, toe: float) -> None:
-    """A leg down to the shoe; bare below the hem of a skirt or shorts."""
+    """Render a leg with its shoe. It is bare below a skirt or shorts."""
     bare = outfit.cut in ("skirt", "shorts")
     cloth = dim(outfit.bottom, shade)
     calf = dim(outfit.skin, shade) if bare else cloth
@@ -136,7 +136,7 @@ def _leg(board: Billboard, hip: Point, knee: Point, foot: Point, outfit: Outfit,
 
 
 def _arm(board: Billboard, shoulder: Point, elbow: Point, hand: Point, outfit: Outfit, shade: float) -> None:
-    """An arm with its hand."""
+    """Render an arm with its hand."""
     sleeve = dim(outfit.top, shade)
     lower = sleeve if outfit.sleeves or outfit.cut == "coat" else dim(outfit.skin, shade)
     board.ellipse(hand, (0.05, 0.06), dim(outfit.skin, shade), PERSON)
@@ -145,7 +145,7 @@ def _arm(board: Billboard, shoulder: Point, elbow: Point, hand: Point, outfit: O
 
 
 def _skirt(board: Billboard, outfit: Outfit, half: float) -> None:
-    """Skirt or coat tails over the legs."""
+    """Render a skirt or the lower end of a coat over the legs."""
     if outfit.cut == "skirt":
         board.polygon([(-half, 0.98), (half, 0.98), (half * 1.35, 0.5), (-half * 1.35, 0.5)], outfit.bottom, PERSON)
     elif outfit.cut == "coat":
@@ -153,8 +153,8 @@ def _skirt(board: Billboard, outfit: Outfit, half: float) -> None:
         board.polygon([(-half, 1.0), (half, 1.0), (half * 1.15, 0.55), (-half * 1.15, 0.55)], color, PERSON)
 
 
-def _draw_walking(board: Billboard, rng: np.random.Generator, outfit: Outfit) -> None:
-    """The side view in mid-step."""
+def _render_walking(board: Billboard, rng: np.random.Generator, outfit: Outfit) -> None:
+    """Render the side view of a walking person."""
     stride = rng.uniform(0.08, 0.38)
     swing = stride * rng.uniform(0.5, 0.9)
     back_foot, front_foot = (-stride, 0.08 + 0.25 * stride), (stride, 0.06)
@@ -165,13 +165,13 @@ def _draw_walking(board: Billboard, rng: np.random.Generator, outfit: Outfit) ->
     if outfit.bag:
         board.ellipse((-0.17, 1.18), (0.12, 0.19), outfit.bag, PERSON)
     half = 0.15 * outfit.girth
-    draw_torso(board, (0.0, 0.84), (0.02, 1.46), (half, half), outfit.top, PERSON)
-    draw_head(board, (0.04, 1.6), "side", outfit, PERSON)
+    render_torso(board, (0.0, 0.84), (0.02, 1.46), (half, half), outfit.top, PERSON)
+    render_head(board, (0.04, 1.6), "side", outfit, PERSON)
     _arm(board, (0.0, 1.38), (-swing * 0.6 - 0.03, 1.12), (-swing * 0.8, 0.88), outfit, 0.9)
 
 
-def _draw_facing(board: Billboard, rng: np.random.Generator, outfit: Outfit, view: str) -> None:
-    """The view from the front or from behind, standing or walking."""
+def _render_facing(board: Billboard, rng: np.random.Generator, outfit: Outfit, view: str) -> None:
+    """Render the view from the front or from behind, standing or walking."""
     gap, lift = rng.uniform(0.08, 0.14), rng.uniform(0.0, 0.12)
     half = 0.19 * outfit.girth
     _leg(board, (-0.09, 0.88), (-gap, 0.48), (-gap, 0.06), outfit, 0.95, -0.03)
@@ -181,7 +181,7 @@ def _draw_facing(board: Billboard, rng: np.random.Generator, outfit: Outfit, vie
         bend = rng.uniform(0.02, 0.12)
         elbow, hand = (side * (half + 0.1), 1.12), (side * (half + 0.12 - bend), 0.86 + bend)
         _arm(board, (side * (half + 0.01), 1.38), elbow, hand, outfit, 0.86)
-    draw_torso(board, (0.0, 0.84), (0.0, 1.47), (half * 0.9, half + 0.04), outfit.top, PERSON)
+    render_torso(board, (0.0, 0.84), (0.0, 1.47), (half * 0.9, half + 0.04), outfit.top, PERSON)
     if view == "front" and rng.random() < 0.5:
         board.polygon([(-0.05, 1.46), (0.05, 1.46), (0.03, 0.9), (-0.03, 0.9)], dim(outfit.top, 0.55), PERSON)
     if outfit.bag and view == "back":
@@ -189,4 +189,4 @@ def _draw_facing(board: Billboard, rng: np.random.Generator, outfit: Outfit, vie
         board.ellipse((0, 1.12), (0.12, 0.09), dim(outfit.bag, 0.75), PERSON)
     elif outfit.bag:
         board.ellipse((half + 0.1, 0.78), (0.12, 0.14), outfit.bag, PERSON)
-    draw_head(board, (0.0, 1.6), view, outfit, PERSON)
+    render_head(board, (0.0, 1.6), view, outfit, PERSON)

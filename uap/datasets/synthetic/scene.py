@@ -1,58 +1,58 @@
-"""Putting a street scene together."""
+"""Rendering of a whole scene."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from uap.datasets.synthetic.buildings import draw_building
+from uap.datasets.synthetic.buildings import render_building
 from uap.datasets.synthetic.camera import Camera, ground_quads, sample_camera
 from uap.datasets.synthetic.canvas import Canvas
 from uap.datasets.synthetic.light import Light, sample_light
-from uap.datasets.synthetic.nature import draw_green_lot, draw_sky, draw_skyline
+from uap.datasets.synthetic.nature import render_green_lot, render_sky, render_skyline
 from uap.datasets.synthetic.population import Thing, populate
-from uap.datasets.synthetic.street import FAR, Street, draw_ground, sample_street
+from uap.datasets.synthetic.street import FAR, Street, render_ground, sample_street
 from uap.datasets.synthetic.weather import photograph
 
-VERSION: int = 1  # changes whenever the same seed draws another picture
+VERSION: int = 1  # changes whenever the same seed gives another image
 
 
-def draw_scene(
+def render_scene(
     seed: int, index: int, size: tuple[int, int] = (256, 512)
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws one street scene; the same arguments always give the same bits.
+    """Render one scene. The same arguments always give the same pixels.
 
     Args:
-        seed: Names the data set.
-        index: Names the scene within it.
-        size: Height and width in pixels, both even, the height at least 64.
+        seed: seed of the data set.
+        index: index of the scene in the data set.
+        size: height and width in pixels; both are even, and the height is at least 64.
 
     Returns:
-        The image (height, width, 3) uint8 RGB in 0..255, and its Cityscapes trainIds (height, width) uint8.
+        The image, (height, width, 3) uint8 RGB, and its Cityscapes train ids, (height, width) uint8.
 
     Example:
-        >>> image, labels = draw_scene(seed=0, index=0, size=(64, 128))
+        >>> image, labels = render_scene(seed=0, index=0, size=(64, 128))
         >>> image.shape, image.dtype, labels.shape
         ((64, 128, 3), dtype('uint8'), (64, 128))
     """
     rng = np.random.default_rng([seed, index])
     camera, light, street = sample_camera(rng, size), sample_light(rng), sample_street(rng)
     canvas = Canvas(camera, light)
-    draw_sky(canvas, rng)
-    draw_skyline(canvas, rng)
-    draw_ground(canvas, street, rng)
+    render_sky(canvas, rng)
+    render_skyline(canvas, rng)
+    render_ground(canvas, street, rng)
     for side, facade in ((-1, street.left_facade), (1, street.right_facade)):
-        _draw_side(canvas, street, side, facade, rng)
+        _render_side(canvas, street, side, facade, rng)
     things = [thing for thing in populate(camera, street, rng) if thing.is_seen(camera)]
     for thing in sorted(things, key=lambda thing: -thing.nearest):
         canvas.distance = thing.z
-        thing.draw(canvas, rng, thing.x, thing.z)
-    picture, labels = canvas.develop()
+        thing.render(canvas, rng, thing.x, thing.z)
+    image, labels = canvas.develop()
     shadow = _shadows(camera, light, street, things, rng)
-    return photograph(picture, labels, shadow, camera, light, rng), labels
+    return photograph(image, labels, shadow, camera, light, rng), labels
 
 
-def _draw_side(canvas: Canvas, street: Street, side: int, facade: float, rng: np.random.Generator) -> None:
-    """Houses, and stretches of trees and hedges, along one side; far ones first."""
+def _render_side(canvas: Canvas, street: Street, side: int, facade: float, rng: np.random.Generator) -> None:
+    """Render houses, trees and hedges along one side of the street, from far to near."""
     camera = canvas.camera
     green = rng.choice([0.05, 0.25, 0.7], p=[0.45, 0.4, 0.15])
     spans, start = [], -rng.uniform(0, 10)
@@ -66,20 +66,20 @@ def _draw_side(canvas: Canvas, street: Street, side: int, facade: float, rng: np
             spans.append((start, end))
             start = end
     for near, far in reversed(spans):
-        paint = draw_green_lot if rng.random() < green else draw_building
+        render = render_green_lot if rng.random() < green else render_building
         if far > 2 and camera.sees(facade, far):
             corner = street.junction is not None and near == street.junction[1] + 3
-            paint(canvas, rng, facade + side * rng.uniform(0.0, 0.6), side, (near, far), corner)
+            render(canvas, rng, facade + side * rng.uniform(0.0, 0.6), side, (near, far), corner)
 
 
 def _shadows(
     camera: Camera, light: Light, street: Street, things: list[Thing], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """How dark the shadows on the ground are: (height, width) float32 in 0..1."""
+    """Return the darkness of the shadows on the ground, (height, width) float32 in 0..1."""
     contact = np.zeros((camera.height, camera.width), np.uint8)
     cast = np.zeros_like(contact)
-    places = [(thing.x, thing.z, thing.width / 2, thing.length / 2, thing.height) for thing in things]
-    x, z, half, depth, height = np.array(places).reshape(-1, 5).T
+    boxes = [(thing.x, thing.z, thing.width / 2, thing.length / 2, thing.height) for thing in things]
+    x, z, half, depth, height = np.array(boxes).reshape(-1, 5).T
     soles = ground_quads(x - 1.15 * half, x + 1.15 * half, z - 1.1 * depth - 0.1, z + 1.1 * depth)
     _fill(contact, camera, soles, 150)
     if light.sun:
@@ -97,6 +97,6 @@ def _shadows(
 
 
 def _fill(mask: NDArray[np.uint8], camera: Camera, points: NDArray[np.float64], value: float) -> None:
-    """Fills the hulls of n sets of world points (n, k, 3) with a value."""
+    """Fill the convex hulls of n sets of world points (n, k, 3) with a value."""
     for outline in np.rint(camera.project(points) * 16).astype(np.int32):
         cv2.fillPoly(mask, [cv2.convexHull(outline)], value, cv2.LINE_8, 4)

@@ -5,19 +5,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """A side profile, tail to nose: (along in lengths, up in heights); `glass` lists its glazed strips."""
+    """The side profile of a vehicle.
+
+    Attributes:
+        length: in meters.
+        width: in meters.
+        height: in meters.
+        profile: points (along, up) from tail to nose over the top, in lengths and heights of the vehicle.
+        glass: indices of the segments of the profile that are windows.
+        belt: height of the window sills, in heights of the vehicle.
+        cabin: first and last index (exclusive) of the profile points above the side windows.
+        taper: decrease of the width from belt to roof, as a share of the width.
+    """
 
     length: float
     width: float
     height: float
     profile: tuple[tuple[float, float], ...]
     glass: tuple[int, ...]
-    belt: float  # height of the window sills, in heights
-    cabin: tuple[int, int]  # profile points from which the side windows hang
-    taper: float  # how much narrower the roof is
+    belt: float
+    cabin: tuple[int, int]
+    taper: float
 
 
-SALOON = Shape(
+SEDAN = Shape(
     4.5, 1.8, 1.45,
     (
         (-0.5, 0.2), (-0.5, 0.45), (-0.48, 0.66), (-0.36, 0.68), (-0.24, 0.99),
@@ -33,7 +44,7 @@ HATCHBACK = Shape(
     ),
     (2, 4), 0.64, (2, 6), 0.2,
 )  # fmt: skip
-ROVER = Shape(
+SUV = Shape(
     4.6, 1.9, 1.75,
     (
         (-0.5, 0.22), (-0.5, 0.5), (-0.48, 0.64), (-0.43, 0.98), (0.1, 1.0),
@@ -57,4 +68,4 @@ COACH = Shape(
     ),
     (2, 6), 0.42, (2, 7), 0.04,
 )  # fmt: skip
-CARS = (SALOON, HATCHBACK, HATCHBACK, ROVER, VAN)
+CARS = (SEDAN, HATCHBACK, HATCHBACK, SUV, VAN)

@@ -1,4 +1,4 @@
-"""The street's layout, its road surface and its pavements."""
+"""The layout of the street, its road and its sidewalks."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from uap.datasets.synthetic.ids import ROAD, SIDEWALK
 from uap.datasets.synthetic.light import Color, dim, pick, vary
 
 FAR = 120.0
+"""Distance at which the street ends, in meters."""
 ASPHALT: tuple[Color, ...] = ((92, 92, 96), (112, 110, 108), (76, 77, 82), (128, 124, 122), (104, 98, 92))
 PAVING: tuple[Color, ...] = (
     (150, 146, 140), (128, 126, 126), (168, 158, 146), (150, 128, 116), (112, 108, 104), (178, 176, 172),
@@ -18,9 +19,9 @@ PAVING: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Street:
-    """Lateral positions in metres seen from the camera; distances ahead of it."""
+    """The layout of a street: lateral positions and distances from the camera, in meters."""
 
-    left: float  # kerbs
+    left: float  # curbs
     right: float
     left_facade: float
     right_facade: float
@@ -29,11 +30,11 @@ class Street:
     parking_left: bool
     parking_right: bool
     junction: tuple[float, float] | None  # near and far edge of a crossing road
-    zebra: float | None
+    crosswalk: float | None  # distance of a pedestrian crossing
 
 
 def sample_street(rng: np.random.Generator) -> Street:
-    """Draws a layout."""
+    """Sample a layout."""
     lane = rng.uniform(2.9, 3.5)
     away_right = int(rng.random() < 0.22)
     away_left = int(rng.random() < 0.2)
@@ -47,9 +48,9 @@ def sample_street(rng: np.random.Generator) -> Street:
     if rng.random() < 0.45:
         near = rng.uniform(13, 28)
         junction = (near, near + rng.uniform(7, 10))
-    zebra = None
+    crosswalk = None
     if rng.random() < 0.5:
-        zebra = junction[0] - 4.5 if junction else rng.uniform(8, 19)
+        crosswalk = junction[0] - 4.5 if junction else rng.uniform(8, 19)
     return Street(
         left=left,
         right=right,
@@ -60,33 +61,33 @@ def sample_street(rng: np.random.Generator) -> Street:
         parking_left=parking_left,
         parking_right=parking_right,
         junction=junction,
-        zebra=zebra,
+        crosswalk=crosswalk,
     )
 
 
-def draw_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-    """Paints road, pavements and markings, everything on the ground plane."""
+def render_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
+    """Render the ground: road, sidewalks and markings."""
     asphalt, paving = pick(rng, ASPHALT), pick(rng, PAVING)
-    kerb = vary(rng, dim(paving, rng.uniform(0.75, 1.25)), 6)
+    curb = vary(rng, dim(paving, rng.uniform(0.75, 1.25)), 6)
     edges = np.geomspace(1.3, FAR, 11)
     edges[-1] = 2000.0
     for near, far in zip(edges[-2::-1], edges[:0:-1], strict=True):
         canvas.distance = min(float(near + far) / 2, FAR)
         canvas.surfaces(ground_quads(-6 * far, 6 * far, near, far), paving, SIDEWALK)
-        kerb_edges = [street.left - 0.3, street.right], [street.left, street.right + 0.3]
+        curb_edges = [street.left - 0.3, street.right], [street.left, street.right + 0.3]
         canvas.surfaces(ground_quads(street.left, street.right, near, far), asphalt, ROAD)
-        canvas.surfaces(ground_quads(*kerb_edges, near, far), kerb, SIDEWALK)
+        canvas.surfaces(ground_quads(*curb_edges, near, far), curb, SIDEWALK)
     canvas.distance = 12.0
-    _draw_slabs(canvas, street, paving, rng)
+    _render_slabs(canvas, street, paving, rng)
     if street.junction:
         canvas.distance = street.junction[0]
         canvas.surfaces(ground_quads(-90, 90, *street.junction), asphalt, ROAD)
-    _draw_patches(canvas, street, asphalt, rng)
-    _draw_markings(canvas, street, rng)
+    _render_patches(canvas, street, asphalt, rng)
+    _render_markings(canvas, street, rng)
 
 
-def _draw_slabs(canvas: Canvas, street: Street, paving: Color, rng: np.random.Generator) -> None:
-    """Joints between the paving slabs, and some slabs of another shade."""
+def _render_slabs(canvas: Canvas, street: Street, paving: Color, rng: np.random.Generator) -> None:
+    """Render the joints between the slabs of the sidewalk, and some slabs of another shade."""
     slab = rng.uniform(0.6, 1.4)
     joint = dim(paving, rng.uniform(0.78, 0.95))
     depths = np.arange(2.0, 24.0, slab)
@@ -102,8 +103,8 @@ def _draw_slabs(canvas: Canvas, street: Street, paving: Color, rng: np.random.Ge
         canvas.surfaces(ground_quads(columns - 0.02, columns + 0.02, 2.0, 30.0), joint, SIDEWALK)
 
 
-def _draw_patches(canvas: Canvas, street: Street, asphalt: Color, rng: np.random.Generator) -> None:
-    """Repairs, worn wheel tracks, a colored cycle lane and manhole covers."""
+def _render_patches(canvas: Canvas, street: Street, asphalt: Color, rng: np.random.Generator) -> None:
+    """Render repaired asphalt, wheel tracks, a colored bicycle lane and a manhole cover."""
     for near, far in ((2.0, 12.0), (12.0, 60.0)):
         canvas.distance = (near + far) / 2
         tracks = np.array([center + side for center, _ in street.lanes for side in (-0.75, 0.75)])
@@ -124,8 +125,8 @@ def _draw_patches(canvas: Canvas, street: Street, asphalt: Color, rng: np.random
         canvas.surfaces(cover[None], dim(asphalt, 0.6), ROAD)
 
 
-def _draw_markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-    """Lane dashes, edge lines, a stop line and a zebra crossing."""
+def _render_markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
+    """Render lane dashes, edge lines, a stop line and a crosswalk."""
     white = vary(rng, (218, 218, 212), 12)
     length, gap = rng.uniform(2, 5), rng.uniform(2, 6)
     starts = np.arange(rng.uniform(0, 3) + 1.5, 70, length + gap)
@@ -141,8 +142,8 @@ def _draw_markings(canvas: Canvas, street: Street, rng: np.random.Generator) -> 
         edge = np.array([min(c for c, _ in street.lanes) - half, max(c for c, _ in street.lanes) + half])
         last = street.junction[0] - 6 if street.junction else 70.0
         canvas.surfaces(ground_quads(edge - 0.07, edge + 0.07, 1.5, last), white, ROAD)
-    if street.zebra is not None:
-        canvas.distance = street.zebra
+    if street.crosswalk is not None:
+        canvas.distance = street.crosswalk
         stripes = np.arange(street.left + 0.3, street.right - 0.4, 1.0)
-        canvas.surfaces(ground_quads(stripes, stripes + 0.5, street.zebra, street.zebra + 3.2), white, ROAD)
-        canvas.surfaces(ground_quads(-half, half, street.zebra - 1.6, street.zebra - 1.2), white, ROAD)
+        canvas.surfaces(ground_quads(stripes, stripes + 0.5, street.crosswalk, street.crosswalk + 3.2), white, ROAD)
+        canvas.surfaces(ground_quads(-half, half, street.crosswalk - 1.6, street.crosswalk - 1.2), white, ROAD)

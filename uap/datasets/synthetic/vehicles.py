@@ -1,4 +1,4 @@
-"""Cars and buses: side profiles drawn out to their width, projected face by face."""
+"""Cars and buses: side profiles, extruded to their width and projected face by face."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -25,17 +25,23 @@ LIVERIES: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Face:
-    """A flat polygon (n, 3) in the vehicle's own frame: across (right), up, along (forward)."""
+    """A flat polygon of a vehicle.
+
+    Attributes:
+        points: (n, 3) in the frame of the vehicle, in meters: right, up, forward.
+        material: name of its material.
+        shade: factor on the color of the material.
+    """
 
     points: FloatArray
     material: str
     shade: float = 1.0
 
 
-def draw_vehicle(
+def render_vehicle(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, shape: Shape, heading: float = 0.0
 ) -> None:
-    """A vehicle around ground point (x, z); heading 0 drives away from the camera, pi towards it."""
+    """Render a vehicle at the ground point (x, z). Heading 0 is away from the camera, pi towards it."""
     faces, points, starts, ends = _geometry(shape)
     sine, cosine = np.sin(heading), np.cos(heading)
     turned = np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]])
@@ -52,7 +58,7 @@ def draw_vehicle(
 def _materials(
     rng: np.random.Generator, light: Light, paints: tuple[Color, ...], bus: bool
 ) -> tuple[dict[str, Color], set[str]]:
-    """The color of every material of one vehicle, and the materials that shine by themselves."""
+    """Sample the colors of the materials of one vehicle; return them and the materials that emit light."""
     paint, sun = pick(rng, paints, 14), 0.14 * light.sun * light.sun_side
     glass = blend(vary(rng, (44, 50, 58), 8), light.sky_low, rng.uniform(0.05, 0.3))
     glowing = {"display"} | ({"head lamp", "tail lamp"} if light.dusk else set())
@@ -67,7 +73,7 @@ def _materials(
         "right": dim(paint, 0.9 + sun),
         "stripe": pick(rng, LIVERIES) if bus and rng.random() < 0.5 else dim(paint, 0.6),
         "glass": glass,
-        "tyre": (26, 26, 28),
+        "tire": (26, 26, 28),
         "hub": (140, 142, 146),
         "black": (32, 32, 35),
         "plate": (232, 230, 220) if rng.random() < 0.6 else (226, 200, 70),
@@ -80,7 +86,7 @@ def _materials(
 
 @cache
 def _geometry(shape: Shape) -> tuple[list[Face], FloatArray, NDArray[np.intp], NDArray[np.intp]]:
-    """The faces in painting order, their points one after another, and where each face starts and ends."""
+    """Return the faces in the order of rendering, their points in one array, and where each starts and ends."""
     faces = _hull(shape) + (_bus_details(shape) if shape is COACH else _car_details(shape))
     faces += _wheels(shape, 0.48, (-0.28, 0.33)) if shape is COACH else _wheels(shape, 0.33, (-0.31, 0.31))
     ends = np.cumsum([len(face.points) for face in faces])
@@ -88,7 +94,7 @@ def _geometry(shape: Shape) -> tuple[list[Face], FloatArray, NDArray[np.intp], N
 
 
 def _areas(flat: FloatArray, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> FloatArray:
-    """Signed areas of polygons stored one after another; positive where the outer side faces the camera."""
+    """Return the signed areas of polygons in one array. They are positive if the outer side faces the camera."""
     following = np.arange(1, len(flat) + 1)
     following[ends - 1] = starts
     after = flat[following]
@@ -96,20 +102,20 @@ def _areas(flat: FloatArray, starts: NDArray[np.intp], ends: NDArray[np.intp]) -
 
 
 def _half_width(shape: Shape, up: FloatArray) -> FloatArray:
-    """Half the body's width at heights given in body heights; it narrows above the belt."""
+    """Return half the width of the body, in meters, at heights given in heights of the vehicle."""
     rise = np.maximum(up - shape.belt, 0) / (1 - shape.belt)
     return np.asarray(shape.width / 2 * (1 - shape.taper * rise))
 
 
 def _on_side(shape: Shape, outline: FloatArray, side: int) -> FloatArray:
-    """Lifts an outline (n, 2) of (along, up), tail to nose over the top, onto the side's surface."""
+    """Return an outline (n, 2) of (along, up), from tail to nose over the top, as points (n, 3) on a side."""
     across = side * _half_width(shape, outline[:, 1])
     points = np.stack([across, outline[:, 1] * shape.height, outline[:, 0] * shape.length], axis=1)
     return points if side > 0 else points[::-1]
 
 
 def _on_end(shape: Shape, across: tuple[float, float], up: tuple[float, float], end: int) -> FloatArray:
-    """A rectangle on the tail (-1) or nose (1); across in half-widths, up in heights."""
+    """Return a rectangle (4, 3) on the tail (-1) or nose (1); `across` is in half widths, `up` in heights."""
     left, right = (edge * shape.width / 2 for edge in across)
     low, high = (edge * shape.height for edge in up)
     along = end * (shape.length / 2 + 0.01)
@@ -118,7 +124,7 @@ def _on_end(shape: Shape, across: tuple[float, float], up: tuple[float, float], 
 
 
 def _hull(shape: Shape) -> list[Face]:
-    """Sides, then the strips that join them from tail to nose."""
+    """Return the sides, and the strips that join them from tail to nose."""
     profile = np.array(shape.profile)
     faces = [Face(_on_side(shape, profile, side), name) for side, name in ((-1, "left"), (1, "right"))]
     half = _half_width(shape, profile[:, 1])
@@ -135,28 +141,28 @@ def _hull(shape: Shape) -> list[Face]:
 
 
 def _wheels(shape: Shape, radius: float, positions: tuple[float, ...]) -> list[Face]:
-    """Wheels on both sides, and the tyres seen under tail and nose."""
+    """Return the wheels on both sides, and the tires below tail and nose."""
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     ring = np.stack([np.cos(angle) * radius / shape.length, np.sin(angle) * radius / shape.height], axis=1)[::-1]
     faces = []
     for side in (-1, 1):
         for along in positions:
             hub = np.array([along, radius / shape.height])
-            faces.append(Face(_on_side(shape, hub + ring, side), "tyre"))
+            faces.append(Face(_on_side(shape, hub + ring, side), "tire"))
             faces.append(Face(_on_side(shape, hub + 0.55 * ring, side), "hub"))
         for end in (-1, 1):
             edges = (min(side * 0.94, side * 0.7), max(side * 0.94, side * 0.7))
-            faces.append(Face(_on_end(shape, edges, (0.0, 0.24), end), "tyre"))
+            faces.append(Face(_on_end(shape, edges, (0.0, 0.24), end), "tire"))
     return faces
 
 
 def _box(left: float, right: float, low: float, high: float) -> FloatArray:
-    """A rectangle (4, 2) of (along, up), tail to nose over the top."""
+    """Return a rectangle (4, 2) of (along, up), from tail to nose over the top."""
     return np.array([(left, low), (left, high), (right, high), (right, low)])
 
 
 def _car_details(shape: Shape) -> list[Face]:
-    """Side windows, sills, lamps, bumpers and number plates."""
+    """Return the side windows, sills, lamps, bumpers and license plates of a car."""
     first, last = shape.cabin
     top = np.array(shape.profile[first:last])
     middle = np.array([top[:, 0].mean(), (shape.belt + 1) / 2])
@@ -181,7 +187,7 @@ def _car_details(shape: Shape) -> list[Face]:
 
 
 def _bus_details(shape: Shape) -> list[Face]:
-    """Window rows, a stripe, lamps and the lit destination displays."""
+    """Return the windows, a stripe, the lamps and the lit destination signs of a bus."""
     columns = np.linspace(-0.47, 0.47, 8).tolist()
     faces = []
     for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""From clean paint to a photograph: surface grain, shadows, wet roads, rain, lens and sensor."""
+"""Effects of surfaces, weather and camera: grain, shadows, wet roads, rain, blur, tone and noise."""
 
 import cv2
 import numpy as np
@@ -9,9 +9,9 @@ from uap.datasets.synthetic.camera import Camera
 from uap.datasets.synthetic.light import Light
 from uap.datasets.synthetic.textures import SLACK, crop_of, fractal, sensor_noise
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-GRAIN = {  # how uneven the surfaces are; none in the sky
+GRAIN = {  # strength of the grain by class; the sky has none
     ids.ROAD: 0.07,
     ids.SIDEWALK: 0.07,
     ids.BUILDING: 0.05,
@@ -28,12 +28,24 @@ GRAIN = {  # how uneven the surfaces are; none in the sky
 
 
 def photograph(
-    picture: Picture, labels: Picture, shadow: Floats, camera: Camera, light: Light, rng: np.random.Generator
-) -> Picture:
-    """Makes the painted picture look taken: (height, width, 3) uint8 in and out, shadow in 0..1."""
+    image: Image, labels: Image, shadow: Floats, camera: Camera, light: Light, rng: np.random.Generator
+) -> Image:
+    """Return a rendered image with the effects of surfaces, weather and camera.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+        labels: (height, width) uint8 train ids.
+        shadow: (height, width) float32, darkness of the shadows in 0..1.
+        camera: camera of the scene.
+        light: light and weather of the scene.
+        rng: generator of the random numbers.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
     surface = _surface(labels, shadow, camera, rng)
     factor = cv2.convertScaleAbs(surface, alpha=128)
-    taken = np.asarray(cv2.multiply(picture, cv2.merge([factor, factor, factor]), scale=1 / 128), np.uint8)
+    taken = np.asarray(cv2.multiply(image, cv2.merge([factor, factor, factor]), scale=1 / 128), np.uint8)
     if light.wet:
         _mirror(taken, labels, camera, rng)
         if rng.random() < 0.6:
@@ -47,8 +59,8 @@ def photograph(
     return np.asarray(cv2.addWeighted(taken, 1.0, noise, strength, -128 * strength), np.uint8)
 
 
-def _surface(labels: Picture, shadow: Floats, camera: Camera, rng: np.random.Generator) -> Floats:
-    """The factor (height, width) on every pixel: grain by material, and shadows on the ground."""
+def _surface(labels: Image, shadow: Floats, camera: Camera, rng: np.random.Generator) -> Floats:
+    """Return the factor (height, width) on every pixel: grain by class, and shadows on the ground."""
     strength = np.zeros(256, np.float32)
     strength[list(GRAIN)] = list(GRAIN.values())
     strength *= np.float32(rng.uniform(0.6, 1.4))
@@ -63,12 +75,12 @@ def _surface(labels: Picture, shadow: Floats, camera: Camera, rng: np.random.Gen
 
 
 def _ground_grain(camera: Camera, top: int, rng: np.random.Generator) -> Floats:
-    """Noise that lies on the ground in perspective, for the rows from `top` down."""
+    """Return the noise of the ground in perspective, for the rows from `top` down."""
     tile = fractal(512, 512, 64, 1, 6)
     drop = top + 0.5 - camera.horizon
-    per_metre = 40.0
-    across, along = rng.uniform(0, 512), per_metre * camera.focal * camera.eye
-    slope = per_metre * camera.eye
+    per_meter = 40.0
+    across, along = rng.uniform(0, 512), per_meter * camera.focal * camera.eye
+    slope = per_meter * camera.eye
     ground = np.array([
         (slope, across, across * drop - slope * camera.center),
         (0.0, 0.0, along),
@@ -81,30 +93,30 @@ def _ground_grain(camera: Camera, top: int, rng: np.random.Generator) -> Floats:
     return np.asarray(noise * np.clip(14 / depth, 0, 1)[:, None].astype(np.float32), np.float32)
 
 
-def _mirror(picture: Picture, labels: Picture, camera: Camera, rng: np.random.Generator) -> None:
-    """Lets wet ground mirror what stands above it, in place."""
+def _mirror(image: Image, labels: Image, camera: Camera, rng: np.random.Generator) -> None:
+    """Mirror the image above the horizon in the wet ground, in place."""
     top = int(camera.horizon) + 1
     rows = min(top, camera.height - top)
-    above = cv2.blur(picture[top - rows : top][::-1], (3, max(3, camera.height // 12)))
-    part = picture[top : top + rows]
+    above = cv2.blur(image[top - rows : top][::-1], (3, max(3, camera.height // 12)))
+    below = image[top : top + rows]
     share = rng.uniform(0.15, 0.4)
-    wet = cv2.addWeighted(above, share, part, 1 - share, -6)
-    np.copyto(part, wet, where=(labels[top : top + rows] <= ids.SIDEWALK)[..., None])
+    wet = cv2.addWeighted(above, share, below, 1 - share, -6)
+    np.copyto(below, wet, where=(labels[top : top + rows] <= ids.SIDEWALK)[..., None])
 
 
-def _rain(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Bright streaks of falling drops."""
-    height, width = picture.shape[:2]
+def _rain(image: Image, rng: np.random.Generator) -> Image:
+    """Return the image with bright streaks of rain."""
+    height, width = image.shape[:2]
     count = int(rng.integers(40, 160))
     start = rng.uniform((0, 0), (width, height), (count, 2))
     fall = np.array([rng.normal(0, 0.1), 1.0]) * rng.uniform(0.03, 0.08, (count, 1)) * height
     streaks = np.rint(np.stack([start, start + fall], axis=1)).astype(np.int32)
-    drops = cv2.polylines(picture.copy(), list(streaks), False, (206, 210, 214), 1, cv2.LINE_AA)
-    return np.asarray(cv2.addWeighted(drops, 0.4, picture, 0.6, 0), np.uint8)
+    drops = cv2.polylines(image.copy(), list(streaks), False, (206, 210, 214), 1, cv2.LINE_AA)
+    return np.asarray(cv2.addWeighted(drops, 0.4, image, 0.6, 0), np.uint8)
 
 
-def _response(light: Light, rng: np.random.Generator) -> Picture:
-    """The camera's tone curve per channel (1, 256, 3): exposure, contrast, gamma and white balance."""
+def _response(light: Light, rng: np.random.Generator) -> Image:
+    """Sample the tone curve of the camera, (1, 256, 3): exposure, contrast, gamma and white balance."""
     level = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.85, 1.2)
     contrast, exposure = rng.uniform(0.85, 1.2), rng.uniform(0.88, 1.12)
     warmth = rng.normal(0, 0.05)
