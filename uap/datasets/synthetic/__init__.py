@@ -3,5 +3,3 @@
 from uap.datasets.synthetic.scene import VERSION, render_scene
 
 __all__ = ["VERSION", "render_scene"]
-
-"""The former name, which callers still use."""
