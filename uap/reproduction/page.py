@@ -12,7 +12,7 @@ from uap.reporting.run import Run, read_runs
 from uap.reporting.tables import box
 from uap.reproduction.results import Results, describe_setup, identity, missing_trials
 from uap.reproduction.running import CONFIG
-from uap.reproduction.table import Table, columns
+from uap.reproduction.table import Table, columns, values
 from uap.reproduction.trials import unique
 from uap.universal.perturbation import learned_size, load_perturbation, tile
 from uap.utils.plots import amplified
@@ -58,15 +58,21 @@ def _runs(results: Results) -> list[Run]:
 def _table(table: Table) -> Markup:
     header, rows = columns(table)
     axes = len(table.axes)
-    heads = [tag("th", text, scope="col", class_="number" if i >= axes else None) for i, text in enumerate(header)]
+    heads = [
+        tag("th", tag("button", text, type="button"), scope="col", class_="number" if i >= axes else None)
+        for i, text in enumerate(header)
+    ]
     styles = ["number paper" if text == "paper" else "number" for text in header]
     body = [
         tag(
             "tr",
             *(tag("th", cell, scope="row") for cell in row[:axes]),
-            *(tag("td", cell, class_=style) for cell, style in zip(row[axes:], styles[axes:], strict=True)),
+            *(
+                tag("td", cell, class_=style, data_value=value)
+                for cell, style, value in zip(row[axes:], styles[axes:], values(table, entry), strict=True)
+            ),
         )
-        for row in rows
+        for row, entry in zip(rows, table.entries, strict=True)
     ]
     return box(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body), class_="sortable"), "Table")
 
