@@ -140,7 +140,7 @@ def _mark(value: float, x: Callable[[float], float]) -> Markup:
         tag("line", x1=position, x2=position, y1=TOP, y2=HEIGHT - BOTTOM),
         tag(
             "text", f"worst tenth {value:.1f} %",
-            x=round(position + (-5 if right_half else 5), 1), y=TOP + 10, text_anchor="end" if right_half else "start",
+            x=round(position + (-5 if right_half else 5), 1), y=TOP - 3, text_anchor="end" if right_half else "start",
         ),
         class_="mark",
     )  # fmt: skip

@@ -20,7 +20,7 @@ INTRODUCTION = (
     "see the network's predictions, never the labels."
 )
 
-STYLE = ".sortable .number { min-width: 4.75rem } .curves img { width: 100%; max-width: 62rem }"
+STYLE = ".sortable .number { min-width: 4.75rem }"
 
 
 def page(
@@ -57,7 +57,7 @@ def _picture(path: Path, alt: str) -> Markup:
         width, height = opened.size
     source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     image = tag("img", src=source, alt=alt, width=width, height=height)
-    return tag("figure", image, class_="paper curves")
+    return tag("figure", image, class_="paper curves", tabindex=0, role="region", aria_label="Plot")
 
 
 def _pivot(pivot: Pivot) -> Markup:
