@@ -100,6 +100,8 @@ def test_the_mouse_drags_the_slider_and_the_edge_itself(opened: Open, name: str)
             shares = [clean_share(stack) for stack in stacks]
             assert shares == pytest.approx([0.5 + end] * len(stacks), abs=0.03)
             assert int(slider.get_attribute("value") or 0) == pytest.approx(100 * (0.5 + end), abs=3)
+        act(driver).move_to_element_with_offset(grip, round(-0.4 * width), 0).click().perform()
+        assert [clean_share(stack) for stack in stacks] == pytest.approx([0.1] * len(stacks), abs=0.03)
 
 
 def column(table: WebElement, number: int) -> list[str]:
@@ -126,7 +128,7 @@ def test_a_title_sorts_its_column_by_mouse_and_by_keyboard(opened: Open, name: s
     tables = all_of(driver, "table.sortable")
     assert tables
     changed = 0
-    for table in tables[:3]:
+    for table in {tables[0], tables[-1]}:
         titles = table.find_elements(By.CSS_SELECTOR, "thead tr:last-child > *")
         assert len(titles) == len(table.find_elements(By.CSS_SELECTOR, "tbody tr:first-child > *"))
         for number, title in enumerate(titles):
