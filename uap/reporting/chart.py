@@ -47,7 +47,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Path:
+class Polyline:
     """A line in pixels.
 
     Attributes:
@@ -112,7 +112,7 @@ class Drawing:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     ends: tuple[float, float]
-    lines: list[Path] = field(default_factory=list)
+    lines: list[Polyline] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
     color: str = ""
     mark: Mark | None = None
@@ -147,8 +147,8 @@ def line_chart(title: str, lines: list[Line], x_title: str) -> Drawing:
     heights = [y for line in lines for _, y in line.points]
     y_ticks = ticks(min(0.0, *heights), max(heights))
     x, y = _scales(x_ticks, y_ticks)
-    paths = [_path(line, x, y) for line in lines]
-    return Drawing(title, x_title, _axis(x_ticks, x), _axis(y_ticks, y), (x_ticks[0], x_ticks[-1]), lines=paths)
+    drawn = [_polyline(line, x, y) for line in lines]
+    return Drawing(title, x_title, _axis(x_ticks, x), _axis(y_ticks, y), (x_ticks[0], x_ticks[-1]), lines=drawn)
 
 
 def histogram(title: str, values: list[float], run: int, mark: float | None, x_title: str) -> Drawing:
@@ -192,11 +192,11 @@ def _axis(values: list[float], scale: Scale) -> list[Tick]:
     return [Tick(round(scale(value), 1), f"{value:,g}") for value in values]
 
 
-def _path(line: Line, x: Scale, y: Scale) -> Path:
+def _polyline(line: Line, x: Scale, y: Scale) -> Polyline:
     points = [(round(x(step), 1), round(y(value), 1)) for step, value in line.points]
     values = " ".join(f"{step:g},{value:.4g}" for step, value in line.points)
     style = color(line.run) + (" dashed" if line.dashed else "")
-    return Path(style, line.label, points, len(points) <= MAX_DOTS, values)
+    return Polyline(style, line.label, points, len(points) <= MAX_DOTS, values)
 
 
 def _mark(value: float, x: Scale) -> Mark:
