@@ -8,7 +8,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 
 
-def test_a_wheel_brings_its_configurations_and_networks(tmp_path: Path) -> None:
+def test_a_wheel_brings_its_configurations_networks_and_templates(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("uap-*.whl")
@@ -26,6 +26,10 @@ def test_a_wheel_brings_its_configurations_and_networks(tmp_path: Path) -> None:
         "assert config.is_relative_to(paths.PACKAGE)\n"
         "assert read_settings(config)['data']['class_path'] == 'uap.data.StreetScenes'\n"
         "assert read_state_dict(paths.find('checkpoints/espnet_streetscenes.safetensors'))\n"
+        "paths.Path('run').mkdir()\n"
+        "paths.Path('run/metrics.json').write_text('{}')\n"
+        "from uap import report\n"
+        "assert '</html>' in report.main(['run']).read_text()\n"
     )
     (tmp_path / "empty").mkdir()
     run = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, sys.argv[1])\n{program}", str(installed)]

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from uap.reporting.page import check_page, page
+from uap.reporting.document import check_page
+from uap.reporting.page import page
 from uap.reporting.run import read_runs
 from uap.utils.errors import InputError
 from uap.utils.text_tables import digest, write

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uap.cli.entry import run_command
-from uap.reporting.page import check_page
+from uap.reporting.document import check_page
 from uap.reproduction.page import page
 from uap.reproduction.reading import read_reproduction, run_on
 from uap.reproduction.reproduction import Reproduction

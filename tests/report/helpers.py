@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from uap.reporting.markup import VOID
+VOID = {"img", "input", "meta"}
+"""The elements of the pages that have no end tag."""
 
 CONFIG = """\
 model:

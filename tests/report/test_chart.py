@@ -11,12 +11,18 @@ from uap.reporting.chart import (
     RIGHT,
     TOP,
     WIDTH,
+    Drawing,
     Line,
     histogram,
     line_chart,
     thinned,
     ticks,
 )
+from uap.reporting.document import render
+
+
+def svg_of(drawing: Drawing) -> str:
+    return render("chart.svg", chart=drawing)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,9 @@ def test_thinning_keeps_the_mean_and_short_lines() -> None:
 
 
 def test_a_line_goes_through_its_points() -> None:
-    svg = line_chart("Loss", [Line("batches", [(0.0, 0.0), (50.0, 2.0), (100.0, 4.0)], run=1, dashed=True)], "step")
+    svg = svg_of(
+        line_chart("Loss", [Line("batches", [(0.0, 0.0), (50.0, 2.0), (100.0, 4.0)], run=1, dashed=True)], "step")
+    )
     middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
     (points,) = re.findall(r'points="([^"]*)"', svg)
     assert [tuple(map(float, pair.split(","))) for pair in points.split()] == [
@@ -57,7 +65,7 @@ def test_a_line_goes_through_its_points() -> None:
 
 
 def test_a_histogram_counts_each_value_once() -> None:
-    svg = histogram("Success", [0.0, 9.99, 10.0, 55.0, 100.0], 0, 12.34, "success")
+    svg = svg_of(histogram("Success", [0.0, 9.99, 10.0, 55.0, 100.0], 0, 12.34, "success"))
     bars = re.findall(r"<title>(\d+) to (\d+) %: (\d+) images</title>", svg)
     assert bars == [("0", "10", "2"), ("10", "20", "1"), ("50", "60", "1"), ("90", "100", "1")]
     heights = [float(height) for height in re.findall(r'height="([\d.]+)"', svg)]
@@ -66,7 +74,7 @@ def test_a_histogram_counts_each_value_once() -> None:
 
 
 def test_axes_of_counts_are_whole_numbers() -> None:
-    svg = histogram("Success", [5.0], 0, None, "success")
+    svg = svg_of(histogram("Success", [5.0], 0, None, "success"))
     labels = [float(label) for label in re.findall(r'text-anchor="end">([\d.]+)<', svg)]
     assert labels == [0, 1]
     assert all(b > a for a, b in pairwise(labels))

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from uap.metrics import names
-from uap.reporting.chart import Line, color, histogram, line_chart
+from uap.reporting.chart import Drawing, Line, histogram, line_chart
 from uap.reporting.facts import worst_tenth
-from uap.reporting.markup import Markup, tag
+from uap.reporting.labels import Label, labels
 from uap.reporting.numbers import is_number, percent
 from uap.reporting.run import RATES, Run, Series
 
@@ -27,6 +27,25 @@ class Chart:
     factor: float = 100
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its caption.
+
+    Attributes:
+        title: the title.
+        drawing: the chart.
+        key: the labels of the lines, with the style of each: solid or dashed.
+        label: the run that the chart is about; None if it is about all runs of the page.
+        note: a line of text.
+    """
+
+    title: str
+    drawing: Drawing
+    key: dict[str, str] = field(default_factory=dict)
+    label: Label | None = None
+    note: str = ""
+
+
 CHARTS = [
     Chart("Loss", {"train/loss": "training batches"}, factor=1),
     Chart("Pixels that show the target, %", {"*/success_rate": "scored images"}, {"train/success": "training batches"}),
@@ -42,27 +61,36 @@ CHARTS = [
 ]
 
 
-def curves(runs: list[Run]) -> Markup | None:
+def curves(runs: list[Run]) -> list[Figure]:
     """Return the charts for which any run has values; each shows all runs."""
-    charts = [figure for chart in CHARTS if (figure := _figure(chart, runs))]
-    names = [tag("li", tag("span", class_=f"swatch {color(i)}"), run.name) for i, run in enumerate(runs)]
-    legend = tag("ul", *names, class_="legend") if len(runs) > 1 else None
-    return tag("div", legend, tag("div", *charts, class_="charts")) if charts else None
+    return [figure for chart in CHARTS if (figure := _figure(chart, runs))]
 
 
-def _figure(chart: Chart, runs: list[Run]) -> Markup | None:
-    lines, styles = [], {}
+def distributions(runs: list[Run]) -> list[Figure]:
+    """Return a histogram over the scored images for each rate of each run."""
+    figures = []
+    for number, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+        for rate in run.rates:
+            shares = [100 * row[rate] for row in run.images if is_number(row.get(rate))]
+            if shares:
+                worst, title = worst_tenth(run, rate), f"{RATES[rate].capitalize()} by image"
+                mark = 100 * worst if is_number(worst) else None
+                drawing = histogram(f"{title}: {run.name}", shares, number, mark, f"{RATES[rate]}, % of pixels")
+                figures.append(Figure(title, drawing, label=label if len(runs) > 1 else None, note=_spread(run, rate)))
+    return figures
+
+
+def _figure(chart: Chart, runs: list[Run]) -> Figure | None:
+    lines, key = [], {}
     for pattern, label in (chart.solid | chart.dashed).items():
         for i, run in enumerate(runs):
             points = [(x, chart.factor * y) for x, y in _column(run, pattern)]
             if points:
                 lines.append(Line(label, points, i, pattern in chart.dashed))
-                styles[label] = "dashed" if pattern in chart.dashed else "solid"
+                key[label] = "dashed" if pattern in chart.dashed else "solid"
     if all(len(line.points) < 2 for line in lines):  # an evaluation logs a single step
         return None
-    key = tag("span", *[tag("span", label, class_=style) for label, style in styles.items()], class_="key")
-    caption = tag("figcaption", tag("strong", chart.title), key)
-    return tag("figure", caption, line_chart(chart.title, lines, "step"), class_="chart")
+    return Figure(chart.title, line_chart(chart.title, lines, "step"), key)
 
 
 def _column(run: Run, pattern: str) -> Series:
@@ -72,30 +100,9 @@ def _column(run: Run, pattern: str) -> Series:
     return run.curves[names[0]] if names else []
 
 
-def distributions(runs: list[Run]) -> Markup | None:
-    """Return a histogram over the scored images for each rate of each run."""
-    charts = []
-    for i, run in enumerate(runs):
-        for rate in run.rates:
-            shares = [row[rate] for row in run.images if is_number(row.get(rate))]
-            if shares:
-                charts.append(_histogram(run, i, rate, shares, len(runs) > 1))
-    return tag("div", *charts, class_="charts") if charts else None
-
-
-def _histogram(run: Run, number: int, rate: str, shares: list[float], several: bool) -> Markup:
-    worst, name = worst_tenth(run, rate), RATES[rate]
-    run_name = tag("span", run.name, class_=f"run {color(number)}") if several else None
-    caption = tag("figcaption", tag("strong", f"{name.capitalize()} by image"), run_name, _spread(run, rate))
-    mark = 100 * worst if is_number(worst) else None
-    title = f"{name.capitalize()} by image: {run.name}"
-    svg = histogram(title, [100 * share for share in shares], number, mark, f"{name}, % of pixels")
-    return tag("figure", caption, svg, class_="chart")
-
-
-def _spread(run: Run, rate: str) -> Markup | None:
+def _spread(run: Run, rate: str) -> str:
     deciles = run.entry("per_image", dict).get(rate, {}).get("deciles")
     if not isinstance(deciles, list) or len(deciles) != 11:
-        return None
+        return ""
     quantiles = {"lowest": deciles[0], "median": deciles[5], "highest": deciles[10]}
-    return tag("span", ", ".join(f"{name} {percent(value)}" for name, value in quantiles.items()), class_="key")
+    return ", ".join(f"{name} {percent(value)}" for name, value in quantiles.items())

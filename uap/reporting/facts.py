@@ -1,11 +1,11 @@
 """Setup and results of runs: the card at the top of the page, and the rows of the tables that compare runs."""
 
 import json
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from uap.metrics.names import images_scored
-from uap.reporting.markup import Markup, tag
 from uap.reporting.numbers import NOTHING, count, is_number, percent, plain
 from uap.reporting.run import RATES, Run
 
@@ -18,24 +18,46 @@ METRIC_TITLES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "
 Rows = dict[str, list[str]]
 
 
-def card(run: Run, title: Markup | None) -> Markup:
-    """Return the card of a run: its main metrics and its setup."""
-    tiles = [_tile(run, name) for name in run.rates if any(name == metric for _, metric in _scores(run))]
-    split = next((split for split, name in _scores(run) if name == "miou_adversarial"), None)
+@dataclass(frozen=True)
+class Tile:
+    """A main metric: its name, its value, and notes below."""
+
+    name: str
+    value: str
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A run at a glance.
+
+    Attributes:
+        tiles: the main metrics; empty for an unfinished run.
+        steps: the last step that was logged.
+        setup: network, data, target and epsilon, as far as they are known.
+    """
+
+    tiles: list[Tile]
+    steps: str
+    setup: dict[str, str]
+
+
+def card(run: Run) -> Card:
+    """Return the card of a run."""
+    scores = _scores(run)
+    tiles = [_tile(run, name) for name in run.rates if any(name == metric for _, metric in scores)]
+    split = next((split for split, name in scores if name == "miou_adversarial"), None)
     if split:
-        attacked, clean = (percent(_scores(run).get((split, name))) for name in ("miou_adversarial", "miou_clean"))
-        tiles.append(_big("mean IoU, attacked", attacked, f"clean images {clean}"))
-    if not tiles:
-        steps = max((points[-1][0] for points in run.curves.values()), default=0)
-        tiles = [tag("p", f"No final metrics: there is no metrics.json yet. Logged up to step {count(steps)}.")]
-    details = {
+        attacked, clean = (percent(scores.get((split, name))) for name in ("miou_adversarial", "miou_clean"))
+        tiles.append(Tile("mean IoU, attacked", attacked, [f"clean images {clean}"]))
+    setup = {
         "network": _network(run),
         "data": f"{_data(run)}, {_size(run)}" if NOTHING not in (_data(run), _size(run)) else _data(run),
         "target": target(run),
         "epsilon": f"{_epsilon(run)} of 255 grey levels" if _epsilon(run) != NOTHING else NOTHING,
     }
-    lines = [pair for name, text in details.items() if text != NOTHING for pair in (tag("dt", name), tag("dd", text))]
-    return tag("article", title, tag("div", *tiles, class_="tiles"), tag("dl", *lines), class_="card")
+    steps = max((points[-1][0] for points in run.curves.values()), default=0)
+    return Card(tiles, count(steps), {name: text for name, text in setup.items() if text != NOTHING})
 
 
 def target(run: Run) -> str:
@@ -103,7 +125,7 @@ def _images(run: Run, role: str) -> str:
     return count(some)
 
 
-def _tile(run: Run, rate: str) -> Markup:
+def _tile(run: Run, rate: str) -> Tile:
     by_split = {split: share for (split, name), share in _scores(run).items() if name == rate}
     split = next(iter(by_split))
     notes = [f"{SPLITS.get(split, split)} images"]
@@ -111,12 +133,7 @@ def _tile(run: Run, rate: str) -> Markup:
         notes.append(f"training {percent(by_split['train'])}")
     if is_number(worst_tenth(run, rate)):
         notes.append(f"worst tenth {percent(worst_tenth(run, rate))}")
-    return _big(RATES[rate], percent(by_split[split]), *notes)
-
-
-def _big(name: str, text: str, *notes: str) -> Markup:
-    lines = [tag("span", note) for note in notes]
-    return tag("div", tag("span", name), tag("strong", text), *lines, class_="tile")
+    return Tile(RATES[rate], percent(by_split[split]), notes)
 
 
 def _scores(run: Run) -> dict[tuple[str, str], float]:

@@ -2,12 +2,12 @@
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from uap.reporting.chart import color
-from uap.reporting.markup import Markup, tag
+from uap.reporting.labels import Label, labels
 from uap.reporting.run import Run
 from uap.utils.errors import InputError
 
@@ -23,8 +23,72 @@ STILLS = {"target": "target", "labels": "true labels"}
 PHOTOGRAPHS = {"image", "adversarial_image"}
 
 
-def data_uri(path: Path, photograph: bool) -> tuple[str, int, int]:
-    """Return a picture as a data URI with its width and height.
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, with its alternative text, and its width and height in pixels."""
+
+    source: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clean and an adversarial picture under a slider; `title` says what they show."""
+
+    title: str
+    clean: Picture
+    adversarial: Picture
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A picture with its caption; `style` is the CSS class of its figure."""
+
+    picture: Picture
+    caption: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The pictures of an example of one run: pairs under its slider, and stills.
+
+    The label is that of the run; None if it is the only one of the page.
+    """
+
+    label: Label | None
+    pairs: list[Pair]
+    stills: list[Captioned]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image by name, with one slider for the pictures of all runs."""
+
+    name: str
+    panels: list[Panel]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Pictures of one run with captions; the label is None if it is the only run of the page."""
+
+    label: Label | None
+    figures: list[Captioned]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The examples, and the figures of runs that have no separate pictures."""
+
+    examples: list[Example]
+    older: list[Figures]
+
+
+def picture(path: Path, alt: str, photograph: bool) -> Picture:
+    """Return a picture for the page.
 
     A photograph becomes a JPEG with full color resolution, since the perturbation is fine and colored. Pictures with
     few colors stay PNG.
@@ -36,118 +100,92 @@ def data_uri(path: Path, photograph: bool) -> tuple[str, int, int]:
         raise InputError(f"{path} is no file. Remove it or run again.")
     try:
         with Image.open(path, formats=["PNG"]) as opened:
-            picture = opened.convert("RGB")
+            image = opened.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as a picture ({error}). Remove it or run again.") from error
-    resampling = Image.Resampling.LANCZOS if photograph else Image.Resampling.NEAREST
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), resampling)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS if photograph else Image.Resampling.NEAREST)
     file = io.BytesIO()
     if photograph:
-        picture.save(file, "JPEG", quality=85, subsampling=0)
+        image.save(file, "JPEG", quality=85, subsampling=0)
     else:
-        picture.save(file, "PNG", optimize=True)
-    kind = "jpeg" if photograph else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}", picture.width, picture.height
+        image.save(file, "PNG", optimize=True)
+    return Picture(_data_uri(file.getvalue(), "jpeg" if photograph else "png"), alt, image.width, image.height)
 
 
-def picture(path: Path, alt: str, photograph: bool) -> Markup:
-    """Return an image element."""
-    source, width, height = data_uri(path, photograph)
-    return tag("img", src=source, alt=alt, width=width, height=height)
+def embedded(path: Path, alt: str) -> Picture:
+    """Return a PNG file of any size for the page, as it is."""
+    with Image.open(path) as opened:
+        width, height = opened.size
+    return Picture(_data_uri(path.read_bytes(), "png"), alt, width, height)
 
 
-def gallery(runs: list[Run]) -> Markup | None:
+def gallery(runs: list[Run]) -> Gallery:
     """Return the examples, each with one slider for all runs. Runs without separate pictures get their figures."""
     names = dict.fromkeys(name for run in runs for name in run.examples)
-    rows = [_example(runs, name) for name in names]
-    figures = [_figures(run, i, len(runs) > 1) for i, run in enumerate(runs) if not run.examples]
-    children = [*rows, *(panel for panel in figures if panel)]
-    return tag("div", *children) if children else None
-
-
-def legend(runs: list[Run]) -> Markup | None:
-    """Return the legend of the classes' colors, without duplicates."""
-    entries = dict.fromkeys((name, tuple(rgb)) for run in runs for name, rgb in run.legend.items())
-    items = [
-        tag("li", tag("span", style=f"background: rgb({', '.join(map(str, rgb))})", class_="swatch"), name)
-        for name, rgb in entries
+    examples = [
+        Example(name, [_panel(run.examples[name], name, label) for run, label in _titled(runs) if name in run.examples])
+        for name in names
     ]
-    return tag("ul", *items, class_="legend") if items else None
+    older = [Figures(label, _figures(run)) for run, label in _titled(runs) if not run.examples]
+    return Gallery(examples, [run for run in older if run.figures])
 
 
-def perturbations(runs: list[Run]) -> Markup | None:
+def legend(runs: list[Run]) -> list[tuple[str, str]]:
+    """Return the classes and their colors in CSS, without duplicates."""
+    entries = dict.fromkeys((name, tuple(rgb)) for run in runs for name, rgb in run.legend.items())
+    return [(name, f"rgb({', '.join(map(str, rgb))})") for name, rgb in entries]
+
+
+def perturbations(runs: list[Run]) -> list[Figures]:
     """Return the perturbation of each run, and the network's prediction on the perturbation alone."""
-    panels = []
-    for i, run in enumerate(runs):
-        found = {
-            "The perturbation, amplified to full contrast": (run.folder / "perturbation.png", "noise"),
-            "The prediction on the perturbation over plain grey": (
-                run.folder / "pictures" / "perturbation.png",
-                "paper",
-            ),
-        }
-        shown = [
-            _figure(path, f"{caption}: {run.name}", caption, style)
-            for caption, (path, style) in found.items()
-            if path.exists()
-        ]
-        if shown:
-            title = run_title(run, i) if len(runs) > 1 else None
-            panels.append(tag("div", title, tag("div", *shown, class_="plots"), class_="panel"))
-    return tag("div", *panels, class_="runs") if panels else None
+    shown = {
+        "perturbation.png": ("The perturbation, amplified to full contrast", "noise"),
+        "pictures/perturbation.png": ("The prediction on the perturbation over plain grey", "paper"),
+    }
+    found = [
+        Figures(
+            label,
+            [
+                Captioned(picture(run.folder / file, f"{caption}: {run.name}", photograph=True), caption, style)
+                for file, (caption, style) in shown.items()
+                if (run.folder / file).exists()
+            ],
+        )
+        for run, label in _titled(runs)
+    ]
+    return [run for run in found if run.figures]
 
 
-def run_title(run: Run, number: int) -> Markup:
-    """Return a heading with the name of a run in the run's color."""
-    return tag("h3", run.name, class_=f"run {color(number)}")
+def _titled(runs: list[Run]) -> list[tuple[Run, Label | None]]:
+    """Return the runs with their labels; a single run needs none."""
+    return list(zip(runs, labels(runs), strict=True)) if len(runs) > 1 else [(run, None) for run in runs]
 
 
-def _example(runs: list[Run], name: str) -> Markup:
-    panels = []
-    for i, run in enumerate(runs):
-        pictures = run.examples.get(name)
-        if pictures:
-            title = run_title(run, i) if len(runs) > 1 else None
-            panels.append(tag("div", title, _panel(pictures, name), class_="panel"))
-    label = f"{name}: share of the clean picture"
-    slider = tag("input", type="range", min=0, max=100, value=50, aria_label=label, class_="slider")
-    heading = tag("h3", name, class_="name")
-    return tag("div", heading, slider, tag("div", *panels, class_="runs"), class_="example", style="--cut: 50%")
-
-
-def _panel(pictures: dict[str, Path], name: str) -> Markup:
+def _panel(pictures: dict[str, Path], name: str, label: Label | None) -> Panel:
     pairs = [
-        tag(
-            "div",
-            _titled(pictures[clean], f"{what}, clean", f"Clean {what}, {name}", clean in PHOTOGRAPHS),
-            _titled(pictures[adversarial], "adversarial", f"Adversarial {what}, {name}", clean in PHOTOGRAPHS, "over"),
-            class_="stack",
+        Pair(
+            what,
+            picture(pictures[clean], f"Clean {what}, {name}", clean in PHOTOGRAPHS),
+            picture(pictures[adversarial], f"Adversarial {what}, {name}", clean in PHOTOGRAPHS),
         )
         for clean, adversarial, what in PAIRS
         if clean in pictures and adversarial in pictures
     ]
     stills = [
-        _titled(pictures[key], what, f"The {what}, {name}", photograph=False)
+        Captioned(picture(pictures[key], f"The {what}, {name}", photograph=False), what)
         for key, what in STILLS.items()
         if key in pictures
     ]
-    return tag("div", *pairs, tag("div", *stills, class_="stills") if stills else None, class_="pictures")
+    return Panel(label, pairs, stills)
 
 
-def _titled(path: Path, title: str, alt: str, photograph: bool, class_: str = "under") -> Markup:
-    return tag("div", picture(path, alt, photograph), tag("span", title, class_="corner"), class_=class_)
-
-
-def _figures(run: Run, number: int, several: bool) -> Markup | None:
-    paths = sorted((run.folder / "pictures").glob("*.png"))
-    shown = [
-        _figure(path, f"Figure of {path.stem}", path.stem, "paper")
-        for path in paths
+def _figures(run: Run) -> list[Captioned]:
+    return [
+        Captioned(picture(path, f"Figure of {path.stem}", photograph=True), path.stem, "paper")
+        for path in sorted((run.folder / "pictures").glob("*.png"))
         if path.stem != "perturbation" and not path.stem.endswith("_predictions")
     ]
-    title = run_title(run, number) if several else None
-    return tag("div", title, tag("div", *shown, class_="plots"), class_="panel") if shown else None
 
 
-def _figure(path: Path, alt: str, caption: str, class_: str) -> Markup:
-    return tag("figure", picture(path, alt, photograph=True), tag("figcaption", caption), class_=class_)
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

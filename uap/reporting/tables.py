@@ -1,14 +1,56 @@
-"""Tables that compare runs by class, object size or image. script.js sorts them."""
+"""Tables that a click on a title sorts. Those of runs compare them by class, object size or image."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from uap.reporting.chart import color
-from uap.reporting.facts import Rows, facts, settings_that_differ
-from uap.reporting.markup import Markup, tag
+from uap.reporting.labels import Label, labels
 from uap.reporting.numbers import NOTHING, count, is_number, percent
 from uap.reporting.run import RATES, Row, Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Attributes:
+        text: the value as text.
+        value: the number to sort by; None puts the cell last.
+        bar: the length of a bar behind the text, from 0 to 100; None for no bar.
+        style: more CSS classes.
+    """
+
+    text: str
+    value: float | None
+    bar: float | None = None
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighboring columns of one run: its label, and their number."""
+
+    label: Label
+    columns: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table.
+
+    Attributes:
+        title: the accessible name.
+        names: the titles of the first columns, which name a row.
+        columns: the titles of the other columns, which have numbers.
+        rows: the names of each row, and its cells.
+        groups: the groups of columns; empty for no groups.
+    """
+
+    title: str
+    names: list[str]
+    columns: list[str]
+    rows: list[tuple[list[str], list[Cell]]]
+    groups: list[Group] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -40,33 +82,23 @@ BY_SIZE = [
 PER_IMAGE = [*RATE_COLUMNS, Column("hidden_pixels", "pixels to hide", count, bar=False)]
 
 
-def comparison(runs: list[Run]) -> Markup | None:
-    """Return the table of setups and metrics, with one column for each run."""
-    return _side_by_side(runs, facts(runs))
-
-
-def differences(runs: list[Run]) -> Markup | None:
-    """Return the table of settings that differ between the runs."""
-    return _side_by_side(runs, settings_that_differ(runs))
-
-
-def by_class(runs: list[Run]) -> Markup | None:
+def by_class(runs: list[Run]) -> Table | None:
     """Return the table of the attack's metrics and IoU by class."""
     return merged(runs, [run.entry("by_class", list) for run in runs], "class", BY_CLASS)
 
 
-def by_size(runs: list[Run]) -> Markup | None:
+def by_size(runs: list[Run]) -> Table | None:
     """Return the table of hidden objects by size."""
     sizes = [run.entry("hidden_by_size", dict) for run in runs]
     return merged(runs, [[{"size": name, **row} for name, row in by.items()] for by in sizes], "size", BY_SIZE)
 
 
-def per_image(runs: list[Run]) -> Markup | None:
+def per_image(runs: list[Run]) -> Table | None:
     """Return the table of the attack's metrics by image."""
     return merged(runs, [run.images for run in runs], "image", PER_IMAGE)
 
 
-def merged(runs: list[Run], rows: list[list[Row]], key: str, columns: list[Column]) -> Markup | None:
+def merged(runs: list[Run], rows: list[list[Row]], key: str, columns: list[Column]) -> Table | None:
     """Return one sortable table that joins the rows of all runs by `key`; columns without a value are left out.
 
     Args:
@@ -80,45 +112,18 @@ def merged(runs: list[Run], rows: list[list[Row]], key: str, columns: list[Colum
     shown = [[c for c in columns if any(is_number(row.get(c.key)) for row in of_run)] for of_run in rows]
     if not any(shown):
         return None
-    groups = [
-        tag("th", run.name, colspan=len(of_run), scope="colgroup", class_=f"group {color(i)}")
-        for i, (run, of_run) in enumerate(zip(runs, shown, strict=True))
-        if of_run
+    groups = [Group(label, len(of_run)) for label, of_run in zip(labels(runs), shown, strict=True) if of_run]
+    body = [
+        ([name], [_cell(by.get(name, {}), c) for by, of_run in zip(by_name, shown, strict=True) for c in of_run])
+        for name in names
     ]
-    heads = [tag("th", _sorter(column.title), scope="col", class_="number") for of_run in shown for column in of_run]
-    body = []
-    for name in names:
-        cells = [_cell(by.get(name, {}), c) for by, of_run in zip(by_name, shown, strict=True) for c in of_run]
-        body.append(tag("tr", tag("th", name, scope="row"), *cells))
-    head = [tag("tr", tag("td"), *groups)] if len(runs) > 1 else []
-    head.append(tag("tr", tag("th", _sorter(key), scope="col"), *heads))
-    return box(tag("table", tag("thead", *head), tag("tbody", *body), class_="sortable"), f"Table by {key}")
+    titles = [column.title for of_run in shown for column in of_run]
+    return Table(f"Table by {key}", [key], titles, body, groups if len(runs) > 1 else [])
 
 
-def box(table: Markup, title: str) -> Markup:
-    """Return a table in a box that scrolls horizontally, by mouse and by keyboard."""
-    return tag("div", table, class_="box", tabindex=0, role="region", aria_label=title)
-
-
-def _sorter(title: str) -> Markup:
-    return tag("button", title, type="button")
-
-
-def _cell(row: Row, column: Column) -> Markup:
+def _cell(row: Row, column: Column) -> Cell:
     value = row.get(column.key)
     if not is_number(value):
-        return tag("td", NOTHING, class_="number")
-    bar = f"--share: {min(max(100 * float(value), 0), 100):.1f}%" if column.bar else None
-    return tag("td", column.text(value), class_="number bar" if bar else "number", style=bar, data_value=float(value))
-
-
-def _side_by_side(runs: list[Run], rows: Rows) -> Markup | None:
-    if not rows:
-        return None
-    heads = [tag("th", run.name, scope="col", class_=f"group {color(i)}") for i, run in enumerate(runs)]
-    body = [
-        tag("tr", tag("th", name, scope="row"), *[tag("td", value) for value in values])
-        for name, values in rows.items()
-    ]
-    head = tag("thead", tag("tr", tag("td"), *heads))
-    return box(tag("table", head, tag("tbody", *body), class_="facts"), "Runs side by side")
+        return Cell(NOTHING, None)
+    bar = round(min(max(100 * float(value), 0), 100), 1) if column.bar else None
+    return Cell(column.text(value), float(value), bar, "bar" if column.bar else "")

@@ -1,49 +1,45 @@
-"""The self-contained HTML page of a reproduction: table with the paper's values, curves, pictures, configurations."""
+"""The HTML page of a reproduction: the values of `templates/reproduction.html`, pictures and curves embedded."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from PIL import Image
 
-from uap.reporting.markup import Markup, tag
-from uap.reporting.page import document
-from uap.reporting.pictures import gallery, legend, perturbations, picture
+from uap.reporting import tables
+from uap.reporting.document import document
+from uap.reporting.pictures import Captioned, gallery, legend, perturbations, picture
 from uap.reporting.run import Run, read_runs
-from uap.reporting.tables import box
+from uap.reporting.tables import Cell
 from uap.reproduction.results import Results, describe_setup, identity, missing_trials
 from uap.reproduction.running import CONFIG
-from uap.reproduction.table import Table, columns
+from uap.reproduction.table import Table, columns, values
 from uap.reproduction.trials import unique
 from uap.universal.perturbation import learned_size, load_perturbation, tile
 from uap.utils.plots import amplified
 
-STYLE = ".sortable td.paper { color: var(--muted) }"
-
 
 def page(results: Results) -> str:
-    """Return the HTML page; pictures and curves are embedded."""
-    source = results.reproduction.paper.source if results.reproduction.paper else "A reproduction"
-    header = tag("header", tag("p", source, class_="eyebrow"), tag("h1", results.title), tag("p", results.shows))
-    return document(results.title, header, _sections(results), results.made, [identity(results.rows)], STYLE)
-
-
-def _sections(results: Results) -> list[Markup]:
-    runs = _runs(results)
+    """Return the HTML page."""
+    reproduction, runs = results.reproduction, _runs(results)
     curves = results.file(".png")
-    parts: dict[str, list[Markup | None]] = {
-        "Table": [
-            tag("p", describe_setup(results.reproduction, results.rows), class_="note"),
-            _table(results.table),
-            tag("p", missing_trials(results)) if results.missing else None,
-        ],
-        "Curves": [_plot(curves, "Curves")] if results.reproduction.curves and curves.exists() else [],
-        "Pictures": [gallery(runs), legend(runs)] if results.reproduction.examples and runs else [],
-        "Perturbation": [_bare(results, runs), perturbations(runs)]
-        if results.reproduction.perturbations and runs
-        else [],
-        "Configurations": [_configurations(results)],
-    }
-    return [tag("section", tag("h2", title), *content) for title, content in parts.items() if any(content)]
+    with_examples = runs if reproduction.examples else []
+    with_perturbations = runs if reproduction.perturbations else []
+    return document(
+        "reproduction.html",
+        title=results.title,
+        made=results.made,
+        shown=[identity(results.rows)],
+        source=reproduction.paper.source if reproduction.paper else "A reproduction",
+        shows=results.shows,
+        setup=describe_setup(reproduction, results.rows),
+        table=_table(results.table),
+        missing=missing_trials(results) if results.missing else "",
+        curves=picture(curves, "Curves", photograph=True) if reproduction.curves and curves.exists() else None,
+        gallery=gallery(with_examples),
+        legend=legend(with_examples),
+        bare=_bare(results, with_perturbations),
+        perturbations=perturbations(with_perturbations),
+        configurations=_configurations(results),
+    )
 
 
 def _runs(results: Results) -> list[Run]:
@@ -55,28 +51,19 @@ def _runs(results: Results) -> list[Run]:
     ]
 
 
-def _table(table: Table) -> Markup:
-    header, rows = columns(table)
+def _table(table: Table) -> tables.Table:
+    header, texts = columns(table)
     axes = len(table.axes)
-    heads = [tag("th", text, scope="col", class_="number" if i >= axes else None) for i, text in enumerate(header)]
-    styles = ["number paper" if text == "paper" else "number" for text in header]
-    body = [
-        tag(
-            "tr",
-            *(tag("th", cell, scope="row") for cell in row[:axes]),
-            *(tag("td", cell, class_=style) for cell, style in zip(row[axes:], styles[axes:], strict=True)),
-        )
-        for row in rows
-    ]
-    return box(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *body), class_="sortable"), "Table")
+    styles = ["paper" if title == "paper" else "" for title in header[axes:]]
+    rows = []
+    for row, entry in zip(texts, table.entries, strict=True):
+        cells = zip(row[axes:], values(table, entry), styles, strict=True)
+        rows.append((row[:axes], [Cell(text, value, style=style) for text, value, style in cells]))
+    return tables.Table("Table", header[:axes], header[axes:], rows)
 
 
-def _plot(path: Path, alt: str) -> Markup:
-    return tag("div", tag("figure", picture(path, alt, photograph=True), class_="paper"), class_="plots")
-
-
-def _bare(results: Results, runs: list[Run]) -> Markup:
-    """Write the perturbations over mid-grey, not amplified, as PNG files, and return them as figures of the page."""
+def _bare(results: Results, runs: list[Run]) -> list[Captioned]:
+    """Write the perturbations over mid-grey, not amplified, as PNG files, and return them."""
     pictures = []
     for number, run in enumerate(runs, start=1):
         path = results.perturbation_file(number)
@@ -84,15 +71,12 @@ def _bare(results: Results, runs: list[Run]) -> Markup:
         noise = tile(perturbation.proto.detach(), learned_size(perturbation, metadata)).permute(1, 2, 0).numpy()
         Image.fromarray(amplified(noise, 1)).save(path)
         caption = f"The perturbation as it is added, over plain grey: {run.name}"
-        pictures.append(tag("figure", picture(path, caption, photograph=False), tag("figcaption", caption)))
-    return tag("div", *pictures, class_="plots")
+        pictures.append(Captioned(picture(path, caption, photograph=False), caption))
+    return pictures
 
 
-def _configurations(results: Results) -> Markup:
-    folded = []
-    for trial in unique(row.trial for row in results.rows):
-        config = results.trials / trial.folder / CONFIG
-        if config.exists():
-            title = f"{trial.title}: {trial.folder}"
-            folded.append(tag("details", tag("summary", title), tag("pre", config.read_text(encoding="utf-8"))))
-    return tag("div", *folded)
+def _configurations(results: Results) -> dict[str, str]:
+    """Return the configuration of each trial that has one, by its title and folder."""
+    trials = unique(row.trial for row in results.rows)
+    files = {f"{trial.title}: {trial.folder}": results.trials / trial.folder / CONFIG for trial in trials}
+    return {title: file.read_text(encoding="utf-8") for title, file in files.items() if file.exists()}

@@ -132,6 +132,16 @@ def columns(table: Table) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def values(table: Table, entry: Entry) -> list[float | None]:
+    """Return the values of a row in the order of `columns`, without the axes; None where there is no value."""
+    found: list[float | None] = []
+    for key in table.metrics:
+        found.append(entry.ours[key].value if key in entry.ours else None)
+        if key in table.reported:
+            found.append(entry.paper.get(key))
+    return found
+
+
 def table_csv(table: Table) -> str:
     """Return the table as CSV: axes, each metric with its spread and the paper's value, and the trials' folders."""
     header = list(table.axes)
