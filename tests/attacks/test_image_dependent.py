@@ -146,10 +146,9 @@ def test_a_gradient_that_is_not_finite_is_refused() -> None:
         attack_on(NotFinite()).learn(scenes(1))
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"images": 0}, {"images": -1}])
-def test_steps_and_images_are_positive(settings: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"steps is .* and images .*, expected 1 or more of both"):
-        attack_on(Brightness(), **settings)
+def test_steps_are_positive() -> None:
+    with pytest.raises(InputError, match="steps is 0, expected 1 or more"):
+        attack_on(Brightness(), steps=0)
 
 
 def test_partners_are_refused() -> None:
