@@ -5,7 +5,7 @@ import torch
 
 from tests.attacks.linear import Linear, images
 from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, named_attack
-from uap.objectives import LeastLikely, RandomClasses, Untargeted
+from uap.objectives import LeastLikely, RandomClasses, Shape, Untargeted
 from uap.utils.errors import InputError
 
 
@@ -29,6 +29,7 @@ def test_the_names_are_those_of_the_papers() -> None:
         "IterativeFGSM": (IterativeFGSM, Untargeted),
         "IterativeFGSMII": (IterativeFGSM, LeastLikely),
         "DAG": (DAG, RandomClasses),
+        "DAGShape": (DAG, Shape),
     }
 
 

@@ -161,3 +161,11 @@ def test_hiding_is_scored_as_in_the_run_of_a_universal_attack() -> None:
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert "success_rate" not in found
+
+
+def test_the_share_of_images_that_converged_is_a_metric() -> None:
+    victim, pictures, _ = labeled(4)
+    found = evaluate(victim, pictures, DAG(steps=400), RandomClasses(), batch_size=3, progress=False).metrics
+    stopped = evaluate(victim, pictures, DAG(steps=1), RandomClasses(), batch_size=3, progress=False).metrics
+    assert (found["float"]["converged"], stopped["float"]["converged"]) == (1, 0)
+    assert "converged" not in evaluate(victim, pictures, FGSM(2), Untargeted(), progress=False).metrics["float"]

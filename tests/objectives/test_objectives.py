@@ -4,10 +4,12 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.attacks.linear import Linear, images
-from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, StaticTarget, Untargeted
+from uap.objectives import Goal, LeastLikely, Objective, RandomClasses, Shape, StaticTarget, Untargeted
 from uap.objectives.shape import Form, shape_mask
+from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
 
 
@@ -99,3 +101,17 @@ def test_only_objectives_with_a_region_have_one() -> None:
     assert Untargeted().prepare(victim, clean, victim(clean)).region is None
     for objective in (static, Untargeted(), LeastLikely(), RandomClasses(), Shape("square", 1)):
         assert (objective.prepare(victim, clean, victim(clean)).region is not None) == objective.has_region
+
+
+@pytest.mark.parametrize("objective", [RandomClasses(), Shape("square")])
+def test_an_output_without_a_class_is_never_a_target(objective: Objective) -> None:
+    class Padded:
+        table = LabelTable(("road", "sky", "person", "void"), ((0, 0, 0),) * 4)
+
+        def __call__(self, images: Tensor) -> Tensor:
+            return torch.eye(4)[0].view(1, 4, 1, 1).expand(len(images), 4, 8, 8)  # predicts road everywhere
+
+    victim, clean = Padded(), images(20)
+    goals = [objective.prepare(victim, clean, victim(clean), torch.Generator().manual_seed(seed)) for seed in range(5)]
+    targets = torch.stack([goal.labels for goal in goals])
+    assert set(targets.flatten().tolist()) - {0} == {1, 2}

@@ -6,11 +6,12 @@ Commands look attacks up here. Adding an attack is one file in `uap/attacks/` an
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
-from uap.objectives import LeastLikely, Objective, RandomClasses, Untargeted
+from uap.objectives import LeastLikely, Objective, RandomClasses, Shape, Untargeted
 from uap.utils.errors import InputError
 
 
@@ -58,13 +59,20 @@ class NamedAttack:
 
 
 _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
+_XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 _ROWS = (
     NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
     NamedAttack("FGSMII", FGSM, LeastLikely, f"one step towards the least likely classes ({_ARNAB})"),
     NamedAttack("IterativeFGSM", IterativeFGSM, Untargeted, f"steps away from the clean prediction ({_ARNAB})"),
     NamedAttack("IterativeFGSMII", IterativeFGSM, LeastLikely, f"steps towards the least likely classes ({_ARNAB})"),
-    NamedAttack("DAG", DAG, RandomClasses, "steps towards random classes (Xie et al., ICCV 2017, arXiv 1703.08603)"),
+    NamedAttack("DAG", DAG, RandomClasses, f"steps towards random classes, the paper's form ({_XIE})"),
+    NamedAttack(
+        "DAGShape",
+        partial(DAG, variant="authors"),
+        partial(Shape, "circle"),
+        f"steps towards a circle of an absent class, the form of the authors' code ({_XIE})",
+    ),
 )
 
 ATTACKS = {row.name: row for row in _ROWS}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from uap.attacks.base import Attack
-from uap.metrics.names import table
+from uap.metrics.names import METRICS, table
 from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
@@ -97,13 +97,14 @@ def evaluate(
     batches = Batches(images, batch_size, device=device_of(victim))
     generator = torch.Generator().manual_seed(seed)
     scores: dict[str, Scores] = {}
-    result = Result()
+    result, converged = Result(), 0
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         if isinstance(attack, Attack):
             clean, goal, logits = _clean(victim, batch, objective, generator)
             adversarial = attack.run(victim, batch.images, goal, objective, logits, generator)
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
+            converged += 0 if attack.cost.converged is None else int(attack.cost.converged.sum())
         else:
             clean, goal = _known(victim, batch, objective, generator)
             adversarial = _perturbed(attack, batch.images)
@@ -117,7 +118,10 @@ def evaluate(
             if form not in scores:
                 scores[form] = Scores(objective, logits.shape[1], batch.images.device, extra=extra)
             scores[form].update(outcome)
-    result.metrics = {form: scores[form].compute() for form in scored}
+    found = {form: scores[form].compute() for form in scored}
+    if isinstance(attack, Attack) and attack.cost.converged is not None:
+        found = {form: metrics | {"converged": converged / result.images} for form, metrics in found.items()}
+    result.metrics = {form: {name: of[name] for name in METRICS if name in of} for form, of in found.items()}
     return result
 
 

@@ -81,6 +81,7 @@ _ROWS = (
     MetricName("miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images"),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
+    MetricName("converged", "converged", "share", True, "images on which the attack ended before its last step"),
     MetricName("perceptibility", "perceptibility p", "number", False, "RMS length of the RGB change, from 0 to 1", XIE),
     MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),
     MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),

@@ -58,6 +58,18 @@ class Goal:
         return replace(self, labels=self.labels[rows], region=None if self.region is None else self.region[rows])
 
 
+def void_classes(victim: Model) -> frozenset[int]:
+    """Return the ids of the outputs that a victim's table names `void`: they have no class; none without a table.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> void_classes(SimpleNamespace(table=SimpleNamespace(names=("road", "void"))))
+        frozenset({1})
+    """
+    names = getattr(getattr(victim, "table", None), "names", ())
+    return frozenset(i for i, name in enumerate(names) if name.startswith("void"))
+
+
 class Objective(abc.ABC):
     """Turns a network's clean prediction into the goal of an attack. Ground truth labels have no part in it.
 

@@ -3,15 +3,16 @@
 import torch
 from torch import Tensor
 
-from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.base import Goal, Model, Objective, void_classes
 from uap.utils.errors import InputError
 
 
 class RandomClasses(Objective):
     """Replace each class that is predicted on an image by a random class that is not (Xie et al., ICCV 2017).
 
-    Each image has its own random one-to-one map from present to absent classes (arXiv 1703.08603, sec. 3.1). Where an
-    image has more present classes than absent ones, the rest go to other present classes.
+    Each image has its own random one-to-one map from present to absent classes (arXiv 1703.08603, sec. 3.1). If an
+    image has more present classes than absent ones, the rest go to other present classes. Outputs that the victim's
+    table names `void` are never targets, because no class trained them.
 
     Args:
         keep: ids of classes that keep their label, such as `[0]` for Pascal VOC's background.
@@ -42,13 +43,16 @@ class RandomClasses(Objective):
         if classes - len(self.keep) < 2:
             raise InputError(f"RandomClasses needs 2 classes or more to permute, got {classes} and keep={self.keep}.")
         prediction = clean_logits.argmax(1)
-        labels = [self._permuted(one, classes, generator) for one in prediction]
+        unnamed = void_classes(victim)
+        labels = [self._permuted(one, classes, unnamed, generator) for one in prediction]
         return Goal(torch.stack(labels))
 
-    def _permuted(self, prediction: Tensor, classes: int, generator: torch.Generator | None) -> Tensor:
-        order = torch.randperm(classes, generator=generator).tolist()  # one draw an image, whatever it shows
+    def _permuted(
+        self, prediction: Tensor, classes: int, unnamed: frozenset[int], generator: torch.Generator | None
+    ) -> Tensor:
+        order = torch.randperm(classes, generator=generator).tolist()  # one sample an image, whatever it shows
         present = [c for c in torch.unique(prediction).tolist() if c not in self.keep]
-        absent = [c for c in order if c not in present and c not in self.keep]
+        absent = [c for c in order if c not in present and c not in self.keep and c not in unnamed]
         table = torch.arange(classes)
         for position, source in enumerate(present):
             # beyond the absent classes, the next present class: never the class itself

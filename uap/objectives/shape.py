@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.base import Goal, Model, Objective, void_classes
 from uap.utils.errors import InputError
 
 Form = Literal["square", "circle", "diamond", "strip"]
@@ -42,7 +42,7 @@ class Shape(Objective):
     """Predict a centered shape of one class, and the clean prediction around it.
 
     Xie et al. (arXiv 1703.08603, sec. 3.3) give the shape a class that is not in the image: by default a random class
-    that is absent from the image's clean prediction.
+    that is absent from the image's clean prediction, and that the victim's table does not name `void`.
 
     Args:
         form: `square`, `circle`, `diamond` or `strip`.
@@ -97,9 +97,11 @@ class Shape(Objective):
         labels = clean_logits.argmax(1)
         if self.background is not None:
             labels = torch.full_like(labels, _class_id(victim, self.background))
+        named = [c for c in range(classes) if c not in void_classes(victim)]
         for label, prediction in zip(labels, clean_logits.argmax(1), strict=True):
-            absent = [c for c in torch.randperm(classes, generator=generator).tolist() if not (prediction == c).any()]
-            chosen = absent[0] if absent else int(clean_logits.shape[1] - 1)
+            order = [c for c in torch.randperm(classes, generator=generator).tolist() if c in named]
+            absent = [c for c in order if not (prediction == c).any()]
+            chosen = absent[0] if absent else named[-1]
             label[inside] = chosen if self.target_class is None else _class_id(victim, self.target_class)
         return Goal(labels, inside.expand_as(labels))
 
