@@ -140,11 +140,13 @@ def test_the_networks_of_one_process_are_spread_over_its_gpus(
 ) -> None:
     attack = main(attack_args(root, tmp_path / "out", **against(network(), network(), network()))).model
     placed: list[str] = []
-    monkeypatch.setattr("uap.universal.module.attach_targets", lambda *_: 0)
+    monkeypatch.setattr("uap.universal.attack_module.attach_targets", lambda *_: 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(Victim, "to", lambda victim, device: placed.append(str(device)))
     monkeypatch.setattr(Victim, "check", lambda victim, size: None)
     strategy = SimpleNamespace(root_device=torch.device(root_device))
-    attack.trainer = SimpleNamespace(strategy=strategy, world_size=processes, precision="32-true", datamodule=None)
+    attack.trainer = SimpleNamespace(
+        strategy=strategy, world_size=processes, precision="32-true", datamodule=attack.victim
+    )
     attack.setup("fit")
     assert placed == expected

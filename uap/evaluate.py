@@ -83,7 +83,7 @@ def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, eps
             f"data have {attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learned)}, or learn a periodic "
             "perturbation with --model.tile."
         )
-    attack.perturbation = perturbation
+    attack.perturbation, attack.epsilon = perturbation, perturbation.epsilon
     own = attack.victim.fingerprint()
     has_scene = path.suffix.lower() not in CHECKPOINTS + ARRAYS and metadata.get("victim_fingerprint", own) == own
     scene = load_scene(path, learned) if has_scene else None
