@@ -25,13 +25,8 @@ the `__main__.py` of a package. Reproductions run commands; `uap.reproduce` is t
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, anywhere in it but as a program: there it may open a command."""
+    """The modules that a file imports, anywhere in it."""
     found, tree = set(), ast.parse(path.read_text())
-    tree.body = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'")
-    ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

@@ -20,7 +20,7 @@ The most important settings, with their default values in parentheses:
 Example:
   python -m uap.attack --config RUN/config.yaml --images 20 --trainer.default_root_dir FOLDER
 
---help-all lists all settings. --print_config prints them with their values. README.md explains them.
+--help-all lists all settings. --print_config prints them with their values. docs/configuration.md explains them.
 """
 
 from uap.cli.short_help import short_help

@@ -15,7 +15,7 @@ The most important settings, with their default values in parentheses:
 Example:
   python -m uap.evaluate --config RUN/config.yaml --perturbation RUN/perturbation.safetensors --data.split test
 
---help-all lists all settings. --print_config prints them with their values. README.md explains them.
+--help-all lists all settings. --print_config prints them with their values. docs/configuration.md explains them.
 """
 
 from uap.cli.short_help import short_help

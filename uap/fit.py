@@ -31,7 +31,7 @@ Examples:
   python -m uap.fit --config RUN/config.yaml --ckpt_path RUN/checkpoints/last.ckpt
 
 --help-all lists all settings. --data.help CamVid or --model.loss.help CrossEntropy lists the settings of one class.
---print_config prints all settings with their values. README.md explains them.
+--print_config prints all settings with their values. docs/configuration.md explains them.
 """
 
 from uap.cli.short_help import short_help

@@ -16,7 +16,7 @@ The most important settings, with their default values in parentheses:
   --ckpt_path FILE                  resume a run (null)
   --quiet                           print only results, warnings and errors
 
---help-all lists all settings. --print_config prints them with their values. README.md explains them.
+--help-all lists all settings. --print_config prints them with their values. docs/configuration.md explains them.
 """
 
 from uap.cli.short_help import short_help

@@ -76,8 +76,8 @@ def test_the_two_objectives_move_in_the_right_direction() -> None:
 
 
 def test_images_beyond_the_pixel_range_are_clamped_only_if_asked() -> None:
-    victim, dark = Linear(), torch.ones(1, 3, 2, 2)
-    assert FGSM(8)(victim, dark, Untargeted()).min() == -7
+    victim, dark = Linear(), torch.full((1, 3, 2, 2), 2.0)
+    assert FGSM(8)(victim, dark, Untargeted()).min() == -6
     assert FGSM(8, clamp=True)(victim, dark, Untargeted()).min() == 0
 
 
@@ -160,7 +160,7 @@ def test_passes_are_counted_image_by_image() -> None:
     for attack in ATTACKS:
         calls.clear()
         attack(Counted(), images(3), objective_for(attack), seeded())
-        assert attack.cost.forwards == sum(calls)
+        assert attack.cost.forwards == sum(calls[1:])  # after the clean pass
         assert 0 < attack.cost.backwards < attack.cost.forwards
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
+from uap.utils.batches import check_grey_levels
 
 
 @dataclass
@@ -14,7 +15,7 @@ class Cost:
     """What an attack has computed: images that went forward and backward through the network, and the steps of each.
 
     Attributes:
-        forwards: images that went forward through the network; a batch of 4 counts 4.
+        forwards: images that went forward through the network after the clean pass; a batch of 4 counts 4.
         backwards: images that a gradient was computed for.
         steps: `(N,)` int64, the steps on each image of the last call.
         converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
@@ -25,8 +26,8 @@ class Cost:
         >>> from uap.objectives import Untargeted
         >>> attack = FGSM(epsilon=2)
         >>> _ = attack(torch.nn.Conv2d(3, 2, 1), torch.full((4, 3, 8, 8), 9.0), Untargeted())
-        >>> attack.cost.forwards, attack.cost.backwards, attack.cost.steps.tolist()  # the clean pass is counted too
-        (8, 4, [1, 1, 1, 1])
+        >>> attack.cost.forwards, attack.cost.backwards, attack.cost.steps.tolist()
+        (4, 4, [1, 1, 1, 1])
     """
 
     forwards: int = 0
@@ -38,8 +39,6 @@ class Cost:
 class Attack(abc.ABC):
     """An image-dependent attack: adversarial images for a batch, each independent of the others in the batch.
 
-    `cost` holds what the last call has computed.
-
     Example:
         >>> import torch
         >>> from uap.objectives import Untargeted
@@ -50,7 +49,9 @@ class Attack(abc.ABC):
         [10.0]
     """
 
-    cost: Cost
+    cost: Cost = Cost()
+    """What the last call has computed."""
+
     epsilon: float | None = None
     """The largest change of a pixel value in grey levels; None for an attack without such a bound."""
 
@@ -71,13 +72,12 @@ class Attack(abc.ABC):
         Raises:
             InputError: the objective does not fit the attack, the network or the images.
         """
+        check_grey_levels(images)
         images = images.detach().float()
         with torch.no_grad():
             clean_logits = victim(images).float()
             goal = objective.prepare(victim, images, clean_logits, generator)
-        adversarial = self.run(victim, images, goal, objective, clean_logits, generator)
-        self.cost.forwards += len(images)
-        return adversarial
+        return self.run(victim, images, goal, objective, clean_logits, generator)
 
     def run(
         self,
@@ -120,8 +120,14 @@ class Attack(abc.ABC):
         self.cost.forwards += len(images)
         return victim(images).float()
 
-    def _gradient(self, losses: Tensor, images: Tensor) -> Tensor:
-        """Return the gradient `(N, 3, H, W)` of the sum of the images' losses `(N,)`."""
-        self.cost.backwards += len(images)
+    def _gradient(self, losses: Tensor, images: Tensor, count: int | None = None) -> Tensor:
+        """Return the gradient `(N, 3, H, W)` of the sum of the images' losses.
+
+        Args:
+            losses: `(n,)`.
+            images: `(N, 3, H, W)`.
+            count: number of images that the losses belong to; all by default.
+        """
+        self.cost.backwards += len(images) if count is None else count
         (gradient,) = torch.autograd.grad(losses.sum(), images)
         return gradient

@@ -109,7 +109,7 @@ class DAG(Attack):
                 if step == self.steps or not going.any():
                     break
                 losses = _sum_of_differences(logits, goal.labels[rows], subtracted, active)
-                gradient = self._gradient(losses[going], part)[going]
+                gradient = self._gradient(losses[going], part, int(going.sum()))[going]
             current[rows[going]] = self._step(current[rows[going]], gradient)
             self.cost.steps[rows[going].cpu()] += 1
         self.cost.converged = ~running.cpu()

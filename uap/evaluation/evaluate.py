@@ -95,13 +95,14 @@ def evaluate(
     """
     _check(attack, scored)
     batches = Batches(images, batch_size, device=device_of(victim))
-    generator = torch.Generator().manual_seed(seed)
+    # two sources, so that the numbers of an image do not depend on its batch
+    generator, of_attack = (torch.Generator().manual_seed(number) for number in (seed, seed + 1))
     scores: dict[str, Scores] = {}
     result, converged = Result(), 0
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         if isinstance(attack, Attack):
             clean, goal, logits = _clean(victim, batch, objective, generator)
-            adversarial = attack.run(victim, batch.images, goal, objective, logits, generator)
+            adversarial = attack.run(victim, batch.images, goal, objective, logits, of_attack)
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
             converged += 0 if attack.cost.converged is None else int(attack.cost.converged.sum())

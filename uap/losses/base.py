@@ -37,7 +37,7 @@ class Loss(abc.ABC):
             progress: the share of the attack's steps that are done, 0 to 1.
 
         Returns:
-            `(N, *L)`, 0 at ignored locations.
+            `(N, *L)`, 0 at ignored locations. The backward pass may run once: it reuses the memory of the forward pass.
         """
 
 

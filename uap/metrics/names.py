@@ -65,11 +65,11 @@ XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 _ROWS = (
     MetricName("success_rate", "success rate", "share", True, "pixels predicted as the target", METZEN),
-    MetricName("success_before", "success before", "share", None, "the same on the clean images"),
+    MetricName("success_before", "success before", "share", None, "pixels of the clean images predicted as the target"),
     MetricName("hidden", "hidden", "share", True, "pixels of the hidden classes that got another class", METZEN),
     MetricName("preserved", "preserved", "share", True, "background pixels that kept their class", METZEN),
     MetricName(
-        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes, after the attack over before"
+        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes after the attack, divided by those before"
     ),
     MetricName("kept", "kept", "share", False, "pixels that kept the class of the clean prediction"),
     MetricName(

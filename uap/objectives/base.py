@@ -19,7 +19,8 @@ Model = Callable[[Tensor], Tensor]
 Mask = NDArray[np.uint8]
 
 ReadTarget = Callable[[Path, bool], Mask]
-"""Gives class ids (H, W): (path, True) the victim's prediction on a picture, (path, False) those of a label PNG."""
+"""Returns class ids `(H, W)` of the victim for a path: its prediction on a picture if the second argument is True, or the
+labels of a PNG if it is False."""
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,10 @@ class HideClasses(PredictionObjective):
             raise InputError(
                 "HideClasses needs the names of the network's classes. Wrap it in uap.Victim(classes=...)."
             )
+        if prediction.ndim != 2:
+            raise InputError(
+                f"HideClasses needs predictions (H, W), got {prediction.shape}: only pixels have a nearest background."
+            )
         hidden = hidden_pixels(prediction, self.hidden_classes)
         return (np.full_like(prediction, IGNORE) if hidden.all() else fill_hidden(prediction, hidden)), hidden
 

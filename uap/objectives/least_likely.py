@@ -21,6 +21,7 @@ class LeastLikely(Objective):
         [[1, 0]]
     """
 
+    # success_rate counts the classes that were least likely on the clean images, though the target moves on
     metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
 
     def prepare(

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from uap.metrics.names import images_scored
+from uap.metrics.names import METRICS, images_scored
 from uap.reporting.numbers import NOTHING, count, is_number, percent, plain
 from uap.reporting.run import RATES, Run
 
 SPLITS = {"train": "training", "val": "validation"}
 """The page's names for sets of images, by their names in files."""
-
-METRIC_TITLES = {**RATES, "miou_clean": "mean IoU, clean", "miou_adversarial": "mean IoU, adversarial"}
-"""The metrics of a set of images and their titles on the page."""
 
 Rows = dict[str, list[str]]
 
@@ -77,7 +74,7 @@ def facts(runs: list[Run]) -> Rows:
     scores = [_scores(run) for run in runs]
     seen = {key: None for one in scores for key in one}
     splits = sorted(dict.fromkeys(split for split, _ in seen), key="train".__eq__)
-    names = [*METRIC_TITLES, *dict.fromkeys(name for _, name in seen if name not in METRIC_TITLES)]
+    names = [*METRICS, *dict.fromkeys(name for _, name in seen if name not in METRICS)]
     rows = {
         "target": [target(run) for run in runs],
         "network": [_network(run) for run in runs],
@@ -90,8 +87,8 @@ def facts(runs: list[Run]) -> Rows:
     }
     for split in splits:
         for name in names:
-            title = f"{METRIC_TITLES.get(name, name.replace('_', ' '))}, {SPLITS.get(split, split)}"
-            rows[title] = [percent(one.get((split, name))) for one in scores]
+            title = f"{title_of(name)}, {SPLITS.get(split, split)}"
+            rows[title] = [text_of(name, one.get((split, name))) for one in scores]
     for rate, name in RATES.items():
         rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
     for role, title in {"train": "images learned from", "scored": "images scored"}.items():
@@ -101,6 +98,18 @@ def facts(runs: list[Run]) -> Rows:
         rows[key.replace("_", " ")] = [plain(run.metrics.get(key)) for run in runs]
     rows["fingerprint of the network"] = [plain(run.metrics.get("victim_fingerprint")) for run in runs]
     return {name: texts for name, texts in rows.items() if set(texts) != {NOTHING}}
+
+
+def title_of(name: str) -> str:
+    """Return the title of a metric by its name in files."""
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")
+
+
+def text_of(name: str, value: float | None) -> str:
+    """Return the value of a metric in its unit."""
+    if value is None:
+        return NOTHING
+    return METRICS[name].text(value) if name in METRICS else percent(value)
 
 
 def settings_that_differ(runs: list[Run]) -> Rows:

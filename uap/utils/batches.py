@@ -100,11 +100,7 @@ class Batches:
             images = images.to(self.device).float()
             if images.ndim != 4 or images.shape[1] != 3:
                 raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
-            if 0 < float(images.amax()) <= 1:
-                raise InputError(
-                    f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to "
-                    "255. Multiply images on the scale from 0 to 1 by 255."
-                )
+            check_grey_levels(images)
             yield ImageBatch(images, _ids(labels, self.device), _ids(prediction, self.device), index)
 
 
@@ -118,6 +114,25 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
     raise InputError(
         f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'."
     )
+
+
+def check_grey_levels(images: Tensor) -> None:
+    """Check that images are not on the scale from 0 to 1.
+
+    Args:
+        images: `(N, 3, H, W)` of any dtype.
+
+    Raises:
+        InputError: the largest value is above 0 and at most 1.
+
+    Example:
+        >>> check_grey_levels(torch.full((1, 3, 2, 2), 9.0))
+    """
+    if images.numel() and 0 < float(images.amax()) <= 1:
+        raise InputError(
+            f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to 255. "
+            "Multiply images on the scale from 0 to 1 by 255."
+        )
 
 
 def _ids(ids: Tensor | None, device: torch.device | str) -> Tensor | None:

@@ -20,8 +20,8 @@ def eight_bit(images: Tensor) -> Tensor:
 def quantize(images: Tensor, adversarial: Tensor, epsilon: float | None = None) -> Tensor:
     """Return adversarial images rounded to 8 bits, within 0 to 255 and within epsilon of the clean images.
 
-    An 8-bit image changes by whole grey levels, so the change is clipped to the largest whole number up to epsilon: 2
-    for an epsilon of 2.5. Rounding alone could exceed epsilon.
+    Rounding alone could exceed epsilon, so the change is clipped first, and the rounded values once more. A pixel
+    without a whole number within epsilon gets the rounded clean value.
 
     Args:
         images: clean images `(N, 3, H, W)`, 0 to 255.
@@ -33,10 +33,25 @@ def quantize(images: Tensor, adversarial: Tensor, epsilon: float | None = None) 
 
     Example:
         >>> import torch
-        >>> quantize(torch.tensor([10.0]), torch.tensor([12.5]), epsilon=2.5).tolist()
-        [12]
+        >>> quantize(torch.tensor([10.0, 10.6]), torch.tensor([12.5, 12.6]), epsilon=2).tolist()
+        [12, 12]
     """
-    change = adversarial - images.float()
-    if epsilon is not None:
-        change = change.clamp(-math.floor(epsilon), math.floor(epsilon))
-    return eight_bit(images.float() + change)
+    images = images.float()
+    change = adversarial - images
+    if epsilon is None:
+        return eight_bit(images + change)
+    return quantize_change(images, change, epsilon)
+
+
+def quantize_change(images: Tensor, change: Tensor, epsilon: float) -> Tensor:
+    """Return images plus a change as uint8, within epsilon of the images; see `quantize`.
+
+    Args:
+        images: `(N, 3, H, W)` float32, 0 to 255.
+        change: in grey levels, of a shape that broadcasts to that of the images.
+        epsilon: maximal change in grey levels.
+    """
+    whole = math.floor(epsilon)
+    shown = (images + change.clamp(-whole, whole)).round()
+    low, high = (images - epsilon).ceil(), (images + epsilon).floor()
+    return eight_bit(torch.where(low <= high, shown.clamp(low, high), images))
