@@ -181,7 +181,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a size below 0": ({"data.size": [-8, 8]}, r"data.size is \(-8, 8\), expected 1 or more"),
     "a word for a batch": ({"data.batch_size": "four"}, "data.batch_size: Expected a whole number, got four"),
     "workers below 0": ({"data.num_workers": -1}, "data.num_workers is -1, expected 0 or more"),
-    "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected GiB of the disk"),
+    "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected 0 or more GiB"),
     "no such split": ({"data.split": "foo"}, "data.split: Expected one of train, val, test, got foo"),
     "no such data": ({"data": "uap.data.Nope"}, "data: there is no class uap.data.Nope"),
     "data that are none": ({"data": "torch.nn.Linear"}, "data: Import path does not correspond to a subclass of"),

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from uap.datasets.sources import Item, named_once
+from uap.datasets.sources import Item, with_unique_names
 from uap.universal.adversarial_files import AdversarialFiles
 from uap.utils.errors import InputError
 
@@ -125,6 +125,6 @@ def test_a_folder_that_cannot_be_made_is_refused() -> None:
 )
 def test_every_name_is_there_once(names: str, expected: str) -> None:
     items = [Item(name, Path(f"{i}.png"), None) for i, name in enumerate(names.split())]
-    named = named_once(items)
+    named = with_unique_names(items)
     assert [item.name for item in named] == expected.split()
     assert [item.image for item in named] == [item.image for item in items]

@@ -9,7 +9,7 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from uap.data import SegmentationData
-from uap.data.clean_predictions import KnownPredictions, make_predictions, place_of
+from uap.data.clean_predictions import KnownPredictions, make_predictions, predictions_path
 from uap.data.samples import Samples
 from uap.datasets.sources import stamps
 from uap.evaluation.experiment import build_data
@@ -99,7 +99,7 @@ class EvaluationSetup:
             InputError: as `data`, or the predictions cannot be kept.
         """
         samples = self.data(size).datasets["scored"]
-        path = place_of(samples, self.victim)
+        path = predictions_path(samples, self.victim)
         make_predictions(samples, self.victim, path, self.trainer)
         return replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
 
