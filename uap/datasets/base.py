@@ -49,7 +49,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
         ...
         ...     def label_ids(self, ids, path):
         ...         return ids
-        >>> Path("pictures").mkdir()
+        >>> Path("pictures").mkdir(exist_ok=True)
         >>> Image.new("RGB", (6, 4)).save("pictures/a.png")
         >>> sample = Pictures("pictures", "val", size=(2, 3))[0]
         >>> sample["image"].shape, sample["labels"].tolist()
