@@ -21,7 +21,7 @@ from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
 from uap.evaluation.distortions import EightBit, GaussianNoise, Jpeg, Resize, shifted
 from uap.evaluation.experiment import config_of, device_trainer
-from uap.evaluation.perturbation_scores import print_doubts
+from uap.evaluation.perturbation_scores import print_setup_warnings
 from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
@@ -142,7 +142,7 @@ def main(args: list[str] | None = None) -> Path:
     content = {"run": learned.name, "identity": identity, "seed": given.seed, "facts": facts, "rows": rows}
     write(out / "distortions.json", json_text(content))
     print(f"{shown}\n{out / 'distortions.md'}  distortions.csv  distortions.json", flush=True)
-    print_doubts(learned.name, [row["figures"] for row in rows])
+    print_setup_warnings(learned.name, [row["figures"] for row in rows])
     return out
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
 from uap.evaluation.experiment import config_of, device_trainer, settings_of
-from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_doubts
+from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_setup_warnings
 from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
@@ -194,7 +194,7 @@ def main(args: list[str] | None = None) -> Path:
     write(out / "transfer.json", json_text(content))
     print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
     for setup in setups:
-        print_doubts(setup.name, [cell["figures"] for cell in cells if cell["onto"] == setup.name])
+        print_setup_warnings(setup.name, [cell["figures"] for cell in cells if cell["onto"] == setup.name])
     return out
 
 
