@@ -143,10 +143,10 @@ def weights_without_numbers(root: Path) -> dict[str, Any]:
 CASES: dict[str, tuple[Any, str]] = {
     "a picture that is a program": (postscript, "frame_003.png is not a picture"),
     "weights that are no numbers": (weights_without_numbers, "Brightness gives numbers that are not finite"),
-    "a checkpoint of other bits": (checkpoint(flipped), r"last.ckpt is damaged \(.*\)\. .*best.ckpt is whole"),
+    "a checkpoint of other bits": (checkpoint(flipped), r"last.ckpt is damaged \(.*\)\. .*best.ckpt is valid"),
     "a checkpoint without numbers": (
         checkpoint(without_numbers),
-        "nan.ckpt holds a perturbation with entries that are no",
+        "nan.ckpt contains a perturbation with entries that are not finite",
     ),
     "a checkpoint without a place": (checkpoint(without_loops), "last.ckpt has no epoch, loops. Expected a checkpoint"),
     "no whole checkpoint": (checkpoint(both_damaged), r"last.ckpt cannot be read[^:]*: [^:]*again\.$"),
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a step without end": ({"model.optimizer.lr": ".inf"}, "optimizer.lr is inf"),
     "a step that leaves no numbers": (
         {"model.optimizer": "torch.optim.SGD", "model.optimizer.lr": ".inf"},
-        "Step 1 left .* entries of the perturbation that are no numbers",
+        "Step 1 left .* entries of the perturbation that are not finite",
     ),
     "an optimizer that torch refuses": (
         {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": -1},
@@ -218,11 +218,11 @@ CASES: dict[str, tuple[Any, str]] = {
     "weights that are text": (written("a.pth", b"hi", "model.victim.weights"), "a.pth cannot be read. It is damaged"),
     "empty safetensors": (written("a.safetensors", b"", "model.victim.weights"), "a.safetensors cannot be read"),
     "a folder for weights": (lambda root: {"model.victim.weights": root}, "There is no file .*camvid"),
-    "half a checkpoint": (checkpoint(half), "last.ckpt cannot be read .* .*best.ckpt is whole: resume from that"),
+    "half a checkpoint": (checkpoint(half), "last.ckpt cannot be read .* .*best.ckpt is valid: resume from that file"),
     "a checkpoint that is code": (checkpoint(hostile_checkpoint), "last.ckpt is damaged or asks to run code"),
-    "a network's checkpoint": (checkpoint(of_a_network), "last.ckpt holds no perturbation. Expected a checkpoint"),
-    "an epsilon that is no number": ({"model.epsilon": ".nan"}, "epsilon is nan, expected grey levels above 0"),
-    "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels above 0 and up to 255"),
+    "a network's checkpoint": (checkpoint(of_a_network), "last.ckpt contains no perturbation. Expected a checkpoint"),
+    "an epsilon that is no number": ({"model.epsilon": ".nan"}, "epsilon is nan, expected grey levels from 1"),
+    "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels from 1 to 255"),
     "a tile of nothing": ({"model.tile": [0, 4]}, r"size is \(0, 4\), expected height and width of 1 or more"),
     "nothing to hide": (
         {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": []},
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "weights that are code": (hostile_weights, "asks to run code .* was not loaded"),
     "no weights": ({"model.victim.weights": "none.pth"}, "There is no file none.pth"),
     "an unknown key": ({"model.epsilonn": 3}, "epsilonn"),
-    "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels above 0"),
+    "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels from 1"),
     "a word for a number": ({"model.epsilon": "much"}, "model.epsilon: Expected a number, got much"),
     "a step of 0": ({"model.optimizer.lr": 0}, "optimizer.lr is 0"),
     "a class that does not exist": (
@@ -287,7 +287,7 @@ CASES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_prints_an_error_message(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
     printed = fit_refusal(change, tmp_path, capsys)
     assert re.search(message, printed, re.DOTALL), printed
@@ -296,7 +296,7 @@ def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("has_checkpoint", [False, True])
-def test_a_signal_before_or_after_the_training_is_a_sentence(
+def test_signal_before_or_after_training_prints_a_message(
     number: signal.Signals,
     has_checkpoint: bool,
     tmp_path: Path,
@@ -340,7 +340,7 @@ run_command(main)
 """
 
 
-def test_a_run_that_is_refused_does_not_wait_for_its_workers() -> None:
+def test_invalid_run_does_not_wait_for_its_workers() -> None:
     """They outlive the SIGTERM of its exit."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", REFUSED_WITH_A_WORKER]
@@ -349,7 +349,7 @@ def test_a_run_that_is_refused_does_not_wait_for_its_workers() -> None:
     assert ended.stderr == "error: A picture is damaged.\n"
 
 
-def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+def test_worker_ends_without_output(capfd: pytest.CaptureFixture[str]) -> None:
     worker = multiprocessing.get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
     def work() -> None:
@@ -361,7 +361,7 @@ def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None
     assert "ended at once" not in capfd.readouterr().out
 
 
-def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run_command(lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -384,9 +384,7 @@ def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> N
         ),
     ],
 )
-def test_what_the_system_refuses_is_a_sentence(
-    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_system_errors_print_a_message(error: Exception, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     def refused() -> None:
         raise error
 

@@ -174,7 +174,7 @@ CASES: dict[str, Case] = {
         "evaluate",
         lambda: half(FILE),
         EVALUATE,
-        "holds no perturbation .* Expected a safetensors",
+        "contains no perturbation .* Expected a safetensors",
     ),
     "a folder for a perturbation": ("transfer", folder(FILE), ["run"], "There is no perturbation run/perturbation"),
     "a pipe for a perturbation": ("apply", fifo(FILE), APPLY, "There is no perturbation run/perturbation"),
@@ -200,9 +200,14 @@ CASES: dict[str, Case] = {
         "no perturbation within its epsilon",
     ),
     "a perturbation beyond its epsilon": ("apply", proto(lambda p: 2 * p), APPLY, "no perturbation within its epsilon"),
-    "a perturbation without epsilon": ("apply", metadata(epsilon=None), APPLY, r"holds no perturbation \('epsilon'\)"),
+    "a perturbation without epsilon": (
+        "apply",
+        metadata(epsilon=None),
+        APPLY,
+        r"contains no perturbation \('epsilon'\)",
+    ),
     "an epsilon without end": ("apply", metadata(epsilon="inf"), APPLY, r"run/pert.* no perturbation \(epsilon is inf"),
-    "a size in words": ("evaluate", metadata(size="large"), EVALUATE, "run/pert.* holds no perturbation"),
+    "a size in words": ("evaluate", metadata(size="large"), EVALUATE, "run/pert.* contains no perturbation"),
     "a size below 0": ("apply", metadata(size="[0, -3]"), APPLY, r"its `size` is \[0, -3\], not \[height, width\]"),
     "a scene of another size": ("transfer", scene(lambda s: s[:9]), ["run"], r"`scene` of \(9, 32\) .* expected \(24"),
     "a scene of three dimensions": ("transfer", scene(lambda s: s[None]), ["run"], r"`scene` of \(1, 24, 32\)"),
@@ -373,7 +378,7 @@ def given() -> Iterator[None]:
 @pytest.mark.timeout(30)  # nothing waits for a pipe
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_a_sentence(
+def test_bad_input_prints_an_error_message(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command, make, arguments, message = CASES[name]
@@ -393,14 +398,14 @@ def test_bad_input_is_a_sentence(
 
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize("content", ["{", '{"figures": 5}', '{"figures": {}}', "[" * 100_000])
-def test_a_damaged_cell_is_scored_again(content: str) -> None:
+def test_damaged_cell_is_scored_again(content: str) -> None:
     cells(content)()
     before = Path("out/transfer.json").read_bytes()
     transfer.main(["run", "--out=out", "--images=1", "--quiet"])
     assert Path("out/transfer.json").read_bytes() == before
 
 
-def test_the_advice_is_room_only_where_room_is_missing() -> None:
+def test_advice_about_disk_space_is_only_for_a_full_disk() -> None:
     assert "Make room on the disk" in write_error_message("a.ckpt", OSError(28, "No space left on device"))
     for number, reason in ((13, "Permission denied"), (30, "Read-only file system"), (21, "Is a directory")):
         said = write_error_message("checkpoints/last.ckpt", OSError(number, reason))

@@ -75,7 +75,7 @@ def test_every_distortion_has_a_row(static: Path) -> None:
     assert list(rows(out)) == NAMES
 
 
-def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static: Path) -> None:
+def test_success_is_measured_on_distorted_adversarial_images(root: Path, static: Path) -> None:
     found = rows(distortions.main([str(static), "--out", "out"]))
     images, scene = validation_images(root), block_scene()
     adversarial = perturbed(images, noise())
@@ -93,7 +93,7 @@ def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static:
     assert found["none"]["control"]["miou_adversarial"] == found["none"]["figures"]["miou_clean"]
 
 
-def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
+def test_control_measures_the_effect_of_the_distortion(root: Path, dynamic: Path) -> None:
     found = rows(distortions.main([str(dynamic)]))
     images = validation_images(root)
     clean = bright(images)
@@ -110,7 +110,7 @@ def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
     assert found["perturbation shifted by 4"]["figures"]["hidden"] == pytest.approx((moved == 0)[clean == 1].mean())
 
 
-def test_noise_is_the_same_with_and_without_the_perturbation(root: Path) -> None:
+def test_noise_is_equal_with_and_without_the_perturbation(root: Path) -> None:
     """A perturbation of nothing: every row is its own control."""
     zero = np.zeros((3, *SIZE), np.float32)
     run = make_run(Path("zero"), config(root, classes=["sky", "building"]), zero, block_scene())
@@ -118,7 +118,7 @@ def test_noise_is_the_same_with_and_without_the_perturbation(root: Path) -> None
         assert row["figures"] == row["control"]
 
 
-def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_output_have_the_same_metrics(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = distortions.main([str(dynamic), "--images", "2", "--quiet"])
     printed, text = capsys.readouterr().out, (out / "distortions.md").read_text()
     with (out / "distortions.csv").open(newline="") as file:
@@ -158,7 +158,7 @@ def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
     assert "success_rate" in rows(out)["none"]["figures"]
 
 
-def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_prints_an_error_message(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uap.distortions.score_distorted", None)  # nothing is scored before
     with pytest.raises(InputError, match=r"There is no configuration none .*Give the folder of a run"):
         distortions.main(["none"])
@@ -172,7 +172,7 @@ def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.M
         distortions.main([str(static)])
 
 
-def test_tables_of_other_settings_are_not_replaced(static: Path) -> None:
+def test_tables_of_other_settings_are_not_overwritten(static: Path) -> None:
     out = distortions.main([str(static)])
     before = {path: path.read_bytes() for path in out.iterdir()}
     distortions.main([str(static)])  # the same again

@@ -35,17 +35,17 @@ def run(sources: list[str], name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_code_of_a_page_runs(page: Path) -> None:
+def test_code_of_pages_runs(page: Path) -> None:
     run(fences(page.read_text()), str(page))
 
 
-def test_only_python_blocks_without_notest_are_run() -> None:
+def test_only_python_blocks_without_notest_run() -> None:
     skipped = "```python notest\na\n```\n```\nb\n```\n"
     text = f"text\n```python\nc = 3\n```\n{skipped}1. item\n   ```python\n   d = 4\n   ```\n"
     assert fences(text) == ["\n" * 2 + "c = 3\n", "\n" * 12 + "d = 4\n"]
 
 
-def test_the_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     try:

@@ -118,7 +118,7 @@ def nothing_outside(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_outside")
 @CASES
 @given(data=st.data())
-def test_a_damaged_file_is_read_or_refused(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_file_is_read_or_raises_error(kind: str, tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / f"file.{kind}"
     path.write_bytes(data.draw(damaged(kind)))
     refusal = str(path)
@@ -141,7 +141,7 @@ NAMES = st.sampled_from(["data", "model", "trainer", "class_path"]) | st.text(ma
 
 @CASES
 @given(content=st.dictionaries(NAMES, VALUES))
-def test_any_settings_are_parts_or_none(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_arbitrary_settings_are_components_or_raise_error(tmp_path: Path, content: dict[str, Any]) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump(content))
     try:
@@ -174,7 +174,9 @@ SETTINGS = [
 
 @settings(CASES, max_examples=max(1, CASES.max_examples // 3))
 @given(name=st.sampled_from(SETTINGS), value=VALUES, is_file=st.booleans())
-def test_any_value_of_a_setting_is_taken_or_refused(tmp_path: Path, name: str, value: Any, is_file: bool) -> None:
+def test_arbitrary_value_of_a_setting_is_accepted_or_raises_error(
+    tmp_path: Path, name: str, value: Any, is_file: bool
+) -> None:
     given = [f"--{name}={value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True)}"]
     if is_file:
         for key in reversed(name.split(".")):
@@ -188,5 +190,5 @@ def test_any_value_of_a_setting_is_taken_or_refused(tmp_path: Path, name: str, v
 
 @CASES
 @given(message=st.text())
-def test_any_complaint_becomes_one_line(message: str) -> None:
+def test_arbitrary_error_becomes_one_line(message: str) -> None:
     assert "\n" not in sentence(message)

@@ -50,7 +50,7 @@ def layer(name: str) -> int:
     return next(i for i, packages in enumerate(LAYERS) if name in packages)
 
 
-def test_imports_run_one_way() -> None:
+def test_packages_import_only_earlier_packages() -> None:
     wrong = []
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).parts
@@ -69,7 +69,7 @@ def test_imports_run_one_way() -> None:
     assert wrong == []
 
 
-def test_the_core_knows_no_lightning_no_files_and_no_command_line() -> None:
+def test_core_does_not_import_lightning_files_or_commands() -> None:
     names = ("attacks", "datasets", "losses", "metrics", "networks", "objectives")
     for path in [path for name in names for path in PACKAGE.glob(f"{name}/*.py")]:
         for module in imports(path):

@@ -47,9 +47,7 @@ def few_images(shared: Path, root: Path) -> Path:
     ("config", "floors"),
     [("camvid_static.yaml", {"success_rate": 0.5}), ("camvid_dynamic.yaml", {"hidden": 0.5, "preserved": 0.7})],
 )
-def test_a_few_steps_on_camvid_already_work(
-    config: str, floors: dict[str, float], shared: Path, tmp_path: Path
-) -> None:
+def test_few_steps_on_camvid_succeed(config: str, floors: dict[str, float], shared: Path, tmp_path: Path) -> None:
     fit.main(settings(config, shared, tmp_path / "camvid", tmp_path / "out"))
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -59,7 +57,7 @@ def test_a_few_steps_on_camvid_already_work(
 
 
 @pytest.mark.real
-def test_two_ranks_learn_against_a_real_network_what_one_does(shared: Path, tmp_path: Path) -> None:
+def test_two_ranks_equal_one_process_on_a_real_network(shared: Path, tmp_path: Path) -> None:
     learned, success = [], []
     for ranks in (2, 1):
         changes = {"data.batch_size": 4 // ranks, "trainer.devices": ranks, "trainer.max_epochs": 2}

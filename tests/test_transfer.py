@@ -49,7 +49,7 @@ def validation_images(root: Path) -> NDArray[np.uint8]:
     return np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
 
 
-def test_the_matrix_is_every_perturbation_on_every_network(root: Path, runs: list[str]) -> None:
+def test_matrix_has_every_perturbation_on_every_network(root: Path, runs: list[str]) -> None:
     assert transfer.main(runs) == Path("transfer")
     images, found = validation_images(root), cells()
     scenes = {"first": block_scene(), "second": 1 - block_scene()[::-1, ::-1]}  # both in the first network's classes
@@ -66,7 +66,7 @@ def test_the_matrix_is_every_perturbation_on_every_network(root: Path, runs: lis
     assert len({cell["figures"]["success_rate"] for cell in found.values() if not cell["control"]}) == 4
 
 
-def test_random_signs_stand_below_with_the_target_of_each_row(root: Path, runs: list[str]) -> None:
+def test_random_signs_have_the_target_of_each_row(root: Path, runs: list[str]) -> None:
     transfer.main([*runs, "--evaluate-on", "runs/first"])
     controls = [cell for cell in tables()["cells"] if cell["control"]]
     names = [f"random signs, epsilon 60, in place of {name}" for name in ("first", "second")]
@@ -75,7 +75,7 @@ def test_random_signs_stand_below_with_the_target_of_each_row(root: Path, runs: 
     assert before == [cells()[name, "first"]["figures"]["success_before"] for name in ("first", "second")]
 
 
-def test_files_and_screen_hold_the_same_figures(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_output_have_the_same_metrics(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     transfer.main([*runs, "--quiet"])
     found, printed, text = cells(), capsys.readouterr().out, Path("transfer/transfer.md").read_text()
     with Path("transfer/transfer.csv").open(newline="") as file:
@@ -130,7 +130,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return titles
 
 
-def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_cells_are_not_scored_again(runs: list[str], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     titles = scored(monkeypatch)
     transfer.main(["runs/first"])
     assert titles == ["first on first", "random signs, epsilon 60 on first"]
@@ -152,7 +152,7 @@ def test_what_is_scored_is_not_scored_again(runs: list[str], root: Path, monkeyp
 
 
 @pytest.mark.parametrize("changed", [["runs/first"], ["runs/second", "--onto", "runs/first"], ["--images", "2"]])
-def test_matrices_of_other_runs_or_settings_are_not_replaced(
+def test_matrices_of_other_runs_or_settings_are_not_overwritten(
     runs: list[str], changed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transfer.main([*runs, "--onto", "runs/first"])
@@ -163,7 +163,7 @@ def test_matrices_of_other_runs_or_settings_are_not_replaced(
     assert {path: path.read_bytes() for path in Path("transfer").rglob("*") if path.is_file()} == before
 
 
-def test_a_cell_that_was_cut_off_is_scored_again(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_cell_is_scored_again(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     transfer.main(runs[:1])
     before = tables()
     for path, text in zip(sorted(Path("transfer/cells").iterdir()), ('{"figures": {', "[]"), strict=True):
@@ -174,7 +174,7 @@ def test_a_cell_that_was_cut_off_is_scored_again(runs: list[str], monkeypatch: p
     assert tables() == before
 
 
-def test_a_column_may_be_a_configuration_file_at_another_size(root: Path, runs: list[str]) -> None:
+def test_column_can_be_a_configuration_file_with_another_size(root: Path, runs: list[str]) -> None:
     Path("large.yaml").write_text(yaml.safe_dump(config(root, classes=["building", "car", "sky"], size=(48, 64))))
     make_run(Path("runs/tiles"), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
     transfer.main(["runs/first", "runs/tiles", "--onto", "large.yaml"])
@@ -184,7 +184,7 @@ def test_a_column_may_be_a_configuration_file_at_another_size(root: Path, runs: 
     assert tables()["onto"]["large"]["size"] == "48 x 64"
 
 
-def test_a_network_without_data_is_tried_on_the_images_of_the_run(root: Path, runs: list[str]) -> None:
+def test_network_without_data_is_evaluated_on_the_images_of_the_run(root: Path, runs: list[str]) -> None:
     network = {"model": config(root, classes=["building", "car", "sky"])["model"]}
     Path("net.yaml").write_text(yaml.safe_dump(network))
     transfer.main([*runs, "--onto", "net.yaml", "runs/first"])
@@ -194,7 +194,9 @@ def test_a_network_without_data_is_tried_on_the_images_of_the_run(root: Path, ru
     assert set(found["first", "net"]["figures"]) == set(found["first", "first"]["figures"]) - undefined
 
 
-def test_and_on_those_of_each_run_where_they_differ(root: Path, runs: list[str], tmp_path: Path) -> None:
+def test_network_without_data_is_evaluated_on_the_images_of_each_run(
+    root: Path, runs: list[str], tmp_path: Path
+) -> None:
     other = make_camvid(tmp_path / "other", val=3)
     make_run(Path("runs/third"), config(other, classes=CLASSES), noise(2), block_scene())
     Path("net.yaml").write_text(yaml.safe_dump({"model": config(root, classes=CLASSES, threshold=90.5)["model"]}))
@@ -206,12 +208,12 @@ def test_and_on_those_of_each_run_where_they_differ(root: Path, runs: list[str],
     }
 
 
-def test_a_shipped_network_is_a_column_by_its_name(root: Path, runs: list[str], tmp_path: Path) -> None:
+def test_column_can_be_the_name_of_a_shipped_network(root: Path, runs: list[str], tmp_path: Path) -> None:
     transfer.main(["runs/first", "--onto", "espnet_streetscenes"])
     assert tables()["onto"]["espnet_streetscenes"]["network"] == "ESPNet"
 
 
-def test_runs_on_the_same_network_and_images_share_a_column(root: Path) -> None:
+def test_runs_with_the_same_network_and_images_share_a_column(root: Path) -> None:
     for name in ("weak", "strong"):
         make_run(Path(name), config(root, classes=CLASSES), noise(tile=(8, 8)), block_scene())
     make_run(Path("hide"), config(root, classes=CLASSES, hide=["building"]), noise(tile=(8, 8)))
@@ -228,7 +230,7 @@ def test_runs_on_the_same_network_and_images_share_a_column(root: Path) -> None:
     ]
 
 
-def test_a_network_without_the_classes_has_an_empty_cell(root: Path, runs: list[str]) -> None:
+def test_network_without_the_classes_has_an_empty_cell(root: Path, runs: list[str]) -> None:
     Path("animals.yaml").write_text(yaml.safe_dump(config(root, classes=["cat", "dog"])))
     transfer.main(["runs/first", "--onto", "animals.yaml", "runs/first"])
     cell = cells()["first", "animals"]
@@ -239,7 +241,7 @@ def test_a_network_without_the_classes_has_an_empty_cell(root: Path, runs: list[
     assert line.split("|")[2].strip() == "\N{EN DASH}"
 
 
-def test_a_network_that_is_wired_wrongly_is_named(
+def test_network_with_a_wrong_setup_gives_a_warning(
     root: Path, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("wrong.yaml").write_text(yaml.safe_dump(config(root, classes=CLASSES[::-1])))
@@ -251,7 +253,7 @@ def test_a_network_that_is_wired_wrongly_is_named(
     )
 
 
-def test_a_run_of_uap_fit_can_be_transferred(root: Path, tmp_path: Path) -> None:
+def test_transfer_of_a_run_of_uap_fit(root: Path, tmp_path: Path) -> None:
     """Its own cell is what the run itself measured, and no folder is made but the tables'."""
     out = tmp_path / "out"
     fit.main(attack_args(root, out, **{"model.optimizer.init_args.lr": 60}))
@@ -278,7 +280,7 @@ def test_a_run_of_uap_fit_can_be_transferred(root: Path, tmp_path: Path) -> None
         (["runs/first", "--out", "file"], r"file.* cannot be written \(.*\). Set another --out"),
     ],
 )
-def test_bad_input_is_a_sentence(
+def test_bad_input_prints_an_error_message(
     root: Path, runs: list[str], arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uap.transfer.score_all", None)  # nothing is scored before
@@ -290,7 +292,9 @@ def test_bad_input_is_a_sentence(
 
 
 @pytest.mark.parametrize("arguments", [["--images", "0"], ["--seed", "-1"], ["--seed", "x"]])
-def test_numbers_are_whole(runs: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_number_of_images_must_be_an_integer(
+    runs: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         transfer.main([*runs, *arguments])
     assert ended.value.code == 2

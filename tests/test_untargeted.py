@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> list[str]:
     return attack_args(root, tmp_path / "run", **changes)
 
 
-def test_a_run_leaves_the_clean_prediction(settings: list[str], tmp_path: Path) -> None:
+def test_untargeted_run_moves_away_from_the_clean_prediction(settings: list[str], tmp_path: Path) -> None:
     cli = fit.main(settings)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {key.split("/")[1] for key in metrics if key.startswith("val/")} <= METRICS.keys()
@@ -40,7 +40,7 @@ def test_a_run_leaves_the_clean_prediction(settings: list[str], tmp_path: Path) 
     assert cli.model.objective.sign == -1
 
 
-def test_every_command_that_scores_takes_it(settings: list[str], tmp_path: Path) -> None:
+def test_every_scoring_command_accepts_an_untargeted_run(settings: list[str], tmp_path: Path) -> None:
     fit.main(settings)
     run = tmp_path / "run"
     own = json.loads((run / "metrics.json").read_text())

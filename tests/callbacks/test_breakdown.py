@@ -68,7 +68,7 @@ def iou(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:
     return float((predicted & labels).sum() / (predicted | labels).sum())
 
 
-def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) -> None:
+def test_breakdown_of_a_dynamic_target(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **DYNAMIC))
     found = details(tmp_path / "out")
     clean, adversarial, labels = scored(root, tmp_path / "out")
@@ -103,7 +103,7 @@ def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) ->
     assert evaluated(tmp_path / "out") == found
 
 
-def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_breakdown_of_a_static_target(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out"))
     found = details(tmp_path / "out")
     target = np.asarray(Image.open(root / "trainannot" / "frame_000.png"))
@@ -123,7 +123,7 @@ def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: 
     assert evaluated(tmp_path / "out") == found
 
 
-def test_a_class_that_is_only_labeled_has_no_rate() -> None:
+def test_class_that_is_only_labeled_has_no_rate() -> None:
     ids = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
     labels = torch.tensor([[[0, 2, 2]]], dtype=torch.uint8)
     objective, image = StaticTarget.of_labels(ids[0]), torch.zeros(1, 3, 1, 3)
@@ -140,7 +140,7 @@ def test_a_class_that_is_only_labeled_has_no_rate() -> None:
     assert [row["iou_clean"] for row in rows] == [0.5, None, 0]
 
 
-def test_classes_that_only_one_side_has_are_named_and_left_out_of_the_iou(
+def test_classes_without_a_counterpart_are_left_out_of_the_iou(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):

@@ -42,7 +42,7 @@ def flips(steps: list[Tensor]) -> list[float]:
     return [float(((a > 0) & (b < 0) | (a < 0) & (b > 0)).float().mean()) for a, b in pairwise(moves)]
 
 
-def test_the_curves_are_those_of_the_perturbation_after_each_step(root: Path, tmp_path: Path) -> None:
+def test_curves_equal_the_perturbation_after_each_step(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **KEEP, **CONSTANT))
 
     steps = KeepSteps.steps
@@ -55,7 +55,7 @@ def test_the_curves_are_those_of_the_perturbation_after_each_step(root: Path, tm
     assert max(flips(steps)) > 0
 
 
-def test_steps_that_accumulate_their_gradient_are_one_step(root: Path, tmp_path: Path) -> None:
+def test_accumulated_batches_are_one_step(root: Path, tmp_path: Path) -> None:
     changes = {"trainer.accumulate_grad_batches": 3, "trainer.max_epochs": 3}
     fit.main(attack_args(root, tmp_path / "out", **KEEP, **CONSTANT, **changes))
 
@@ -65,7 +65,7 @@ def test_steps_that_accumulate_their_gradient_are_one_step(root: Path, tmp_path:
     assert curve(tmp_path / "out", "sign_flips") == pytest.approx(flips(steps))
 
 
-def test_a_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
+def test_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "whole", **KEEP, **CONSTANT))
     fit.main(attack_args(root, tmp_path / "parts", **KEEP, **CONSTANT, **{"trainer.max_epochs": 1}))
     folder = tmp_path / "parts"
@@ -80,7 +80,7 @@ def test_a_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
         assert curve(folder, name) == curve(tmp_path / "whole", name)
 
 
-def test_an_epsilon_that_floats_cannot_hold_is_reached() -> None:
+def test_saturation_with_an_epsilon_that_is_not_exact_in_float32() -> None:
     logged: dict[str, float] = {}
     perturbation = Perturbation((4, 5), 1.7)
     module: Any = SimpleNamespace(perturbation=perturbation, log_dict=logged.update)

@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_an_epoch_of_batches_is_the_step_of_one_batch_of_all_images(tmp_path: Path, batch_size: int) -> None:
+def test_epoch_of_batches_equals_one_step_on_all_images(tmp_path: Path, batch_size: int) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     whole = main(attack_args(root, tmp_path / "whole", **SETTINGS, **{"data.batch_size": 4}))

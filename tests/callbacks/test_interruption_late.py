@@ -15,7 +15,7 @@ from uap.universal.callbacks.interruption import Interruption, check_processes
 from uap.utils.run_folder import LAST
 
 
-def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
+def test_ranks_resume_from_the_mean_of_accumulated_gradients() -> None:
     """So that the mean which a step takes of the ranks' gradients is what it would have been."""
     module: Any = LightningModule()
     module.used = torch.nn.Linear(1, 1, bias=False)
@@ -40,7 +40,7 @@ def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
     "changes",
     [{"trainer.max_epochs": 1}, {"trainer.max_steps": 3}, {"trainer.callbacks+": "tests.helpers.EndAt"}],
 )
-def test_a_signal_after_the_last_epoch_ends_a_run_at_once(
+def test_signal_after_the_last_epoch_ends_the_run_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     """No step is left that would end it; a scheduler would kill it long before its figures were made."""
@@ -56,7 +56,7 @@ def test_a_signal_after_the_last_epoch_ends_a_run_at_once(
     assert (tmp_path / "out/metrics.json").is_file()
 
 
-def test_a_run_that_ends_between_two_epochs_may_be_resumed_by_any_number_of_processes(
+def test_checkpoint_between_epochs_fits_any_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": 3, "callbacks.number": int(signal.SIGTERM)}

@@ -68,9 +68,8 @@ def test_noise_has_the_standard_deviation_and_zero_mean() -> None:
     for std in (4.0, 8.0):
         difference = GaussianNoise(std, 0)(grey).double() - 128
         assert abs(float(difference.mean())) < 0.1
-        assert float(difference.std()) == pytest.approx(
-            (std**2 + 1 / 12) ** 0.5, rel=0.01
-        )  # the second term is the variance of rounding
+        expected = (std**2 + 1 / 12) ** 0.5  # 1 / 12 is the variance of rounding
+        assert float(difference.std()) == pytest.approx(expected, rel=0.01)
 
 
 def test_noise_does_not_depend_on_the_batches() -> None:
