@@ -1,4 +1,4 @@
-"""How many images are scored: a number of the split, the same ones by every command, and a limit of batches."""
+"""Tests of the number of scored images, which is the same for every command, and of the limit of batches."""
 
 import csv
 import json
@@ -65,12 +65,12 @@ def test_all_commands_select_the_same_images(root: Path, tmp_path: Path, capsys:
     transfer.main([str(whole), "--images=3", f"--out={tmp_path / 'transfer'}", "--seed=5"])
     cell = json.loads((tmp_path / "transfer" / "transfer.json").read_text())["cells"][0]
     rows = json.loads((distortions.main([str(whole), "--images=3"]) / "distortions.json").read_text())["rows"]
-    for figures in (
-        cell["figures"],
-        rows[0]["figures"],
+    for values in (
+        cell["metrics"],
+        rows[0]["metrics"],
         {"success_rate": metrics(tmp_path / "scores")["val/success_rate"]},
     ):
-        assert figures["success_rate"] == pytest.approx(metrics(out)["val/success_rate"], abs=1e-6)
+        assert values["success_rate"] == pytest.approx(metrics(out)["val/success_rate"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("limit", "images"), [("2", 4), ("0.5", 4), ("1.0", 7)])

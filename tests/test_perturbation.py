@@ -1,4 +1,4 @@
-"""The tile against numpy, its gradient against a sum over tiles, and a file that keeps its epsilon."""
+"""Tests of the perturbation and its file against numpy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -166,7 +166,7 @@ def test_entry_above_epsilon_raises_error(tmp_path: Path, entry: float) -> None:
     proto = torch.zeros(3, 4, 4)
     proto[1, 2, 3] = entry
     save_file({"proto": proto}, tmp_path / "p.safetensors", {"epsilon": "10"})
-    with pytest.raises(InputError, match=r"p.safetensors exceeds its epsilon 10"):
+    with pytest.raises(InputError, match=r"p.safetensors is not within its epsilon 10"):
         load_perturbation(tmp_path / "p.safetensors")
 
 
@@ -241,5 +241,5 @@ def test_perturbation_is_within_epsilon_for_any_optimizer(
         )
         mover.step()
         perturbation.project_(epsilon)
-        assert float(perturbation.proto.detach().abs().max()) <= float(torch.tensor(epsilon))  # in its own precision
+        assert float(perturbation.proto.detach().abs().max()) <= float(torch.tensor(epsilon))  # epsilon in float32
         assert int((perturbation.eight_bit(images).int() - images.int()).abs().max()) <= epsilon

@@ -1,4 +1,4 @@
-"""The untargeted universal attack from a run to its tables, on a network whose answer is known."""
+"""Tests of the untargeted universal attack on a network with a known result."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_every_scoring_command_accepts_an_untargeted_run(settings: list[str], tm
     out = transfer.main([str(run), "--out", str(tmp_path / "transfer")])
     cells = json.loads((out / "transfer.json").read_text())["cells"]
     (cell,) = [cell for cell in cells if not cell["control"]]
-    assert cell["figures"]["kept"] == pytest.approx(own["val/kept"])
-    assert "success_rate" not in cells[0]["figures"]
+    assert cell["metrics"]["kept"] == pytest.approx(own["val/kept"])
+    assert "success_rate" not in cells[0]["metrics"]
     assert "kept" in (distortions.main([str(run), "--out", str(tmp_path / "d")]) / "distortions.md").read_text()
     assert "kept" in report.main([str(run), "--out", str(tmp_path / "page.html")]).read_text()

@@ -239,8 +239,8 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
     with torch.no_grad():
         if not (proto.abs() <= perturbation.epsilon).all():
             raise InputError(
-                f"{path} exceeds its epsilon {perturbation.epsilon}: its largest entry is {proto.abs().max():.3f}. It "
-                "was changed after it was learned."
+                f"{path} is not within its epsilon {perturbation.epsilon}: its largest entry is "
+                f"{proto.abs().max():.3f}. It was changed after it was learned."
             )
         perturbation.proto.copy_(proto)
     if learned_on == (proto.shape[-2], proto.shape[-1]):
