@@ -1,4 +1,4 @@
-"""The public interface: lazy, quick to import, and without an effect on other libraries."""
+"""Tests of the public interface: imports are lazy and fast, and do not affect other libraries."""
 
 import subprocess
 import sys

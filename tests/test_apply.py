@@ -1,4 +1,4 @@
-"""`python -m uap.apply`: adversarial images and videos from files of any kind."""
+"""Tests of `python -m uap.apply`."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def run(*arguments: str | Path) -> None:
 
 
 def expected(image: NDArray[np.uint8], noise: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Independent of the code under test: add, round half to even, clip."""
+    """Return the adversarial image without the code under test: add, round half to even, clip."""
     return np.clip(np.rint(image.astype(np.float64) + noise), 0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""A file is written completely or not at all."""
+"""Tests of atomic writing of files."""
 
 from pathlib import Path
 

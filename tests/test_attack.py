@@ -1,4 +1,4 @@
-"""The method against closed forms, and what must hold after every step."""
+"""Tests of the universal attack against closed forms, and of its invariants."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_loss_is_summed_over_pixels_and_averaged_over_images(root: Path, tmp_pat
 
 
 def prepared_attack(root: Path, out: Path, batch_size: int, **changes: Any) -> UniversalAttack:
-    """An attack whose data is ready, as it is after a fit without a step."""
+    """Return an attack with its data set up, after a fit without steps."""
     cli = main(attack_args(root, out, **{"data.batch_size": batch_size, "trainer.max_epochs": 0, **changes}))
     attack: UniversalAttack = cli.model
     attack.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]  # outside of a loop

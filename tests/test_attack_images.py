@@ -1,4 +1,4 @@
-"""What a user of `python -m uap.attack` gets."""
+"""Tests of `python -m uap.attack`."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),
     ({"data.resampling": "opencv"}, "its resampling is pil, here it is opencv"),
 ]
-"""What makes another attack, and what is said of it."""
+"""Settings of another attack, and the expected message."""
 
 
 @pytest.fixture
@@ -56,15 +56,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of a small run."""
+def small_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use small plots, because plotting takes most of the time of a small run."""
     for name in ("attack_figure", "prediction_figure"):
         monkeypatch.setattr(pictures, name, lambda *args: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture
 def attacked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The indices of the images in each batch that is attacked."""
+    """Return the list of the indices of the images in each attacked batch."""
     batches: list[list[int]] = []
     learn = ImageAttack.learn
 
@@ -81,21 +81,21 @@ OF_ONE_START = ("seconds", "images_per_second", "clean_images_predicted")
 
 def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
     main(attack_args(root, out, **SETTINGS | changes))
-    figures: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return figures
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return metrics
 
 
 def adversarial(out: Path) -> dict[str, NDArray[np.uint8]]:
     return {path.stem: np.asarray(Image.open(path)) for path in sorted((out / "adversarial").glob("*.png"))}
 
 
-def without_time(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if name not in OF_ONE_START}
+def without_time(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name not in OF_ONE_START}
 
 
 def test_metrics_are_those_of_the_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    figures = run(root, out, **{"data.batch_size": 3})  # the last batch is smaller
+    metrics = run(root, out, **{"data.batch_size": 3})  # the last batch is smaller
 
     target = np.asarray(Image.open(root / "train" / "frame_000.png")).mean(2) > 128
     files, shares, largest = adversarial(out), [], 0
@@ -105,12 +105,12 @@ def test_metrics_are_those_of_the_files(root: Path, tmp_path: Path, capsys: pyte
         change = np.abs(pixels.astype(int) - image).max()
         shares.append(np.mean((pixels.mean(2) > 128) == target))
         largest = max(largest, change)
-    assert figures["val/success_rate"] == pytest.approx(np.mean(shares))
-    assert figures["val/success_rate"] > figures["val/success_before"]
-    assert figures["largest_entry"] == largest <= 50  # five steps of 10
-    assert (figures["gradient_evaluations"], figures["steps"]) == (20, 5)
-    assert figures["images"] == {"scored": 4}
-    assert figures["seconds"] >= 0
+    assert metrics["val/success_rate"] == pytest.approx(np.mean(shares))
+    assert metrics["val/success_rate"] > metrics["val/success_before"]
+    assert metrics["largest_entry"] == largest <= 50  # five steps of 10
+    assert (metrics["gradient_evaluations"], metrics["steps"]) == (20, 5)
+    assert metrics["images"] == {"scored": 4}
+    assert metrics["seconds"] >= 0
     with (out / "per_image.csv").open() as file:
         assert [float(row["success_rate"]) for row in csv.DictReader(file)] == pytest.approx(shares, abs=1e-6)
     printed = capsys.readouterr().out
@@ -185,9 +185,9 @@ def test_only_images_without_a_file_are_attacked(root: Path, tmp_path: Path, att
     run(root, tmp_path / "out", images=2)
     assert list(adversarial(tmp_path / "out")) == ["frame_000", "frame_003"]
     attacked.clear()
-    figures = run(root, tmp_path / "out", **{"data.batch_size": 4})
+    metrics = run(root, tmp_path / "out", **{"data.batch_size": 4})
     assert attacked == [[1, 2]]
-    assert figures["gradient_evaluations"] == 20
+    assert metrics["gradient_evaluations"] == 20
     assert run(root, tmp_path / "out", images=1)["gradient_evaluations"] == 5
 
 
@@ -204,8 +204,8 @@ def test_images_of_another_attack_raise_error(root: Path, tmp_path: Path) -> Non
 def test_tile_and_random_shift_change_nothing(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
     run(root, tmp_path / "out", **{"model.tile": [8, 8], "model.random_shift": True})
     files = adversarial(tmp_path / "out")
-    figures = run(root, tmp_path / "out")
-    assert figures["tile"] == list(SIZE)
+    metrics = run(root, tmp_path / "out")
+    assert metrics["tile"] == list(SIZE)
     assert len(attacked) == 2
     run(root, tmp_path / "other")
     for name, pixels in adversarial(tmp_path / "other").items():
@@ -226,14 +226,14 @@ def test_configuration_of_a_universal_attack_is_accepted(root: Path, tmp_path: P
 
 def test_image_without_hidden_pixels_is_attacked(root: Path, tmp_path: Path) -> None:
     save(root / "val" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))
-    figures = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
+    metrics = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
     names = ["frame_000", "frame_002", "frame_003"]  # those that any other command scores of three
     assert list(adversarial(tmp_path / "out")) == names
     with (tmp_path / "out" / "per_image.csv").open() as file:
         assert [row["image"] for row in csv.DictReader(file)] == names
-    assert figures["val/hidden"] > 0.99
-    assert figures["val/preserved"] > 0.99
-    assert figures["val/remaining"] < 0.01
+    assert metrics["val/hidden"] > 0.99
+    assert metrics["val/preserved"] > 0.99
+    assert metrics["val/remaining"] < 0.01
     with pytest.raises(InputError, match="on none of the 1 scored images"):
         run(root, tmp_path / "first", images=1, **DYNAMIC)
 

@@ -1,4 +1,4 @@
-"""The list of an attack's metrics, and that all who show metrics show those of the list."""
+"""Tests of the list of metrics, and that all tables use it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -62,9 +62,9 @@ def test_metrics_are_computed_and_in_every_table() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_reproductions_of_dynamic_targets_show_all_rates(path: Any) -> None:
-    figures = yaml.safe_load(path.read_text()).get("figures", {})
-    for images in {key.split("/")[0] for key in figures if key.endswith("/hidden")}:
-        assert {f"{images}/{name}" for name in HideClasses.metrics} <= figures.keys()
+    metrics = yaml.safe_load(path.read_text()).get("metrics", {})
+    for images in {key.split("/")[0] for key in metrics if key.endswith("/hidden")}:
+        assert {f"{images}/{name}" for name in HideClasses.metrics} <= metrics.keys()
 
 
 def test_tables_have_the_number_of_images() -> None:

@@ -1,4 +1,4 @@
-"""Bad input from the user's side of the command line: one sentence, exit code 2, no traceback."""
+"""Tests of bad input of `uap.fit`: an error message, exit code 2, and no traceback."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from uap.networks.espnet import ESPNet
 
 
 class Hostile:
-    """A pickle of it makes a folder when it is loaded."""
+    """An object whose pickle creates a folder when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("executed",)
@@ -68,7 +68,7 @@ def colored_labels(root: Path) -> dict[str, Any]:
 
 
 def written(name: str, content: bytes, setting: str) -> Any:
-    """Return what gives a setting a file with some content."""
+    """Return the function that writes a file with a content and sets a setting to it."""
 
     def give(root: Path) -> dict[str, Any]:
         (root / name).write_bytes(content)
@@ -78,7 +78,7 @@ def written(name: str, content: bytes, setting: str) -> Any:
 
 
 def checkpoint(change: Any) -> Any:
-    """Return what resumes from a checkpoint after a change to its file."""
+    """Return the function that changes a checkpoint file and resumes from it."""
 
     def give(root: Path) -> dict[str, Any]:
         folder = root / "run"
@@ -128,7 +128,7 @@ def both_damaged(path: Path) -> None:
 
 
 def postscript(root: Path) -> dict[str, Any]:
-    """Pillow gives PostScript to a program, whatever the file's name."""
+    """Write PostScript, for which Pillow starts a program, independent of the file name."""
     content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\n(executed) (w) file\n"
     (root / "train" / "frame_003.png").write_bytes(content)
     return {}
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[Any, str]] = {
         "metrics.csv cannot be read or written",
     ),
     "a picture of 16 bits": (sixteen_bits, "frame_003.png has mode I;16, expected 8 bits per channel"),
-    "labels in color": (colored_labels, r"frame_003.png holds 1 colors of no class, \(7, 7, 7\)"),
+    "labels in color": (colored_labels, r"frame_003.png has 1 colors of no class, \(7, 7, 7\)"),
     "a file for a folder": (written("file", b"x", "data.root"), "No images in .*file/train. Set --data.root"),
     "a list of no images": (written("list.txt", b"", "data.files"), "list.txt is empty, expected the name of a"),
     "a list of other images": (written("list.txt", b"a.png", "data.files"), "1 of the 1 names .* a.png first"),
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "a momentum of 2": ({"model.optimizer.momentum": 2}, "optimizer.lr is 10.0 and momentum 2.0, expected a step"),
     "no batch to a step": ({"trainer.accumulate_grad_batches": 0}, "accumulate_grad_batches is 0, expected 1 or more"),
-    "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule has to know"),
+    "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule needs the length"),
     "devices in words": ({"trainer.devices": "many"}, "The trainer cannot be built: .* should be an int > 0"),
     "no such precision": ({"trainer.precision": "17"}, "trainer.precision: Expected one of .* got 17"),
     "no such callback": (
@@ -271,9 +271,9 @@ CASES: dict[str, tuple[Any, str]] = {
             "model.objective.hide": ["building"],
             "model.victim.mean": [200] * 3,
         },
-        "predicts building on none of the 6 images that are learned from",
+        "predicts building on none of the 6 training images",
     ),
-    "no such frame for the target": ({"model.objective.image": "train/none.png"}, "train/none.png does not exist"),
+    "no such frame for the target": ({"model.objective.image": "train/none.png"}, "train/none.png, does not exist"),
     "a checkpoint that is not there": ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
     "a configuration that is not there": ({"config": "none.yaml"}, "none.yaml"),
     "more images than there are": ({"data.limit": 99}, "data.limit is 99, but .* has 6 training images"),

@@ -1,4 +1,4 @@
-"""A checkpoint is the one before or the new one, and what is not whole is never taken for good."""
+"""Tests of atomic writing and of validity checks of checkpoints."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ def content(level: float = 1.0) -> dict[str, Any]:
 
 
 def checkpoint(path: Path, age: int = 0, level: float = 1.0) -> Path:
-    """A whole checkpoint that was written `age` seconds ago."""
+    """Write a valid checkpoint that is `age` seconds old."""
     path.parent.mkdir(exist_ok=True)
     torch.save(content(level), path)
     now = path.stat().st_mtime
@@ -39,15 +39,15 @@ def half(path: Path, age: int = 0) -> Path:
 
 
 def left_of(path: Path) -> Path:
-    """Where a run that was killed leaves what it had not finished of a file."""
-    with contextlib.suppress(FileNotFoundError), atomic_file(path) as place:
+    """Return the path of the unfinished file that a killed run leaves."""
+    with contextlib.suppress(FileNotFoundError), atomic_file(path) as unfinished:
         pass
-    return place
+    return unfinished
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "kept").mkdir()  # not `checkpoints`, whose files every test holds to their epsilon
+    (tmp_path / "kept").mkdir()  # not `checkpoints`, whose files are checked after every test
     return tmp_path / "kept"
 
 
@@ -73,8 +73,8 @@ def test_failed_write_keeps_the_previous_checkpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, fails: str
 ) -> None:
     def full(*args: Any) -> None:
-        for place in args[1:]:
-            place.write(b"half of a checkpoint")
+        for file in args[1:]:
+            file.write(b"half of a checkpoint")
         raise error
 
     last = checkpoint(folder / "last.ckpt")
@@ -86,7 +86,7 @@ def test_failed_write_keeps_the_previous_checkpoint(
 
 
 def flip(path: Path) -> None:
-    """Other bits in the perturbation, which torch reads without a word."""
+    """Flip bits of the perturbation, which torch loads without an error."""
     data = bytearray(path.read_bytes())
     data[data.index(torch.ones(40).numpy().tobytes()) + 2] ^= 4
     path.write_bytes(data)

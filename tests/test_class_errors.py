@@ -1,4 +1,4 @@
-"""What the classes of a configuration and the trainer raise while they are built: a sentence with setting and cure."""
+"""Tests of the messages for errors of the classes of a configuration and of the trainer."""
 
 import importlib.util
 from pathlib import Path
@@ -16,14 +16,14 @@ from uap.utils.errors import InputError
 
 
 class Broken(Callback):
-    """Raises what no sentence is made of by itself."""
+    """A class that raises an error other than an InputError."""
 
     def __init__(self, settings: str = "none") -> None:
         self.settings: Any = {"a": 1}[settings]
 
 
 class NeedsLibrary(Callback):
-    """Needs what is not installed."""
+    """A class that needs a library that is not installed."""
 
     def __init__(self) -> None:
         import no_such_library.part  # type: ignore[import-not-found]  # noqa: F401

@@ -1,4 +1,4 @@
-"""`defaults` of a configuration: files are merged in order, by every reader; wrong files are refused."""
+"""Tests of `defaults` in configurations: files are merged in order by every reader."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What lies beside a configuration is found from anywhere, and what is not found says where it was sought."""
+"""Tests that files beside a configuration are found from any folder, and that errors list the searched folders."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ class Net(torch.nn.Module):
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with data, a module, weights and a configuration of them; the current folder is another one."""
+    """Create a folder with data, a module, weights and a configuration; the current folder is another one."""
     place = tmp_path / "experiment"
     make_camvid(place / "camvid")
     (place / "helper_of_net.py").write_text("THRESHOLD = 128.0\n")
@@ -71,7 +71,7 @@ def test_files_beside_a_configuration_are_found(place: Path) -> None:
 
 
 def test_configuration_of_a_run_finds_files_in_a_new_process(place: Path) -> None:
-    """Children of DDP read the command line anew, as this process does."""
+    """Child processes of DDP read the command line again, as this process does."""
     fit.main(arguments(place))
     run = place / "out"
     command = [sys.executable, "-m", "uap.evaluate", "--config", str(run / "config.yaml"), "--trainer.logger=false"]

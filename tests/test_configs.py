@@ -1,4 +1,4 @@
-"""The shipped configurations: each is read by its command, and each network, data set and recipe stands in one file."""
+"""Tests that shipped configurations are valid, and that each component is defined in one file."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BLOCKS = ("victim", "data", "objective", "recipe")
-"""Folders of single blocks, of which experiments are composed."""
+"""Folders of single components from which experiments are composed."""
 FILES = {path.relative_to(CONFIGS).as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
 EXPERIMENTS = [name for name in FILES if name.split("/")[0] not in (*BLOCKS, "reproduce", "sweeps", "full_batch.yaml")]
 
@@ -116,7 +116,7 @@ def test_help_is_complete(main: object, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def components(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The outermost components of a configuration with settings of their own, by dotted key."""
+    """Return the outermost components of a configuration with their own settings, by dotted key."""
     if isinstance(content, dict) and "class_path" in content:
         if "init_args" in content:
             yield key, content

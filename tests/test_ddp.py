@@ -1,4 +1,4 @@
-"""Two processes learn what one learns with the same global batch."""
+"""Tests that two processes learn the same perturbation as one with the same global batch."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The Python code in README.md, in docs/ and in the notebook runs."""
+"""Tests that the Python code in README.md, docs/ and the notebook runs."""
 
 import json
 import re
@@ -15,7 +15,7 @@ FENCE = re.compile(r"^([ \t]*)```python(?:[ \t]+(?!notest)[^\n]*)?\n(.*?)^\1```[
 
 
 def fences(text: str) -> list[str]:
-    """The code of each block, behind as many empty lines as there are before it, so that errors show the line."""
+    """Return the code of each block after as many empty lines as in the page, so that errors show the right line."""
     found = []
     for block in FENCE.finditer(text):
         indent, code = block.groups()
@@ -28,7 +28,7 @@ PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.
 
 
 def run(sources: list[str], name: str) -> None:
-    """Run the sources one after the other, as one module."""
+    """Run the sources in order as one module."""
     namespace = {"__name__": "__main__"}
     for source in sources:
         exec(compile(source, name, "exec"), namespace)

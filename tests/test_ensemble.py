@@ -1,4 +1,4 @@
-"""One perturbation against several networks at once."""
+"""Tests of attacks on an ensemble of networks."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_unit_gradient_scales_the_gradient_of_each_image() -> None:
 
 
 def test_member_with_a_large_gradient_does_not_dominate_the_ensemble(root: Path, tmp_path: Path) -> None:
-    steep = network("tests.test_partners.Opposed", scale=1000.0)
+    steep = network("tests.test_ensemble.Opposed", scale=1000.0)
     alone = main(attack_args(root, tmp_path / "alone", **against()))
     joint = main(attack_args(root, tmp_path / "joint", **against(steep, network(), network())))
     evaluations = [
@@ -70,7 +70,7 @@ def test_member_with_a_large_gradient_does_not_dominate_the_ensemble(root: Path,
 
 def test_perturbation_of_an_ensemble_is_a_compromise(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "own", **against()))
-    main(attack_args(root, tmp_path / "joint", **against(network("tests.test_partners.OtherChannels"))))
+    main(attack_args(root, tmp_path / "joint", **against(network("tests.test_ensemble.OtherChannels"))))
     own, joint = learned(tmp_path / "own"), learned(tmp_path / "joint")
 
     assert own[0].min() == 7  # the first network looks at the first channel most of all
@@ -99,7 +99,7 @@ def test_ensemble_members_have_separate_targets(root: Path, tmp_path: Path) -> N
 
 
 class Opposed(torch.nn.Module):
-    """Wants the opposite of Contrast, and that very steeply."""
+    """A network with the opposite gradient of Contrast and a much larger magnitude."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Opposed(torch.nn.Module):
 
 
 class OtherChannels(torch.nn.Module):
-    """Looks at the third channel alone, and wants it dark."""
+    """A network that only uses the third channel; class 1 is dark."""
 
     def __init__(self) -> None:
         super().__init__()

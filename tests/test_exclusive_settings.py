@@ -1,4 +1,4 @@
-"""Exclusive settings: the later one replaces the earlier one, and both at once are refused."""
+"""Tests of exclusive settings: a later one replaces an earlier one, and both together raise an error."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    """Arguments of a run whose configuration gives the target as labels."""
+    """Return arguments of a run whose configuration gives the target as labels."""
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"objective": STATIC}}))
     base, *rest = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What a user of `python -m uap.fit` and `python -m uap.evaluate` gets."""
+"""Tests of `python -m uap.fit` and `python -m uap.evaluate`."""
 
 import csv
 import json
@@ -171,13 +171,13 @@ def test_run_does_not_start_in_the_folder_of_an_evaluation(root: Path, tmp_path:
         fit.main(attack_args(root, tmp_path / "scores"))
     with pytest.raises(InputError, match=r"data.split is val, here it is test"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation, **{"data.split": "test"}))
-    figures = (tmp_path / "scores" / "metrics.json").read_text()
+    metrics = (tmp_path / "scores" / "metrics.json").read_text()
 
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))  # the same again
     save_perturbation(Perturbation(SIZE, 5), tmp_path / "other.safetensors", {"size": str(list(SIZE))})
     with pytest.raises(InputError, match="another perturbation"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=tmp_path / "other.safetensors"))
-    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(figures) | {
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(metrics) | {
         "clean_images_predicted": 0
     }
 
@@ -205,10 +205,10 @@ def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: P
 
     assert 0 < json.loads((tmp_path / "scores" / "metrics.json").read_text())["test/success_rate"] <= 1
     assert (tmp_path / "scores" / "pictures" / "perturbation.png").exists()
-    learned_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    scored_figures = json.loads((tmp_path / "same" / "metrics.json").read_text())
+    learned_metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    scored_metrics = json.loads((tmp_path / "same" / "metrics.json").read_text())
     for name in ("val/success_rate", "val/miou_clean", "val/miou_adversarial"):
-        assert scored_figures[name] == pytest.approx(learned_figures[name], abs=1e-6)
+        assert scored_metrics[name] == pytest.approx(learned_metrics[name], abs=1e-6)
 
 
 def test_evaluate_uses_the_saved_target_for_other_data(root: Path, tmp_path: Path) -> None:
@@ -223,8 +223,8 @@ def test_evaluate_uses_the_saved_target_for_other_data(root: Path, tmp_path: Pat
     }
     evaluate.main([f"--{name}={value}" for name, value in arguments.items()])
 
-    figures = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "scores")]
-    assert figures[0]["val/success_rate"] == pytest.approx(figures[1]["val/success_rate"])
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "scores")]
+    assert metrics[0]["val/success_rate"] == pytest.approx(metrics[1]["val/success_rate"])
 
 
 def test_evaluate_on_another_network_makes_its_own_target(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a file holds, its reader gives what it promises or one sentence; nothing hangs, and nothing is executed."""
+"""Fuzz tests of readers: arbitrary files are read or raise an InputError, without hanging or executing code."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ CASES = settings(
     deadline=5000,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-"""So many cases each; UAP_FUZZ sets more."""
+"""Number of cases of each test; UAP_FUZZ sets a larger number."""
 
 
 class Hostile:
@@ -75,7 +75,7 @@ WHOLE = {
 
 @st.composite
 def damaged(draw: st.DrawFn, kind: str) -> bytes:
-    """A whole file with some bytes changed, left out or put in, or cut short; or any bytes at all."""
+    """Return a valid file with changed, removed or inserted bytes or truncated, or arbitrary bytes."""
     content = bytearray(WHOLE[kind])
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, max(len(content) - 1, 0)))

@@ -1,4 +1,4 @@
-"""Imports run one way, and the two heavy libraries stay where they belong (design of the house)."""
+"""Tests of the layers of imports, and that two large libraries are each imported in one file."""
 
 import ast
 from importlib.metadata import distribution
@@ -25,7 +25,7 @@ the `__main__.py` of a package. Reproductions run commands; `uap.reproduce` is t
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, anywhere in it but as a program: there it may open a command."""
+    """Return the modules that a file imports, except under `if __name__ == "__main__"`, where commands are allowed."""
     found, tree = set(), ast.parse(path.read_text())
     tree.body = [
         node
@@ -41,7 +41,7 @@ def imports(path: Path) -> set[str]:
 
 
 def package(module: str) -> str:
-    """The package of a module, `commands` for a file of `uap/` itself."""
+    """Return the package of a module, `commands` for the files in `uap/`."""
     name = module.split(".")[1] if "." in module else ""
     return name if (PACKAGE / name).is_dir() and name else "commands"
 

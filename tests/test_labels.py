@@ -1,4 +1,4 @@
-"""Class tables."""
+"""Tests of class tables."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ SAME = {
     "sky": "sky", "building": "building", "pole": "pole", "road": "road", "pavement": "sidewalk", "tree": "vegetation",
     "sign": "traffic sign", "fence": "fence", "car": "car", "pedestrian": "person", "bicyclist": "rider",
 }  # fmt: skip
-"""CamVid's classes in Cityscapes."""
+"""The classes of CamVid in Cityscapes."""
 
 
 def by_name(own: LabelTable, other: LabelTable) -> dict[str, str]:

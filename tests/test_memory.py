@@ -1,4 +1,4 @@
-"""Data workers do not keep memory that the process of the run has freed."""
+"""Tests that workers do not keep memory that the main process has freed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Counts against numpy and scikit-learn."""
+"""Tests of counts and IoU against numpy and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ CLASSES = 6
 
 
 def random_maps(images: int = 4, present: int = CLASSES) -> tuple[Tensor, Tensor]:
-    """Predictions and labels, both uint8 as the program has them; a fifth of the labels is ignored."""
+    """Return predictions and labels, uint8; a fifth of the labels is ignored."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, present, (images, 7, 9), np.uint8)
     predicted = np.where(rng.random(labels.shape) < 0.5, labels, rng.integers(0, present, labels.shape, np.uint8))
@@ -154,7 +154,7 @@ def test_class_counts_equal_numpy() -> None:
 
 
 def block(height: int, width: int, size: tuple[int, int] = (120, 130)) -> Tensor:
-    """An image (1, H, W) with one object in a corner."""
+    """Return a mask `(1, H, W)` with one object in a corner."""
     mask = torch.zeros(1, *size, dtype=torch.bool)
     mask[0, :height, :width] = True
     return mask

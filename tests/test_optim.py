@@ -1,4 +1,4 @@
-"""Steps against the paper's formula and against numpy."""
+"""Tests of optimizers against the formula of the paper and numpy."""
 
 from math import cos, inf, pi
 
@@ -29,7 +29,7 @@ def scheduled(steps: int, lr: float = 2.0, final: float = 0.1) -> tuple[SignSGD,
 
 
 def rates(optimizer: SignSGD, schedule: CosineToEnd, steps: int) -> list[float]:
-    """The step size after each of so many steps."""
+    """Return the step size after each step."""
     seen = []
     for _ in range(steps):
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Errors of the parser as short messages."""
+"""Tests of short messages for errors of the parser."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Permissions of files: an unreadable file is not reported as missing, and new files have the default mode."""
+"""Tests of file permissions: messages about unreadable files, and the mode of new files."""
 
 import os
 import pathlib
@@ -26,7 +26,7 @@ from uap.victims.weights import read_state_dict
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
 def mode(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The mode of a new file under some umask."""
+    """Return the mode of a new file under the umask."""
     before = os.umask(request.param)
     yield 0o666 & ~request.param
     os.umask(before)

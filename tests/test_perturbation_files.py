@@ -1,4 +1,4 @@
-"""Perturbations of checkpoints and of other projects: read in the right unit, within epsilon, or refused."""
+"""Tests of perturbations in checkpoints and in arrays of other projects."""
 
 import csv
 import json
@@ -119,8 +119,8 @@ def test_array_of_another_project_is_scored_and_applied(tmp_path: Path, capsys: 
     np.save("other.npy", LEVELS.transpose(1, 2, 0) / 255)
     of_array = ["--perturbation=other.npy", "--unit=0-to-1", "--epsilon=8"]
     evaluate.main([*attack_args(root, tmp_path / "scores"), *of_array])
-    figures = json.loads((tmp_path / "scores/metrics.json").read_text())
-    assert (figures["epsilon"], figures["largest_entry"]) == (8, 8)
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    assert (metrics["epsilon"], metrics["largest_entry"]) == (8, 8)
     assert "other.npy" not in (tmp_path / "scores/config.yaml").read_text()
     picture = root / "val/frame_000.png"
     apply.main([str(picture), "--out=out", *of_array])

@@ -1,4 +1,4 @@
-"""Published checkpoints are read for their data: the rest is left out by name, and nothing in them is executed."""
+"""Tests that only the data of published checkpoints is read, and that nothing in them is executed."""
 
 import argparse
 import builtins
@@ -29,7 +29,7 @@ TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.on
 
 
 class History:
-    """As mmengine's: arrays, and functions of its own by `getattr`."""
+    """An object like those of mmengine: arrays, and its own functions by `getattr`."""
 
     def __init__(self) -> None:
         self.losses = np.array([0.5, 0.25])
@@ -40,7 +40,7 @@ class History:
 
 
 class Settings(dict[str, Any]):
-    """As EasyDict or yacs have it."""
+    """A dictionary like those of EasyDict or yacs."""
 
 
 class Slots:
@@ -51,7 +51,7 @@ class Slots:
 
 
 class Reduced:
-    """A pickle of it is a call."""
+    """An object whose pickle is a call of a function."""
 
     def __init__(self, function: Callable[..., Any], *args: Any) -> None:
         self.call = function, args
@@ -197,7 +197,7 @@ def test_hostile_files_would_execute_code(tmp_path: Path) -> None:
 
 
 class Raw:
-    """NumPy's own state of an array, made up."""
+    """Return a forged state of a NumPy array."""
 
     def __init__(self, *state: Any) -> None:
         self.state = state
@@ -207,7 +207,7 @@ class Raw:
 
 
 class RawKind:
-    """A dtype whose layout reaches beyond its memory, or hides that it is of pointers."""
+    """Return a dtype whose layout exceeds its memory, or hides that it contains pointers."""
 
     def __init__(self, code: str, *state: Any) -> None:
         self.code = code
@@ -245,7 +245,7 @@ def test_damaged_archive_raises_error(tmp_path: Path) -> None:
 
 
 def test_multi_disk_zip_archive_raises_error(tmp_path: Path) -> None:
-    """The standard library raises an error of its own when it looks at such a file."""
+    """The standard library raises a different error for such a file."""
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04" + bytes(100) + locator + end)

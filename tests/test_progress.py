@@ -1,4 +1,4 @@
-"""Output of a run: a bar on a terminal, a line per epoch in a log, only results in quiet mode."""
+"""Tests of the output of a run: a bar on a terminal, a line per epoch in a log, only results in quiet mode."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""A run that is resumed ends where the run ends that was never stopped, bit for bit."""
+"""Tests that a resumed run equals an uninterrupted run bit for bit."""
 
 import csv
 import json
@@ -175,7 +175,7 @@ def test_checkpoint_without_a_perturbation_raises_error(root: Path, tmp_path: Pa
 
 
 class Hostile:
-    """A pickle of it makes a folder when it is loaded."""
+    """An object whose pickle creates a folder when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("executed",)
@@ -209,4 +209,4 @@ def test_damaged_rows_of_metrics_csv_are_removed(
     resume(tmp_path / "out", **{"trainer.max_epochs": 3})
     with file.open() as opened:
         steps = [int(row["step"]) for row in csv.DictReader(opened)]
-    assert steps == [*range(kept), 6, 7, 8, 9]  # the last are the final figures
+    assert steps == [*range(kept), 6, 7, 8, 9]  # the last row has the final metrics

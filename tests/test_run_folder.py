@@ -1,4 +1,4 @@
-"""Names of run folders."""
+"""Tests of the names of run folders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Values on another scale than grey levels from 0 to 255: refused, warned of, or said in the closing table."""
+"""Tests of errors and warnings about values on another scale than grey levels from 0 to 255."""
 
 import warnings
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_reproduction_with_epsilon_from_0_to_1_raises_error(setting: str) -> Non
 
 
 def trial(kind: Any, steps: int, schedule: Any = CosineToEnd, epsilon: float = 10.0, **settings: Any) -> list[str]:
-    """The warnings of a run's step sizes."""
+    """Return the warnings about the step size of a run."""
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = kind([parameter], **settings)
     scheduled = schedule(optimizer)

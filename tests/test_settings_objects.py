@@ -1,4 +1,4 @@
-"""Networks whose constructor takes its settings as one object, such as `args` of argparse."""
+"""Tests of networks whose constructor takes its settings as one object, such as `args` of argparse."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The help page of a command: it appears at once, and its default values are right."""
+"""Tests of the help page of commands: it appears quickly, and its default values are correct."""
 
 import re
 import subprocess

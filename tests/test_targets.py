@@ -1,4 +1,4 @@
-"""Targets against a brute-force nearest neighbor."""
+"""Tests of targets against a brute-force nearest neighbor."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from uap.utils.errors import InputError
 
 HEIGHT, WIDTH = 12, 16
 NUMBERED: Mask = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
-"""Every pixel is a class of its own, so that a filled one says where it comes from."""
+"""A prediction with a different class at every pixel, so that filled pixels show their origin."""
 
 
 def nothing(path: Path, is_image: bool) -> Mask:

@@ -1,4 +1,4 @@
-"""`python -m uap.train_victim` end to end, on drawn scenes."""
+"""Tests of `python -m uap.train_victim` on synthetic scenes."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def test_training_writes_weights_and_a_model_card(tmp_path: Path) -> None:
 
 
 class TwoHeads(nn.Module):
-    """Rough, as published: a tuple of outputs at half the size, and only even sizes; one output more than classes."""
+    """A network with a tuple of outputs at half the size, only even sizes, and one output more than classes."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class TwoHeads(nn.Module):
 
 
 def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
-    """Arguments that train a rough network on a few images of 24 x 32."""
+    """Return arguments that train this network on a few images of 24 x 32."""
     settings = {
         "data": "uap.data.CamVid",
         "data.root": make_camvid(tmp_path / "camvid"),
@@ -135,7 +135,7 @@ def test_saved_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
 
 
 class WorseAfterTwo(Callback):
-    """Destroys the network before every validation after the second."""
+    """A callback that destroys the network before every validation after the second."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch >= 2:

@@ -1,4 +1,4 @@
-"""Settings of two types, such as a text or a number, are read alike whatever was imported before."""
+"""Tests that settings with a union type are read independent of earlier imports."""
 
 import inspect
 import typing
@@ -24,7 +24,7 @@ ORDERS: list[Any] = [
 
 
 class Heads(nn.Module):
-    """Three outputs of two classes each, in a list."""
+    """A network with a list of three outputs of two classes each."""
 
     def __init__(self, ratio: "float | int" = 1) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Heads(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
-    """Forget the unions that other tests made, of which Python would return one in another order."""
+    """Clear the cache of union types, so that Python does not return one in another order."""
     for forget in typing._cleanups:  # type: ignore[attr-defined]
         forget()
 

@@ -1,4 +1,4 @@
-"""`python -m uap.victims`: the list, and what one network sees."""
+"""Tests of `python -m uap.victims`."""
 
 import warnings
 from pathlib import Path
@@ -138,7 +138,7 @@ def test_missing_files_print_a_message() -> None:
 
 
 def camvid_victim(**changes: object) -> str:
-    """The configuration of the brightness network with CamVid's classes."""
+    """Write the configuration of the brightness network with the classes of CamVid."""
     config = yaml.safe_load(BRIGHTNESS.read_text())
     network = {"class_path": "tests.helpers.Brightness", "init_args": {"classes": 11}}
     config["model"]["victim"]["init_args"] |= {"classes": "camvid", "network": network, **changes}

@@ -1,4 +1,4 @@
-"""The W&B runs of a fit and of an evaluation, read back from their offline files; and the sweep."""
+"""Tests of W&B runs, read from their offline files, and of the sweep."""
 
 import csv
 import itertools
@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def records(folder: Path) -> list[Any]:
-    """All records of all offline runs of a run folder; the last ones are written when W&B's process ends."""
+    """Return all records of the offline runs of a run folder; the last ones are written when W&B ends."""
     wandb.finish()
     wandb.teardown()
     found = []
@@ -42,7 +42,7 @@ def records(folder: Path) -> list[Any]:
 
 
 def log_entries(content: bytes) -> Iterator[bytes]:
-    """The entries of a W&B run file: LevelDB's log format behind a header of 7 bytes."""
+    """Return the entries of a W&B run file: the log format of LevelDB after a header of 7 bytes."""
     block, header, position, entry = 32768, 7, 7, b""
     while position + header <= len(content):
         left = block - position % block
@@ -60,7 +60,7 @@ def log_entries(content: bytes) -> Iterator[bytes]:
 
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs are written to disk, artifacts below the test's folder."""
+    """Write offline runs, and artifacts to the folder of the test."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     yield
@@ -68,7 +68,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def history(found: list[Any]) -> dict[str, Any]:
-    """The last value of all that was logged, by key; what pictures and tables are is a dictionary."""
+    """Return the last logged value of each key; images and tables are dictionaries."""
     logged: dict[str, Any] = {}
     for record in found:
         for item in record.history.item:
@@ -79,21 +79,21 @@ def history(found: list[Any]) -> dict[str, Any]:
 
 
 def table(folder: Path, logged: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The rows of a logged table."""
+    """Return the rows of a logged table."""
     path = next(folder.glob(f"wandb/offline-run-*/files/{logged[f'tables/{name}']['path']}"))
     content = json.loads(path.read_text())
     return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
 
 
 def artifacts(found: list[Any]) -> list[Any]:
-    """The perturbations that were logged."""
+    """Return the logged perturbations."""
     logged = [r.artifact for r in found if r.WhichOneof("record_type") == "artifact"]
     logged += [r.request.log_artifact.artifact for r in found if r.WhichOneof("record_type") == "request"]
     return [artifact for artifact in logged if artifact.type == "perturbation"]
 
 
 def proto(artifact: Any) -> Tensor:
-    """The perturbation in an artifact."""
+    """Return the perturbation in an artifact."""
     (entry,) = artifact.manifest.contents
     assert entry.path == "perturbation.safetensors"
     return load_perturbation(Path(entry.local_path))[0].proto.detach()
@@ -145,7 +145,7 @@ def test_offline_run_has_curves_images_tables_artifact_and_configuration(tmp_pat
 
 
 class Forget(Callback):
-    """Loses in the second epoch what the first one learned."""
+    """A callback that resets the perturbation in the second epoch."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         if trainer.current_epoch == 1:
@@ -197,7 +197,7 @@ def test_evaluation_logs_metrics_and_tables_and_no_artifact(tmp_path: Path, offl
 
 @pytest.fixture
 def agent(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The environment that the agent of a sweep starts a run in; W&B reads it once in a process."""
+    """Return the environment of a run of a sweep; W&B reads it once per process."""
     wandb.teardown()
     for name, value in {"WANDB_SWEEP_ID": "sweep1", "WANDB_RUN_ID": "chosen1", "WANDB_PROJECT": "swept"}.items():
         monkeypatch.setenv(name, value)

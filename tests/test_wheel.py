@@ -1,4 +1,4 @@
-"""What is installed from a wheel works in an empty folder, without the repository."""
+"""Tests that an installed wheel works in an empty folder, without the repository."""
 
 import subprocess
 import sys
