@@ -1,4 +1,4 @@
-"""The folder of adversarial images: whole files, of one attack, each under a name of its own."""
+"""Tests of the folder of adversarial images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Dense adversary generation against its algorithm written out for one image."""
+"""Tests of dense adversary generation against its algorithm for one image."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from uap.utils.errors import InputError
 
 
 class To(Objective):
-    """Fixed labels as the target."""
+    """An objective with fixed labels as the target."""
 
     def __init__(self, labels: Tensor) -> None:
         self.labels = labels
@@ -24,7 +24,7 @@ class To(Objective):
 
 
 def written_out(victim: Linear, image: Tensor, target: Tensor, variant: str, gamma: float, stop: int) -> Tensor:
-    """The algorithm for one image `(3, H, W)`, pixel by pixel, with the gradient of the linear victim by hand."""
+    """Run the algorithm on one image `(3, H, W)`, pixel by pixel, with the gradient of the linear victim."""
     current = image.clone()
     label = victim(image[None])[0].argmax(0)
     for _ in range(200):

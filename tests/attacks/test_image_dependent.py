@@ -1,4 +1,4 @@
-"""The attack on single images, against closed forms."""
+"""Tests of the attack on single images against closed forms."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def scenes(count: int, seed: int = 0) -> Batch:
 
 
 def by_hand(image: NDArray[np.uint8], target: NDArray[np.uint8], steps: int, step: float, epsilon: float) -> Any:
-    """Sign steps on the brightness of each pixel until the target has a probability above 0.75, within epsilon."""
+    """Return the result of sign steps for each pixel until the target has a probability above 0.75, within epsilon."""
     noise = np.zeros(image.shape)
     direction = np.where(target == 1, 1, -1)
     for _ in range(steps):
@@ -99,7 +99,7 @@ def test_perturbation_does_not_depend_on_the_batch(momentum: float) -> None:
 
 
 class Recorder(CrossEntropy):
-    """Keeps what it is told of the progress."""
+    """A loss that records its progress argument."""
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
         seen.append(progress)
@@ -135,7 +135,7 @@ def test_half_precision_keeps_the_gradient() -> None:
 
 
 class Faint(Brightness):
-    """Its logits hardly depend on the image."""
+    """A network whose logits hardly depend on the image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) / 300

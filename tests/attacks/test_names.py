@@ -1,4 +1,4 @@
-"""The table of named attacks."""
+"""Tests of the table of named attacks."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""FGSM and its iterated forms against closed forms on a linear victim, and against the definition written out."""
+"""Tests of FGSM and its iterative variants against closed forms on a linear victim, and against the definition."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ ARNAB = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 
 
 def gradient(victim: Linear, at: Tensor, labels: Tensor) -> Tensor:
-    """The gradient of the summed cross entropy by torch's own function, in float64."""
+    """Return the gradient of the summed cross entropy by torch's function, in float64."""
     leaf = at.double().requires_grad_()
     loss = F.cross_entropy(victim.double()(leaf), labels, reduction="sum")
     (found,) = torch.autograd.grad(loss, leaf)
@@ -27,7 +27,7 @@ def gradient(victim: Linear, at: Tensor, labels: Tensor) -> Tensor:
 
 
 def written_out(victim: Linear, clean: Tensor, epsilon: float, steps: int, alpha: float, least_likely: bool) -> Tensor:
-    """Arnab et al., section 2, step by step, with the label choices of the authors' code."""
+    """Run the attack of Arnab et al., section 2, with the labels of the authors' code."""
     current = clean.clone()
     own = victim(clean).argmax(1)
     for _ in range(steps):

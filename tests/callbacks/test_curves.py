@@ -1,4 +1,4 @@
-"""Epsilon reached, saturation and sign flips in metrics.csv, against the perturbation after each step."""
+"""Tests of the curves in metrics.csv against the perturbation after each step."""
 
 import csv
 from itertools import pairwise
@@ -37,7 +37,7 @@ def curve(folder: Path, name: str) -> list[float]:
 
 
 def flips(steps: list[Tensor]) -> list[float]:
-    """The share of entries that turned round, from the second of the steps on; the first starts at zero."""
+    """Return the share of entries whose change has the opposite sign of the previous change, from step 2 on."""
     moves = [after - before for before, after in zip([torch.zeros_like(steps[0]), *steps], steps, strict=False)]
     return [float(((a > 0) & (b < 0) | (a < 0) & (b > 0)).float().mean()) for a, b in pairwise(moves)]
 
@@ -93,4 +93,4 @@ def test_saturation_with_an_epsilon_that_is_not_exact_in_float32() -> None:
         curves.on_train_batch_end(trainer, cast(LightningModule, module), None, None, 0)
         if signs == 1:
             assert logged["perturbation/saturation"] == 1
-    assert logged["perturbation/sign_flips"] == 0  # held at epsilon in the step before, it did not turn round
+    assert logged["perturbation/sign_flips"] == 0  # the previous step was clipped to no change

@@ -1,4 +1,4 @@
-"""Which images are named when a gradient is not finite."""
+"""Tests of the names of images in the message about a gradient that is not finite."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def backward(check: FiniteGradient, index: list[int], bad: list[int], value: float = torch.nan) -> Any:
-    """A batch whose images `bad` have a gradient that is not finite; returns the attack, with the summed gradient."""
+    """Run the backward pass of a batch; the images `bad` have a gradient that is not finite. Return the attack."""
     learned = torch.zeros(3, 2, 2, requires_grad=True)
     images = torch.zeros(len(index), 3, 2, 2) + learned
     check.watch(images, torch.tensor(index))
@@ -66,6 +66,6 @@ def test_images_of_a_skipped_step_are_not_named_later(trainer: Any) -> None:
     check = FiniteGradient()
     trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 65536.0)
     check.on_before_optimizer_step(trainer, backward(check, [0, 1], [0, 1], torch.inf), OPTIMIZER)
-    trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 0.5)  # which cannot scale any less
+    trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 0.5)  # the scale cannot get smaller
     with pytest.raises(InputError, match=r"entries, from frame_5\. The"):
         check.on_before_optimizer_step(trainer, backward(check, [4, 5], [5]), OPTIMIZER)

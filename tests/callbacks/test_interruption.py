@@ -1,4 +1,4 @@
-"""A run that is told to end saves, and the resumed one ends as if it had not been told."""
+"""Tests that a run interrupted by a signal saves a checkpoint, and that the resumed run equals an uninterrupted one."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def signalled(batch: int, number: int = TERM, **changes: Any) -> dict[str, Any]:
-    """Three epochs of three batches, the second with a signal at a batch (from 1)."""
+    """Run three epochs of three batches with a signal at a batch (from 1) of the second epoch."""
     sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": batch, "callbacks.number": number}
     return {f"trainer.{name}": value for name, value in sender.items()} | {"trainer.max_epochs": 3} | changes
 
@@ -74,7 +74,7 @@ def test_interrupted_and_resumed_run_equals_uninterrupted_run(
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job of SLURM with one task; returns the file that keeps what `scontrol` was called with."""
+    """Simulate a SLURM job with one task; return the file with the arguments of `scontrol`."""
     calls, programs = tmp_path / "calls", tmp_path / "bin"
     programs.mkdir()
     for name in ("scontrol", "srun"):
@@ -142,7 +142,7 @@ REAL_GRADIENTS: dict[str, Any] = {
     "model.victim.network.q": 1,
     "model.victim.classes": "camvid",
 }
-"""Of a network whose every pixel has a gradient; that of brightness has the same sign with half of the images."""
+"""Settings of a network with a gradient at every pixel."""
 
 
 @pytest.mark.parametrize(

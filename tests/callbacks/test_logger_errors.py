@@ -1,4 +1,4 @@
-"""A run whose dashboard fails is whole without it."""
+"""Tests that errors of loggers do not stop a run."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ WANDB = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
 
 
 class Failing(CSVLogger):
-    """Fails in one of its methods, as a server that is gone makes them fail."""
+    """A logger that raises an error in one of its methods, as without a connection."""
 
     def __init__(self, save_dir: str, method: str) -> None:
         super().__init__(save_dir)
@@ -65,7 +65,7 @@ def test_error_of_an_artifact_is_a_warning_after_the_table(
 
 @pytest.fixture
 def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home folder that cannot be made."""
+    """Set a home folder that cannot be created."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
     monkeypatch.setenv("WANDB_MODE", "offline")

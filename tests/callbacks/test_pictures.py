@@ -1,4 +1,4 @@
-"""The plain pictures of the examples, for a report."""
+"""Tests of the single panels of examples."""
 
 import json
 from pathlib import Path

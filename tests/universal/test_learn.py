@@ -1,4 +1,4 @@
-"""Universal learning in memory, on victims whose best perturbation is known, and against the Lightning module."""
+"""Tests of learning in memory on victims whose best perturbation is known."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from uap.utils.errors import InputError
 
 
 class TwoClasses(nn.Module):
-    """Class 1 by a linear score of the channels: the best perturbation is epsilon times the signs of the weights."""
+    """A network with a linear score for class 1; its best perturbation is epsilon times the signs of the weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class TwoClasses(nn.Module):
 
 
 def bright(count: int = 6) -> Tensor:
-    """Images that are all class 0, away from the ends of the pixel range."""
+    """Return images of class 0, away from the limits of the pixel range."""
     return torch.tensor([100.0, 140.0, 120.0]).view(1, 3, 1, 1).expand(count, 3, 6, 8).clone()
 
 

@@ -20,7 +20,7 @@ MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 
 
 class Recorder(nn.Module):
-    """Gives its input as logits and keeps it."""
+    """A network that stores its input and returns it as logits."""
 
     seen: Tensor
 
@@ -30,7 +30,7 @@ class Recorder(nn.Module):
 
 
 class Fixed(nn.Module):
-    """Gives what a function of the input gives."""
+    """A network that returns a function of its input."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from uap.victims import Victim
 
 
 def published(shared: Path) -> Victim:
-    """The network of `configs/victim/cgnet_camvid.yaml` with its authors' weights."""
+    """Return the network of `configs/victim/cgnet_camvid.yaml` with the weights of its authors."""
     config = yaml.safe_load(paths.shipped("configs/victim/cgnet_camvid.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = CGNet(**settings.pop("network")["init_args"])
@@ -23,7 +23,7 @@ def published(shared: Path) -> Victim:
 
 
 def random_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

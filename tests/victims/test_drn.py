@@ -28,14 +28,14 @@ PUBLISHED = {
     "seg.bias": (19,),
     "up.weight": (19, 1, 16, 16),
 }
-"""Some of the names and shapes that the authors' code (github.com/fyu/drn) saves."""
+"""Some of the names and shapes in checkpoints of the authors' code (github.com/fyu/drn)."""
 
 STRIDES_AND_DILATIONS = [(1, 1), (1, 1), (2, 1), (2, 1), (2, 1), (1, 2), (1, 4), (1, 2), (1, 1)]
-"""Of each level of the base, there."""
+"""The values of each level of the base in the authors' code."""
 
 
 def random_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

@@ -61,7 +61,7 @@ PUBLISHED = {
         "ext_conv3.0 16,4,1,1; ext_conv3.1 bn16"
     ),
 }
-"""The layers that have parameters, and the shape of their weight; bn is a batch norm."""
+"""The layers with parameters, and the shape of their weights; bn is a batch norm."""
 
 PARAMETERS = {  # by hand from the shapes above: convolutions, 2 per channel of a batch norm, 1 per PReLU
     "initial_block": 351 + 32 + 1,
@@ -77,7 +77,7 @@ PARAMETERS = {  # by hand from the shapes above: convolutions, 2 per channel of 
 
 
 def published(classes: int) -> dict[str, tuple[int, ...]]:
-    """The names and shapes in the published files."""
+    """Return the names and shapes in the published files."""
     shapes: dict[str, tuple[int, ...]] = {"transposed_conv.weight": (16, classes, 3, 3)}
     for blocks, layers in PUBLISHED.items():
         for name, shape in ((f"{b}.{n}", s) for b in blocks.split() for n, s in map(str.split, layers.split("; "))):
@@ -91,7 +91,7 @@ def published(classes: int) -> dict[str, tuple[int, ...]]:
 
 
 def victim(name: str, weights: Path | None = None) -> Victim:
-    """The network of `configs/victim/<name>.yaml`."""
+    """Return the network of `configs/victim/<name>.yaml`."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ENet(**settings.pop("network")["init_args"])
@@ -99,7 +99,7 @@ def victim(name: str, weights: Path | None = None) -> Victim:
 
 
 def with_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -198,13 +198,13 @@ def test_odd_sizes_are_padded_and_cropped_with_gradients() -> None:
 
 
 def only_the_main_branch(block: Extension | Upsampler) -> None:
-    """Let the extension of a block add nothing."""
+    """Make the extension branch of a block add zeros."""
     norm = (block.ext_conv3 if isinstance(block, Extension) else block.ext_conv2)[1]
     nn.init.zeros_(cast(nn.BatchNorm2d, norm).weight)
 
 
 def down_and_up() -> tuple[Downsampler, Upsampler]:
-    """Two blocks that only pool and unpool 4 channels."""
+    """Return two blocks that only pool and unpool 4 channels."""
     down, up = Downsampler(4, 8, 0.0).eval(), Upsampler(8, 4, 0.0).eval()
     only_the_main_branch(down)
     only_the_main_branch(up)
@@ -256,7 +256,7 @@ def normed(state: State, name: str, x: Tensor) -> Tensor:
 
 
 def convolved(state: State, name: str, x: Tensor, padding: tuple[int, int] = (0, 0), first: int = 0) -> Tensor:
-    """A convolution and its batch norm, by their published names."""
+    """Return the output of a convolution and its batch norm with published names."""
     return normed(state, f"{name}.{first + 1}", F.conv2d(x, state[f"{name}.{first}.weight"], padding=padding))
 
 

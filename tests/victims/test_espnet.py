@@ -15,7 +15,7 @@ from uap.victims import Victim
 
 
 def published(shared: Path, name: str) -> Victim:
-    """The network of `configs/victim/espnet_<name>.yaml` with its authors' weights."""
+    """Return the network of `configs/victim/espnet_<name>.yaml` with the weights of its authors."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/espnet_{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ESPNet(**settings.pop("network")["init_args"])

@@ -1,4 +1,4 @@
-"""A program file is data: whatever in it would run code is refused, and not run."""
+"""Tests that content of program files that could run code raises an error and is not executed."""
 
 import io
 import json
@@ -19,14 +19,14 @@ from uap.victims.adapters.export_archive import checked_copy
 
 
 class Hostile:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("trapped",)
 
 
 class Net(nn.Module):
-    """Uses what programs are made of: weights, constants, sizes, texts, several outputs."""
+    """A network whose program has weights, constants, sizes, texts and several outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def changed(exported: Path, path: Path, change: Callable[[dict[str, bytes]], obj
 
 
 def in_program(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, bytes]], object]:
-    """A change of the program's graph."""
+    """Return the function that changes the graph of the program."""
 
     def rewrite(records: dict[str, bytes]) -> None:
         program = json.loads(records["models/model.json"])
@@ -116,7 +116,7 @@ def evaluated_size(program: dict[str, Any]) -> None:
 
 
 def built_up_size(program: dict[str, Any]) -> None:
-    """SymPy knows Python's built-in functions by their names."""
+    """SymPy resolves the names of built-in functions of Python."""
     code = "+".join(f"chr({ord(letter)})" for letter in "__import__('os').mkdir('trapped')")
     graph(program)["tensor_values"]["x"]["sizes"][0] = {"as_expr": {"expr_str": f"eval({code})", "hint": {"as_int": 2}}}
 
@@ -163,7 +163,7 @@ def test_files_with_code_raise_error_and_are_not_executed(exported: Path, tmp_pa
 
 
 def test_hostile_files_would_execute_code() -> None:
-    """What torch.export.load does with such a file."""
+    """Check that torch.export.load executes the code of the file."""
     torch.load(io.BytesIO(saved(Hostile())), weights_only=False)
     os.rmdir("trapped")
     program: dict[str, Any] = {"graph_module": {"graph": {"tensor_values": {"x": {"sizes": [None]}}}}}

@@ -19,7 +19,7 @@ SIZE = (12, 16)
 
 
 class Net(nn.Module):
-    """Half-size logits from convolutions, a constant, a place in the image, and an activation changed in place."""
+    """A network with half-size logits, a constant, pixel coordinates, and an in-place change of an activation."""
 
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ def test_scripted_code_is_put_into_eval_mode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["traced.pt", "fixed.pt2"])
 def test_fingerprint_depends_on_the_program(tmp_path: Path, name: str) -> None:
-    """Of two programs of the same weights, one with another constant, and of one that is loaded twice."""
+    """The fingerprint is equal for the same file, and differs for another constant with the same weights."""
     paths = []
     for i, network in enumerate((Net(), Net(scale=1.5), Net(seed=1))):
         (tmp_path / str(i)).mkdir()

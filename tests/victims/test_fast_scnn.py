@@ -26,7 +26,7 @@ PUBLISHED = {
     "classifier.dsconv2.conv.3.weight": (128, 128, 1, 1),
     "classifier.conv.1.weight": (19, 128, 1, 1),
 }
-"""Names and shapes of github.com/Tramac/Fast-SCNN-pytorch, for 19 classes."""
+"""Names and shapes in github.com/Tramac/Fast-SCNN-pytorch for 19 classes."""
 
 
 @pytest.mark.parametrize(("enlarge", "height", "width"), [(1, 64, 96), (2, 32, 80)])

@@ -15,7 +15,7 @@ SLIM = (4, 4, 6, 6, 6)
 
 
 def randomised(network: nn.Module) -> nn.Module:
-    """The network with no weight at 0, so that every path counts."""
+    """Return the network without zero weights, so that every path contributes."""
     torch.manual_seed(0)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)

@@ -1,4 +1,4 @@
-"""Tests of the layers that compute the gradient of their input alone."""
+"""Tests of layers that only compute the gradient of their input."""
 
 import copy
 
@@ -14,14 +14,14 @@ from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU, freeze_layer
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """A frozen copy."""
+    """Return a frozen copy of a module."""
     copies = nn.Sequential(copy.deepcopy(module))
     freeze_layers(copies)
     return copies[0]
 
 
 def assert_frozen_is_the_same(module: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> None:
-    """In values to the last bit, and in the gradient of the input."""
+    """Check that values are equal bit for bit, and compare the gradients of the input."""
     results = []
     for layer in (module, frozen(module)):
         image = x.clone().requires_grad_(True)
@@ -116,7 +116,7 @@ def test_freeze_layers_changes_layers_in_place() -> None:
 
 
 class Unusual(nn.Module):
-    """Keeps its layers in a list besides, has a hook, and changes what a PReLU gave in place."""
+    """A network with layers in an additional list, a hook, and an in-place change of the output of a PReLU."""
 
     def __init__(self) -> None:
         super().__init__()

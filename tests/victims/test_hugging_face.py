@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
         {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
     ),
 }
-"""Networks with their processors, as small as they can be built."""
+"""Small networks with their processors."""
 
 
 def save(folder: Path, network: Any, processor: Any) -> str:

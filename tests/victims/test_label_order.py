@@ -1,4 +1,4 @@
-"""Labels whose ids are taken for others are told from a network that is wired wrongly."""
+"""Tests of the detection of labels with another order of class ids."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def confusion(truth: Tensor, read: Tensor, right: float = 0.8) -> Tensor:
-    """Predictions that are `right` of the time the truth, against the labels as they are read."""
+    """Return the confusion of labels and predictions that are correct with the probability `right`."""
     wrong = torch.from_numpy(RNG.integers(0, 19, truth.shape))
     predicted = torch.where(torch.from_numpy(RNG.random(truth.shape)) < right, truth, wrong)
     iou = ClassIoU(19)

@@ -1,4 +1,4 @@
-"""Networks as people publish them: each is met by the adapter, or by a sentence that names the cure."""
+"""Tests of unusual published networks: the adapter supports them, or a message names the solution."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ CLASSES = ["a", "b", "c", "d"]
 
 
 class Rough(nn.Module):
-    """Two convolutions, between which a subclass does what some published network does."""
+    """A network of two convolutions, between which a subclass inserts an unusual operation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class OneEighth(Rough):
 
 
 class MultipleOf32(Rough):
-    """Stops where a U-Net's `torch.cat` would: at a size that 32 does not divide."""
+    """A network that fails for sizes that are not multiples of 32, like `torch.cat` in a U-Net."""
 
     def between(self, x: Tensor) -> Tensor:
         deep = F.interpolate(F.max_pool2d(x, 32), scale_factor=32.0)
@@ -89,7 +89,7 @@ class HidesModules(Rough):
 
 
 class MergesBatchAndChannels(Rough):
-    """Its `view` takes a batch of one image in any memory layout, and of more in the plain one only."""
+    """A network whose `view` works for one image in any memory layout, and for more only in the contiguous one."""
 
     def between(self, x: Tensor) -> Tensor:
         count, channels, height, width = x.shape
@@ -185,7 +185,7 @@ class AddsToAListItem(Rough):
 
 
 class AddsToAView(Rough):
-    """What autograd forbids in the forward pass already: a change of one of several views."""
+    """A network that changes one of several views in place, which autograd refuses in the forward pass."""
 
     def between(self, x: Tensor) -> Tensor:
         first, second = x.chunk(2, 1)

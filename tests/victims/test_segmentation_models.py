@@ -22,7 +22,7 @@ def build(architecture: str, encoder: str, outputs: int) -> nn.Module:
 
 
 def preprocessing(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[tuple[str, str]]:
-    """Let smp answer without the hub; the list fills with what it is asked for."""
+    """Replace downloads of smp; return the list of requests."""
     asked = []
     found = {"input_space": "RGB", "input_range": [0, 1], "mean": [0.1, 0.2, 0.3], "std": [0.2, 0.4, 0.5], **changes}
 

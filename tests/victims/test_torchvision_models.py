@@ -24,7 +24,7 @@ def build(name: str, outputs: int, **options: Any) -> nn.Module:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what torch has downloaded, with nothing in it."""
+    """Set an empty download folder of torch, and return it."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)

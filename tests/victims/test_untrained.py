@@ -1,4 +1,4 @@
-"""Networks without weights are told from those that have some."""
+"""Tests of the detection of networks without trained weights."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from uap.victims.weights import load_weights, read_state_dict
 
 
 class Hostile:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -277,7 +277,7 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 class Renamed(nn.Module):
-    """A network whose layers have other names in published files, with a head that only training needed."""
+    """A network with other layer names in published files, and a head for training only."""
 
     unused_weights = ("auxiliary.",)
 
