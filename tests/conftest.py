@@ -1,4 +1,4 @@
-"""Every test keeps to its own folder: no cache, no W&B run and no run folder of the user's is touched."""
+"""Fixtures for all tests: each test has its own folder, cache and W&B settings."""
 
 import contextlib
 import logging
@@ -22,12 +22,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the backg
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 SHARED = Path(os.environ.get("UAP_SHARED", Path(__file__).parents[2] / "shared"))
-"""Real images and networks: `camvid/` and `victims/`."""
+"""The folder of real images and networks, `camvid/` and `victims/`."""
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep to a folder of the test's own, and hold every perturbation in it to its epsilon when the test is over."""
+    """Run the test in its own folder, and check afterwards that every perturbation in it is within its epsilon."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))  # a configuration adds to it
     monkeypatch.setattr("uap.configuration.config_paths._added", [])
@@ -46,7 +46,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def perturbations(folder: Path) -> Iterator[tuple[float, float, Path]]:
-    """The largest entry and the epsilon of each perturbation, read without the project's own check of them."""
+    """Return the largest entry and the epsilon of each perturbation file, without the check of `load_perturbation`."""
     for file in folder.rglob("perturbation.safetensors"):
         with contextlib.suppress(SafetensorError), safe_open(file, "pt") as opened:  # some tests damage it
             epsilon = (opened.metadata() or {}).get("epsilon")
@@ -55,7 +55,7 @@ def perturbations(folder: Path) -> Iterator[tuple[float, float, Path]]:
 
 
 def checkpoints(folder: Path) -> Iterator[tuple[float, float, Path]]:
-    """The same of each checkpoint of a run that clips; with a larger epsilon to start from, this one."""
+    """Return the same for each checkpoint of a run with clipping; with `start_epsilon`, that bound."""
     for file in folder.rglob("checkpoints/*.ckpt"):
         try:
             found = torch.load(file, weights_only=True)

@@ -1,4 +1,4 @@
-"""What the tests share: small data sets drawn at test time, and networks whose predictions are known."""
+"""Helpers of the tests: small synthetic data sets, and networks with known predictions."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ SIZE = (24, 32)
 
 
 class Brightness(nn.Module):
-    """Two classes by the mean of the channels: class 1 where it is above `threshold`; logits grow by 1 a grey level."""
+    """A network that predicts class 1 if the mean of the channels is above `threshold`; logits grow by 1 per level."""
 
     def __init__(self, threshold: float = 128.0, classes: int = 2) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Brightness(nn.Module):
 
 
 def scene(rng: np.random.Generator, size: tuple[int, int] = SIZE) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A dark picture with a bright block, and its mask: 1 in the block."""
+    """Return a dark image with a bright block, and its mask, which is 1 in the block."""
     height, width = size
     mask = np.zeros(size, np.uint8)
     top, left = int(rng.integers(2, height // 2)), int(rng.integers(2, width // 2))
@@ -60,7 +60,7 @@ def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
 
 
 def make_camvid(root: Path, train: int = 6, val: int = 4, size: tuple[int, int] = SIZE) -> Path:
-    """CamVid's layout; the labels are ids 0 and 1 (sky and building)."""
+    """Write a data set in the layout of CamVid; the labels are the ids 0 and 1 (sky and building)."""
     rng = np.random.default_rng(0)
     for split, count in {"train": train, "val": val, "test": 2}.items():
         for i in range(count):
@@ -71,7 +71,7 @@ def make_camvid(root: Path, train: int = 6, val: int = 4, size: tuple[int, int] 
 
 
 def make_cityscapes(root: Path, train: int = 6, val: int = 4, size: tuple[int, int] = SIZE) -> Path:
-    """The extracted tree of Cityscapes; the labels are road and sidewalk as label ids."""
+    """Write a data set in the layout of Cityscapes; the labels are the label ids of road and sidewalk."""
     rng = np.random.default_rng(0)
     for split, count in {"train": train, "val": val, "test": 2}.items():
         for i in range(count):
@@ -84,7 +84,7 @@ def make_cityscapes(root: Path, train: int = 6, val: int = 4, size: tuple[int, i
 
 
 def attack_args(root: Path, out: Path, **changes: Any) -> list[str]:
-    """Arguments of `uap.fit` for the brightness network on the small CamVid: a static target, no configuration file."""
+    """Return arguments of `uap.fit` for the brightness network on the small CamVid with a static target."""
     settings: dict[str, Any] = {
         "config": Path(__file__).parent / "brightness.yaml",
         "data.root": root,
@@ -95,7 +95,7 @@ def attack_args(root: Path, out: Path, **changes: Any) -> list[str]:
 
 
 class Contrast(nn.Module):
-    """Two classes by a linear score of the channels: the best perturbation is epsilon * sign(weights), everywhere."""
+    """A network with a linear score of the channels; its best perturbation is epsilon * sign(weights) everywhere."""
 
     WEIGHTS = (0.02, -0.03, 0.01)
 
@@ -114,14 +114,14 @@ class Contrast(nn.Module):
 
 
 class NotFinite(Brightness):
-    """Its gradient is not a number."""
+    """A network whose gradient is NaN."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) + (x.mean(1, keepdim=True) - 1e30).sqrt().nan_to_num()
 
 
 class NotFiniteInTheDark(Brightness):
-    """Its gradient is not a number on an image that is black throughout."""
+    """A network whose gradient is NaN on black images."""
 
     def forward(self, x: Tensor) -> Tensor:
         parts = [(image - 1e30).sqrt().nan_to_num() if image.mean() < 30 else 0 * image for image in x]
@@ -129,7 +129,7 @@ class NotFiniteInTheDark(Brightness):
 
 
 class KillAt(Callback):
-    """Ends the process as `kill -9` does, after `step` optimizer steps, where the environment says KILL."""
+    """Kills the process with SIGKILL after `step` optimizer steps if the environment variable KILL is set."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -140,9 +140,9 @@ class KillAt(Callback):
 
 
 class Signal(Callback):
-    """Sends its process a signal as a batch (from 1) begins, or with 0 as a validation does, where UAP_SIGNAL says so.
+    """Sends a signal to its process at the start of a batch (from 1), or with 0 of a validation, if UAP_SIGNAL is set.
 
-    `group` sends it to all of the run's processes, its workers among them.
+    `group` sends it to all processes of the run, including its workers.
     """
 
     def __init__(self, batch: int, number: int, times: int = 1, group: bool = False) -> None:
@@ -168,7 +168,7 @@ class Signal(Callback):
 
 
 class SignalAtEnd(Callback):
-    """Sends SIGTERM when the last epoch is over, where UAP_SIGNAL says so."""
+    """Sends SIGTERM after the last epoch if UAP_SIGNAL is set."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if "UAP_SIGNAL" in os.environ:
@@ -176,14 +176,14 @@ class SignalAtEnd(Callback):
 
 
 class EndAt(Callback):
-    """Ends the run after 3 optimizer steps, as a limit of time or a callback that has seen enough does."""
+    """Ends the run after 3 optimizer steps, as a time limit or early stopping does."""
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         trainer.should_stop = trainer.global_step == 3
 
 
 class KeepSteps(Callback):
-    """Keeps a copy of the perturbation after every step, in `steps` of the class."""
+    """Stores a copy of the perturbation after every step in the class attribute `steps`."""
 
     steps: ClassVar[list[Tensor]] = []
 
@@ -195,14 +195,14 @@ class KeepSteps(Callback):
 
 
 class SaveRank(Callback):
-    """Writes each rank's perturbation into the working folder."""
+    """Writes the perturbation of each rank to the working folder."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         torch.save(cast(UniversalAttack, pl_module).perturbation.proto.detach(), f"rank{trainer.global_rank}.pt")
 
 
 class Differ(Callback):
-    """Changes the perturbation of rank 1 a little in the second epoch, as a fault of memory or of a library would."""
+    """Changes the perturbation of rank 1 in the second epoch, to simulate a hardware or library error."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         if trainer.global_rank == 1 and trainer.current_epoch == 1:
@@ -211,19 +211,19 @@ class Differ(Callback):
 
 
 def learned(folder: Path) -> Tensor:
-    """The perturbation of a run folder."""
+    """Return the perturbation of a run folder."""
     return load_perturbation(folder / "perturbation.safetensors")[0].proto.detach()
 
 
 def one_thread() -> dict[str, str]:
-    """The environment of a process of several."""
+    """Return the environment of one of several processes."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
 def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
-    """What is synced and renamed from now on, in order: the call, and the number and length of the file that it is of.
+    """Return the list of later syncs and renames, in order: the call, and the inode and length of the file.
 
-    What is renamed before it is synced may be an empty file under the new name once the power is gone.
+    A file that is renamed before it is synced can be empty after a power failure.
     """
     seen: list[tuple[str, int, int]] = []
 
@@ -242,7 +242,7 @@ def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 
 
 def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command prints of bad input: with exit code 2, and no traceback."""
+    """Return the error message of a command, and check its exit code 2 and that there is no traceback."""
     with pytest.raises(SystemExit) as ended:
         run_command(main)
     printed = capsys.readouterr().err
@@ -252,14 +252,14 @@ def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> s
 
 
 def fit_refusal(change: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What `uap.fit` prints of bad settings, given as they are or made of the data's root."""
+    """Return the error message of `uap.fit` for bad settings, which may depend on the root of the data."""
     root = make_camvid(folder / "camvid")
     changes = change(root) if callable(change) else change
     return refusal(lambda: fit.main(attack_args(root, folder / "out", **changes)), capsys)
 
 
 def trainer_between_steps(ranks: int, strategy: Any) -> Any:
-    """What `Interruption` asks of a trainer within an epoch, of a step that sums up batches."""
+    """Return a trainer for `Interruption` within an epoch, between batches that accumulate gradients."""
     return SimpleNamespace(
         is_last_batch=False,
         global_step=0,

@@ -1,4 +1,4 @@
-"""The public interface: lazy, quick to import, and without an effect on other libraries."""
+"""Tests of the public interface: imports are lazy and fast, and do not affect other libraries."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def test_importing_the_package_imports_no_library() -> None:
     assert run(code).strip() == "{'uap'}"
 
 
-def test_the_core_imports_neither_lightning_nor_wandb() -> None:
+def test_core_imports_neither_lightning_nor_wandb() -> None:
     code = (
         "import sys, uap; uap.learn, uap.attacks.DAG, uap.objectives.Untargeted, uap.evaluation.evaluate, uap.losses; "
         "print([m for m in ('pytorch_lightning', 'wandb', 'albumentations') if m in sys.modules])"
@@ -36,7 +36,7 @@ def test_every_public_name_can_be_imported() -> None:
         getattr(uap, "nothing")  # noqa: B009
 
 
-def test_the_command_line_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     sys.argv[:] = ["uap"]
     with pytest.raises(SystemExit) as ended:
         main()
@@ -45,13 +45,13 @@ def test_the_command_line_lists_its_commands(capsys: pytest.CaptureFixture[str])
     assert all(f"  {command}" in listed for command in ("fit", "evaluate", "victims"))
 
 
-def test_the_list_of_commands_needs_no_torch() -> None:
+def test_list_of_commands_does_not_import_torch() -> None:
     code = "import runpy, sys; sys.argv[1:] = ['--help']; runpy.run_module('uap', run_name='__main__')"
     check = f"try:\n    {code}\nexcept SystemExit:\n    print('torch' in sys.modules)"
     assert run(check).splitlines()[-1] == "False"
 
 
-def test_an_unknown_command_ends_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_exits_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     sys.argv[:] = ["uap", "fitt"]
     with pytest.raises(SystemExit) as ended:
         main()
@@ -59,7 +59,7 @@ def test_an_unknown_command_ends_with_exit_code_2(capsys: pytest.CaptureFixture[
     assert "fitt" in capsys.readouterr().err
 
 
-def test_a_command_and_its_module_are_the_same() -> None:
+def test_command_equals_its_module() -> None:
     by_name = subprocess.run([sys.executable, "-m", "uap", "fit", "--help"], capture_output=True, text=True)
     by_module = subprocess.run([sys.executable, "-m", "uap.fit", "--help"], capture_output=True, text=True)
     assert by_name.returncode == by_module.returncode == 0

@@ -1,4 +1,4 @@
-"""`python -m uap.apply`: adversarial images and videos from files of any kind."""
+"""Tests of `python -m uap.apply`."""
 
 from pathlib import Path
 
@@ -43,11 +43,11 @@ def run(*arguments: str | Path) -> None:
 
 
 def expected(image: NDArray[np.uint8], noise: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Independent of the code under test: add, round half to even, clip."""
+    """Return the adversarial image without the code under test: add, round half to even, clip."""
     return np.clip(np.rint(image.astype(np.float64) + noise), 0, 255).astype(np.uint8)
 
 
-def test_an_image_is_the_original_plus_the_perturbation_in_eight_bits() -> None:
+def test_image_is_the_original_plus_the_perturbation_in_8_bits() -> None:
     noise, image = perturbation(), picture()
     save(Path("photo.png"), image)
     run("photo.png")
@@ -55,7 +55,7 @@ def test_an_image_is_the_original_plus_the_perturbation_in_eight_bits() -> None:
     assert np.abs(read("out/photo.png").astype(int) - image).max() <= 20
 
 
-def test_folders_are_written_with_their_names_and_folders(capsys: pytest.CaptureFixture[str]) -> None:
+def test_subfolders_and_names_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     perturbation()
     for name in ("a/one.png", "a/b/two.jpg", "a/b/two.png", "a/notes.txt"):
         save(Path(name), picture()) if name != "a/notes.txt" else Path(name).write_text("no picture")
@@ -65,7 +65,7 @@ def test_folders_are_written_with_their_names_and_folders(capsys: pytest.Capture
     assert "3 files read, results in out" in capsys.readouterr().out
 
 
-def test_exif_data_are_kept_and_the_picture_is_turned_upright() -> None:
+def test_exif_data_are_kept_and_images_are_rotated() -> None:
     noise = perturbation((12, 8))
     image = picture(8, 12)
     exif = Image.Exif()
@@ -79,7 +79,7 @@ def test_exif_data_are_kept_and_the_picture_is_turned_upright() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (20, 30), (5, 7)])
-def test_a_periodic_perturbation_fits_any_image(height: int, width: int) -> None:
+def test_periodic_perturbation_fits_any_image(height: int, width: int) -> None:
     noise, image = perturbation((4, 6), learned=(8, 12)), picture(height, width)
     save(Path("photo.png"), image)
     run("photo.png")
@@ -87,7 +87,7 @@ def test_a_periodic_perturbation_fits_any_image(height: int, width: int) -> None
     assert np.array_equal(read("out/photo.png"), expected(image, tiled))
 
 
-def test_another_size_is_refused_tiled_cropped_or_resized_as_asked() -> None:
+def test_fit_and_size_handle_another_image_size() -> None:
     noise = perturbation()
     large, small = picture(10, 14), picture(6, 7)
     save(Path("large.png"), large)
@@ -106,7 +106,7 @@ def test_another_size_is_refused_tiled_cropped_or_resized_as_asked() -> None:
     assert read("out/large.png").shape == (8, 12, 3)
 
 
-def test_with_a_victim_the_predictions_lie_beside(capsys: pytest.CaptureFixture[str]) -> None:
+def test_victim_adds_predictions(capsys: pytest.CaptureFixture[str]) -> None:
     perturbation()
     image = np.full((8, 12, 3), 60, np.uint8)
     image[:, 6:] = 200
@@ -142,7 +142,7 @@ def frames_of(path: str) -> tuple[list[NDArray[np.uint8]], float]:
     return frames, opened.get(cv2.CAP_PROP_FPS)
 
 
-def test_a_video_is_written_without_loss_and_side_by_side(video: list[NDArray[np.uint8]]) -> None:
+def test_video_is_written_lossless_and_side_by_side(video: list[NDArray[np.uint8]]) -> None:
     noise = perturbation((16, 24))
     run("drive.mkv", "--victim", BRIGHTNESS)
     written, rate = frames_of("out/drive.mkv")
@@ -155,7 +155,7 @@ def test_a_video_is_written_without_loss_and_side_by_side(video: list[NDArray[np
     assert [panel.shape for panel in panels] == [(32, 48, 3)] * 4
 
 
-def test_a_panel_of_odd_size_can_be_written() -> None:
+def test_panel_of_odd_size_is_written() -> None:
     with VideoFile(Path("odd.mp4"), 0.0) as file:
         file.write(picture(15, 21))
     frames, rate = frames_of("odd.mp4")
@@ -174,7 +174,7 @@ def test_a_panel_of_odd_size_can_be_written() -> None:
         (["photo.png", "--victim", "nobody"], "There is no victim nobody"),
     ],
 )
-def test_bad_input_is_a_sentence(arguments: list[str], message: str) -> None:
+def test_bad_input_prints_an_error_message(arguments: list[str], message: str) -> None:
     perturbation()
     save(Path("photo.png"), picture())
     Path("empty").mkdir()
@@ -184,7 +184,7 @@ def test_bad_input_is_a_sentence(arguments: list[str], message: str) -> None:
         run(*arguments)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence() -> None:
+def test_unwritable_folder_raises_error() -> None:
     perturbation()
     save(Path("photo.png"), picture())
     Path("out").write_text("a file")
@@ -192,19 +192,19 @@ def test_a_folder_that_cannot_be_written_is_a_sentence() -> None:
         run("photo.png")
 
 
-def test_no_original_is_written_over() -> None:
+def test_originals_are_not_overwritten() -> None:
     perturbation()
     image = picture()
     save(Path("out/photo.png"), image)
-    with pytest.raises(InputError, match=r"--out out is the folder of the originals, which would be mixed up"):
+    with pytest.raises(InputError, match=r"--out out is the folder of the originals"):
         run("out")
     save(Path("a/out/photo.png"), image)
-    with pytest.raises(InputError, match=r"photo.png is an original and would be written over. Set another --out"):
+    with pytest.raises(InputError, match=r"photo.png is an original and would be overwritten. Set another --out"):
         check_written([Path("a/out/photo.png")], [Path("a/out/photo.png")])
     assert np.array_equal(read("out/photo.png"), image)
 
 
-def test_nothing_is_written_twice() -> None:
+def test_duplicate_outputs_raise_error() -> None:
     perturbation()
     for name in ("a/x.jpg", "b/x.jpg", "c/x.png", "c/x_prediction.png"):
         save(Path(name), picture())
@@ -216,7 +216,7 @@ def test_nothing_is_written_twice() -> None:
     assert not Path("out/x.jpg.png").exists()
 
 
-def test_a_folder_of_results_inside_the_inputs_is_no_input(capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_of_results_is_not_an_input(capsys: pytest.CaptureFixture[str]) -> None:
     perturbation()
     save(Path("photos/x.png"), picture())
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_a_folder_of_results_inside_the_inputs_is_no_input(capsys: pytest.Captur
         assert "1 file read" in capsys.readouterr().out
 
 
-def test_a_profile_of_other_colors_is_not_kept() -> None:
+def test_color_profile_of_another_color_space_is_not_kept() -> None:
     perturbation()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(picture()).save("rgb.png", icc_profile=profile)
@@ -236,7 +236,7 @@ def test_a_profile_of_other_colors_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("size", ["0", "-4", "a"])
-def test_a_size_is_positive(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_size_below_1_raises_error(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["x", "--perturbation", "p", "--out", "o", "--size", size, "8"])
     assert ended.value.code == 2
@@ -244,5 +244,5 @@ def test_a_size_is_positive(size: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("fit", ["refuse", "tile", "crop"])
-def test_the_size_as_learnt_always_fits(fit: str) -> None:
+def test_training_size_always_fits(fit: str) -> None:
     check_fit(Perturbation((4, 6), 1), "[4, 6]", (4, 6), fit)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A file is written completely or not at all."""
+"""Tests of atomic writing of files."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from uap.utils.atomic_file import atomic_file
 
 
-def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.csv"
     with atomic_file(path) as temporary:
         temporary.write_text("all")
@@ -17,7 +17,7 @@ def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert path.read_text() == "all"
 
 
-def test_an_error_keeps_the_old_file(tmp_path: Path) -> None:
+def test_error_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
     with pytest.raises(OSError, match="directory"), atomic_file(path) as temporary:
@@ -36,7 +36,7 @@ def test_two_writers_of_the_same_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_a_reader_of_the_old_file_reads_all_of_it(tmp_path: Path) -> None:
+def test_reader_of_the_old_file_can_read_all_of_it(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
     with path.open() as reader:
@@ -48,7 +48,7 @@ def test_a_reader_of_the_old_file_reads_all_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old", ["old", None])
-def test_an_interrupted_write_leaves_no_temporary_file(tmp_path: Path, old: str | None) -> None:
+def test_interrupted_write_leaves_no_temporary_file(tmp_path: Path, old: str | None) -> None:
     def write_half() -> None:
         with atomic_file(path) as temporary:
             temporary.write_text("half")

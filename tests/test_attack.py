@@ -1,4 +1,4 @@
-"""The method against closed forms, and what must hold after every step."""
+"""Tests of the universal attack against closed forms, and of its invariants."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid", train=5)
 
 
-def test_a_linear_network_gets_epsilon_times_the_sign_of_its_weights(root: Path, tmp_path: Path) -> None:
+def test_perturbation_of_a_linear_network_is_epsilon_times_sign_of_weights(root: Path, tmp_path: Path) -> None:
     cli = main(attack_args(root, tmp_path / "out", **CONTRAST, **{"trainer.max_epochs": 3}))
 
     best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, *SIZE)
@@ -49,7 +49,7 @@ def test_a_linear_network_gets_epsilon_times_the_sign_of_its_weights(root: Path,
     assert torch.equal(learned(tmp_path / "out"), best)
 
 
-def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_size(root: Path, tmp_path: Path) -> None:
+def test_full_batch_step_does_not_depend_on_the_batch_size(root: Path, tmp_path: Path) -> None:
     protos = []
     for batch_size in (2, 5):
         changes = {"data.batch_size": batch_size, "trainer.callbacks+": FULL_BATCH, "model.optimizer.momentum": 0.5}
@@ -62,7 +62,7 @@ def test_the_paper_s_step_is_the_sign_of_the_full_gradient_whatever_the_batch_si
 
 
 @pytest.mark.parametrize("ensemble", [[], [OTHER]])
-def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(
+def test_gradient_of_uneven_batches_equals_gradient_of_all_images(
     root: Path, tmp_path: Path, ensemble: list[dict[str, Any]]
 ) -> None:
     gradients: list[Tensor] = []
@@ -77,7 +77,7 @@ def test_the_gradient_of_uneven_batches_is_that_of_all_images_together(
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-4 * float(gradients[1].abs().max()))
 
 
-def test_a_loss_is_a_sum_over_pixels_that_is_averaged_over_images(root: Path, tmp_path: Path) -> None:
+def test_loss_is_summed_over_pixels_and_averaged_over_images(root: Path, tmp_path: Path) -> None:
     attack = prepared_attack(root, tmp_path / "out", 5)
     (batch,) = attack.trainer.datamodule.loader("train", shuffle=False)  # type: ignore[attr-defined]
     logits = attack.victim(attack.perturbation(batch["image"]))
@@ -86,14 +86,14 @@ def test_a_loss_is_a_sum_over_pixels_that_is_averaged_over_images(root: Path, tm
 
 
 def prepared_attack(root: Path, out: Path, batch_size: int, **changes: Any) -> UniversalAttack:
-    """An attack whose data is ready, as it is after a fit without a step."""
+    """Return an attack with its data set up, after a fit without steps."""
     cli = main(attack_args(root, out, **{"data.batch_size": batch_size, "trainer.max_epochs": 0, **changes}))
     attack: UniversalAttack = cli.model
     attack.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]  # outside of a loop
     return attack
 
 
-def test_epsilon_holds_after_every_step_and_in_every_file(root: Path, tmp_path: Path) -> None:
+def test_perturbation_is_within_epsilon_after_every_step_and_in_files(root: Path, tmp_path: Path) -> None:
     changes = {"trainer.callbacks+": "tests.helpers.KeepSteps", "model.epsilon": 3, "model.optimizer.lr": 2}
     main(attack_args(root, tmp_path / "out", **changes))
 
@@ -105,7 +105,7 @@ def test_epsilon_holds_after_every_step_and_in_every_file(root: Path, tmp_path: 
     assert learned(tmp_path / "out").abs().max() <= 3
 
 
-def test_only_the_perturbation_changes_and_only_it_is_saved(root: Path, tmp_path: Path) -> None:
+def test_only_the_perturbation_is_learned_and_saved(root: Path, tmp_path: Path) -> None:
     before = Contrast().state_dict()
     cli = main(attack_args(root, tmp_path / "out", **CONTRAST))
 
@@ -117,7 +117,7 @@ def test_only_the_perturbation_changes_and_only_it_is_saved(root: Path, tmp_path
     assert path.stat().st_size < 2 * 3 * 4 * SIZE[0] * SIZE[1] + 20_000  # the proto-tile and its momentum
 
 
-def test_a_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
+def test_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
     cli = main(attack_args(root, tmp_path / "out", **{"model.tile": [8, 5]}))
 
     assert cli.model.perturbation.proto.shape == (3, 8, 5)
@@ -126,20 +126,20 @@ def test_a_small_proto_tile_is_repeated(root: Path, tmp_path: Path) -> None:
     assert torch.equal(noise[..., :8, :5], noise[..., 16:24, 25:30])
 
 
-def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_perturbation(root: Path, tmp_path: Path) -> None:
+def test_non_finite_gradient_stops_the_run_and_keeps_the_perturbation(root: Path, tmp_path: Path) -> None:
     changes = {"model.victim.network": "tests.helpers.NotFinite"}
     with pytest.raises(InputError, match=r"not finite at step 0: .* from frame_00., frame_00.\. .* left as it was"):
         main(attack_args(root, tmp_path / "out", **changes))
 
 
-def test_a_gradient_that_is_not_finite_names_its_image_among_those_that_were_summed(root: Path, tmp_path: Path) -> None:
+def test_non_finite_gradient_names_its_image(root: Path, tmp_path: Path) -> None:
     changes = {"model.victim.network": "tests.helpers.NotFiniteInTheDark", "trainer.accumulate_grad_batches": 3}
     save(root / "train" / "frame_004.png", np.full((*SIZE, 3), 5, np.uint8))
     with pytest.raises(InputError, match=r"entries, from frame_004\. The perturbation"):
         main(attack_args(root, tmp_path / "out", **changes))
 
 
-def test_a_larger_epsilon_at_the_start_falls_to_epsilon(root: Path, tmp_path: Path) -> None:
+def test_start_epsilon_falls_to_epsilon(root: Path, tmp_path: Path) -> None:
     changes = {"model.start_epsilon": 20, "trainer.callbacks+": "tests.helpers.KeepSteps", "trainer.max_epochs": 4}
     keeping = {"model.lr_scheduler": "torch.optim.lr_scheduler.ConstantLR", "model.lr_scheduler.factor": 1}
     large = {"model.optimizer.lr": 50}
@@ -152,14 +152,14 @@ def test_a_larger_epsilon_at_the_start_falls_to_epsilon(root: Path, tmp_path: Pa
     assert learned(tmp_path / "out").abs().max() == 7
 
 
-def test_double_precision_reaches_the_partners(root: Path, tmp_path: Path) -> None:
+def test_double_precision_applies_to_the_ensemble(root: Path, tmp_path: Path) -> None:
     changes = {"model.ensemble": [OTHER], "trainer.precision": "64-true", "trainer.max_epochs": 1}
     cli = main(attack_args(root, tmp_path / "out", **changes))
     assert {victim.mean.dtype for victim in cli.model.victims} == {torch.float64}
     assert cli.model.perturbation.proto.abs().max() > 0
 
 
-def test_a_run_that_ends_early_ends_within_epsilon(root: Path, tmp_path: Path) -> None:
+def test_run_that_ends_early_is_within_epsilon(root: Path, tmp_path: Path) -> None:
     changes = {"model.start_epsilon": 20, "trainer.callbacks+": "tests.helpers.EndAt", "trainer.max_epochs": 9}
     cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes | {"model.optimizer.lr": 50})))
     assert cli.trainer.global_step == 3
@@ -177,18 +177,16 @@ def test_a_run_that_ends_early_ends_within_epsilon(root: Path, tmp_path: Path) -
         ({"trainer.precision": "bf16-true"}, "trainer.precision is bf16-true, which rounds the perturbation"),
         (
             {"model.optimizer": "uap.universal.optim.GradientAggregation", "model.optimizer.inner_steps": 4},
-            "The run has 6 steps, which is no multiple of optimizer.inner_steps 4",
+            "The run has 6 steps, which is not a multiple of optimizer.inner_steps 4",
         ),
     ],
 )
-def test_a_run_that_could_not_end_well_is_refused(
-    root: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_invalid_run_raises_error(root: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         main(attack_args(root, tmp_path / "out", **changes))
 
 
-def test_half_precision_leaves_an_overflow_to_the_scaler(root: Path, tmp_path: Path) -> None:
+def test_scaler_handles_overflow_in_half_precision(root: Path, tmp_path: Path) -> None:
     attack = prepared_attack(root, tmp_path / "out", 5)
     gradient = torch.full_like(attack.perturbation.proto, float("inf"))
     attack.perturbation.proto.grad = gradient
@@ -201,7 +199,7 @@ def test_half_precision_leaves_an_overflow_to_the_scaler(root: Path, tmp_path: P
         attack.finite_gradient.on_before_optimizer_step(attack.trainer, attack, optimizer)
 
 
-def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path: Path) -> None:
+def test_tanh_is_learned_and_resumed_within_epsilon(root: Path, tmp_path: Path) -> None:
     changes = CONTRAST | {
         "model.parametrization": "tanh",
         "model.optimizer": "torch.optim.Adam",
@@ -218,7 +216,7 @@ def test_a_tanh_is_learnt_resumed_and_never_beyond_epsilon(root: Path, tmp_path:
         main(attack_args(root, tmp_path / "whole", **CONTRAST, **{"trainer.max_epochs": 6, "ckpt_path": checkpoint}))
 
 
-def test_a_tile_larger_than_the_images_is_refused(root: Path, tmp_path: Path) -> None:
+def test_tile_larger_than_the_images_raises_error(root: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"tile is \[8, 33\], larger than the images, \[24, 32\]\. Set it to their size"
     ):
@@ -228,22 +226,22 @@ def test_a_tile_larger_than_the_images_is_refused(root: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrization": "tanh"}]
 )
-def test_a_start_epsilon_that_cannot_be_is_refused(root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_invalid_start_epsilon_raises_error(root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"start_epsilon is .* expected more than epsilon, and clip"):
         main(attack_args(root, tmp_path / "out", **CONTRAST, **changes))
 
 
-def test_a_random_shift_depends_on_the_place_in_the_run_alone(root: Path, tmp_path: Path) -> None:
+def test_random_shift_depends_only_on_the_position_in_the_run(root: Path, tmp_path: Path) -> None:
     attack = prepared_attack(root, tmp_path / "out", 2)
-    assert attack._phase(0) == (0, 0)
+    assert attack._random_shift(0) == (0, 0)
     attack.random_shift = True
-    phases = [attack._phase(index) for index in range(20)]
-    assert phases == [attack._phase(index) for index in range(20)]
-    assert len(set(phases)) > 10
-    assert max(down for down, _ in phases) < SIZE[0] <= max(right for _, right in phases) + 5
+    shifts = [attack._random_shift(index) for index in range(20)]
+    assert shifts == [attack._random_shift(index) for index in range(20)]
+    assert len(set(shifts)) > 10
+    assert max(down for down, _ in shifts) < SIZE[0] <= max(right for _, right in shifts) + 5
 
 
-def test_a_tile_learnt_in_every_phase_is_alike_all_over(root: Path, tmp_path: Path) -> None:
+def test_tile_learned_with_random_shift_is_uniform(root: Path, tmp_path: Path) -> None:
     changes = {"model.random_shift": True, "model.tile": [4, 4]}
     cli = main(attack_args(root, tmp_path / "out", **(CONTRAST | changes), **{"trainer.max_epochs": 3}))
     best = 7 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1).expand(3, 4, 4)

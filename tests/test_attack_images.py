@@ -1,4 +1,4 @@
-"""What a user of `python -m uap.attack` gets."""
+"""Tests of `python -m uap.attack`."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"data.size": [12, 16]}, r"its size is \[24, 32\], here it is \[12, 16\]"),
     ({"data.resampling": "opencv"}, "its resampling is pil, here it is opencv"),
 ]
-"""What makes another attack, and what is said of it."""
+"""Settings of another attack, and the expected message."""
 
 
 @pytest.fixture
@@ -56,15 +56,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of a small run."""
+def small_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use small plots, because plotting takes most of the time of a small run."""
     for name in ("attack_figure", "prediction_figure"):
         monkeypatch.setattr(pictures, name, lambda *args: Figure(figsize=(1, 1)))
 
 
 @pytest.fixture
 def attacked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The indices of the images in each batch that is attacked."""
+    """Return the list of the indices of the images in each attacked batch."""
     batches: list[list[int]] = []
     learn = ImageAttack.learn
 
@@ -81,21 +81,21 @@ OF_ONE_START = ("seconds", "images_per_second", "clean_images_predicted")
 
 def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
     main(attack_args(root, out, **SETTINGS | changes))
-    figures: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return figures
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return metrics
 
 
 def adversarial(out: Path) -> dict[str, NDArray[np.uint8]]:
     return {path.stem: np.asarray(Image.open(path)) for path in sorted((out / "adversarial").glob("*.png"))}
 
 
-def without_time(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if name not in OF_ONE_START}
+def without_time(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name not in OF_ONE_START}
 
 
-def test_the_figures_are_those_of_the_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_are_those_of_the_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    figures = run(root, out, **{"data.batch_size": 3})  # the last batch is smaller
+    metrics = run(root, out, **{"data.batch_size": 3})  # the last batch is smaller
 
     target = np.asarray(Image.open(root / "train" / "frame_000.png")).mean(2) > 128
     files, shares, largest = adversarial(out), [], 0
@@ -105,12 +105,12 @@ def test_the_figures_are_those_of_the_files(root: Path, tmp_path: Path, capsys: 
         change = np.abs(pixels.astype(int) - image).max()
         shares.append(np.mean((pixels.mean(2) > 128) == target))
         largest = max(largest, change)
-    assert figures["val/success_rate"] == pytest.approx(np.mean(shares))
-    assert figures["val/success_rate"] > figures["val/success_before"]
-    assert figures["largest_entry"] == largest <= 50  # five steps of 10
-    assert (figures["gradient_evaluations"], figures["steps"]) == (20, 5)
-    assert figures["images"] == {"scored": 4}
-    assert figures["seconds"] >= 0
+    assert metrics["val/success_rate"] == pytest.approx(np.mean(shares))
+    assert metrics["val/success_rate"] > metrics["val/success_before"]
+    assert metrics["largest_entry"] == largest <= 50  # five steps of 10
+    assert (metrics["gradient_evaluations"], metrics["steps"]) == (20, 5)
+    assert metrics["images"] == {"scored": 4}
+    assert metrics["seconds"] >= 0
     with (out / "per_image.csv").open() as file:
         assert [float(row["success_rate"]) for row in csv.DictReader(file)] == pytest.approx(shares, abs=1e-6)
     printed = capsys.readouterr().out
@@ -118,9 +118,7 @@ def test_the_figures_are_those_of_the_files(root: Path, tmp_path: Path, capsys: 
     assert re.search(r"seconds +[\d.]+   \([\d.e+]+ images per second\)\n", printed)
 
 
-def test_the_pictures_show_each_image_s_own_perturbation(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plots_show_the_perturbation_of_each_image(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[NDArray[np.float32]] = []
 
     def figure(*args: Any) -> Any:
@@ -140,7 +138,7 @@ def test_the_pictures_show_each_image_s_own_perturbation(
     assert not (out / "perturbation.safetensors").exists()
 
 
-def test_a_run_that_broke_off_is_continued_to_the_same_table(
+def test_continued_run_prints_the_same_table(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attacked: list[list[int]]
 ) -> None:
     whole = run(root, tmp_path / "whole")
@@ -175,7 +173,7 @@ def test_a_run_that_broke_off_is_continued_to_the_same_table(
     assert (out / "pictures" / "frame_000.png").exists()
 
 
-def test_seconds_are_those_of_all_starts(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_are_summed_over_all_starts(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = AdversarialFiles.write
     monkeypatch.setattr(AdversarialFiles, "write", lambda self, images, seconds: write(self, images, 2.5))
     first = run(root, tmp_path / "out")
@@ -187,34 +185,34 @@ def test_only_images_without_a_file_are_attacked(root: Path, tmp_path: Path, att
     run(root, tmp_path / "out", images=2)
     assert list(adversarial(tmp_path / "out")) == ["frame_000", "frame_003"]
     attacked.clear()
-    figures = run(root, tmp_path / "out", **{"data.batch_size": 4})
+    metrics = run(root, tmp_path / "out", **{"data.batch_size": 4})
     assert attacked == [[1, 2]]
-    assert figures["gradient_evaluations"] == 20
+    assert metrics["gradient_evaluations"] == 20
     assert run(root, tmp_path / "out", images=1)["gradient_evaluations"] == 5
 
 
-def test_the_images_of_another_attack_are_refused(root: Path, tmp_path: Path) -> None:
+def test_images_of_another_attack_raise_error(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(root, out)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     for change, message in OTHERS:
-        with pytest.raises(InputError, match=f"holds images of another attack: .*{message}"):
+        with pytest.raises(InputError, match=f"contains images of another attack: .*{message}"):
             run(root, out, **change)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_a_tile_and_a_phase_change_nothing(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
+def test_tile_and_random_shift_change_nothing(root: Path, tmp_path: Path, attacked: list[list[int]]) -> None:
     run(root, tmp_path / "out", **{"model.tile": [8, 8], "model.random_shift": True})
     files = adversarial(tmp_path / "out")
-    figures = run(root, tmp_path / "out")
-    assert figures["tile"] == list(SIZE)
+    metrics = run(root, tmp_path / "out")
+    assert metrics["tile"] == list(SIZE)
     assert len(attacked) == 2
     run(root, tmp_path / "other")
     for name, pixels in adversarial(tmp_path / "other").items():
         assert np.array_equal(files[name], pixels)
 
 
-def test_the_configuration_of_a_universal_perturbation_attacks_single_images(root: Path, tmp_path: Path) -> None:
+def test_configuration_of_a_universal_attack_is_accepted(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "fit", **{"model.optimizer.lr": 3, "model.optimizer.momentum": 0.5}))
     config = tmp_path / "fit" / "config.yaml"
     cli = main([f"--config={config}", f"--trainer.default_root_dir={tmp_path / 'out'}", "--steps=2"])
@@ -226,21 +224,23 @@ def test_the_configuration_of_a_universal_perturbation_attacks_single_images(roo
         assert np.array_equal(adversarial(tmp_path / "out")[name], pixels)
 
 
-def test_an_image_with_nothing_to_hide_is_attacked_like_the_others(root: Path, tmp_path: Path) -> None:
+def test_image_without_hidden_pixels_is_attacked(root: Path, tmp_path: Path) -> None:
     save(root / "val" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))
-    figures = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
+    metrics = run(root, tmp_path / "out", images=3, **DYNAMIC, **{"model.epsilon": 80, "model.optimizer.lr": 20})
     names = ["frame_000", "frame_002", "frame_003"]  # those that any other command scores of three
     assert list(adversarial(tmp_path / "out")) == names
     with (tmp_path / "out" / "per_image.csv").open() as file:
         assert [row["image"] for row in csv.DictReader(file)] == names
-    assert figures["val/hidden"] > 0.99
-    assert figures["val/preserved"] > 0.99
-    assert figures["val/remaining"] < 0.01
-    with pytest.raises(InputError, match="on none of the 1 images that are scored"):
+    assert metrics["val/hidden"] > 0.99
+    assert metrics["val/preserved"] > 0.99
+    assert metrics["val/remaining"] < 0.01
+    with pytest.raises(InputError, match="on none of the 1 scored images"):
         run(root, tmp_path / "first", images=1, **DYNAMIC)
 
 
-def test_images_of_the_same_name_have_a_file_each(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_with_the_same_name_have_separate_files(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find = CamVid.find_items
 
     def same(self: CamVid) -> list[Item]:
@@ -257,7 +257,7 @@ def test_images_of_the_same_name_have_a_file_each(root: Path, tmp_path: Path, mo
         assert [row["image"] for row in csv.DictReader(file)] == ["frame"]
 
 
-def test_images_of_other_data_are_refused(root: Path, tmp_path: Path) -> None:
+def test_images_of_other_data_raise_error(root: Path, tmp_path: Path) -> None:
     run(root, tmp_path / "out")
     save(root / "val" / "frame_001.png", np.zeros((*SIZE, 3), np.uint8))
     with pytest.raises(
@@ -266,7 +266,7 @@ def test_images_of_other_data_are_refused(root: Path, tmp_path: Path) -> None:
         run(root, tmp_path / "out")
 
 
-def test_a_log_gets_a_line_per_batch(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_has_a_line_per_batch(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(root, tmp_path / "out", **{"trainer.enable_progress_bar": "true"})
     printed = capsys.readouterr().out
     lines = [line for line in printed.splitlines() if line.startswith("batch")]
@@ -274,19 +274,19 @@ def test_a_log_gets_a_line_per_batch(root: Path, tmp_path: Path, capsys: pytest.
     assert lines[1:] == ["batch 2 of 2"]
 
 
-def test_no_line_where_no_progress_is_asked_for(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_without_progress(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(root, tmp_path / "out")  # with enable_progress_bar false
     assert "batch" not in capsys.readouterr().out
 
 
-def test_the_page_shows_the_run(root: Path, tmp_path: Path) -> None:
+def test_report_shows_the_run(root: Path, tmp_path: Path) -> None:
     run(root, tmp_path / "out")
     page = report([str(tmp_path / "out"), "--out", "page.html"]).read_text()
     assert "frame_000" in page
 
 
 @pytest.mark.filterwarnings("ignore:'uap.attack' found in sys.modules")
-def test_a_refused_start_leaves_no_folder(
+def test_invalid_start_leaves_no_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["uap.attack", *attack_args(root, tmp_path / "out", steps=0)])

@@ -1,4 +1,4 @@
-"""The list of an attack's metrics, and that all who show metrics show those of the list."""
+"""Tests of the list of metrics, and that all tables use it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -22,7 +22,7 @@ from uap.utils import paths
 FOLDER = paths.shipped("configs/reproduce")
 
 
-def test_what_reappears_elsewhere_is_seen_by_remaining_alone() -> None:
+def test_only_remaining_counts_reappearing_pixels() -> None:
     clean = torch.tensor([[[9, 9, 0, 0], [1, 1, 1, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]], dtype=torch.uint8)
     attacked = torch.tensor([[[0, 0, 9, 9], [9, 1, 1, 1]], [[0, 0, 0, 9], [0, 0, 0, 0]]], dtype=torch.uint8)
     hidden = clean == 9
@@ -40,20 +40,20 @@ def test_counts_are_summed_before_they_are_divided() -> None:
     assert float(rate.compute()) != float("inf")  # more of what was not there is no number, and JSON has no infinity
 
 
-def test_the_worst_tenth_is_at_the_end_that_is_bad() -> None:
+def test_worst_decile_follows_higher_is_better() -> None:
     counts = torch.tensor([[i, 10] for i in range(20)])
     assert distribution(counts)["worst_decile"] == pytest.approx(0.05)
     assert distribution(counts, higher_is_better=False)["worst_decile"] == pytest.approx(1.85)
 
 
-def test_a_score_turns_what_is_to_be_low() -> None:
+def test_overall_score_inverts_rates_that_should_be_low() -> None:
     assert overall({"success_rate": 0.7}) == pytest.approx(0.7)
     assert overall({"hidden": 0.9, "preserved": 0.9, "remaining": 0.2}) == pytest.approx(2.6 / 3)
     assert overall({"hidden": 0.9, "preserved": 0.9, "remaining": 3.0}) < 0
     assert overall({}) == 0
 
 
-def test_every_metric_is_counted_and_has_a_place_in_every_table() -> None:
+def test_metrics_are_computed_and_in_every_table() -> None:
     patterns = {pattern for chart in CHARTS for pattern in chart.solid | chart.dashed}
     for known in (COUNTS, TITLES, reporting_run.RATES, distortions.COLUMNS):
         assert RATES.keys() <= cast(Mapping[str, Any], known).keys()
@@ -61,18 +61,18 @@ def test_every_metric_is_counted_and_has_a_place_in_every_table() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_reproduction_that_shows_hidden_shows_all_of_a_dynamic_target(path: Any) -> None:
-    figures = yaml.safe_load(path.read_text()).get("figures", {})
-    for images in {key.split("/")[0] for key in figures if key.endswith("/hidden")}:
-        assert {f"{images}/{name}" for name in HideClasses.metrics} <= figures.keys()
+def test_reproductions_of_dynamic_targets_show_all_rates(path: Any) -> None:
+    metrics = yaml.safe_load(path.read_text()).get("metrics", {})
+    for images in {key.split("/")[0] for key in metrics if key.endswith("/hidden")}:
+        assert {f"{images}/{name}" for name in HideClasses.metrics} <= metrics.keys()
 
 
-def test_tables_say_of_how_many_images_they_are() -> None:
+def test_tables_have_the_number_of_images() -> None:
     assert images_scored(8, 48) == "8 of 48"
     assert images_scored(48, 48) == "48"
 
 
-def test_a_page_shows_what_exceeds_a_hundred_per_cent(tmp_path: Any) -> None:
+def test_report_shows_values_above_100_percent(tmp_path: Any) -> None:
     run = make_run(tmp_path / "run", FIGURES | {"val/remaining": 1.25})
     rows = [{"image": f"scene_{i}", "hidden": 0.5, "remaining": value} for i, value in enumerate((0.1, 0.95, 23.5))]
     write_rows(run / "per_image.csv", rows)

@@ -1,4 +1,4 @@
-"""Bad input from the user's side of the command line: one sentence, exit code 2, no traceback."""
+"""Tests of bad input of `uap.fit`: an error message, exit code 2, and no traceback."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from uap.networks.espnet import ESPNet
 
 
 class Hostile:
-    """A pickle of it makes a folder when it is loaded."""
+    """An object whose pickle creates a folder when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("executed",)
@@ -68,7 +68,7 @@ def colored_labels(root: Path) -> dict[str, Any]:
 
 
 def written(name: str, content: bytes, setting: str) -> Any:
-    """Return what gives a setting a file with some content."""
+    """Return the function that writes a file with a content and sets a setting to it."""
 
     def give(root: Path) -> dict[str, Any]:
         (root / name).write_bytes(content)
@@ -78,7 +78,7 @@ def written(name: str, content: bytes, setting: str) -> Any:
 
 
 def checkpoint(change: Any) -> Any:
-    """Return what resumes from a checkpoint after a change to its file."""
+    """Return the function that changes a checkpoint file and resumes from it."""
 
     def give(root: Path) -> dict[str, Any]:
         folder = root / "run"
@@ -128,7 +128,7 @@ def both_damaged(path: Path) -> None:
 
 
 def postscript(root: Path) -> dict[str, Any]:
-    """Pillow gives PostScript to a program, whatever the file's name."""
+    """Write PostScript, for which Pillow starts a program, independent of the file name."""
     content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n%%EndComments\n(executed) (w) file\n"
     (root / "train" / "frame_003.png").write_bytes(content)
     return {}
@@ -143,10 +143,10 @@ def weights_without_numbers(root: Path) -> dict[str, Any]:
 CASES: dict[str, tuple[Any, str]] = {
     "a picture that is a program": (postscript, "frame_003.png is not a picture"),
     "weights that are no numbers": (weights_without_numbers, "Brightness gives numbers that are not finite"),
-    "a checkpoint of other bits": (checkpoint(flipped), r"last.ckpt is damaged \(.*\)\. .*best.ckpt is whole"),
+    "a checkpoint of other bits": (checkpoint(flipped), r"last.ckpt is damaged \(.*\)\. .*best.ckpt is valid"),
     "a checkpoint without numbers": (
         checkpoint(without_numbers),
-        "nan.ckpt holds a perturbation with entries that are no",
+        "nan.ckpt contains a perturbation with entries that are not finite",
     ),
     "a checkpoint without a place": (checkpoint(without_loops), "last.ckpt has no epoch, loops. Expected a checkpoint"),
     "no whole checkpoint": (checkpoint(both_damaged), r"last.ckpt cannot be read[^:]*: [^:]*again\.$"),
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a step without end": ({"model.optimizer.lr": ".inf"}, "optimizer.lr is inf"),
     "a step that leaves no numbers": (
         {"model.optimizer": "torch.optim.SGD", "model.optimizer.lr": ".inf"},
-        "Step 1 left .* entries of the perturbation that are no numbers",
+        "Step 1 left .* entries of the perturbation that are not finite",
     ),
     "an optimizer that torch refuses": (
         {"model.optimizer": "torch.optim.Adam", "model.optimizer.lr": -1},
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[Any, str]] = {
         "metrics.csv cannot be read or written",
     ),
     "a picture of 16 bits": (sixteen_bits, "frame_003.png has mode I;16, expected 8 bits per channel"),
-    "labels in color": (colored_labels, r"frame_003.png holds 1 colors of no class, \(7, 7, 7\)"),
+    "labels in color": (colored_labels, r"frame_003.png has 1 colors of no class, \(7, 7, 7\)"),
     "a file for a folder": (written("file", b"x", "data.root"), "No images in .*file/train. Set --data.root"),
     "a list of no images": (written("list.txt", b"", "data.files"), "list.txt is empty, expected the name of a"),
     "a list of other images": (written("list.txt", b"a.png", "data.files"), "1 of the 1 names .* a.png first"),
@@ -181,7 +181,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a size below 0": ({"data.size": [-8, 8]}, r"data.size is \(-8, 8\), expected 1 or more"),
     "a word for a batch": ({"data.batch_size": "four"}, "data.batch_size: Expected a whole number, got four"),
     "workers below 0": ({"data.num_workers": -1}, "data.num_workers is -1, expected 0 or more"),
-    "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected GiB of the disk"),
+    "a disk below 0": ({"data.cache_gib": -1}, "data.cache_gib is -1.0, expected 0 or more GiB"),
     "no such split": ({"data.split": "foo"}, "data.split: Expected one of train, val, test, got foo"),
     "no such data": ({"data": "uap.data.Nope"}, "data: there is no class uap.data.Nope"),
     "data that are none": ({"data": "torch.nn.Linear"}, "data: Import path does not correspond to a subclass of"),
@@ -218,11 +218,11 @@ CASES: dict[str, tuple[Any, str]] = {
     "weights that are text": (written("a.pth", b"hi", "model.victim.weights"), "a.pth cannot be read. It is damaged"),
     "empty safetensors": (written("a.safetensors", b"", "model.victim.weights"), "a.safetensors cannot be read"),
     "a folder for weights": (lambda root: {"model.victim.weights": root}, "There is no file .*camvid"),
-    "half a checkpoint": (checkpoint(half), "last.ckpt cannot be read .* .*best.ckpt is whole: resume from that"),
+    "half a checkpoint": (checkpoint(half), "last.ckpt cannot be read .* .*best.ckpt is valid: resume from that file"),
     "a checkpoint that is code": (checkpoint(hostile_checkpoint), "last.ckpt is damaged or asks to run code"),
-    "a network's checkpoint": (checkpoint(of_a_network), "last.ckpt holds no perturbation. Expected a checkpoint"),
-    "an epsilon that is no number": ({"model.epsilon": ".nan"}, "epsilon is nan, expected grey levels above 0"),
-    "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels above 0 and up to 255"),
+    "a network's checkpoint": (checkpoint(of_a_network), "last.ckpt contains no perturbation. Expected a checkpoint"),
+    "an epsilon that is no number": ({"model.epsilon": ".nan"}, "epsilon is nan, expected grey levels from 1"),
+    "an epsilon above 255": ({"model.epsilon": 256}, "epsilon is 256.0, expected grey levels from 1 to 255"),
     "a tile of nothing": ({"model.tile": [0, 4]}, r"size is \(0, 4\), expected height and width of 1 or more"),
     "nothing to hide": (
         {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": []},
@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "a momentum of 2": ({"model.optimizer.momentum": 2}, "optimizer.lr is 10.0 and momentum 2.0, expected a step"),
     "no batch to a step": ({"trainer.accumulate_grad_batches": 0}, "accumulate_grad_batches is 0, expected 1 or more"),
-    "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule has to know"),
+    "a run without an end": ({"trainer.max_epochs": -1}, "max_epochs is -1, but the schedule needs the length"),
     "devices in words": ({"trainer.devices": "many"}, "The trainer cannot be built: .* should be an int > 0"),
     "no such precision": ({"trainer.precision": "17"}, "trainer.precision: Expected one of .* got 17"),
     "no such callback": (
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "weights that are code": (hostile_weights, "asks to run code .* was not loaded"),
     "no weights": ({"model.victim.weights": "none.pth"}, "There is no file none.pth"),
     "an unknown key": ({"model.epsilonn": 3}, "epsilonn"),
-    "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels above 0"),
+    "an epsilon below 0": ({"model.epsilon": -1}, "epsilon is -1.0, expected grey levels from 1"),
     "a word for a number": ({"model.epsilon": "much"}, "model.epsilon: Expected a number, got much"),
     "a step of 0": ({"model.optimizer.lr": 0}, "optimizer.lr is 0"),
     "a class that does not exist": (
@@ -271,9 +271,9 @@ CASES: dict[str, tuple[Any, str]] = {
             "model.objective.hide": ["building"],
             "model.victim.mean": [200] * 3,
         },
-        "predicts building on none of the 6 images that are learned from",
+        "predicts building on none of the 6 training images",
     ),
-    "no such frame for the target": ({"model.objective.image": "train/none.png"}, "train/none.png does not exist"),
+    "no such frame for the target": ({"model.objective.image": "train/none.png"}, "train/none.png, does not exist"),
     "a checkpoint that is not there": ({"ckpt_path": "none.ckpt"}, "There is no file none.ckpt"),
     "a configuration that is not there": ({"config": "none.yaml"}, "none.yaml"),
     "more images than there are": ({"data.limit": 99}, "data.limit is 99, but .* has 6 training images"),
@@ -287,7 +287,7 @@ CASES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_prints_an_error_message(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
     printed = fit_refusal(change, tmp_path, capsys)
     assert re.search(message, printed, re.DOTALL), printed
@@ -296,7 +296,7 @@ def test_bad_input_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("has_checkpoint", [False, True])
-def test_a_signal_before_or_after_the_training_is_a_sentence(
+def test_signal_before_or_after_training_prints_a_message(
     number: signal.Signals,
     has_checkpoint: bool,
     tmp_path: Path,
@@ -340,7 +340,7 @@ run_command(main)
 """
 
 
-def test_a_run_that_is_refused_does_not_wait_for_its_workers() -> None:
+def test_invalid_run_does_not_wait_for_its_workers() -> None:
     """They outlive the SIGTERM of its exit."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", REFUSED_WITH_A_WORKER]
@@ -349,7 +349,7 @@ def test_a_run_that_is_refused_does_not_wait_for_its_workers() -> None:
     assert ended.stderr == "error: A picture is damaged.\n"
 
 
-def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+def test_worker_ends_without_output(capfd: pytest.CaptureFixture[str]) -> None:
     worker = multiprocessing.get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
     def work() -> None:
@@ -361,7 +361,7 @@ def test_a_worker_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None
     assert "ended at once" not in capfd.readouterr().out
 
 
-def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run_command(lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -384,9 +384,7 @@ def test_a_signal_that_is_to_be_ignored_is(monkeypatch: pytest.MonkeyPatch) -> N
         ),
     ],
 )
-def test_what_the_system_refuses_is_a_sentence(
-    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_system_errors_print_a_message(error: Exception, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     def refused() -> None:
         raise error
 

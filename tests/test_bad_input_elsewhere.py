@@ -1,4 +1,4 @@
-"""Bad input of the commands beside `uap.fit`: one sentence, exit code 2, no traceback, and what was there stays."""
+"""Tests of bad input of the other commands: an error message, exit code 2, no traceback, and no changed files."""
 
 import json
 import os
@@ -59,11 +59,11 @@ Make = Callable[[], Any]
 
 
 def nothing() -> None:
-    """All is well but the arguments."""
+    """Change nothing: only the arguments are bad."""
 
 
 def written(path: Path | str, content: bytes | str = b"x") -> Make:
-    """Put a file somewhere, in the place of what is there."""
+    """Return the function that writes a file and replaces an existing one."""
 
     def make() -> None:
         gone(path)
@@ -80,7 +80,7 @@ def gone(path: Path | str) -> None:
 
 
 def both(*steps: Make) -> Make:
-    """Do several things, one after the other."""
+    """Return the function that calls several functions in order."""
 
     def make() -> None:
         for step in steps:
@@ -94,7 +94,7 @@ def folder(path: Path | str) -> Make:
 
 
 def fifo(path: Path | str) -> Make:
-    """A pipe, from which a reader would wait for ever."""
+    """Return the function that creates a pipe, which would block a reader forever."""
     return both(lambda: gone(path), lambda: os.mkfifo(path))
 
 
@@ -107,7 +107,7 @@ def scene(change: Callable[[Tensor], Tensor]) -> Make:
 
 
 def changed(name: str, change: Callable[[Tensor], Tensor], **metadata: str | None) -> None:
-    """Change a tensor of the perturbation's file, and its metadata; None takes one away."""
+    """Return the function that changes a tensor and metadata of the perturbation file; None removes an entry."""
     with safe_open(FILE, "pt") as file:
         known = dict(file.metadata() or {}) | metadata
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -124,9 +124,9 @@ def not_a_number(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def in_metrics(**figures: Any) -> Make:
-    """Put something into metrics.json of a run that can be reported."""
-    return in_report("metrics.json", json.dumps(figures))
+def in_metrics(**metrics: Any) -> Make:
+    """Return the function that adds entries to metrics.json of a run."""
+    return in_report("metrics.json", json.dumps(metrics))
 
 
 def in_report(name: str, content: bytes | str) -> Make:
@@ -134,7 +134,7 @@ def in_report(name: str, content: bytes | str) -> Make:
 
 
 def cells(content: str) -> Make:
-    """Damage what a transfer has scored."""
+    """Return the function that damages the cells of a transfer."""
 
     def make() -> None:
         transfer.main(["run", "--out=out", "--images=1", "--quiet"])
@@ -154,7 +154,7 @@ def labels(value: int) -> Make:
 
 
 def trials(name: str, content: str) -> Make:
-    """Run a reproduction of one trial, and damage a file of it."""
+    """Return the function that runs a reproduction of one trial and damages one of its files."""
 
     def make() -> None:
         reproduction(axes={"epsilon": {"setting": "model.epsilon", "values": [30]}})
@@ -174,7 +174,7 @@ CASES: dict[str, Case] = {
         "evaluate",
         lambda: half(FILE),
         EVALUATE,
-        "holds no perturbation .* Expected a safetensors",
+        "contains no perturbation .* Expected a safetensors",
     ),
     "a folder for a perturbation": ("transfer", folder(FILE), ["run"], "There is no perturbation run/perturbation"),
     "a pipe for a perturbation": ("apply", fifo(FILE), APPLY, "There is no perturbation run/perturbation"),
@@ -197,12 +197,17 @@ CASES: dict[str, Case] = {
         "distortions",
         proto(not_a_number),
         ["run"],
-        "no perturbation within its epsilon",
+        "not within its epsilon",
     ),
-    "a perturbation beyond its epsilon": ("apply", proto(lambda p: 2 * p), APPLY, "no perturbation within its epsilon"),
-    "a perturbation without epsilon": ("apply", metadata(epsilon=None), APPLY, r"holds no perturbation \('epsilon'\)"),
+    "a perturbation beyond its epsilon": ("apply", proto(lambda p: 2 * p), APPLY, "not within its epsilon"),
+    "a perturbation without epsilon": (
+        "apply",
+        metadata(epsilon=None),
+        APPLY,
+        r"contains no perturbation \('epsilon'\)",
+    ),
     "an epsilon without end": ("apply", metadata(epsilon="inf"), APPLY, r"run/pert.* no perturbation \(epsilon is inf"),
-    "a size in words": ("evaluate", metadata(size="large"), EVALUATE, "run/pert.* holds no perturbation"),
+    "a size in words": ("evaluate", metadata(size="large"), EVALUATE, "run/pert.* contains no perturbation"),
     "a size below 0": ("apply", metadata(size="[0, -3]"), APPLY, r"its `size` is \[0, -3\], not \[height, width\]"),
     "a scene of another size": ("transfer", scene(lambda s: s[:9]), ["run"], r"`scene` of \(9, 32\) .* expected \(24"),
     "a scene of three dimensions": ("transfer", scene(lambda s: s[None]), ["run"], r"`scene` of \(1, 24, 32\)"),
@@ -281,7 +286,7 @@ CASES: dict[str, Case] = {
         ["run"],
         "metrics.json cannot be read .maximum rec",
     ),
-    "figures by class that are none": (
+    "invalid metrics by class": (
         "report",
         in_metrics(by_class=[1]),
         ["run"],
@@ -326,7 +331,7 @@ CASES: dict[str, Case] = {
         REPRODUCE,
         "trial.json cannot be used .* Remove its f",
     ),
-    "damaged figures": (
+    "damaged metrics": (
         "reproduce",
         trials("metrics.json", "[]"),
         REPRODUCE,
@@ -359,7 +364,7 @@ CASES: dict[str, Case] = {
 
 @pytest.fixture
 def given() -> Iterator[None]:
-    """Images, photos, and a run with its perturbation; what a case spoils."""
+    """Create images, photos and a run with its perturbation, which a case damages."""
     make_camvid(Path("camvid"))
     make_run(RUN, config(Path("camvid"), classes=["sky", "building"]), noise(), block_scene())
     Path("camvid.txt").touch()
@@ -373,7 +378,7 @@ def given() -> Iterator[None]:
 @pytest.mark.timeout(30)  # nothing waits for a pipe
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_a_sentence(
+def test_bad_input_prints_an_error_message(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command, make, arguments, message = CASES[name]
@@ -392,15 +397,15 @@ def test_bad_input_is_a_sentence(
 
 
 @pytest.mark.usefixtures("given")
-@pytest.mark.parametrize("content", ["{", '{"figures": 5}', '{"figures": {}}', "[" * 100_000])
-def test_a_damaged_cell_is_scored_again(content: str) -> None:
+@pytest.mark.parametrize("content", ["{", '{"metrics": 5}', '{"metrics": {}}', "[" * 100_000])
+def test_damaged_cell_is_scored_again(content: str) -> None:
     cells(content)()
     before = Path("out/transfer.json").read_bytes()
     transfer.main(["run", "--out=out", "--images=1", "--quiet"])
     assert Path("out/transfer.json").read_bytes() == before
 
 
-def test_the_advice_is_room_only_where_room_is_missing() -> None:
+def test_advice_about_disk_space_is_only_for_a_full_disk() -> None:
     assert "Make room on the disk" in write_error_message("a.ckpt", OSError(28, "No space left on device"))
     for number, reason in ((13, "Permission denied"), (30, "Read-only file system"), (21, "Is a directory")):
         said = write_error_message("checkpoints/last.ckpt", OSError(number, reason))

@@ -1,4 +1,4 @@
-"""A checkpoint is the one before or the new one, and what is not whole is never taken for good."""
+"""Tests of atomic writing and of validity checks of checkpoints."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from uap.universal.checkpoints import KEYS, WholeCheckpoints, check_identity, di
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
-LEARNT = "perturbation"
+LEARNED = "perturbation"
 
 
 def content(level: float = 1.0) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def content(level: float = 1.0) -> dict[str, Any]:
 
 
 def checkpoint(path: Path, age: int = 0, level: float = 1.0) -> Path:
-    """A whole checkpoint that was written `age` seconds ago."""
+    """Write a valid checkpoint that is `age` seconds old."""
     path.parent.mkdir(exist_ok=True)
     torch.save(content(level), path)
     now = path.stat().st_mtime
@@ -39,21 +39,19 @@ def half(path: Path, age: int = 0) -> Path:
 
 
 def left_of(path: Path) -> Path:
-    """Where a run that was killed leaves what it had not finished of a file."""
-    with contextlib.suppress(FileNotFoundError), atomic_file(path) as place:
+    """Return the path of the unfinished file that a killed run leaves."""
+    with contextlib.suppress(FileNotFoundError), atomic_file(path) as unfinished:
         pass
-    return place
+    return unfinished
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "kept").mkdir()  # not `checkpoints`, whose files every test holds to their epsilon
+    (tmp_path / "kept").mkdir()  # not `checkpoints`, whose files are checked after every test
     return tmp_path / "kept"
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name_and_then_its_name_is(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_is_synced_before_and_after_the_rename(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = checkpoint(folder / "last.ckpt", level=1.0)
     before, calls = last.stat().st_ino, record_syncs(monkeypatch)
     WholeCheckpoints().save_checkpoint(content(2.0), last)
@@ -66,17 +64,17 @@ def test_a_checkpoint_is_on_the_disk_before_it_takes_its_name_and_then_its_name_
     ]
     assert calls[0][2] == written.st_size  # what is still in the process's own buffer is not synced
     assert [path.name for path in folder.iterdir()] == ["last.ckpt"]
-    assert read_checkpoint(last, LEARNT)["state_dict"]["perturbation.proto"].unique() == 2.0
+    assert read_checkpoint(last, LEARNED)["state_dict"]["perturbation.proto"].unique() == 2.0
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("unexpected pos 64 vs 0")])
 @pytest.mark.parametrize("fails", ["torch.save", "os.fsync"])
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+def test_failed_write_keeps_the_previous_checkpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, fails: str
 ) -> None:
     def full(*args: Any) -> None:
-        for place in args[1:]:
-            place.write(b"half of a checkpoint")
+        for file in args[1:]:
+            file.write(b"half of a checkpoint")
         raise error
 
     last = checkpoint(folder / "last.ckpt")
@@ -88,7 +86,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 
 
 def flip(path: Path) -> None:
-    """Other bits in the perturbation, which torch reads without a word."""
+    """Flip bits of the perturbation, which torch loads without an error."""
     data = bytearray(path.read_bytes())
     data[data.index(torch.ones(40).numpy().tobytes()) + 2] ^= 4
     path.write_bytes(data)
@@ -117,36 +115,34 @@ DAMAGED: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_what_is_not_whole_is_refused_and_not_offered_and_an_older_one_that_is_whole_is(
-    folder: Path, damage: str
-) -> None:
+def test_message_about_a_damaged_checkpoint_names_an_older_valid_one(folder: Path, damage: str) -> None:
     for name in ("last.ckpt", "best.ckpt"):
         DAMAGED[damage](checkpoint(folder / name))
     checkpoint(folder / "older.ckpt", age=100)
     checkpoint(folder / "oldest.ckpt", age=200)
-    with pytest.raises(InputError, match=r"last\.ckpt .*older\.ckpt is whole: resume from that\.$") as refused:
-        read_checkpoint(folder / "last.ckpt", LEARNT)
+    with pytest.raises(InputError, match=r"last\.ckpt .*older\.ckpt is valid: resume from that file\.$") as refused:
+        read_checkpoint(folder / "last.ckpt", LEARNED)
     assert "best.ckpt" not in str(refused.value)
     for name in ("older.ckpt", "oldest.ckpt"):
         DAMAGED[damage](folder / name)
     with pytest.raises(InputError) as refused:
-        read_checkpoint(folder / "last.ckpt", LEARNT)
-    assert "is whole" not in str(refused.value)
+        read_checkpoint(folder / "last.ckpt", LEARNED)
+    assert "is valid" not in str(refused.value)
 
 
-def test_what_a_killed_run_has_not_finished_is_not_offered_even_if_it_looks_whole(folder: Path) -> None:
+def test_unfinished_checkpoint_is_not_suggested(folder: Path) -> None:
     half(folder / "last.ckpt")
     checkpoint(folder / "best.ckpt", age=100)
     checkpoint(left_of(folder / "last.ckpt"))
-    with pytest.raises(InputError, match=r"kept/best\.ckpt is whole"):
-        read_checkpoint(folder / "last.ckpt", LEARNT)
+    with pytest.raises(InputError, match=r"kept/best\.ckpt is valid"):
+        read_checkpoint(folder / "last.ckpt", LEARNED)
     (folder / "best.ckpt").unlink()
     with pytest.raises(InputError) as refused:
-        read_checkpoint(folder / "last.ckpt", LEARNT)
-    assert "is whole" not in str(refused.value)
+        read_checkpoint(folder / "last.ckpt", LEARNED)
+    assert "is valid" not in str(refused.value)
 
 
-def test_what_a_killed_run_has_not_finished_is_removed_and_nothing_else(folder: Path) -> None:
+def test_only_unfinished_checkpoints_are_removed(folder: Path) -> None:
     kept = [checkpoint(folder / name) for name in ("last.ckpt", "best.ckpt", "tmp.ckpt")]
     kept.append(left_of(folder / "table.csv"))
     kept[-1].touch()
@@ -156,13 +152,13 @@ def test_what_a_killed_run_has_not_finished_is_removed_and_nothing_else(folder: 
     assert sorted(folder.iterdir()) == sorted(kept)
 
 
-def test_the_checkpoint_that_is_resumed_is_never_removed_whatever_its_name(folder: Path) -> None:
+def test_resumed_checkpoint_is_not_removed(folder: Path) -> None:
     resumed = checkpoint(left_of(folder / "last.ckpt"))
     discard_half_written(resumed)
     assert list(folder.iterdir()) == [resumed]
 
 
 @pytest.mark.parametrize("found", [{}, {"uap": {"epsilon": 3.0}}])
-def test_a_checkpoint_that_does_not_say_what_it_is_of_is_refused(found: dict[str, Any]) -> None:
+def test_checkpoint_without_settings_raises_error(found: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="its victim is None, here it is abc"):
         check_identity(found, {"epsilon": 3.0, "victim": "abc"})

@@ -1,4 +1,4 @@
-"""What the classes of a configuration and the trainer raise while they are built: a sentence with setting and cure."""
+"""Tests of the messages for errors of the classes of a configuration and of the trainer."""
 
 import importlib.util
 from pathlib import Path
@@ -16,14 +16,14 @@ from uap.utils.errors import InputError
 
 
 class Broken(Callback):
-    """Raises what no sentence is made of by itself."""
+    """A class that raises an error other than an InputError."""
 
     def __init__(self, settings: str = "none") -> None:
         self.settings: Any = {"a": 1}[settings]
 
 
 class NeedsLibrary(Callback):
-    """Needs what is not installed."""
+    """A class that needs a library that is not installed."""
 
     def __init__(self) -> None:
         import no_such_library.part  # type: ignore[import-not-found]  # noqa: F401
@@ -63,7 +63,7 @@ LOGGERS = {"tensorboard": "TensorBoardLogger", "mlflow": "MLFlowLogger", "comet-
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_class_raises_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_classes_print_a_message(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings, parts = CASES[name]
     said = fit_refusal(settings, tmp_path, capsys)
     assert said.count("\n") == 1, said
@@ -72,9 +72,7 @@ def test_what_a_class_raises_is_a_sentence(name: str, tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize("library", LOGGERS)
-def test_a_logger_without_its_library_says_what_to_install(
-    library: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_logger_library_is_named(library: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if importlib.util.find_spec(library.replace("-", "_")) is not None:
         pytest.skip(f"{library} is installed")
     settings = {"trainer.logger": LOGGERS[library]}
@@ -87,7 +85,7 @@ def test_a_logger_without_its_library_says_what_to_install(
     assert f"pip install {library}" in said
 
 
-def test_an_environment_that_lightning_refuses_is_a_sentence(
+def test_error_of_lightning_about_the_environment_prints_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "4")
@@ -97,7 +95,7 @@ def test_an_environment_that_lightning_refuses_is_a_sentence(
     assert "ntasks-per-node" in refusal(lambda: transfer.main([str(run)]), capsys)
 
 
-def test_a_lack_of_memory_and_input_errors_stay_what_they_are() -> None:
+def test_memory_errors_and_input_errors_are_unchanged() -> None:
     with pytest.raises(MemoryError), as_input_error("Something"):
         raise MemoryError
     with pytest.raises(InputError, match=r"^a sentence$"), as_input_error("Something"):

@@ -1,4 +1,4 @@
-"""`defaults` of a configuration: files are merged in order, by every reader; wrong files are refused."""
+"""Tests of `defaults` in configurations: files are merged in order by every reader."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def test_later_settings_override_earlier_ones(earlier: Any, later: Any, expected
     assert found.get("data", found) == expected
 
 
-def test_a_later_setting_resets_the_one_that_it_excludes() -> None:
+def test_later_setting_resets_the_exclusive_one() -> None:
     static = {"class_path": "uap.objectives.StaticTarget", "init_args": {"labels": "t0.png"}}
     earlier = {"model": {"objective": static, "parametrization": "tanh"}}
     found = merged(earlier, {"model": {"objective": {"init_args": {"image": "t0.jpg"}}, "start_epsilon": 20}})["model"]
@@ -63,7 +63,7 @@ def test_a_later_setting_resets_the_one_that_it_excludes() -> None:
     assert static["init_args"] == {"labels": "t0.png"}  # the inputs are unchanged
 
 
-def test_merging_equals_two_configurations_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_defaults_equal_two_configurations_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     own = {"data": {"limit": 5}, "model": {"objective": {"init_args": {"labels": "t0.png"}}, "epsilon": 4}}
     base = paths.shipped("configs/camvid_static.yaml")
     write("alone.yaml", own)
@@ -72,7 +72,7 @@ def test_merging_equals_two_configurations_on_the_command_line(capsys: pytest.Ca
     assert printed(capsys, "--config=composed.yaml") == expected
 
 
-def test_files_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
+def test_included_paths_are_relative_to_the_including_file(tmp_path: Path) -> None:
     write("blocks/victim.yaml", {"defaults": ["deeper/names.yaml"], "model": {"victim": VICTIM}})
     write("blocks/deeper/names.yaml", {"model": {"epsilon": 4}})
     file = write("experiments/own.yaml", {"defaults": ["../blocks/victim.yaml"], **NAMES})
@@ -82,14 +82,14 @@ def test_files_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
     assert "defaults" not in read_settings(file)
 
 
-def test_paths_in_an_included_file_start_at_that_file() -> None:
+def test_paths_in_an_included_file_are_relative_to_it() -> None:
     write("blocks/data.yaml", {"data": {"class_path": "uap.data.CamVid", "init_args": {"root": "camvid"}}})
     Path("blocks/camvid").mkdir()
     file = write("own.yaml", {"defaults": ["blocks/data.yaml"]})
     assert Path(read_settings(file)["data"]["init_args"]["root"]) == Path("blocks/camvid").absolute()
 
 
-def test_every_reader_composes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reader_resolves_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     write("victim.yaml", {"model": {"victim": VICTIM}})
     file = write("own.yaml", {"defaults": ["victim.yaml", "configs/data/camvid.yaml"], **NAMES})  # the second one ships
     assert isinstance(build_victim(file).network, Brightness)
@@ -102,7 +102,7 @@ def test_every_reader_composes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "defaults" not in found
 
 
-def test_a_file_may_be_included_twice_but_not_by_itself() -> None:
+def test_file_can_be_included_twice_but_not_by_itself() -> None:
     write("shared.yaml", {"model": {"epsilon": 4}})
     for name in ("a", "b"):
         write(f"{name}.yaml", {"defaults": ["shared.yaml"]})
@@ -126,7 +126,7 @@ def test_a_file_may_be_included_twice_but_not_by_itself() -> None:
         ("model: {epsilon: '${NOWHERE}'}", r"block.yaml names \$\{NOWHERE\}"),
     ],
 )
-def test_a_file_that_cannot_be_included_is_named(
+def test_missing_or_invalid_included_file_is_named(
     content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write("own.yaml", {"defaults": ["block.yaml"]})
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_included_is_named(
 
 
 @pytest.mark.parametrize("defaults", [3, "a.yaml", {"data": "camvid"}, [{"data": "camvid"}], [3]])
-def test_defaults_are_a_list_of_paths(defaults: Any) -> None:
+def test_defaults_must_be_a_list_of_paths(defaults: Any) -> None:
     with pytest.raises(InputError, match="expected a list of paths"):
         read_settings(write("own.yaml", {"defaults": defaults}))
 
@@ -152,6 +152,6 @@ def test_empty_defaults_change_nothing(defaults: Any, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "a\0b", "."])
-def test_a_name_that_cannot_be_a_file_is_refused(name: str) -> None:
+def test_invalid_file_name_raises_error(name: str) -> None:
     with pytest.raises(InputError, match=r"own\.yaml"):
         read_settings(write("own.yaml", {"defaults": [name]}))

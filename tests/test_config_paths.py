@@ -1,4 +1,4 @@
-"""What lies beside a configuration is found from anywhere, and what is not found says where it was sought."""
+"""Tests that files beside a configuration are found from any folder, and that errors list the searched folders."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ class Net(torch.nn.Module):
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with data, a module, weights and a configuration of them; the current folder is another one."""
+    """Create a folder with data, a module, weights and a configuration; the current folder is another one."""
     place = tmp_path / "experiment"
     make_camvid(place / "camvid")
     (place / "helper_of_net.py").write_text("THRESHOLD = 128.0\n")
@@ -63,15 +63,15 @@ def arguments(place: Path, **changes: Any) -> list[str]:
     return [base, f"--config={place / 'own.yaml'}", *(word for word in settings if "data.root" not in word)]
 
 
-def test_data_weights_lists_and_modules_beside_a_configuration_are_found(place: Path) -> None:
+def test_files_beside_a_configuration_are_found(place: Path) -> None:
     cli = fit.main(arguments(place))
     assert cli.datamodule.root == place / "camvid"
     assert len(cli.datamodule.datasets["train"]) == 2
     assert (place / "out" / "perturbation.safetensors").is_file()
 
 
-def test_a_run_s_own_configuration_finds_them_in_a_new_process(place: Path) -> None:
-    """Children of DDP read the command line anew, as this process does."""
+def test_configuration_of_a_run_finds_files_in_a_new_process(place: Path) -> None:
+    """Child processes of DDP read the command line again, as this process does."""
     fit.main(arguments(place))
     run = place / "out"
     command = [sys.executable, "-m", "uap.evaluate", "--config", str(run / "config.yaml"), "--trainer.logger=false"]
@@ -80,7 +80,7 @@ def test_a_run_s_own_configuration_finds_them_in_a_new_process(place: Path) -> N
     assert Path("scores/metrics.json").is_file()
 
 
-def test_workers_that_are_spawned_can_import_a_module_beside(place: Path) -> None:
+def test_spawned_workers_can_import_a_module_beside_a_configuration(place: Path) -> None:
     build_victim(place / "own.yaml")
     sent = torch.multiprocessing.get_context("spawn")
     with sent.Pool(1) as pool:
@@ -93,7 +93,7 @@ def _threshold() -> float:
     return float(helper_of_net.THRESHOLD)
 
 
-def test_commands_that_ask_for_a_network_find_what_lies_beside_too(place: Path) -> None:
+def test_other_commands_find_files_beside_a_configuration(place: Path) -> None:
     assert torch.equal(build_victim(place / "own.yaml").network.state_dict()["conv.weight"], Brightness().conv.weight)
 
 
@@ -110,7 +110,7 @@ def test_commands_that_ask_for_a_network_find_what_lies_beside_too(place: Path) 
         ("trainer: {logger: {init_args: {name: camvid}}}", "camvid"),
     ],
 )
-def test_variables_homes_and_paths_are_filled_in(
+def test_variables_and_home_folders_are_expanded(
     text: str, expected: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLACE", str(place))
@@ -122,24 +122,24 @@ def test_variables_homes_and_paths_are_filled_in(
     assert Path(value) == Path(expected.format(place=place))
 
 
-def test_a_file_of_the_current_folder_comes_first(place: Path) -> None:
+def test_current_folder_is_searched_first(place: Path) -> None:
     Path("camvid").mkdir()
     assert read_settings(place / "own.yaml")["data"]["init_args"]["root"] == "camvid"
 
 
-def test_a_variable_that_is_not_set_is_named(place: Path) -> None:
+def test_missing_variable_is_named(place: Path) -> None:
     (place / "x.yaml").write_text("data: {init_args: {root: '${NOWHERE}/camvid'}}")
     with pytest.raises(InputError, match=r"x.yaml names \$\{NOWHERE\}"):
         read_settings(place / "x.yaml")
 
 
-def test_a_home_in_a_setting_of_the_command_line_is_filled_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_folder_is_expanded_on_the_command_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(place))
     settings = [*arguments(place), "--data.root=~/camvid", "--model.victim.weights=~/net.pth"]
     assert fit.main(settings).datamodule.root == place / "camvid"
 
 
-def test_a_shipped_configuration_is_found_from_any_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shipped_configuration_is_found_from_any_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         fit.main(["--config=configs/camvid_static.yaml", "--print_config"])
     assert "uap.data.CamVid" in capsys.readouterr().out
@@ -149,16 +149,14 @@ def test_a_shipped_configuration_is_found_from_any_folder(place: Path, capsys: p
     "setting",
     ["data.root", "data.files", "model.victim.weights", "model.objective.image", "config", "ckpt_path"],
 )
-def test_what_is_not_found_says_where_it_was_sought(
-    setting: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_error_lists_searched_folders(setting: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refusal(lambda: fit.main([*arguments(place), f"--{setting}=gone.pth"]), capsys)
     assert "gone.pth" in said
     assert str(Path.cwd()) in said
     assert str(place) in said
 
 
-def test_what_is_installed_is_not_replaced_by_a_module_beside(place: Path) -> None:
+def test_installed_module_takes_precedence(place: Path) -> None:
     (place / "numpy.py").write_text("raise RuntimeError")
     content = {"model": {"victim": {"class_path": "numpy.Net"}}}
     (place / "x.yaml").write_text(yaml.safe_dump(content))
@@ -167,6 +165,6 @@ def test_what_is_installed_is_not_replaced_by_a_module_beside(place: Path) -> No
     assert sys.path == before
 
 
-def test_a_perturbation_is_sought_in_the_same_way(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_perturbation_is_found_beside_a_configuration(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refusal(lambda: evaluate.main([*arguments(place), "--perturbation=gone.safetensors"]), capsys)
     assert str(Path.cwd()) in said

@@ -1,4 +1,4 @@
-"""The shipped configurations: each is read by its command, and each network, data set and recipe stands in one file."""
+"""Tests that shipped configurations are valid, and that each component is defined in one file."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BLOCKS = ("victim", "data", "objective", "recipe")
-"""Folders of single blocks, of which experiments are composed."""
+"""Folders of single components from which experiments are composed."""
 FILES = {path.relative_to(CONFIGS).as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
 EXPERIMENTS = [name for name in FILES if name.split("/")[0] not in (*BLOCKS, "reproduce", "sweeps", "full_batch.yaml")]
 
@@ -33,7 +33,7 @@ def parse(main: object, arguments: list[str], capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_experiments_are_valid(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main = train_victim.main if name.startswith("train_") else fit.main
     printed = parse(main, ["--config", str(CONFIGS / name)], capsys)
     assert "defaults" not in yaml.safe_load(printed)
@@ -42,7 +42,7 @@ def test_an_experiment_is_read(name: str, tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (CONFIGS / "victim").glob("*.yaml")))
-def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_victims_combine_with_experiments(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     files = [CONFIGS / "streetscenes_static.yaml", CONFIGS / "victim" / name]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
     given = yaml.safe_load((CONFIGS / "victim" / name).read_text())["model"]["victim"]["init_args"]
@@ -51,7 +51,7 @@ def test_a_victim_goes_with_any_experiment(name: str, capsys: pytest.CaptureFixt
         assert found["class_path"] == value["class_path"] if key == "network" else found == value
 
 
-def test_a_component_with_a_class_path_does_not_inherit_settings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_component_with_a_class_path_inherits_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
     network = {"class_path": "uap.networks.CGNet", "init_args": {"classes": 11}}
     victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": "camvid"}}
     Path("other.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
@@ -66,21 +66,21 @@ def test_a_component_with_a_class_path_does_not_inherit_settings(capsys: pytest.
     assert printed["epsilon"] == 4
 
 
-def test_a_configuration_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_configuration_prints_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_command(lambda: fit.main(["--config", "none.yaml"]))
     assert ended.value.code == 2
     assert "There is no configuration none.yaml" in capsys.readouterr().err
 
 
-def test_the_paper_s_optimizer_goes_with_any_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+def test_full_batch_recipe_combines_with_experiments(capsys: pytest.CaptureFixture[str]) -> None:
     files = [CONFIGS / "camvid_static.yaml", CONFIGS / "full_batch.yaml"]
     printed = yaml.safe_load(parse(fit.main, [f"--config={file}" for file in files], capsys))
     assert printed["model"]["optimizer"]["init_args"]["momentum"] == 0
     assert printed["trainer"]["callbacks"][0]["class_path"] == "uap.universal.callbacks.full_batch.FullBatchGradient"
 
 
-def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_options_set_components(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data.root=CAMVID", "--model.victim.weights=ESPNET.pth", "--data.split=test", "--perturbation=P"]
     arguments = ["--config", str(CONFIGS / "camvid_static.yaml"), *options]
     printed = yaml.safe_load(parse(evaluate.main, arguments, capsys))
@@ -89,7 +89,7 @@ def test_short_options_reach_the_parts_of_a_configuration(capsys: pytest.Capture
     assert printed["model"]["victim"]["init_args"]["weights"] == "ESPNET.pth"
 
 
-def test_a_setting_goes_over_the_files_wherever_it_stands(
+def test_settings_override_files_in_any_order(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(CONFIGS / "camvid_static.yaml")
@@ -105,7 +105,7 @@ def test_a_setting_goes_over_the_files_wherever_it_stands(
 
 
 @pytest.mark.parametrize("main", [fit.main, evaluate.main, train_victim.main])
-def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_complete(main: object, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])  # type: ignore[operator]
     assert ended.value.code == 0
@@ -116,7 +116,7 @@ def test_help_is_short_of_nothing(main: object, capsys: pytest.CaptureFixture[st
 
 
 def components(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """The outermost components of a configuration with settings of their own, by dotted key."""
+    """Return the outermost components of a configuration with their own settings, by dotted key."""
     if isinstance(content, dict) and "class_path" in content:
         if "init_args" in content:
             yield key, content
@@ -125,7 +125,7 @@ def components(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from components(value, f"{key}.{name}".lstrip("."))
 
 
-def test_no_block_stands_twice() -> None:
+def test_no_component_is_repeated() -> None:
     found = defaultdict(list)
     for name, path in FILES.items():
         if name.split("/")[0] not in ("reproduce", "sweeps"):
@@ -136,13 +136,13 @@ def test_no_block_stands_twice() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("reproduce/on/")])
-def test_an_evaluation_setup_repeats_no_block(name: str) -> None:
+def test_evaluation_setups_repeat_no_component(name: str) -> None:
     for experiment in yaml.safe_load(FILES[name].read_text())["experiments"].values():
         assert list(components(experiment.get("settings", {}))) == []
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_takes_its_blocks_from_other_files(name: str) -> None:
+def test_experiments_include_their_components(name: str) -> None:
     content = yaml.safe_load(FILES[name].read_text())
     allowed = {"model.network"} if name.startswith("train_") else {"model.reduction"}
     assert {key for key, _ in components(content)} <= allowed
@@ -151,7 +151,7 @@ def test_an_experiment_takes_its_blocks_from_other_files(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
-def test_a_victim_is_the_network_that_its_file_trains(name: str) -> None:
+def test_victim_is_the_network_that_its_training_file_trains(name: str) -> None:
     victim = read_settings(CONFIGS / f"victim/{name}.yaml")["model"]["victim"]["init_args"]
     trained = read_settings(CONFIGS / f"train_{name}.yaml")["model"]
     assert [victim[key] for key in ("network", "mean", "std")] == [trained[key] for key in ("network", "mean", "std")]
@@ -159,7 +159,7 @@ def test_a_victim_is_the_network_that_its_file_trains(name: str) -> None:
 
 @pytest.mark.parametrize("setup", ["camvid", "cityscapes", "streetscenes"])
 @pytest.mark.parametrize("target", ["static", "dynamic"])
-def test_an_experiment_has_the_recipe_that_the_code_has_by_default(setup: str, target: str) -> None:
+def test_experiments_have_the_default_recipe(setup: str, target: str) -> None:
     shipped = read_settings(CONFIGS / f"{setup}_{target}.yaml")["model"]
     recipe = read_settings(CONFIGS / "recipe/default.yaml")["model"]
     assert {name: shipped[name] for name in recipe} == recipe

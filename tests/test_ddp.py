@@ -1,4 +1,4 @@
-"""Two processes learn what one learns with the same global batch."""
+"""Tests that two processes learn the same perturbation as one with the same global batch."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from uap.fit import main
 from uap.universal.callbacks.ranks import Ranks, _digest
 
 
-def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
+def test_two_ranks_learn_the_perturbation_of_one_process(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=7, val=3)  # odd: one rank is filled up, none counts twice
     changes = {
         "trainer.callbacks+": "tests.helpers.SaveRank",
@@ -52,7 +52,7 @@ def test_two_ranks_end_with_the_perturbation_of_one_process(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_picture_that_only_one_rank_reads_is_named(tmp_path: Path, split: str) -> None:
+def test_unreadable_image_of_one_rank_is_named(tmp_path: Path, split: str) -> None:
     root = make_camvid(tmp_path / "camvid")
     picture = root / split / "frame_001.png"
     picture.write_bytes(picture.read_bytes()[:400])  # its size can be read, its pixels cannot
@@ -64,7 +64,7 @@ def test_a_picture_that_only_one_rank_reads_is_named(tmp_path: Path, split: str)
     assert "Traceback" not in run.stderr
 
 
-def test_ranks_that_sum_up_batches_step_as_one_process_with_the_whole_batch(tmp_path: Path) -> None:
+def test_accumulating_ranks_equal_one_process_with_the_whole_batch(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=7, val=2)  # the last step of an epoch has 3 images and a filler
     summed = {"data.batch_size": 1, "trainer.devices": 2, "trainer.accumulate_grad_batches": 2}
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "two", **summed)]
@@ -74,7 +74,7 @@ def test_ranks_that_sum_up_batches_step_as_one_process_with_the_whole_batch(tmp_
     assert same > 0.999
 
 
-def test_two_nodes_of_torchrun_end_with_the_perturbation_of_one_process(tmp_path: Path) -> None:
+def test_two_torchrun_nodes_learn_the_perturbation_of_one_process(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -94,7 +94,7 @@ def test_two_nodes_of_torchrun_end_with_the_perturbation_of_one_process(tmp_path
     assert same > 0.999
 
 
-def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> None:
+def test_killed_rank_is_named_and_ends_the_run(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid")
     changes = {"trainer.devices": 2, "data.batch_size": 1, "trainer.max_epochs": 500}
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "out", **changes)]
@@ -109,7 +109,7 @@ def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> Non
 
     assert time.monotonic() - begin < 60
     assert run.returncode in (1, -signal.SIGKILL)  # Lightning's own watch, every five seconds, may come first
-    assert f"error: rank 1 was ended by SIGKILL, and the run with it. Go on with --config {tmp_path}" in errors
+    assert f"error: rank 1 was ended by SIGKILL, which has ended the run. Continue with --config {tmp_path}" in errors
     assert "Traceback" not in errors.split("error: rank 1")[1]
     epoch = torch.load(checkpoint, weights_only=True)["epoch"]
     given = [f"--config={tmp_path / 'out' / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
@@ -117,25 +117,25 @@ def test_a_rank_that_dies_is_named_and_takes_the_run_down(tmp_path: Path) -> Non
     assert main([*given, *same, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
 
 
-def test_ranks_that_really_differ_stop_the_run_before_it_saves(tmp_path: Path) -> None:
+def test_different_ranks_stop_the_run_before_the_checkpoint(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     changes = {"trainer.devices": 2, "trainer.max_epochs": 4, "trainer.callbacks+": "tests.helpers.Differ"}
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "out", **changes)]
     run = subprocess.run(command, env=one_thread(), capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 1
-    assert "After epoch 1 rank 1 holds another perturbation than rank 0. The last checkpoint is of the" in run.stderr
+    assert "After epoch 1 rank 1 has another perturbation than rank 0. The last checkpoint is of the" in run.stderr
     assert torch.load(tmp_path / "out/checkpoints/last.ckpt", weights_only=True)["epoch"] == 0
     assert not (tmp_path / "out/perturbation.safetensors").exists()
 
 
 @pytest.mark.parametrize(("other", "differs"), [(torch.zeros(3), False), (torch.tensor([0.0, 0.0, 1e-7]), True)])
-def test_ranks_that_differ_are_found(monkeypatch: pytest.MonkeyPatch, other: torch.Tensor, differs: bool) -> None:
+def test_different_ranks_are_detected(monkeypatch: pytest.MonkeyPatch, other: torch.Tensor, differs: bool) -> None:
     def gather(hashes: list[str], own: str) -> None:
         hashes[:] = [own, _digest(other)]
 
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     attack: Any = SimpleNamespace(perturbation=SimpleNamespace(parameter=torch.zeros(3)))
     trainer: Any = SimpleNamespace(world_size=2, current_epoch=3, default_root_dir="runs/a")
-    message = "After epoch 3 rank 1 holds another perturbation than rank 0. The last .* runs/a/checkpoints"
+    message = "After epoch 3 rank 1 has another perturbation than rank 0. The last .* runs/a/checkpoints"
     with pytest.raises(RuntimeError, match=message) if differs else contextlib.nullcontext():
         Ranks().on_train_epoch_end(trainer, attack)

@@ -1,4 +1,4 @@
-"""`python -m uap.distortions`: what is left of an attack after a distortion."""
+"""Tests of `python -m uap.distortions`."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def test_every_distortion_has_a_row(static: Path) -> None:
     assert list(rows(out)) == NAMES
 
 
-def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static: Path) -> None:
+def test_success_is_measured_on_distorted_adversarial_images(root: Path, static: Path) -> None:
     found = rows(distortions.main([str(static), "--out", "out"]))
     images, scene = validation_images(root), block_scene()
     adversarial = perturbed(images, noise())
@@ -86,14 +86,14 @@ def test_success_is_that_of_the_distorted_adversarial_images(root: Path, static:
         expected[f"perturbation shifted by {pixels}"] = (perturbed(images, moved), images)
     for name, pair in expected.items():
         distorted, control = ((bright(each) == scene).mean() for each in pair)
-        assert found[name]["figures"]["success_rate"] == pytest.approx(distorted), name
+        assert found[name]["metrics"]["success_rate"] == pytest.approx(distorted), name
         assert found[name]["control"]["success_rate"] == pytest.approx(control), name
-    assert found["none"]["control"]["success_rate"] == found["none"]["figures"]["success_before"]
-    assert len({row["figures"]["success_rate"] for row in found.values()}) > 8
-    assert found["none"]["control"]["miou_adversarial"] == found["none"]["figures"]["miou_clean"]
+    assert found["none"]["control"]["success_rate"] == found["none"]["metrics"]["success_before"]
+    assert len({row["metrics"]["success_rate"] for row in found.values()}) > 8
+    assert found["none"]["control"]["miou_adversarial"] == found["none"]["metrics"]["miou_clean"]
 
 
-def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
+def test_control_measures_the_effect_of_the_distortion(root: Path, dynamic: Path) -> None:
     found = rows(distortions.main([str(dynamic)]))
     images = validation_images(root)
     clean = bright(images)
@@ -107,18 +107,18 @@ def test_a_distortion_alone_can_hide_too(root: Path, dynamic: Path) -> None:
     untouched = found["none"]["control"]
     assert (untouched["hidden"], untouched["preserved"]) == (0, 1)
     moved = bright(perturbed(images, np.roll(noise(tile=(6, 10)), (4, 4), (1, 2))))
-    assert found["perturbation shifted by 4"]["figures"]["hidden"] == pytest.approx((moved == 0)[clean == 1].mean())
+    assert found["perturbation shifted by 4"]["metrics"]["hidden"] == pytest.approx((moved == 0)[clean == 1].mean())
 
 
-def test_noise_is_the_same_with_and_without_the_perturbation(root: Path) -> None:
-    """A perturbation of nothing: every row is its own control."""
+def test_noise_is_equal_with_and_without_the_perturbation(root: Path) -> None:
+    """With a zero perturbation, every row equals its control."""
     zero = np.zeros((3, *SIZE), np.float32)
     run = make_run(Path("zero"), config(root, classes=["sky", "building"]), zero, block_scene())
     for row in rows(distortions.main([str(run)])).values():
-        assert row["figures"] == row["control"]
+        assert row["metrics"] == row["control"]
 
 
-def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_output_have_the_same_metrics(dynamic: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = distortions.main([str(dynamic), "--images", "2", "--quiet"])
     printed, text = capsys.readouterr().out, (out / "distortions.md").read_text()
     with (out / "distortions.csv").open(newline="") as file:
@@ -128,11 +128,11 @@ def test_files_and_screen_hold_the_same_figures(dynamic: Path, capsys: pytest.Ca
     assert [row[0] for row in table[1:]] == NAMES
     for line in table[1:]:
         found = rows(out)[line[0]]
-        figures = [found[k][f] for f in names for k in ("figures", "control")]
-        assert [float(cell) for cell in line[1:]] == figures
+        values = [found[k][f] for f in names for k in ("metrics", "control")]
+        assert [float(cell) for cell in line[1:]] == values
         for shown in (printed, text):
             cells = next(row for row in shown.splitlines() if row.startswith(f"| {line[0]} ")).split("|")[2:-1]
-            assert [cell.strip() for cell in cells] == [f"{100 * figure:.1f} %" for figure in figures]
+            assert [cell.strip() for cell in cells] == [f"{100 * value:.1f} %" for value in values]
     for title in ("hidden", "preserved", "remaining", "mean IoU with labels"):
         assert f"| {title} | {title}, unperturbed |" in text
     assert "CamVid, val" in text
@@ -155,10 +155,10 @@ def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
     (root / "valannot").rmdir()
     out = distortions.main([str(static)])
     assert "mean IoU" not in (out / "distortions.md").read_text()
-    assert "success_rate" in rows(out)["none"]["figures"]
+    assert "success_rate" in rows(out)["none"]["metrics"]
 
 
-def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_prints_an_error_message(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uap.distortions.score_distorted", None)  # nothing is scored before
     with pytest.raises(InputError, match=r"There is no configuration none .*Give the folder of a run"):
         distortions.main(["none"])
@@ -172,7 +172,7 @@ def test_bad_input_is_a_sentence(root: Path, static: Path, monkeypatch: pytest.M
         distortions.main([str(static)])
 
 
-def test_tables_of_other_settings_are_not_replaced(static: Path) -> None:
+def test_tables_of_other_settings_are_not_overwritten(static: Path) -> None:
     out = distortions.main([str(static)])
     before = {path: path.read_bytes() for path in out.iterdir()}
     distortions.main([str(static)])  # the same again

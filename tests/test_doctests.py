@@ -1,4 +1,4 @@
-"""Every public class and function of the core has an example, and every example is run."""
+"""Tests that every public class and function of the core has an example, and that pytest runs it."""
 
 import inspect
 from pathlib import Path
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def public() -> list[object]:
-    """The classes and functions that users of the core import."""
+    """Return the public classes and functions of the core."""
     found = [getattr(uap, name) for name in uap.__all__]
     for package in (attacks, datasets, evaluation, losses, objectives):
         found += [getattr(package, name) for name in package.__all__]

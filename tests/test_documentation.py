@@ -1,4 +1,4 @@
-"""The Python code in README.md, in docs/ and in the notebook runs."""
+"""Tests that the Python code in README.md, docs/ and the notebook runs."""
 
 import json
 import re
@@ -15,7 +15,7 @@ FENCE = re.compile(r"^([ \t]*)```python(?:[ \t]+(?!notest)[^\n]*)?\n(.*?)^\1```[
 
 
 def fences(text: str) -> list[str]:
-    """The code of each block, behind as many empty lines as there are before it, so that errors show the line."""
+    """Return the code of each block after as many empty lines as in the page, so that errors show the right line."""
     found = []
     for block in FENCE.finditer(text):
         indent, code = block.groups()
@@ -28,24 +28,24 @@ PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.
 
 
 def run(sources: list[str], name: str) -> None:
-    """Run the sources one after the other, as one module."""
+    """Run the sources in order as one module."""
     namespace = {"__name__": "__main__"}
     for source in sources:
         exec(compile(source, name, "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_code_of_a_page_runs(page: Path) -> None:
+def test_code_of_pages_runs(page: Path) -> None:
     run(fences(page.read_text()), str(page))
 
 
-def test_only_python_blocks_without_notest_are_run() -> None:
+def test_only_python_blocks_without_notest_run() -> None:
     skipped = "```python notest\na\n```\n```\nb\n```\n"
     text = f"text\n```python\nc = 3\n```\n{skipped}1. item\n   ```python\n   d = 4\n   ```\n"
     assert fences(text) == ["\n" * 2 + "c = 3\n", "\n" * 12 + "d = 4\n"]
 
 
-def test_the_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     try:

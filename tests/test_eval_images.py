@@ -1,4 +1,4 @@
-"""How many images are scored: a number of the split, the same ones by every command, and a limit of batches."""
+"""Tests of the number of scored images, which is the same for every command, and of the limit of batches."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def test_numbers_are_evenly_spread() -> None:
             assert len(set(subset.evenly(count, wanted).tolist())) == wanted
 
 
-def test_all_commands_choose_the_same_images(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_commands_select_the_same_images(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     cli = fit.main(attack_args(root, out, **{"data.eval_images": 3}))
     assert scored(out) == CHOSEN
@@ -65,23 +65,23 @@ def test_all_commands_choose_the_same_images(root: Path, tmp_path: Path, capsys:
     transfer.main([str(whole), "--images=3", f"--out={tmp_path / 'transfer'}", "--seed=5"])
     cell = json.loads((tmp_path / "transfer" / "transfer.json").read_text())["cells"][0]
     rows = json.loads((distortions.main([str(whole), "--images=3"]) / "distortions.json").read_text())["rows"]
-    for figures in (
-        cell["figures"],
-        rows[0]["figures"],
+    for values in (
+        cell["metrics"],
+        rows[0]["metrics"],
         {"success_rate": metrics(tmp_path / "scores")["val/success_rate"]},
     ):
-        assert figures["success_rate"] == pytest.approx(metrics(out)["val/success_rate"], abs=1e-6)
+        assert values["success_rate"] == pytest.approx(metrics(out)["val/success_rate"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("limit", "images"), [("2", 4), ("0.5", 4), ("1.0", 7)])
-def test_a_limit_of_batches_holds_for_the_closing_table(root: Path, tmp_path: Path, limit: str, images: int) -> None:
+def test_limit_of_batches_applies_to_the_final_table(root: Path, tmp_path: Path, limit: str, images: int) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out", **{"trainer.limit_val_batches": limit}))
     assert len(scored(tmp_path / "out")) == metrics(tmp_path / "out")["images"]["scored"] == images
     validated = float(cli.trainer.callback_metrics["val/success_rate"])
     assert metrics(tmp_path / "out")["val/success_rate"] == pytest.approx(validated, abs=1e-6)
 
 
-def test_a_limit_of_batches_holds_for_other_tables(
+def test_limit_of_batches_applies_to_other_tables(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"trainer.limit_val_batches": 1}
@@ -99,9 +99,7 @@ def test_a_limit_of_batches_holds_for_other_tables(
 
 
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
-def test_nothing_is_scored_where_validation_is_off(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_scored_without_validation(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit.main(attack_args(root, tmp_path / "out", **{"trainer.limit_val_batches": 0}))
     assert metrics(tmp_path / "out")["images"] == {"train": 4, "scored": 0}
     assert "validation" not in capsys.readouterr().out.split("epsilon")[0]
@@ -109,7 +107,7 @@ def test_nothing_is_scored_where_validation_is_off(
     assert scored(tmp_path / "out") == []
 
 
-def test_a_number_of_images_changes_no_step(root: Path, tmp_path: Path) -> None:
+def test_number_of_scored_images_does_not_change_the_steps(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     fit.main(attack_args(root, out, **{"trainer.max_epochs": 1, "data.eval_images": 3}))
     again = {"trainer.max_epochs": 2, "data.eval_images": 2, "ckpt_path": out / "checkpoints" / "last.ckpt"}
@@ -117,7 +115,7 @@ def test_a_number_of_images_changes_no_step(root: Path, tmp_path: Path) -> None:
     assert metrics(out)["images"]["scored"] == 2
 
 
-def test_more_images_than_there_are_is_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_large_number_of_images_is_reported(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = CamVid(str(root), (24, 32), num_workers=0, eval_images=20)
     with caplog.at_level("INFO"):
         data.setup("validate")
@@ -127,7 +125,7 @@ def test_more_images_than_there_are_is_said(root: Path, caplog: pytest.LogCaptur
         CamVid(str(root), (24, 32), eval_images=0)
 
 
-def test_drawn_scenes_are_scored_in_part(tmp_path: Path) -> None:
+def test_synthetic_scenes_are_scored_in_part(tmp_path: Path) -> None:
     data = StreetScenes(str(tmp_path), (32, 64), scenes=1, scored_scenes=3, num_workers=0, eval_images=2)
     data.prepare_data()
     data.setup("validate")

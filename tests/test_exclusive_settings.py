@@ -1,4 +1,4 @@
-"""Exclusive settings: the later one replaces the earlier one, and both at once are refused."""
+"""Tests of exclusive settings: a later one replaces an earlier one, and both together raise an error."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    """Arguments of a run whose configuration gives the target as labels."""
+    """Return arguments of a run whose configuration gives the target as labels."""
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     (tmp_path / "labels.yaml").write_text(yaml.safe_dump({"model": {"objective": STATIC}}))
     base, *rest = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out")
@@ -38,14 +38,14 @@ def arguments(tmp_path: Path) -> list[str]:
         ["--model.objective.init_args.image=train/frame_001.png"],
     ],
 )
-def test_an_image_on_the_command_line_replaces_labels(
+def test_image_on_the_command_line_replaces_labels(
     setting: list[str], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     objective = printed([*arguments, *setting], capsys)["objective"]["init_args"]
     assert objective == {"image": "train/frame_001.png", "labels": None}
 
 
-def test_a_run_with_an_image_instead_of_labels(arguments: list[str]) -> None:
+def test_run_with_an_image_instead_of_labels(arguments: list[str]) -> None:
     assert fit.main([*arguments, "--model.objective.image=train/frame_001.png"]).model.objective.is_image
 
 
@@ -72,18 +72,18 @@ def test_start_epsilon_and_tanh_replace_each_other(
     assert (model["start_epsilon"], model["parametrization"]) == expected
 
 
-def test_both_at_once_are_refused_with_advice(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exclusive_settings_together_raise_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     both = ["--model.objective.image=train/frame_001.png", "--model.objective.labels=ones.png"]
     message = refusal(lambda: fit.main([*arguments, *both]), capsys)
     assert "expected one of the two" in message
     assert "null" in message
 
 
-def test_a_null_setting_replaces_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_null_setting_replaces_nothing(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         printed([*arguments, "--model.objective.image=null"], capsys)["objective"]["init_args"]["labels"] == "ones.png"
     )
 
 
-def test_a_command_line_without_words_stays_empty() -> None:
+def test_empty_command_line_stays_empty() -> None:
     assert with_overridden_settings([]) == []

@@ -1,4 +1,4 @@
-"""What a user of `python -m uap.fit` and `python -m uap.evaluate` gets."""
+"""Tests of `python -m uap.fit` and `python -m uap.evaluate`."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 PANELS = ("image", "adversarial_image", "prediction", "adversarial_prediction", "target", "labels")
 
 
-def test_success_before_is_the_share_that_the_clean_prediction_has_already(root: Path, tmp_path: Path) -> None:
+def test_success_before_is_measured_on_clean_predictions(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     target = np.asarray(Image.open(root / "train" / "frame_000.png")).mean(2) > 128
     scored = [np.asarray(Image.open(path)).mean(2) > 128 for path in sorted((root / "val").glob("*.png"))]
@@ -34,9 +34,7 @@ def test_success_before_is_the_share_that_the_clean_prediction_has_already(root:
     assert before == pytest.approx(np.mean([prediction == target for prediction in scored]), abs=0.002)
 
 
-def test_the_run_folder_holds_what_the_readme_says(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_folder_has_the_documented_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     fit.main(attack_args(root, out))
 
@@ -72,7 +70,7 @@ def test_the_run_folder_holds_what_the_readme_says(
     assert np.abs(noise - 127 / 60 * learned(out).permute(1, 2, 0).numpy()).max() <= 1
 
 
-def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path, tmp_path: Path) -> None:
+def test_metrics_of_a_static_target_are_measured_on_8_bit_images(root: Path, tmp_path: Path) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out"))
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -94,7 +92,7 @@ def test_the_figures_of_a_static_target_are_those_of_the_8_bit_images(root: Path
     assert cli.trainer.global_step == 6
 
 
-def test_a_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path: Path) -> None:
+def test_dynamic_target_is_scored_by_hidden_and_preserved(root: Path, tmp_path: Path) -> None:
     save(root / "train" / "frame_000.png", np.full((*SIZE, 3), 50, np.uint8))  # nothing to hide: left out
     changes = DYNAMIC | {"model.tile": [1, 1], "model.epsilon": 80, "model.optimizer.lr": 40}
     cli = fit.main(attack_args(root, tmp_path / "out", **changes))
@@ -130,7 +128,7 @@ def test_data_without_labels_has_no_iou(root: Path, tmp_path: Path) -> None:
     assert "val/miou_clean" not in metrics
 
 
-def test_the_saved_configuration_runs_again_in_a_folder_of_its_own(root: Path, tmp_path: Path) -> None:
+def test_saved_configuration_runs_again_in_another_folder(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **{"model.epsilon": 55}))
     cli = fit.main(["--config", str(tmp_path / "out" / "config.yaml")])
 
@@ -147,9 +145,7 @@ def test_the_saved_configuration_runs_again_in_a_folder_of_its_own(root: Path, t
         ({"trainer.max_epochs": 3}, "trainer.max_epochs is 2, here it is 3"),
     ],
 )
-def test_a_folder_that_holds_a_run_is_not_written_over(
-    root: Path, tmp_path: Path, change: dict[str, Any], name: str
-) -> None:
+def test_folder_of_a_run_is_not_overwritten(root: Path, tmp_path: Path, change: dict[str, Any], name: str) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     with pytest.raises(InputError, match=rf"another configuration: .*{name}.*--ckpt_path"):
@@ -157,7 +153,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
-def test_the_same_command_leaves_a_finished_run_as_it_is(
+def test_same_command_does_not_change_a_finished_run(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
@@ -167,7 +163,7 @@ def test_the_same_command_leaves_a_finished_run_as_it_is(
     assert torch.equal(learned(tmp_path / "out"), before)
 
 
-def test_a_run_does_not_begin_in_the_folder_of_an_evaluation(root: Path, tmp_path: Path) -> None:
+def test_run_does_not_start_in_the_folder_of_an_evaluation(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     perturbation = tmp_path / "out" / "perturbation.safetensors"
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))
@@ -175,18 +171,18 @@ def test_a_run_does_not_begin_in_the_folder_of_an_evaluation(root: Path, tmp_pat
         fit.main(attack_args(root, tmp_path / "scores"))
     with pytest.raises(InputError, match=r"data.split is val, here it is test"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation, **{"data.split": "test"}))
-    figures = (tmp_path / "scores" / "metrics.json").read_text()
+    metrics = (tmp_path / "scores" / "metrics.json").read_text()
 
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))  # the same again
     save_perturbation(Perturbation(SIZE, 5), tmp_path / "other.safetensors", {"size": str(list(SIZE))})
     with pytest.raises(InputError, match="another perturbation"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=tmp_path / "other.safetensors"))
-    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(figures) | {
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(metrics) | {
         "clean_images_predicted": 0
     }
 
 
-def test_a_run_folder_that_cannot_be_written_is_found_before_anything_runs(root: Path, tmp_path: Path) -> None:
+def test_unwritable_run_folder_is_detected_at_the_start(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be written .* Set another --trainer.default_root_dir"):
         fit.main(attack_args(root, tmp_path / "file" / "out"))
@@ -209,13 +205,13 @@ def test_evaluate_scores_a_perturbation_on_another_split(root: Path, tmp_path: P
 
     assert 0 < json.loads((tmp_path / "scores" / "metrics.json").read_text())["test/success_rate"] <= 1
     assert (tmp_path / "scores" / "pictures" / "perturbation.png").exists()
-    learned_figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    scored_figures = json.loads((tmp_path / "same" / "metrics.json").read_text())
+    learned_metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    scored_metrics = json.loads((tmp_path / "same" / "metrics.json").read_text())
     for name in ("val/success_rate", "val/miou_clean", "val/miou_adversarial"):
-        assert scored_figures[name] == pytest.approx(learned_figures[name], abs=1e-6)
+        assert scored_metrics[name] == pytest.approx(learned_metrics[name], abs=1e-6)
 
 
-def test_evaluate_keeps_the_target_where_the_data_lacks_its_frame(root: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_the_saved_target_for_other_data(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
     elsewhere = make_camvid(tmp_path / "elsewhere")
     (elsewhere / "train" / "frame_000.png").unlink()
@@ -227,8 +223,8 @@ def test_evaluate_keeps_the_target_where_the_data_lacks_its_frame(root: Path, tm
     }
     evaluate.main([f"--{name}={value}" for name, value in arguments.items()])
 
-    figures = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "scores")]
-    assert figures[0]["val/success_rate"] == pytest.approx(figures[1]["val/success_rate"])
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "scores")]
+    assert metrics[0]["val/success_rate"] == pytest.approx(metrics[1]["val/success_rate"])
 
 
 def test_evaluate_on_another_network_makes_its_own_target(root: Path, tmp_path: Path) -> None:
@@ -243,7 +239,7 @@ def test_evaluate_on_another_network_makes_its_own_target(root: Path, tmp_path: 
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text())["val/success_rate"] == 1
 
 
-def test_each_image_has_its_own_figures(root: Path, tmp_path: Path) -> None:
+def test_per_image_metrics(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out"))
 
     with (tmp_path / "out" / "per_image.csv").open() as file:
@@ -254,7 +250,7 @@ def test_each_image_has_its_own_figures(root: Path, tmp_path: Path) -> None:
     assert hits / (4 * SIZE[0] * SIZE[1]) == pytest.approx(metrics["val/success_rate"])
 
 
-def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: Path) -> None:
+def test_run_is_not_continued_in_the_folder_of_another_run(root: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         fit.main(attack_args(root, tmp_path / name))
     checkpoint = tmp_path / "b" / "checkpoints" / "last.ckpt"
@@ -262,7 +258,7 @@ def test_a_run_is_not_continued_in_the_folder_of_another(root: Path, tmp_path: P
         fit.main(attack_args(root, tmp_path / "a", ckpt_path=checkpoint, **{"trainer.max_epochs": 3}))
 
 
-def test_evaluate_refuses_a_perturbation_of_another_size(root: Path, tmp_path: Path) -> None:
+def test_evaluate_with_a_perturbation_of_another_size_raises_error(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[12, 16]"})
     with pytest.raises(InputError, match="images of 12 x 16 without a period, but the images of the data have 24 x 32"):

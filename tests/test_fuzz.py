@@ -1,4 +1,4 @@
-"""Whatever a file holds, its reader gives what it promises or one sentence; nothing hangs, and nothing is executed."""
+"""Fuzz tests of readers: arbitrary files are read or raise an InputError, without hanging or executing code."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ CASES = settings(
     deadline=5000,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-"""So many cases each; UAP_FUZZ sets more."""
+"""Number of cases of each test; UAP_FUZZ sets a larger number."""
 
 
 class Hostile:
@@ -75,7 +75,7 @@ WHOLE = {
 
 @st.composite
 def damaged(draw: st.DrawFn, kind: str) -> bytes:
-    """A whole file with some bytes changed, left out or put in, or cut short; or any bytes at all."""
+    """Return a valid file with changed, removed or inserted bytes or truncated, or arbitrary bytes."""
     content = bytearray(WHOLE[kind])
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, max(len(content) - 1, 0)))
@@ -118,7 +118,7 @@ def nothing_outside(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_outside")
 @CASES
 @given(data=st.data())
-def test_a_damaged_file_is_read_or_refused(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_file_is_read_or_raises_error(kind: str, tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / f"file.{kind}"
     path.write_bytes(data.draw(damaged(kind)))
     refusal = str(path)
@@ -141,7 +141,7 @@ NAMES = st.sampled_from(["data", "model", "trainer", "class_path"]) | st.text(ma
 
 @CASES
 @given(content=st.dictionaries(NAMES, VALUES))
-def test_any_settings_are_parts_or_none(tmp_path: Path, content: dict[str, Any]) -> None:
+def test_arbitrary_settings_are_components_or_raise_error(tmp_path: Path, content: dict[str, Any]) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(yaml.safe_dump(content))
     try:
@@ -174,7 +174,9 @@ SETTINGS = [
 
 @settings(CASES, max_examples=max(1, CASES.max_examples // 3))
 @given(name=st.sampled_from(SETTINGS), value=VALUES, is_file=st.booleans())
-def test_any_value_of_a_setting_is_taken_or_refused(tmp_path: Path, name: str, value: Any, is_file: bool) -> None:
+def test_arbitrary_value_of_a_setting_is_accepted_or_raises_error(
+    tmp_path: Path, name: str, value: Any, is_file: bool
+) -> None:
     given = [f"--{name}={value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True)}"]
     if is_file:
         for key in reversed(name.split(".")):
@@ -188,5 +190,5 @@ def test_any_value_of_a_setting_is_taken_or_refused(tmp_path: Path, name: str, v
 
 @CASES
 @given(message=st.text())
-def test_any_complaint_becomes_one_line(message: str) -> None:
+def test_arbitrary_error_becomes_one_line(message: str) -> None:
     assert "\n" not in sentence(message)

@@ -1,4 +1,4 @@
-"""Imports run one way, and the two heavy libraries stay where they belong (design of the house)."""
+"""Tests of the layers of imports, and that two large libraries are each imported in one file."""
 
 import ast
 from importlib.metadata import distribution
@@ -36,7 +36,7 @@ def imports(path: Path) -> set[str]:
 
 
 def package(module: str) -> str:
-    """The package of a module, `commands` for a file of `uap/` itself."""
+    """Return the package of a module, `commands` for the files in `uap/`."""
     name = module.split(".")[1] if "." in module else ""
     return name if (PACKAGE / name).is_dir() and name else "commands"
 
@@ -45,7 +45,7 @@ def layer(name: str) -> int:
     return next(i for i, packages in enumerate(LAYERS) if name in packages)
 
 
-def test_imports_run_one_way() -> None:
+def test_packages_import_only_earlier_packages() -> None:
     wrong = []
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).parts
@@ -64,7 +64,7 @@ def test_imports_run_one_way() -> None:
     assert wrong == []
 
 
-def test_the_core_knows_no_lightning_no_files_and_no_command_line() -> None:
+def test_core_does_not_import_lightning_files_or_commands() -> None:
     names = ("attacks", "datasets", "losses", "metrics", "networks", "objectives")
     for path in [path for name in names for path in PACKAGE.glob(f"{name}/*.py")]:
         for module in imports(path):

@@ -1,4 +1,4 @@
-"""Class tables."""
+"""Tests of class tables."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,19 @@ SMALL = LabelTable(("sky", "road"), ((1, 2, 3), (4, 5, 6)))
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_every_class_has_a_name_and_a_color_of_its_own(table: LabelTable) -> None:
+def test_names_and_colors_of_classes_are_unique(table: LabelTable) -> None:
     assert len(table) == len(table.colors) == len(set(table.names)) == len(set(table.colors))
     assert all(0 <= level <= 255 for color in table.colors for level in color)
 
 
-def test_the_tables_have_the_published_number_of_classes() -> None:
+def test_tables_have_the_published_number_of_classes() -> None:
     assert (len(CITYSCAPES), len(CAMVID), len(VOC)) == (19, 11, 21)
     assert TABLES["bdd100k"] is CITYSCAPES
     assert len(set(CITYSCAPES_LABEL_IDS)) == 19
     assert CITYSCAPES_LABEL_IDS[CITYSCAPES.names.index("person")] == 24
 
 
-def test_voc_s_colors_are_those_of_its_palette() -> None:
+def test_voc_colors_equal_its_palette() -> None:
     def color(index: int) -> tuple[int, ...]:
         """Bits 0, 3, 6 of the id are the highest bits of red, 1, 4, 7 of green, 2, 5 of blue (VOClabelcolormap.m)."""
         return tuple(sum((index >> (3 * i + c) & 1) << (7 - i) for i in range(3)) for c in range(3))
@@ -33,22 +33,22 @@ def test_voc_s_colors_are_those_of_its_palette() -> None:
     assert VOC.names[15] == "person"
 
 
-def test_ids_come_in_the_order_of_the_names_asked_for() -> None:
+def test_ids_have_the_order_of_the_given_names() -> None:
     assert CITYSCAPES.ids(["rider", "person", "road"]) == (12, 11, 0)
     assert CITYSCAPES.ids([]) == ()
 
 
-def test_unknown_names_are_a_sentence_with_the_known_ones() -> None:
+def test_unknown_names_raise_error_with_known_names() -> None:
     with pytest.raises(InputError, match=r"There is no class 'dog', 'cat': the classes are sky, road\. Choose from"):
         SMALL.ids(["dog", "sky", "cat"])
 
 
-def test_a_network_of_fewer_outputs_has_the_first_classes() -> None:
+def test_network_with_fewer_outputs_has_the_first_classes() -> None:
     assert CITYSCAPES.first(2) == LabelTable(("road", "sidewalk"), ((128, 64, 128), (244, 35, 232)))
     assert CITYSCAPES.first(19) == CITYSCAPES
 
 
-def test_a_network_of_more_outputs_has_void_classes_of_different_names() -> None:
+def test_network_with_more_outputs_has_void_classes() -> None:
     table = SMALL.first(5)
     assert table.names == ("sky", "road", "void", "void1", "void2")
     assert table.colors == (*SMALL.colors, (0, 0, 0), (0, 0, 0), (0, 0, 0))
@@ -56,7 +56,7 @@ def test_a_network_of_more_outputs_has_void_classes_of_different_names() -> None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-def test_a_mask_is_painted_in_its_colors_and_ignored_pixels_white(dtype: type[np.integer]) -> None:
+def test_paint_uses_class_colors_and_white_for_ignored_pixels(dtype: type[np.integer]) -> None:
     picture = SMALL.paint(np.array([[0, 1], [IGNORE, 2]], dtype))
     assert picture.dtype == np.uint8
     assert picture.tolist() == [[[1, 2, 3], [4, 5, 6]], [[255] * 3, [255] * 3]]
@@ -66,7 +66,7 @@ SAME = {
     "sky": "sky", "building": "building", "pole": "pole", "road": "road", "pavement": "sidewalk", "tree": "vegetation",
     "sign": "traffic sign", "fence": "fence", "car": "car", "pedestrian": "person", "bicyclist": "rider",
 }  # fmt: skip
-"""CamVid's classes in Cityscapes."""
+"""The classes of CamVid in Cityscapes."""
 
 
 def by_name(own: LabelTable, other: LabelTable) -> dict[str, str]:
@@ -77,7 +77,7 @@ def by_name(own: LabelTable, other: LabelTable) -> dict[str, str]:
     return {name: other.names[i] for name, i in zip(own.names, ids, strict=False) if i != IGNORE}
 
 
-def test_camvid_and_cityscapes_translate_into_each_other_by_names_and_synonyms() -> None:
+def test_camvid_and_cityscapes_are_translated_by_names_and_synonyms() -> None:
     assert by_name(CAMVID, CITYSCAPES) == SAME
     assert by_name(CITYSCAPES, CAMVID) == {theirs: ours for ours, theirs in SAME.items()}
     assert CAMVID.unmapped(CITYSCAPES) == (
@@ -94,12 +94,12 @@ def test_voc_and_cityscapes_share_people_and_vehicles() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_a_table_translates_into_itself_id_by_id(table: LabelTable) -> None:
+def test_translation_to_the_same_table_is_the_identity(table: LabelTable) -> None:
     assert table.translation(table)[: len(table)].tolist() == list(range(len(table)))
     assert table.unmapped(table) == ([], [])
 
 
-def test_the_same_name_goes_before_a_synonym_whatever_its_case_and_spaces() -> None:
+def test_equal_names_take_precedence_over_synonyms() -> None:
     other = LabelTable(("Vegetation", "tree", "Traffic_Light", "__background__"), ((0, 0, 0),) * 4)
     own = LabelTable(("tree", "vegetation", "traffic light", "background", "sky"), ((0, 0, 0),) * 5)
     assert own.translation(other)[:5].tolist() == [1, 0, 2, 3, IGNORE]
@@ -109,12 +109,12 @@ def test_outputs_without_a_meaning_are_not_named_as_unmapped() -> None:
     assert CAMVID.unmapped(CAMVID.first(13)) == ([], [])
 
 
-def test_nothing_translates_from_or_to_no_classes() -> None:
+def test_table_without_classes_has_no_translation() -> None:
     assert (UNLABELLED.translation(CAMVID) == IGNORE).all()
     assert (CAMVID.translation(UNLABELLED) == IGNORE).all()
 
 
-def test_a_class_that_only_one_side_has_is_left_out_of_the_iou_and_wrong_where_it_is_predicted() -> None:
+def test_class_without_a_counterpart_is_left_out_of_the_iou() -> None:
     network = LabelTable(("road", "person", "terrain"), ((0, 0, 0),) * 3)
     labels = LabelTable(("void", "road", "pedestrian", "lane"), ((0, 0, 0),) * 4)
     labeled = torch.tensor([[[1, 1, 1, 1, 2, 2, 3, 0]]])

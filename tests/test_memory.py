@@ -1,4 +1,4 @@
-"""Data workers do not keep memory that the process of the run has freed."""
+"""Tests that workers do not keep memory that the main process has freed."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ done.set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_worker_does_not_keep_memory_that_the_run_has_freed() -> None:
+def test_worker_does_not_keep_freed_memory() -> None:
     run = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=True, timeout=60)
     private = [int(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("Private")]
     assert 0 < sum(private) < 100 * 1024  # KiB

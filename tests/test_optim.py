@@ -1,4 +1,4 @@
-"""Steps against the paper's formula and against numpy."""
+"""Tests of optimizers against the formula of the paper and numpy."""
 
 from math import cos, inf, pi
 
@@ -29,7 +29,7 @@ def scheduled(steps: int, lr: float = 2.0, final: float = 0.1) -> tuple[SignSGD,
 
 
 def rates(optimizer: SignSGD, schedule: CosineToEnd, steps: int) -> list[float]:
-    """The step size after each of so many steps."""
+    """Return the step size after each step."""
     seen = []
     for _ in range(steps):
         optimizer.step()
@@ -42,7 +42,7 @@ def half_cosine(step: int, steps: int, lr: float = 2.0, final: float = 0.1) -> f
     return lr * (final + (1 - final) * 0.5 * (1 + cos(pi * step / steps)))
 
 
-def test_without_momentum_a_step_is_the_paper_s() -> None:
+def test_step_without_momentum_equals_the_paper() -> None:
     proto = parameter(1.0, 1.0, 1.0, -2.0)
     optimizer = SignSGD([proto], lr=0.5)
     take(optimizer, torch.tensor([1e-9, -300.0, 0.0, 2.0]))
@@ -51,7 +51,7 @@ def test_without_momentum_a_step_is_the_paper_s() -> None:
     assert proto.tolist() == [1.0, 2.0, 0.5, -3.0]
 
 
-def test_without_momentum_the_past_is_forgotten() -> None:
+def test_step_without_momentum_ignores_past_gradients() -> None:
     proto = parameter(0.0)
     optimizer = SignSGD([proto], 1.0)
     for gradient in (1e6, -1e-6):
@@ -59,14 +59,14 @@ def test_without_momentum_the_past_is_forgotten() -> None:
     assert proto.tolist() == [0.0]
 
 
-def test_a_step_leaves_the_gradient_as_it_was() -> None:
+def test_step_does_not_change_the_gradient() -> None:
     for momentum in (0.0, 0.9):
         proto, gradient = parameter(0.0, 0.0), torch.tensor([3.0, -5.0])
         take(SignSGD([proto], 1.0, momentum=momentum), gradient)
         assert gradient.tolist() == [3.0, -5.0]
 
 
-def test_momentum_follows_the_sum_of_gradients_of_unit_mean_magnitude() -> None:
+def test_momentum_sums_normalized_gradients() -> None:
     rng = np.random.default_rng(0)
     gradients = rng.normal(size=(5, 3, 4, 5)) * 10.0 ** rng.integers(-6, 6, (5, 1, 1, 1))
     proto = nn.Parameter(torch.zeros(3, 4, 5, dtype=torch.float64))
@@ -80,7 +80,7 @@ def test_momentum_follows_the_sum_of_gradients_of_unit_mean_magnitude() -> None:
         np.testing.assert_allclose(proto.detach().numpy(), expected, atol=1e-12)
 
 
-def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
+def test_parameters_have_separate_momentum() -> None:
     pair = [parameter(0.0, 0.0), parameter(0.0, 0.0)]
     optimizer = SignSGD(pair, 1.0, momentum=0.9)
     for gradient in (torch.tensor([1.0, 1.0]), torch.tensor([1.0, -0.2])):
@@ -91,7 +91,7 @@ def test_each_parameter_has_its_own_magnitude_and_momentum() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter_and_the_next_step(momentum: float) -> None:
+def test_missing_or_zero_gradient_does_not_change_the_parameter(momentum: float) -> None:
     proto, without = parameter(1.0, 2.0), parameter(3.0)
     optimizer = SignSGD([proto, without], 1.0, momentum=momentum)
     take(optimizer, torch.zeros(2))
@@ -101,7 +101,7 @@ def test_no_gradient_and_a_gradient_of_zero_leave_the_parameter_and_the_next_ste
     assert proto.tolist() == [0.0, 3.0]
 
 
-def test_a_step_evaluates_its_closure_with_gradients() -> None:
+def test_step_evaluates_its_closure_with_gradients() -> None:
     proto = parameter(3.0)
 
     def closure() -> float:
@@ -113,7 +113,7 @@ def test_a_step_evaluates_its_closure_with_gradients() -> None:
     assert proto.tolist() == [2.5]
 
 
-def test_momentum_survives_the_state_of_the_optimizer() -> None:
+def test_state_dict_contains_the_momentum() -> None:
     next_gradient = torch.tensor([1.0, -0.2])  # the momentum turns the sign of the second entry
     protos = [parameter(0.0, 0.0) for _ in range(3)]
     first, resumed, fresh = (SignSGD([proto], 1.0, momentum=0.9) for proto in protos)
@@ -131,13 +131,13 @@ def test_momentum_survives_the_state_of_the_optimizer() -> None:
     ("lr", "momentum"),
     [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (inf, 0.0), (1.0, 1.0), (1.0, -0.1), (1.0, float("nan"))],
 )
-def test_a_step_size_or_momentum_out_of_range_is_refused(lr: float, momentum: float) -> None:
+def test_step_size_or_momentum_out_of_range_raises_error(lr: float, momentum: float) -> None:
     with pytest.raises(InputError, match=r"optimizer.lr is .* and momentum .*, expected a step above 0 and a decay"):
         SignSGD([parameter(0.0)], lr, momentum)
 
 
 @pytest.mark.parametrize("final", [0.0, 0.1, 1.0])
-def test_the_step_size_falls_by_a_half_cosine_and_stays_at_its_end(final: float) -> None:
+def test_cosine_schedule_falls_and_stays_at_its_end(final: float) -> None:
     optimizer, schedule = scheduled(8, final=final)
     assert optimizer.param_groups[0]["lr"] == 2.0
     seen = rates(optimizer, schedule, 10)
@@ -145,7 +145,7 @@ def test_the_step_size_falls_by_a_half_cosine_and_stays_at_its_end(final: float)
     assert seen[7:] == pytest.approx([2.0 * final] * 3)
 
 
-def test_a_resumed_schedule_keeps_its_own_length() -> None:
+def test_resumed_schedule_keeps_its_number_of_steps() -> None:
     optimizer, schedule = scheduled(8)
     rates(optimizer, schedule, 4)
     longer_optimizer, longer = scheduled(16)
@@ -157,7 +157,7 @@ def test_a_resumed_schedule_keeps_its_own_length() -> None:
     assert rates(longer_optimizer, longer, 12) == pytest.approx([half_cosine(k, 16) for k in range(5, 17)])
 
 
-def test_aggregation_looks_ahead_and_then_steps_by_the_sign_of_the_sum() -> None:
+def test_aggregation_steps_by_the_sign_of_the_sum() -> None:
     proto = parameter(0.0, 0.0, 10.0)
     optimizer = GradientAggregation([proto], lr=2.0, inner_steps=3)
     seen = []
@@ -168,7 +168,7 @@ def test_aggregation_looks_ahead_and_then_steps_by_the_sign_of_the_sum() -> None
     assert seen == [[-2.0, -2.0, 12.0], [-4.0, 0.0, 14.0], [2.0, -2.0, 12.0], [0.0, -4.0, 10.0]]
 
 
-def test_aggregation_over_one_gradient_is_a_sign_step() -> None:
+def test_aggregation_of_one_gradient_is_a_sign_step() -> None:
     proto, plain = parameter(1.0, 2.0), parameter(1.0, 2.0)
     optimizers = [GradientAggregation([proto], 0.5, inner_steps=1), SignSGD([plain], 0.5, momentum=0)]
     for gradient in (torch.tensor([3.0, -1.0]), torch.tensor([-2.0, 0.0])):
@@ -195,6 +195,6 @@ def test_aggregation_continues_from_its_state(taken: int) -> None:
 
 
 @pytest.mark.parametrize(("lr", "inner_steps"), [(0.0, 4), (float("nan"), 4), (inf, 4), (1.0, 0)])
-def test_aggregation_out_of_range_is_refused(lr: float, inner_steps: int) -> None:
+def test_aggregation_setting_out_of_range_raises_error(lr: float, inner_steps: int) -> None:
     with pytest.raises(InputError, match=r"optimizer.lr is .* and inner_steps .*, expected above 0, and 1 or more"):
         GradientAggregation([parameter(0.0)], lr, inner_steps)

@@ -1,4 +1,4 @@
-"""Errors of the parser as short messages."""
+"""Tests of short messages for errors of the parser."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def test_setting_error_and_advice_remain(text: str, expected: str) -> None:
     assert sentence(text) == expected.rstrip(".") + ADVICE
 
 
-def test_an_unknown_class_is_answered_with_the_known_ones() -> None:
+def test_message_about_an_unknown_class_lists_known_classes() -> None:
     message = sentence(CLASS)
     assert message.startswith("model.loss: there is no class Entropi. ")
     assert "uap.losses.CrossEntropy" in message
@@ -80,7 +80,7 @@ def test_an_unknown_class_is_answered_with_the_known_ones() -> None:
         ),
     ],
 )
-def test_the_closest_class_comes_first(
+def test_closest_class_is_first(
     settings: dict[str, Any], closest: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = fit_refusal(settings, tmp_path, capsys)
@@ -95,7 +95,7 @@ def test_other_commands_suggest_classes_as_well(tmp_path: Path, capsys: pytest.C
     assert "model.victim: there is no class Victm. Did you mean uap.victims.Victim?" in message
 
 
-def test_a_missing_library_of_a_user_module_is_named(
+def test_missing_library_of_a_user_module_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net_that_lacks.py").write_text("import no_such_library\n")

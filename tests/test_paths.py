@@ -1,4 +1,4 @@
-"""Permissions of files: an unreadable file is not reported as missing, and new files have the default mode."""
+"""Tests of file permissions: messages about unreadable files, and the mode of new files."""
 
 import os
 import pathlib
@@ -26,7 +26,7 @@ from uap.victims.weights import read_state_dict
 
 @pytest.fixture(params=[0o022, 0o027, 0o002])
 def mode(request: pytest.FixtureRequest) -> Iterator[int]:
-    """The mode of a new file under some umask."""
+    """Return the mode of a new file under the umask."""
     before = os.umask(request.param)
     yield 0o666 & ~request.param
     os.umask(before)
@@ -36,21 +36,19 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_perturbation_has_the_mode_of_any_new_file(tmp_path: Path, mode: int) -> None:
+def test_perturbation_file_has_the_default_mode(tmp_path: Path, mode: int) -> None:
     save_perturbation(Perturbation((4, 4), 10), tmp_path / "p.safetensors", {})
     save_perturbation(Perturbation((4, 4), 10), tmp_path / "p.safetensors", {})
     assert mode_of(tmp_path / "p.safetensors") == mode
 
 
-def test_a_mode_that_a_library_restricts_is_reset(tmp_path: Path, mode: int) -> None:
+def test_restricted_file_mode_is_reset(tmp_path: Path, mode: int) -> None:
     with atomic_file(tmp_path / "table.csv") as temporary:
         temporary.touch(0o600)
     assert mode_of(tmp_path / "table.csv") == mode
 
 
-def test_every_file_of_a_run_and_its_cache_has_the_mode_of_the_umask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_a_run_and_cache_have_the_default_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "own cache"))
     before = os.umask(0o022)
     try:
@@ -83,7 +81,7 @@ def write_all(folder: Path) -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("refuses", ["open", "stat"])
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "p.safetensors", "last.ckpt", "net.yaml",
                                   "a component of net.yaml"])  # fmt: skip
-def test_an_unreadable_file_is_not_reported_as_missing_or_damaged(
+def test_message_names_missing_read_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, refuses: str
 ) -> None:
     read = write_all(tmp_path)[name]
@@ -100,13 +98,13 @@ def test_an_unreadable_file_is_not_reported_as_missing_or_damaged(
 
 
 @pytest.mark.parametrize("name", ["none", "a\0b", "folder", "file/within"])
-def test_a_path_that_is_not_a_file_is_missing(tmp_path: Path, name: str) -> None:
+def test_path_other_than_a_file_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"There is no video .*Copy it"):
         check_file(tmp_path / name, "video", "Copy it.")
 
 
-def test_a_folder_is_named_as_one(tmp_path: Path) -> None:
+def test_message_names_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         check_file(tmp_path)

@@ -1,4 +1,4 @@
-"""The tile against numpy, its gradient against a sum over tiles, and a file that keeps its epsilon."""
+"""Tests of the perturbation and its file against numpy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def random_images(size: tuple[int, int], count: int = 2) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_tile_repeats_over_any_image_and_is_cropped(size: tuple[int, int]) -> None:
+def test_tile_repeats_over_an_image_and_is_cropped(size: tuple[int, int]) -> None:
     proto = random_perturbation().proto.detach()
 
     expected = np.tile(proto.numpy(), (1, 4, 4))[:, : size[0], : size[1]]
@@ -41,7 +41,7 @@ def test_a_tile_repeats_over_any_image_and_is_cropped(size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_gradient_of_a_tile_is_the_sum_over_its_places(size: tuple[int, int]) -> None:
+def test_gradient_of_a_tile_is_the_sum_over_its_repetitions(size: tuple[int, int]) -> None:
     perturbation = random_perturbation()
     slope = torch.from_numpy(np.random.default_rng(2).normal(size=(3, *size))).float()
     (gradient,) = torch.autograd.grad((tile(perturbation.proto, size) * slope).sum(), perturbation.proto)
@@ -53,7 +53,7 @@ def test_the_gradient_of_a_tile_is_the_sum_over_its_places(size: tuple[int, int]
     torch.testing.assert_close(gradient, expected)
 
 
-def test_adversarial_images_are_the_sum_clipped_to_grey_levels() -> None:
+def test_adversarial_images_are_clipped_to_grey_levels() -> None:
     perturbation, images = random_perturbation(epsilon=200.0), random_images((5, 9))
     adversarial = perturbation(torch.from_numpy(images)).detach().numpy()
 
@@ -63,12 +63,12 @@ def test_adversarial_images_are_the_sum_clipped_to_grey_levels() -> None:
     np.testing.assert_allclose(adversarial, summed.clip(0, 255))
 
 
-def test_a_fresh_perturbation_changes_nothing() -> None:
+def test_new_perturbation_is_zero() -> None:
     images = torch.from_numpy(random_images((5, 9)))
     assert torch.equal(Perturbation((4, 4), 10).eight_bit(images), images)
 
 
-def test_eight_bits_are_the_rounded_and_clipped_sum() -> None:
+def test_eight_bit_images_are_rounded_and_clipped() -> None:
     perturbation, images = random_perturbation(epsilon=60.0), random_images((5, 9))
     perturbation.proto.data[:, 0] = 0.5  # halves, where ways of rounding differ
     eight_bit = perturbation.eight_bit(torch.from_numpy(images))
@@ -78,7 +78,7 @@ def test_eight_bits_are_the_rounded_and_clipped_sum() -> None:
     assert np.array_equal(eight_bit.numpy(), summed.round().clip(0, 255))
 
 
-def test_projection_clips_what_lies_beyond_epsilon_and_nothing_else() -> None:
+def test_projection_clips_only_entries_above_epsilon() -> None:
     perturbation = Perturbation((1, 2), 2.5)
     perturbation.proto.data = torch.tensor([[[3.0, -3.0]], [[2.5, -2.5]], [[1.0, 0.0]]])
     perturbation.project_(perturbation.epsilon)
@@ -87,18 +87,18 @@ def test_projection_clips_what_lies_beyond_epsilon_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("epsilon", [0, -1, 0.99, 256, float("nan")])
-def test_an_epsilon_that_is_no_change_of_grey_levels_is_refused(epsilon: float) -> None:
-    with pytest.raises(InputError, match=r"epsilon is .*, expected grey levels above 0 and up to 255"):
+def test_epsilon_out_of_range_raises_error(epsilon: float) -> None:
+    with pytest.raises(InputError, match=r"epsilon is .*, expected grey levels from 1 to 255"):
         Perturbation((4, 4), epsilon)
 
 
 @pytest.mark.parametrize("tile_size", [(0, 4), (4, -1)])
-def test_a_tile_without_pixels_is_refused(tile_size: tuple[int, int]) -> None:
+def test_tile_without_pixels_raises_error(tile_size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="expected height and width of 1 or more"):
         Perturbation(tile_size, 10)
 
 
-def test_a_file_gives_back_the_perturbation_and_its_metadata(tmp_path: Path) -> None:
+def test_saved_perturbation_and_metadata_are_loaded(tmp_path: Path) -> None:
     perturbation, path = random_perturbation(epsilon=7.5), tmp_path / "perturbation.safetensors"
     save_perturbation(perturbation, path, {"victim": "fcn", "seed": "3"})
     loaded, metadata = load_perturbation(path)
@@ -109,7 +109,7 @@ def test_a_file_gives_back_the_perturbation_and_its_metadata(tmp_path: Path) -> 
     assert list(tmp_path.glob("perturbation*")) == [path]
 
 
-def test_a_file_keeps_to_epsilon_even_where_the_parameter_does_not(tmp_path: Path) -> None:
+def test_saved_perturbation_is_clipped_to_epsilon(tmp_path: Path) -> None:
     perturbation, path = random_perturbation(epsilon=1.1), tmp_path / "perturbation.safetensors"
     perturbation.proto.data *= 3
     beyond = perturbation.proto.detach().clone()
@@ -119,7 +119,7 @@ def test_a_file_keeps_to_epsilon_even_where_the_parameter_does_not(tmp_path: Pat
     assert torch.equal(load_perturbation(path)[0].proto, beyond.clamp(-1.1, 1.1))
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     perturbation, path = random_perturbation(), tmp_path / "perturbation.safetensors"
     save_perturbation(perturbation, path, {"seed": "1"})
 
@@ -133,14 +133,14 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert load_perturbation(path)[1]["seed"] == "1"
 
 
-def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_file_raises_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no perturbation .*missing.safetensors"):
         load_perturbation(tmp_path / "missing.safetensors")
 
 
-def test_a_file_that_is_no_safetensors_is_a_sentence(tmp_path: Path) -> None:
+def test_file_of_another_format_raises_error(tmp_path: Path) -> None:
     (tmp_path / "p.safetensors").write_bytes(b"not a perturbation at all")
-    with pytest.raises(InputError, match=r"p.safetensors holds no perturbation .* Expected a safetensors file"):
+    with pytest.raises(InputError, match=r"p.safetensors contains no perturbation .* Expected a safetensors file"):
         load_perturbation(tmp_path / "p.safetensors")
 
 
@@ -148,31 +148,29 @@ def test_a_file_that_is_no_safetensors_is_a_sentence(tmp_path: Path) -> None:
     ("name", "metadata"),
     [("weight", {"epsilon": "10"}), ("proto", None), ("proto", {"seed": "1"}), ("proto", {"epsilon": "ten"})],
 )
-def test_a_file_without_the_tensor_or_its_epsilon_is_refused(
-    tmp_path: Path, name: str, metadata: dict[str, str] | None
-) -> None:
+def test_file_without_proto_or_epsilon_raises_error(tmp_path: Path, name: str, metadata: dict[str, str] | None) -> None:
     save_file({name: torch.zeros(3, 4, 4)}, tmp_path / "p.safetensors", metadata)
-    with pytest.raises(InputError, match=r"holds no perturbation .* the tensor `proto` and the metadata `epsilon`"):
+    with pytest.raises(InputError, match=r"contains no perturbation .* the tensor `proto` and the metadata `epsilon`"):
         load_perturbation(tmp_path / "p.safetensors")
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (4, 4), (1, 4, 4), (0, 4, 4), (2, 3, 4, 4)])
-def test_a_tensor_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_tensor_of_another_shape_raises_error(tmp_path: Path, shape: tuple[int, ...]) -> None:
     save_file({"proto": torch.zeros(shape)}, tmp_path / "p.safetensors", {"epsilon": "10"})
-    with pytest.raises(InputError, match=r"p.safetensors holds no perturbation .*, not \(3, h, w\)"):
+    with pytest.raises(InputError, match=r"p.safetensors contains no perturbation .*, not \(3, h, w\)"):
         load_perturbation(tmp_path / "p.safetensors")
 
 
 @pytest.mark.parametrize("entry", [10.01, -10.01, float("nan"), float("inf")])
-def test_one_entry_that_is_not_within_epsilon_is_refused(tmp_path: Path, entry: float) -> None:
+def test_entry_above_epsilon_raises_error(tmp_path: Path, entry: float) -> None:
     proto = torch.zeros(3, 4, 4)
     proto[1, 2, 3] = entry
     save_file({"proto": proto}, tmp_path / "p.safetensors", {"epsilon": "10"})
-    with pytest.raises(InputError, match=r"p.safetensors is no perturbation within its epsilon 10"):
+    with pytest.raises(InputError, match=r"p.safetensors is not within its epsilon 10"):
         load_perturbation(tmp_path / "p.safetensors")
 
 
-def test_a_tanh_is_within_epsilon_and_starts_like_the_noise_itself() -> None:
+def test_tanh_is_within_epsilon_and_near_the_identity_for_small_values() -> None:
     perturbation = Perturbation((4, 6), 10.0, "tanh")
     values = torch.tensor([1e-3, 5.0, -10.0, 1e4])
     with torch.no_grad():
@@ -183,7 +181,7 @@ def test_a_tanh_is_within_epsilon_and_starts_like_the_noise_itself() -> None:
     assert found[0].item() == pytest.approx(1e-3)
 
 
-def test_a_tanh_is_learnt_through_and_saved_as_any_other(tmp_path: Path) -> None:
+def test_tanh_has_gradients_and_is_saved(tmp_path: Path) -> None:
     perturbation = Perturbation((4, 6), 10.0, "tanh")
     assert [tuple(parameter.shape) for parameter in perturbation.parameters()] == [(3, 4, 6)]
     with torch.no_grad():
@@ -198,7 +196,7 @@ def test_a_tanh_is_learnt_through_and_saved_as_any_other(tmp_path: Path) -> None
     torch.testing.assert_close(loaded.proto.detach(), torch.full((3, 4, 6), float(10 * np.tanh(0.7))))
 
 
-def test_a_phase_rolls_the_tile_down_and_to_the_right() -> None:
+def test_shift_moves_the_tile_down_and_to_the_right() -> None:
     perturbation, images = random_perturbation(epsilon=5.0), torch.full((1, 3, 7, 11), 128.0)
     noise = (perturbation(images, (1, 2)) - 128).detach().numpy()[0]
     proto = perturbation.proto.detach().numpy()
@@ -206,7 +204,7 @@ def test_a_phase_rolls_the_tile_down_and_to_the_right() -> None:
     np.testing.assert_allclose(noise, expected, atol=1e-4)
 
 
-def test_what_is_scored_is_within_epsilon_even_while_a_larger_one_is_allowed() -> None:
+def test_eight_bit_images_are_within_epsilon_during_start_epsilon() -> None:
     perturbation = random_perturbation(epsilon=10.0)
     perturbation.proto.data *= 3
     images = torch.full((1, 3, 4, 6), 100, dtype=torch.uint8)
@@ -214,7 +212,7 @@ def test_what_is_scored_is_within_epsilon_even_while_a_larger_one_is_allowed() -
     assert (perturbation.eight_bit(images).int() - 100).abs().max() == 10
 
 
-OPTIMISERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
     "sign steps": lambda learned: SignSGD(learned, lr=7, momentum=0),
     "momentum": lambda learned: SignSGD(learned, lr=3),
     "aggregation": lambda learned: GradientAggregation(learned, lr=5, inner_steps=2),
@@ -226,16 +224,16 @@ OPTIMISERS: dict[str, Callable[[list[nn.Parameter]], Optimizer]] = {
 @settings(max_examples=200, deadline=5000)
 @given(
     epsilon=st.floats(1, 255),
-    optimizer=st.sampled_from(sorted(OPTIMISERS)),
+    optimizer=st.sampled_from(sorted(OPTIMIZERS)),
     parametrization=st.sampled_from(["clip", "tanh"]),
     seed=st.integers(0, 2**31),
 )
-def test_epsilon_holds_whatever_moves_the_perturbation(
+def test_perturbation_is_within_epsilon_for_any_optimizer(
     epsilon: float, optimizer: str, parametrization: Any, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     perturbation = Perturbation((4, 5), epsilon, parametrization)
-    mover = OPTIMISERS[optimizer]([perturbation.parameter])
+    mover = OPTIMIZERS[optimizer]([perturbation.parameter])
     images = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8, generator=generator)
     for _ in range(4):
         perturbation.parameter.grad = torch.randn(3, 4, 5, generator=generator) * 10 ** float(
@@ -243,5 +241,5 @@ def test_epsilon_holds_whatever_moves_the_perturbation(
         )
         mover.step()
         perturbation.project_(epsilon)
-        assert float(perturbation.proto.detach().abs().max()) <= float(torch.tensor(epsilon))  # in its own precision
+        assert float(perturbation.proto.detach().abs().max()) <= float(torch.tensor(epsilon))  # epsilon in float32
         assert int((perturbation.eight_bit(images).int() - images.int()).abs().max()) <= epsilon

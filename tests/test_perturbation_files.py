@@ -1,4 +1,4 @@
-"""Perturbations of checkpoints and of other projects: read in the right unit, within epsilon, or refused."""
+"""Tests of perturbations in checkpoints and in arrays of other projects."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ WRITE: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", WRITE)
-def test_an_array_is_read_in_its_unit(tmp_path: Path, kind: str) -> None:
+def test_array_is_read_in_its_unit(tmp_path: Path, kind: str) -> None:
     name, write, unit = WRITE[kind]
     write(tmp_path / name)
     found, _ = read_perturbation(str(tmp_path / name), unit, 8)  # type: ignore[arg-type]
@@ -49,24 +49,24 @@ def test_an_array_is_read_in_its_unit(tmp_path: Path, kind: str) -> None:
 REFUSED: dict[str, tuple[NDArray[Any], Any, Any, str]] = {
     "no unit": (LEVELS, None, 8, "--unit grey-levels"),
     "no epsilon": (LEVELS, "grey-levels", None, "--epsilon"),
-    "beyond epsilon": (LEVELS, "grey-levels", 7, r"goes beyond its epsilon.* 8 grey levels"),
-    "the other unit": (LEVELS, "0-to-1", 8, r"goes beyond its epsilon.*whether its unit is grey-levels"),
+    "beyond epsilon": (LEVELS, "grey-levels", 7, r"exceeds its epsilon.* 8 grey levels"),
+    "the other unit": (LEVELS, "0-to-1", 8, r"exceeds its epsilon.*whether the unit is grey-levels"),
     "the other unit, small": (LEVELS / 255, "grey-levels", 8, r"rounding to 8 bits.*0-to-1"),
     "an epsilon in the other unit": (LEVELS / 255, "0-to-1", 8 / 255, "Did you mean 8"),
     "no epsilon at all": (LEVELS, "grey-levels", 0, "epsilon is 0"),
-    "not a number": (np.where(LEVELS > 7, np.nan, LEVELS), "grey-levels", 8, "goes beyond its epsilon"),
+    "not a number": (np.where(LEVELS > 7, np.nan, LEVELS), "grey-levels", 8, "exceeds its epsilon"),
     "one channel": (LEVELS[:1], "grey-levels", 8, r"shape \(1, 24, 32\), expected \(3, H, W\)"),
     "several": (np.stack([LEVELS, LEVELS]), "grey-levels", 8, r"expected \(3, H, W\)"),
     "channels on either side": (np.zeros((3, 5, 3), np.float32), "grey-levels", 8, r"expected \(3, H, W\)"),
-    "no sign": (LEVELS.astype(np.uint8), "grey-levels", 8, "goes beyond its epsilon"),
+    "no sign": (LEVELS.astype(np.uint8), "grey-levels", 8, "exceeds its epsilon"),
     "no sign, 0 to 1": (LEVELS.astype(np.uint8), "0-to-1", 8, "uint8"),
-    "truths": (LEVELS > 0, "grey-levels", 8, "holds bool"),
+    "truths": (LEVELS > 0, "grey-levels", 8, "dtype bool"),
     "objects": (np.array([LEVELS, None], dtype=object), "grey-levels", 8, "cannot be read as an array"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_an_array_that_is_no_perturbation_in_that_unit_is_refused(tmp_path: Path, case: str) -> None:
+def test_invalid_array_raises_error(tmp_path: Path, case: str) -> None:
     array, unit, epsilon, message = REFUSED[case]
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(InputError, match=message):
@@ -86,14 +86,14 @@ FILES: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_file_that_holds_no_array_is_refused(tmp_path: Path, kind: str) -> None:
+def test_file_without_an_array_raises_error(tmp_path: Path, kind: str) -> None:
     name, write = FILES[kind]
     write(tmp_path / name)
     with pytest.raises(InputError, match=name):
         read_perturbation(tmp_path / name, "grey-levels", 8)
 
 
-def test_a_run_s_own_file_has_its_unit_and_epsilon(tmp_path: Path) -> None:
+def test_file_of_a_run_needs_no_unit_and_epsilon(tmp_path: Path) -> None:
     save_perturbation(Perturbation((4, 4), 10), tmp_path / "p.safetensors", {})
     assert read_perturbation(tmp_path / "p.safetensors")[0].epsilon == 10
     with pytest.raises(InputError, match="--unit and --epsilon are for arrays"):
@@ -101,12 +101,12 @@ def test_a_run_s_own_file_has_its_unit_and_epsilon(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["eight_bit", "forward"])
-def test_what_has_no_period_is_put_on_no_image_of_another_size(tmp_path: Path, call: str) -> None:
+def test_non_periodic_perturbation_on_another_size_raises_error(tmp_path: Path, call: str) -> None:
     save_perturbation(Perturbation((4, 6), 10), tmp_path / "p.safetensors", {})
     save_perturbation(Perturbation((4, 6), 10), tmp_path / "periodic.safetensors", {"size": "[8, 12]"})
     images = torch.zeros(1, 3, 8, 12, dtype=torch.uint8)
     single, _ = load_perturbation(str(tmp_path / "p.safetensors"))  # a path as text
-    with pytest.raises(InputError, match=r"8 x 12 pixels, the perturbation is for \(4, 6\) alone"):
+    with pytest.raises(InputError, match=r"8 x 12 pixels, but the perturbation is only for \(4, 6\)"):
         getattr(single, call)(images)
     getattr(single, call)(images[..., :4, :6])
     single.image_size = None
@@ -114,15 +114,13 @@ def test_what_has_no_period_is_put_on_no_image_of_another_size(tmp_path: Path, c
     getattr(load_perturbation(tmp_path / "periodic.safetensors")[0], call)(images)
 
 
-def test_another_project_s_perturbation_is_scored_and_applied(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_array_of_another_project_is_scored_and_applied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     np.save("other.npy", LEVELS.transpose(1, 2, 0) / 255)
     of_array = ["--perturbation=other.npy", "--unit=0-to-1", "--epsilon=8"]
     evaluate.main([*attack_args(root, tmp_path / "scores"), *of_array])
-    figures = json.loads((tmp_path / "scores/metrics.json").read_text())
-    assert (figures["epsilon"], figures["largest_entry"]) == (8, 8)
+    metrics = json.loads((tmp_path / "scores/metrics.json").read_text())
+    assert (metrics["epsilon"], metrics["largest_entry"]) == (8, 8)
     assert "other.npy" not in (tmp_path / "scores/config.yaml").read_text()
     picture = root / "val/frame_000.png"
     apply.main([str(picture), "--out=out", *of_array])
@@ -135,7 +133,7 @@ def test_another_project_s_perturbation_is_scored_and_applied(
 
 
 @pytest.mark.parametrize("recipe", ["clip", "tanh"])
-def test_a_checkpoint_is_scored_and_applied_as_what_was_written_of_it(tmp_path: Path, recipe: str) -> None:
+def test_checkpoint_is_scored_and_applied_as_the_perturbation_file(tmp_path: Path, recipe: str) -> None:
     root, run = make_camvid(tmp_path / "camvid"), tmp_path / "run"
     settings: dict[str, Any] = {"model.parametrization": recipe, "model.tile": [12, 16], "trainer.max_epochs": 1}
     fit.main(attack_args(root, run, **settings))
@@ -153,7 +151,7 @@ def test_a_checkpoint_is_scored_and_applied_as_what_was_written_of_it(tmp_path: 
     assert len(list(Path("out").glob("*.png"))) == 4
 
 
-def test_a_checkpoint_from_a_larger_epsilon_is_cut_to_its_own(tmp_path: Path) -> None:
+def test_checkpoint_above_epsilon_is_clipped(tmp_path: Path) -> None:
     fit.main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "run", trainer__max_epochs=1))
     content = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
     content["state_dict"]["perturbation.proto"].fill_(99)
@@ -163,9 +161,9 @@ def test_a_checkpoint_from_a_larger_epsilon_is_cut_to_its_own(tmp_path: Path) ->
     assert (found.proto == found.epsilon).all()
 
 
-def test_a_checkpoint_of_something_else_is_a_sentence(tmp_path: Path) -> None:
+def test_checkpoint_without_settings_raises_error(tmp_path: Path) -> None:
     keys = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
     content = dict.fromkeys(keys, 0) | {"state_dict": {"perturbation.proto": torch.zeros(3, 4, 4)}}
     torch.save(content, tmp_path / "best.ckpt")
-    with pytest.raises(InputError, match=r"best.ckpt does not say what its perturbation is of .*uap.fit"):
+    with pytest.raises(InputError, match=r"best.ckpt lacks the settings of its attack .*uap.fit"):
         read_perturbation(tmp_path / "best.ckpt")

@@ -1,4 +1,4 @@
-"""Published checkpoints are read for their data: the rest is left out by name, and nothing in them is executed."""
+"""Tests that only the data of published checkpoints is read, and that nothing in them is executed."""
 
 import argparse
 import builtins
@@ -29,7 +29,7 @@ TENSORS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.on
 
 
 class History:
-    """As mmengine's: arrays, and functions of its own by `getattr`."""
+    """An object like those of mmengine: arrays, and its own functions by `getattr`."""
 
     def __init__(self) -> None:
         self.losses = np.array([0.5, 0.25])
@@ -40,7 +40,7 @@ class History:
 
 
 class Settings(dict[str, Any]):
-    """As EasyDict or yacs have it."""
+    """A dictionary like those of EasyDict or yacs."""
 
 
 class Slots:
@@ -51,7 +51,7 @@ class Slots:
 
 
 class Reduced:
-    """A pickle of it is a call."""
+    """An object whose pickle is a call of a function."""
 
     def __init__(self, function: Callable[..., Any], *args: Any) -> None:
         self.call = function, args
@@ -74,7 +74,7 @@ BESIDE: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("beside", BESIDE)
-def test_what_is_no_data_is_left_out_and_named(tmp_path: Path, beside: str, zipped: bool) -> None:
+def test_objects_other_than_data_are_left_out_and_named(tmp_path: Path, beside: str, zipped: bool) -> None:
     make, name = BESIDE[beside]
     content = {"state_dict": TENSORS, "extra": make(), "epoch": 3}
     torch.save(content, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
@@ -109,13 +109,13 @@ def test_arrays_are_data(tmp_path: Path, name: str, zipped: bool) -> None:
     assert found["score"] == 0.5
 
 
-def test_weights_that_are_arrays_are_tensors(tmp_path: Path) -> None:
+def test_arrays_are_loaded_as_tensors(tmp_path: Path) -> None:
     torch.save({name: tensor.numpy().astype(">f4") for name, tensor in TENSORS.items()}, tmp_path / "net.pth")
     found = read_state_dict(tmp_path / "net.pth")
     assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
 
 
-def test_without_tensors_the_refused_object_is_named(tmp_path: Path) -> None:
+def test_file_without_tensors_names_the_object(tmp_path: Path) -> None:
     torch.save({"opt": argparse.Namespace(lr=0.1)}, tmp_path / "net.pth")
     with pytest.raises(InputError, match=r"net\.pth contains no tensors.*argparse\.Namespace"):
         read_state_dict(tmp_path / "net.pth")
@@ -136,7 +136,7 @@ def _tar(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit.load:UserWarning")
 @pytest.mark.parametrize(("write", "message"), [(_script, "TorchScript .*uap.victims.Exported"), (_tar, "tar format")])
-def test_other_formats_are_named_and_not_run(tmp_path: Path, write: Callable[[Path], None], message: str) -> None:
+def test_other_formats_are_named_and_not_executed(tmp_path: Path, write: Callable[[Path], None], message: str) -> None:
     write(tmp_path / "net.pth")
     for read in (safe_load, read_state_dict):
         with pytest.raises(InputError, match=message):
@@ -168,7 +168,7 @@ HOSTILE: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("write", ["zipped", "old", "bare"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_code_of_a_file_is_run(tmp_path: Path, name: str, write: str) -> None:
+def test_no_code_in_a_file_is_executed(tmp_path: Path, name: str, write: str) -> None:
     content, path = {"a": torch.ones(2), "b": HOSTILE[name]()}, tmp_path / "net.pth"
     Path("evil.pth").write_bytes(pickle.dumps(Reduced(os.mkdir, "executed")))
     np.save("evil.npy", np.array([1]))
@@ -190,14 +190,14 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, name: str, write: str) -> None
     assert set(torch.serialization.get_safe_globals()) == allowed
 
 
-def test_the_hostile_files_would_run(tmp_path: Path) -> None:
+def test_hostile_files_would_execute_code(tmp_path: Path) -> None:
     torch.save(Reduced(os.mkdir, str(tmp_path / "executed")), tmp_path / "net.pth")
     torch.load(tmp_path / "net.pth", weights_only=False)
     assert (tmp_path / "executed").exists()
 
 
 class Raw:
-    """NumPy's own state of an array, made up."""
+    """Return a forged state of a NumPy array."""
 
     def __init__(self, *state: Any) -> None:
         self.state = state
@@ -207,7 +207,7 @@ class Raw:
 
 
 class RawKind:
-    """A dtype whose layout reaches beyond its memory, or hides that it is of pointers."""
+    """Return a dtype whose layout exceeds its memory, or hides that it contains pointers."""
 
     def __init__(self, code: str, *state: Any) -> None:
         self.code = code
@@ -228,14 +228,14 @@ FORGED = {
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_a_forged_array_is_refused(tmp_path: Path, name: str) -> None:
+def test_forged_array_raises_error(tmp_path: Path, name: str) -> None:
     torch.save({"a": FORGED[name]}, tmp_path / "net.pth")
     for read in (safe_load, load_leaving_out):
         with pytest.raises(InputError, match="damaged"):
             read(tmp_path / "net.pth")
 
 
-def test_a_damaged_archive_is_a_sentence(tmp_path: Path) -> None:
+def test_damaged_archive_raises_error(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net.pth", "w") as archive:
         archive.writestr("net/data.pkl", b"cos\nsystem\n(S'mkdir executed'\ntR.")
         archive.writestr("net/version", b"3")
@@ -244,8 +244,8 @@ def test_a_damaged_archive_is_a_sentence(tmp_path: Path) -> None:
     assert not Path("executed").exists()
 
 
-def test_a_zip_archive_that_spans_disks_is_damaged(tmp_path: Path) -> None:
-    """The standard library raises an error of its own when it looks at such a file."""
+def test_multi_disk_zip_archive_raises_error(tmp_path: Path) -> None:
+    """The standard library raises a different error for such a file."""
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04" + bytes(100) + locator + end)

@@ -1,4 +1,4 @@
-"""Output of a run: a bar on a terminal, a line per epoch in a log, only results in quiet mode."""
+"""Tests of the output of a run: a bar on a terminal, a line per epoch in a log, only results in quiet mode."""
 
 import io
 import logging
@@ -25,7 +25,7 @@ def arguments(tmp_path: Path) -> list[str]:
     return attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", trainer__enable_progress_bar="true")
 
 
-def test_a_log_has_a_line_per_epoch(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_has_a_line_per_epoch(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     fit.main(arguments)
     printed = capsys.readouterr().out
     lines = [line for line in printed.splitlines() if line.startswith("epoch")]
@@ -50,7 +50,7 @@ def test_quiet_mode_prints_only_results(
     assert "\nquiet" not in (tmp_path / "out" / "config.yaml").read_text()
 
 
-def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     assert [type(callback) for callback in progress_callbacks()] == [ProgressBar]
     monkeypatch.setattr(sys, "stdout", io.StringIO())

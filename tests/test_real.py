@@ -1,4 +1,4 @@
-"""Real images and a real network, where they are: CamVid and the ESPNet that its authors trained on it."""
+"""Tests on real images and a real network, if available: CamVid and the published ESPNet."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def settings(config: str, shared: Path, root: Path, out: Path, **changes: Any) -> list[str]:
-    """A few steps of a shipped configuration on real images and the published ESPNet."""
+    """Run a few steps of a shipped configuration on real images and the published ESPNet."""
     given = {
         "config": CONFIGS / config,
         "data.root": few_images(shared, root),
@@ -31,7 +31,7 @@ def settings(config: str, shared: Path, root: Path, out: Path, **changes: Any) -
 
 
 def few_images(shared: Path, root: Path) -> Path:
-    """A CamVid of 16 training images, t0 among them, and 3 validation images: links to the real ones."""
+    """Create a CamVid of links to 16 training images, including t0, and 3 validation images."""
     for split, count in {"train": 16, "val": 3}.items():  # three to score: one of two ranks has one more
         names = sorted(path.name for path in (shared / "camvid" / split).glob("*.png"))
         names = names[:: len(names) // count][:count]
@@ -47,9 +47,7 @@ def few_images(shared: Path, root: Path) -> Path:
     ("config", "floors"),
     [("camvid_static.yaml", {"success_rate": 0.5}), ("camvid_dynamic.yaml", {"hidden": 0.5, "preserved": 0.7})],
 )
-def test_a_few_steps_on_camvid_already_work(
-    config: str, floors: dict[str, float], shared: Path, tmp_path: Path
-) -> None:
+def test_few_steps_on_camvid_succeed(config: str, floors: dict[str, float], shared: Path, tmp_path: Path) -> None:
     fit.main(settings(config, shared, tmp_path / "camvid", tmp_path / "out"))
 
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -59,7 +57,7 @@ def test_a_few_steps_on_camvid_already_work(
 
 
 @pytest.mark.real
-def test_two_ranks_learn_against_a_real_network_what_one_does(shared: Path, tmp_path: Path) -> None:
+def test_two_ranks_equal_one_process_on_a_real_network(shared: Path, tmp_path: Path) -> None:
     learned, success = [], []
     for ranks in (2, 1):
         changes = {"data.batch_size": 4 // ranks, "trainer.devices": ranks, "trainer.max_epochs": 2}

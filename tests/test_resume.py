@@ -1,4 +1,4 @@
-"""A run that is resumed ends where the run ends that was never stopped, bit for bit."""
+"""Tests that a resumed run equals an uninterrupted run bit for bit."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def resume(folder: Path, **changes: Any) -> None:
     main([f"--{name}={value}" for name, value in arguments.items()])
 
 
-def test_two_epochs_and_two_more_are_four(root: Path, tmp_path: Path) -> None:
+def test_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "four", **CONSTANT, **{"trainer.max_epochs": 4}))
     main(attack_args(root, tmp_path / "two", **CONSTANT))
     after_two = learned(tmp_path / "two")
@@ -41,7 +41,7 @@ def test_two_epochs_and_two_more_are_four(root: Path, tmp_path: Path) -> None:
     assert not torch.equal(after_two, learned(tmp_path / "four"))
 
 
-def test_a_run_that_was_killed_ends_as_if_it_had_not_been(root: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> None:
     changes = {"trainer.max_epochs": 3, "trainer.callbacks+": "tests.helpers.KillAt", "trainer.callbacks.step": 5}
     main(attack_args(root, tmp_path / "whole", **changes))
     command = [sys.executable, "-m", "uap.fit", *attack_args(root, tmp_path / "killed", **changes)]
@@ -60,20 +60,22 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(root: Path, tmp_path: 
     assert csv[0] == csv[1]
 
 
-def test_the_cost_of_a_resumed_run_is_that_of_both_parts(root: Path, tmp_path: Path) -> None:
+def test_cost_of_a_resumed_run_includes_both_parts(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out", **{"trainer.max_epochs": 4})
 
     assert '"gradient_evaluations": 24' in (tmp_path / "out" / "metrics.json").read_text()
 
 
-def test_a_finished_run_says_so(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_a_finished_run_prints_a_message(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out")
     assert "has already finished its 2 epochs" in capsys.readouterr().out
 
 
-def test_a_run_that_is_resumed_clears_away_what_was_half_written_and_keeps_the_rest(root: Path, tmp_path: Path) -> None:
+def test_resumed_run_removes_only_unfinished_files(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     folder = tmp_path / "out/checkpoints"
     shutil.copy(folder / "best.ckpt", folder / "mine.ckpt")
@@ -92,7 +94,7 @@ run_command(main)
 
 
 @pytest.mark.parametrize("room", ["almost a checkpoint", "nothing"])
-def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, tmp_path: Path, room: str) -> None:
+def test_full_disk_prints_a_message_and_keeps_the_checkpoint(root: Path, tmp_path: Path, room: str) -> None:
     arguments = attack_args(root, tmp_path / "out", **CONSTANT)
     main(arguments)
     folder = tmp_path / "out/checkpoints"
@@ -113,7 +115,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_checkpoint_before(root: Path, 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == checkpoints
 
 
-def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_path: Path) -> None:
+def test_run_interrupted_before_its_metrics_writes_them_later(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     kept, files = json.loads((tmp_path / "out/metrics.json").read_text()), sorted((tmp_path / "out").rglob("*"))
     for name in ("metrics.json", "per_image.csv", "perturbation.safetensors", "perturbation.png"):
@@ -149,7 +151,7 @@ def test_a_run_that_was_cut_off_before_its_figures_gets_them(root: Path, tmp_pat
         ({"trainer.precision": "bf16-mixed"}, "its precision is 32-true, here it is bf16-mixed"),
     ],
 )
-def test_a_checkpoint_of_another_attack_is_refused(
+def test_checkpoint_of_another_attack_raises_error(
     root: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     main(attack_args(root, tmp_path / "out"))
@@ -160,11 +162,11 @@ def test_a_checkpoint_of_another_attack_is_refused(
     assert learned(tmp_path / "out").abs().max() > 0
 
 
-def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path: Path) -> None:
+def test_checkpoint_without_a_perturbation_raises_error(root: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "other.ckpt")
     (tmp_path / "half.ckpt").write_bytes((tmp_path / "other.ckpt").read_bytes()[:100])
     for name, message in {
-        "other": "holds no perturbation",
+        "other": "contains no perturbation",
         "half": "is damaged",
         "none": "There is no file",
     }.items():
@@ -173,13 +175,13 @@ def test_what_is_no_checkpoint_of_a_perturbation_is_refused(root: Path, tmp_path
 
 
 class Hostile:
-    """A pickle of it makes a folder when it is loaded."""
+    """An object whose pickle creates a folder when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("executed",)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(root: Path, tmp_path: Path) -> None:
+def test_checkpoint_with_code_raises_error_and_is_not_executed(root: Path, tmp_path: Path) -> None:
     torch.save({"state_dict": {"perturbation.proto": Hostile()}}, tmp_path / "hostile.ckpt")
     with pytest.raises(InputError, match="asks to run code"):
         main(attack_args(root, tmp_path / "out", ckpt_path=tmp_path / "hostile.ckpt"))
@@ -197,7 +199,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(root: Path, tmp
         (lambda text: "", 0),
     ],
 )
-def test_a_damaged_metrics_csv_loses_its_damaged_rows_alone(
+def test_damaged_rows_of_metrics_csv_are_removed(
     root: Path, tmp_path: Path, damage: Callable[[str], str], kept: int
 ) -> None:
     main(attack_args(root, tmp_path / "out", **CONSTANT, **{"trainer.check_val_every_n_epoch": 9}))
@@ -207,4 +209,4 @@ def test_a_damaged_metrics_csv_loses_its_damaged_rows_alone(
     resume(tmp_path / "out", **{"trainer.max_epochs": 3})
     with file.open() as opened:
         steps = [int(row["step"]) for row in csv.DictReader(opened)]
-    assert steps == [*range(kept), 6, 7, 8, 9]  # the last are the final figures
+    assert steps == [*range(kept), 6, 7, 8, 9]  # the last row has the final metrics

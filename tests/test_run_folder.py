@@ -1,4 +1,4 @@
-"""Names of run folders."""
+"""Tests of the names of run folders."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_names_are_short_and_unique() -> None:
         unique_names([Path("a"), Path("b"), Path("./a")])
 
 
-def test_runs_that_start_in_the_same_second_have_their_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_started_in_the_same_second_have_separate_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.strftime", lambda form: "20260101-120000")
     monkeypatch.setenv("UAP_RUN_FOLDER", "")
     names = [run_folder(None, None, "default").name for _ in range(3)]

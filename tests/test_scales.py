@@ -1,4 +1,4 @@
-"""Values on another scale than grey levels from 0 to 255: refused, warned of, or said in the closing table."""
+"""Tests of errors and warnings about values on another scale than grey levels from 0 to 255."""
 
 import warnings
 from pathlib import Path
@@ -30,7 +30,7 @@ from uap.victims import Victim
         ({"model.start_epsilon": 0.0784}, "model.start_epsilon is 0.0784", "Did you mean 20,"),
     ],
 )
-def test_an_epsilon_from_0_to_1_is_refused_with_the_unit_and_what_was_meant(
+def test_epsilon_from_0_to_1_raises_error_with_a_suggestion(
     settings: dict[str, Any], name: str, meant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = fit_refusal(settings, tmp_path, capsys)
@@ -39,14 +39,12 @@ def test_an_epsilon_from_0_to_1_is_refused_with_the_unit_and_what_was_meant(
     assert meant in said
 
 
-def test_an_epsilon_without_a_likely_meaning_has_no_suggestion(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_invalid_epsilon_has_no_suggestion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean" not in fit_refusal({"model.epsilon": -3}, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("command", [evaluate, transfer])
-def test_a_perturbation_within_an_epsilon_from_0_to_1_is_not_scored(
+def test_perturbation_with_epsilon_from_0_to_1_is_not_scored(
     command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_camvid(tmp_path / "camvid")
@@ -62,13 +60,13 @@ def test_a_perturbation_within_an_epsilon_from_0_to_1_is_not_scored(
 
 
 @pytest.mark.parametrize("setting", ["model.epsilon", "model.start_epsilon"])
-def test_a_reproduction_refuses_one_before_its_first_point_runs(setting: str) -> None:
+def test_reproduction_with_epsilon_from_0_to_1_raises_error(setting: str) -> None:
     with pytest.raises(InputError, match=f"{setting} is 0.0784.*Did you mean 20,"):
         resolved([Layer([], {setting: 0.0784})], [], [], {})
 
 
 def trial(kind: Any, steps: int, schedule: Any = CosineToEnd, epsilon: float = 10.0, **settings: Any) -> list[str]:
-    """The warnings of a run's step sizes."""
+    """Return the warnings about the step size of a run."""
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = kind([parameter], **settings)
     scheduled = schedule(optimizer)
@@ -98,7 +96,7 @@ def constant(optimizer: Any) -> ConstantLR:
         ),  # 10 steps that stay, under the cosine
     ],
 )
-def test_steps_that_cannot_reach_epsilon_are_warned_of(kind: Any, settings: dict[str, Any], steps: int) -> None:
+def test_small_steps_give_a_warning(kind: Any, settings: dict[str, Any], steps: int) -> None:
     (said,) = trial(kind, steps, **settings)
     assert "model.optimizer.lr" in said
     assert f"{steps} steps" in said
@@ -114,12 +112,12 @@ def test_steps_that_cannot_reach_epsilon_are_warned_of(kind: Any, settings: dict
         (torch.optim.SGD, {"lr": 0.01}, 3, constant),  # its steps are as large as the gradient
     ],
 )
-def test_steps_that_reach_it_or_may_are_not(kind: Any, settings: dict[str, Any], steps: int, schedule: Any) -> None:
+def test_sufficient_steps_give_no_warning(kind: Any, settings: dict[str, Any], steps: int, schedule: Any) -> None:
     assert trial(kind, steps, schedule, **settings) == []
 
 
 @pytest.mark.filterwarnings("default:model.optimizer.lr is")
-def test_a_run_of_small_steps_is_warned_of_before_and_says_so_in_its_table(
+def test_run_of_small_steps_gives_a_warning_and_a_note_in_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_camvid(tmp_path / "camvid")
@@ -132,17 +130,17 @@ def test_a_run_of_small_steps_is_warned_of_before_and_says_so_in_its_table(
     assert "not reached: the largest entry is 0.0" in capsys.readouterr().out
 
 
-def test_a_run_that_uses_its_epsilon_says_nothing_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_that_reaches_epsilon_has_no_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit.main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"model.optimizer.lr": 60}))
     assert "not reached" not in capsys.readouterr().out
 
 
-def test_a_mean_from_0_to_1_is_warned_of() -> None:
+def test_mean_from_0_to_1_gives_a_warning() -> None:
     network = nn.Conv2d(3, 2, 1)
     with pytest.warns(UserWarning, match=r"model.victim.mean is \[0.485, 0.456, 0.406\].* Multiply"):
         Victim(network, classes=["a", "b"], mean=(0.485, 0.456, 0.406), std=(58.4, 57.1, 57.4)).check((8, 8))
 
 
-def test_a_network_that_is_trained_on_such_a_std_is_warned_of() -> None:
+def test_training_with_std_from_0_to_1_gives_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"model.std is \[0.229, 0.224, 0.225\].* Multiply"):
         VictimTraining(ESPNet(5, q=1), std=(0.229, 0.224, 0.225))

@@ -1,4 +1,4 @@
-"""Networks whose constructor takes its settings as one object, such as `args` of argparse."""
+"""Tests of networks whose constructor takes its settings as one object, such as `args` of argparse."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
-def test_the_wrapper_is_shown_and_works(
+def test_suggested_wrapper_works(
     name: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"tests.test_settings_objects.{name}"
@@ -54,7 +54,7 @@ def test_the_wrapper_is_shown_and_works(
 
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
-def test_a_run_shows_it_too(
+def test_run_prints_the_wrapper(
     name: str, settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = {"class_path": f"tests.test_settings_objects.{name}", "init_args": settings}

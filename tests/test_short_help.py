@@ -1,4 +1,4 @@
-"""The help page of a command: it appears at once, and its default values are right."""
+"""Tests of the help page of commands: it appears quickly, and its default values are correct."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ COMMANDS = {"fit": fit, "evaluate": evaluate, "train_victim": train_victim, "att
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_shows_the_default_values(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_page_has_the_default_values(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     page = COMMANDS[command].__doc__ or ""
     shown = re.findall(r"^  --([\w.]+) [^(\n]*\(([^\s:;()]+)(?:: [^)]*)?\)$", page, re.MULTILINE)
     assert len(shown) >= 3
@@ -32,7 +32,7 @@ def test_the_page_shows_the_default_values(command: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_appears_before_torch_is_imported(command: str) -> None:
+def test_help_page_does_not_import_torch(command: str) -> None:
     begin = time.monotonic()
     found = subprocess.run(
         [sys.executable, "-m", f"uap.{command}", "--help"], capture_output=True, text=True, check=True, cwd=sys.path[0]

@@ -1,4 +1,4 @@
-"""Targets against a brute-force nearest neighbor."""
+"""Tests of targets against a brute-force nearest neighbor."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from uap.utils.errors import InputError
 
 HEIGHT, WIDTH = 12, 16
 NUMBERED: Mask = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
-"""Every pixel is a class of its own, so that a filled one says where it comes from."""
+"""A prediction with a different class at every pixel, so that filled pixels show their origin."""
 
 
 def nothing(path: Path, is_image: bool) -> Mask:
@@ -68,13 +68,13 @@ def test_random_masks_are_filled_from_the_nearest_background(share: float) -> No
         assert_filled_from_the_nearest(NUMBERED, hidden, fill_hidden(NUMBERED, hidden))
 
 
-def test_nothing_hidden_is_the_prediction_in_a_copy() -> None:
+def test_target_without_hidden_pixels_is_a_copy_of_the_prediction() -> None:
     target = fill_hidden(NUMBERED, blocks())
     assert np.array_equal(target, NUMBERED)
     assert not np.shares_memory(target, NUMBERED)
 
 
-def test_the_prediction_is_left_as_it_is() -> None:
+def test_fill_hidden_does_not_change_the_prediction() -> None:
     prediction = NUMBERED.copy()
     fill_hidden(prediction, blocks((1, 5, 1, 5)))
     assert np.array_equal(prediction, NUMBERED)
@@ -92,7 +92,7 @@ def test_several_hidden_classes_never_fill_each_other() -> None:
     assert_filled_from_the_nearest(prediction, hidden, filled)
 
 
-def test_an_image_that_is_all_hidden_has_no_target() -> None:
+def test_image_without_background_has_no_target() -> None:
     prediction = np.where(NUMBERED % 3 == 0, 9, 10).astype(np.uint8)
     filled, hidden = prepared(["pedestrian", "bicyclist"]).make(prediction)
     assert (filled == IGNORE).all()
@@ -109,14 +109,14 @@ def test_images_with_too_few_hidden_pixels_or_no_background_are_not_usable() -> 
     assert prepared(["pedestrian"], min_pixels=4).usable(predictions).tolist() == [False, False, False, True, False]
 
 
-def test_pixels_of_all_hidden_classes_count_together() -> None:
+def test_pixels_of_all_hidden_classes_are_counted_together() -> None:
     predictions = np.zeros((1, HEIGHT, WIDTH), np.uint8)
     predictions[0, 0, :2], predictions[0, 1, :2] = 9, 10
     assert prepared(["pedestrian", "bicyclist"], min_pixels=4).usable(predictions).tolist() == [True]
     assert prepared(["pedestrian"], min_pixels=4).usable(predictions).tolist() == [False]
 
 
-def test_a_class_that_the_victim_lacks_is_a_sentence() -> None:
+def test_class_unknown_to_the_victim_raises_error() -> None:
     target = HideClasses(["person", "bus", "lane"])
     with pytest.raises(InputError, match="There is no class 'bus', 'lane': the classes are sky, building,"):
         target.bind(CAMVID, nothing)
@@ -124,25 +124,25 @@ def test_a_class_that_the_victim_lacks_is_a_sentence() -> None:
         target.bind(CITYSCAPES, nothing)
 
 
-def test_a_class_may_be_called_as_another_data_set_calls_it() -> None:
+def test_hidden_class_can_be_named_by_a_synonym() -> None:
     target = HideClasses(["person", "Pavement"])
     target.bind(CAMVID, nothing)
     assert [CAMVID.names[hidden] for hidden in target.hidden_classes] == ["pedestrian", "pavement"]
 
 
-def test_no_class_to_hide_is_a_sentence() -> None:
+def test_empty_list_of_hidden_classes_raises_error() -> None:
     with pytest.raises(InputError, match="got no class to hide"):
         HideClasses([])
 
 
-def test_a_scene_of_another_network_is_a_sentence() -> None:
+def test_scene_of_another_network_raises_error() -> None:
     scene = np.full((HEIGHT, WIDTH), len(CAMVID), np.uint8)
     with pytest.raises(InputError, match=r"scene of a\.png has classes that the network does not know: sky, "):
         StaticTarget(image="a.png").bind(CAMVID, lambda path, is_image: scene)
 
 
 @pytest.mark.parametrize(("arguments", "is_image"), [({"image": "a.png"}, True), ({"labels": "a.png"}, False)])
-def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str], is_image: bool) -> None:
+def test_static_target_is_equal_for_all_images(arguments: dict[str, str], is_image: bool) -> None:
     asked, scene = [], NUMBERED % len(CAMVID)
 
     def read(path: Path, is_image: bool) -> Mask:
@@ -162,7 +162,7 @@ def test_a_static_target_is_one_scene_for_every_image(arguments: dict[str, str],
 
 
 @pytest.mark.parametrize("arguments", [{}, {"image": "a.png", "labels": "b.png"}])
-def test_a_static_target_of_no_scene_or_of_two_is_a_sentence(arguments: dict[str, str]) -> None:
+def test_static_target_needs_exactly_one_source(arguments: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"A static target got image=.* and labels=.*, expected one of the two"):
         StaticTarget(**arguments)
 

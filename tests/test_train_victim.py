@@ -1,4 +1,4 @@
-"""`python -m uap.train_victim` end to end, on drawn scenes."""
+"""Tests of `python -m uap.train_victim` on synthetic scenes."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from uap.utils.errors import InputError
 from uap.victims import Victim
 
 
-def test_training_leaves_weights_that_a_victim_loads_and_a_card(tmp_path: Path) -> None:
+def test_training_writes_weights_and_a_model_card(tmp_path: Path) -> None:
     config = Path(__file__).parents[1] / "configs" / "train_espnet_streetscenes.yaml"
     changes = {
         "config": config,
@@ -62,7 +62,7 @@ def test_training_leaves_weights_that_a_victim_loads_and_a_card(tmp_path: Path) 
 
 
 class TwoHeads(nn.Module):
-    """Rough, as published: a tuple of outputs at half the size, and only even sizes; one output more than classes."""
+    """A network with a tuple of outputs at half the size, only even sizes, and one output more than classes."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class TwoHeads(nn.Module):
 
 
 def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
-    """Arguments that train a rough network on a few images of 24 x 32."""
+    """Return arguments that train this network on a few images of 24 x 32."""
     settings = {
         "data": "uap.data.CamVid",
         "data.root": make_camvid(tmp_path / "camvid"),
@@ -97,7 +97,7 @@ def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore:The network TwoHeads has 2 outputs")
-def test_a_rough_network_is_trained_and_then_attacked(tmp_path: Path) -> None:
+def test_network_with_unusual_outputs_is_trained_and_attacked(tmp_path: Path) -> None:
     train_victim.main(small_camvid(tmp_path, **{"model.class_weights": "none", "trainer.precision": "bf16-mixed"}))
     card = json.loads((tmp_path / "out" / "victim.json").read_text())
     assert set(card["val/iou"]) == {"sky", "building"}
@@ -110,7 +110,7 @@ def test_a_rough_network_is_trained_and_then_attacked(tmp_path: Path) -> None:
     assert metrics["val/miou_clean"] == pytest.approx(card["val/miou"], abs=0.02)
 
 
-def test_what_training_started_from_is_not_asked_for_in_an_attack(tmp_path: Path) -> None:
+def test_attack_does_not_download_initial_weights(tmp_path: Path) -> None:
     class Training:
         network = mean = std = torch.zeros(3)
         table, size_multiple = CAMVID, 8
@@ -122,12 +122,12 @@ def test_what_training_started_from_is_not_asked_for_in_an_attack(tmp_path: Path
     assert victim["init_args"]["classes"] == "camvid"
 
 
-def test_a_training_without_a_validation_is_refused(tmp_path: Path) -> None:
+def test_training_without_validation_raises_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="A training of 6 epochs that validates every 7 epochs"):
         train_victim.main(small_camvid(tmp_path, **{"trainer.check_val_every_n_epoch": 7}))
 
 
-def test_the_weights_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:
+def test_saved_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
     changes = {"trainer.callbacks": "tests.test_train_victim.WorseAfterTwo", "trainer.max_epochs": 4}
     train_victim.main(small_camvid(tmp_path, **changes))
     assert json.loads((tmp_path / "out" / "victim.json").read_text())["epochs"] <= 2
@@ -135,7 +135,7 @@ def test_the_weights_kept_are_those_of_the_best_validation(tmp_path: Path) -> No
 
 
 class WorseAfterTwo(Callback):
-    """Destroys the network before every validation after the second."""
+    """A callback that destroys the network before every validation after the second."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.current_epoch >= 2:
@@ -190,7 +190,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         ({"data": "uap.data.CamVid", "data.root": "camvid"}, "No training image has a labeled pixel"),
     ],
 )
-def test_bad_input_is_a_sentence(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_bad_input_prints_an_error_message(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     root = make_camvid(Path("camvid"))
     for folder in ("trainannot", "valannot"):
         shutil.rmtree(root / folder)

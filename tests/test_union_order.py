@@ -1,4 +1,4 @@
-"""Settings of two types, such as a text or a number, are read alike whatever was imported before."""
+"""Tests that settings with a union type are read independent of earlier imports."""
 
 import inspect
 import typing
@@ -24,7 +24,7 @@ ORDERS: list[Any] = [
 
 
 class Heads(nn.Module):
-    """Three outputs of two classes each, in a list."""
+    """A network with a list of three outputs of two classes each."""
 
     def __init__(self, ratio: "float | int" = 1) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Heads(nn.Module):
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
-    """Forget the unions that other tests made, of which Python would return one in another order."""
+    """Clear the cache of union types, so that Python does not return one in another order."""
     for forget in typing._cleanups:  # type: ignore[attr-defined]
         forget()
 
@@ -50,7 +50,7 @@ def of_type(hint: Any) -> Parser:
 
 
 @pytest.mark.parametrize("hint", [*ORDERS, *reversed(ORDERS)])
-def test_a_whole_number_stays_one_and_a_fraction_too(hint: Any) -> None:
+def test_integers_and_fractions_keep_their_types(hint: Any) -> None:
     for text, value in {"1": 1, "1.0": 1.0, "0.25": 0.25}.items():
         found = of_type(hint).parse_args([f"--x={text}", f"--y={text}"])
         assert (found.x, type(found.x)) == (found.y, type(found.y)) == (value, type(value))
@@ -58,13 +58,13 @@ def test_a_whole_number_stays_one_and_a_fraction_too(hint: Any) -> None:
 
 
 @pytest.mark.parametrize("hint", [str | int | None, int | str | None, Union[str, int], Union[int, str]])  # noqa: UP007
-def test_a_text_that_is_a_number_is_one_where_a_number_may_stand(hint: Any) -> None:
+def test_text_of_a_number_becomes_a_number(hint: Any) -> None:
     assert of_type(hint).parse_args(["--x=1"]).x == 1
     assert of_type(hint).parse_args(["--x=aux"]).x == "aux"
 
 
 @pytest.mark.parametrize("hint", ORDERS)
-def test_the_trainers_batches_are_counted_whatever_lightning_was_imported_behind(
+def test_trainer_limits_do_not_depend_on_the_order_of_imports(
     hint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(inspect.unwrap(Trainer.__init__).__annotations__, "limit_train_batches", hint)
@@ -74,7 +74,7 @@ def test_the_trainers_batches_are_counted_whatever_lightning_was_imported_behind
 
 
 @pytest.mark.parametrize("hint", [str | int | None, int | str | None])
-def test_an_output_is_chosen_on_the_command_line_by_its_index(
+def test_output_is_selected_by_its_index_on_the_command_line(
     hint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from uap.victims import Victim
@@ -86,7 +86,7 @@ def test_an_output_is_chosen_on_the_command_line_by_its_index(
     assert cli.model.victim.output == 1
 
 
-def test_a_part_that_is_built_alone_reads_them_alike(tmp_path: Path) -> None:
+def test_single_components_read_unions_in_the_same_way(tmp_path: Path) -> None:
     network = {"class_path": "tests.test_union_order.Heads", "init_args": {"ratio": 2}}
     settings = {"network": network, "classes": ["a", "b"], "output": "1"}
     (tmp_path / "net.yaml").write_text(yaml.safe_dump({"victim": {"class_path": "Victim", "init_args": settings}}))

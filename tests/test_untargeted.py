@@ -1,4 +1,4 @@
-"""The untargeted universal attack from a run to its tables, on a network whose answer is known."""
+"""Tests of the untargeted universal attack on a network with a known result."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> list[str]:
     return attack_args(root, tmp_path / "run", **changes)
 
 
-def test_a_run_leaves_the_clean_prediction(settings: list[str], tmp_path: Path) -> None:
+def test_untargeted_run_moves_away_from_the_clean_prediction(settings: list[str], tmp_path: Path) -> None:
     cli = fit.main(settings)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {key.split("/")[1] for key in metrics if key.startswith("val/")} <= METRICS.keys()
@@ -40,7 +40,7 @@ def test_a_run_leaves_the_clean_prediction(settings: list[str], tmp_path: Path) 
     assert cli.model.objective.sign == -1
 
 
-def test_every_command_that_scores_takes_it(settings: list[str], tmp_path: Path) -> None:
+def test_every_scoring_command_accepts_an_untargeted_run(settings: list[str], tmp_path: Path) -> None:
     fit.main(settings)
     run = tmp_path / "run"
     own = json.loads((run / "metrics.json").read_text())
@@ -51,7 +51,7 @@ def test_every_command_that_scores_takes_it(settings: list[str], tmp_path: Path)
     out = transfer.main([str(run), "--out", str(tmp_path / "transfer")])
     cells = json.loads((out / "transfer.json").read_text())["cells"]
     (cell,) = [cell for cell in cells if not cell["control"]]
-    assert cell["figures"]["kept"] == pytest.approx(own["val/kept"])
-    assert "success_rate" not in cells[0]["figures"]
+    assert cell["metrics"]["kept"] == pytest.approx(own["val/kept"])
+    assert "success_rate" not in cells[0]["metrics"]
     assert "kept" in (distortions.main([str(run), "--out", str(tmp_path / "d")]) / "distortions.md").read_text()
     assert "kept" in report.main([str(run), "--out", str(tmp_path / "page.html")]).read_text()

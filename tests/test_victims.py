@@ -1,4 +1,4 @@
-"""`python -m uap.victims`: the list, and what one network sees."""
+"""Tests of `python -m uap.victims`."""
 
 import warnings
 from pathlib import Path
@@ -20,7 +20,7 @@ from uap.victims.setup_warnings import setup_warnings
 BRIGHTNESS = Path(__file__).parent / "brightness.yaml"
 
 
-def test_the_list_names_every_network_adapter_and_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_has_every_network_adapter_and_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     printed = capsys.readouterr().out
     for name in ("ESPNet", "CGNet", "FCN8s", "FastSCNN", "Victim", "espnet_streetscenes", "fcn8s_streetscenes"):
@@ -33,7 +33,7 @@ def test_every_shipped_configuration_has_a_description(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
-def test_a_prediction_is_printed_with_class_shares_and_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prediction_is_printed_with_class_shares_and_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     arguments = ["--image", root / "val" / "frame_000.png", "--labels", root / "valannot" / "frame_000.png"]
     main([str(BRIGHTNESS), *map(str, arguments), "--labels_of", "camvid", "--out", "seen/picture.png"])
@@ -46,7 +46,7 @@ def test_a_prediction_is_printed_with_class_shares_and_iou(tmp_path: Path, capsy
         assert picture.size[0] > 500
 
 
-def test_a_guessing_network_gives_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_guessing_network_gives_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     config = yaml.safe_load(BRIGHTNESS.read_text())
     config["model"]["victim"]["init_args"] |= {"std": [1e6, 1e6, 1e6], "mean": [-1.28e8, -1.28e8, -1.28e8]}
@@ -71,7 +71,7 @@ def test_number_of_setup_warnings(confidence: float | None, outputs: int, miou: 
     assert len(setup_warnings(confidence, outputs, miou)) == count
 
 
-def test_a_picture_can_be_resized_and_weights_exchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_size_and_weights_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "grey.png", np.full((20, 30, 3), 90, np.uint8))
     with pytest.raises(InputError, match=r"There is no file none.pth"):
         main([str(BRIGHTNESS), "--image", "grey.png", "--weights", "none.pth"])
@@ -79,14 +79,14 @@ def test_a_picture_can_be_resized_and_weights_exchanged(tmp_path: Path, capsys: 
     assert "sky                  100.0 %" in capsys.readouterr().out
 
 
-def test_the_shipped_networks_are_found_by_name_and_see_the_drawn_classes() -> None:
+def test_shipped_networks_predict_the_classes_of_synthetic_scenes() -> None:
     victim = build_victim(find_victim("espnet_streetscenes"))
     assert isinstance(victim, Victim)
     assert "person" in victim.table.names
     assert find_victim(str(find_victim("espnet_streetscenes"))) == find_victim("espnet_streetscenes")
 
 
-def test_a_network_needs_no_type_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_without_type_hints_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signature = "class Net(torch.nn.Conv2d):\n    def __init__(self, outputs):\n"
     text = f"import torch\n{signature}        super().__init__(3, outputs, 1)"
     (tmp_path / "unhinted_net.py").write_text(text)
@@ -97,7 +97,7 @@ def test_a_network_needs_no_type_hints(tmp_path: Path, monkeypatch: pytest.Monke
     assert build_victim(tmp_path / "net.yaml")(torch.zeros(1, 3, 4, 4)).shape == (1, 2, 4, 4)
 
 
-def test_a_whole_experiment_is_a_victim_too() -> None:
+def test_configuration_of_an_experiment_is_accepted() -> None:
     assert build_victim(BRIGHTNESS).table.names == CAMVID.names[:2]
 
 
@@ -113,13 +113,13 @@ def test_a_whole_experiment_is_a_victim_too() -> None:
         ("model: [", "bad.yaml describes no model.victim"),
     ],
 )
-def test_a_file_that_describes_no_victim_is_refused(text: str, message: str) -> None:
+def test_file_without_a_victim_raises_error(text: str, message: str) -> None:
     Path("bad.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         build_victim(find_victim("bad.yaml"))
 
 
-def test_a_std_for_images_from_0_to_1_gives_a_warning() -> None:
+def test_std_from_0_to_1_gives_a_warning() -> None:
     network = torch.nn.Conv2d(3, 2, 1)
     with pytest.warns(UserWarning, match=r"std is \[0.229, 0.224, 0.225\], .* scale from 0 to 1.* Multiply"):
         Victim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
@@ -128,7 +128,7 @@ def test_a_std_for_images_from_0_to_1_gives_a_warning() -> None:
         Victim(network, classes=["a", "b"]).check((8, 8))
 
 
-def test_what_is_missing_is_a_sentence() -> None:
+def test_missing_files_print_a_message() -> None:
     with pytest.raises(InputError, match=r"There is no victim nothing\. .*espnet_"):
         main(["nothing", "--image", "x.png"])
     with pytest.raises(InputError, match="Give the name of a victim and --image FILE or --data CLASS, or none"):
@@ -138,7 +138,7 @@ def test_what_is_missing_is_a_sentence() -> None:
 
 
 def camvid_victim(**changes: object) -> str:
-    """The configuration of the brightness network with CamVid's classes."""
+    """Write the configuration of the brightness network with the classes of CamVid."""
     config = yaml.safe_load(BRIGHTNESS.read_text())
     network = {"class_path": "tests.helpers.Brightness", "init_args": {"classes": 11}}
     config["model"]["victim"]["init_args"] |= {"classes": "camvid", "network": network, **changes}
@@ -146,9 +146,7 @@ def camvid_victim(**changes: object) -> str:
     return "camvid_net.yaml"
 
 
-def test_label_files_are_read_as_those_of_the_networks_classes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_label_files_are_read_in_the_classes_of_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     images = ["--image", str(root / "val" / "frame_000.png"), "--labels", str(root / "valannot" / "frame_000.png")]
     main([camvid_victim(), *images])
@@ -167,7 +165,7 @@ def test_label_files_are_read_as_those_of_the_networks_classes(
         main([str(BRIGHTNESS), *images])
 
 
-def test_a_split_is_scored_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_split_is_scored_by_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     data = ["--data", "CamVid", "--data.root", str(root), "--data.size=[24,32]", "--data.num_workers", "0"]
     main([str(BRIGHTNESS), *data])
@@ -182,7 +180,7 @@ def test_a_split_is_scored_by_class(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert 20 < iou < 90
 
 
-def test_a_split_with_wrong_predictions_gives_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_split_with_wrong_predictions_gives_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     inverted = camvid_victim(classes=["building", "sky", *CAMVID.names[2:]])
     main([inverted, "--data", "uap.data.CamVid", f"--data.root={root}", "--data.size=[24,32]", "--data.num_workers=0"])
@@ -200,12 +198,12 @@ def test_a_split_with_wrong_predictions_gives_a_warning(tmp_path: Path, capsys: 
         (["--data", "StreetScene"], "StreetScene"),
     ],
 )
-def test_data_that_cannot_be_scored_is_a_sentence(words: list[str], sentence: str) -> None:
+def test_data_that_cannot_be_scored_print_a_message(words: list[str], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         main([str(BRIGHTNESS), *words])
 
 
-def test_images_without_labels_have_no_clean_figures(tmp_path: Path) -> None:
+def test_images_without_labels_have_no_clean_metrics(tmp_path: Path) -> None:
     save(tmp_path / "images" / "grey.png", np.full((24, 32, 3), 90, np.uint8))
     save(tmp_path / "images" / "dark.png", np.full((24, 32, 3), 9, np.uint8))
     with pytest.raises(InputError, match="have no labels of the network's classes"):

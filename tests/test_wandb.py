@@ -1,4 +1,4 @@
-"""The W&B runs of a fit and of an evaluation, read back from their offline files; and the sweep."""
+"""Tests of W&B runs, read from their offline files, and of the sweep."""
 
 import csv
 import itertools
@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def records(folder: Path) -> list[Any]:
-    """All records of all offline runs of a run folder; the last ones are written when W&B's process ends."""
+    """Return all records of the offline runs of a run folder; the last ones are written when W&B ends."""
     wandb.finish()
     wandb.teardown()
     found = []
@@ -42,7 +42,7 @@ def records(folder: Path) -> list[Any]:
 
 
 def log_entries(content: bytes) -> Iterator[bytes]:
-    """The entries of a W&B run file: LevelDB's log format behind a header of 7 bytes."""
+    """Return the entries of a W&B run file: the log format of LevelDB after a header of 7 bytes."""
     block, header, position, entry = 32768, 7, 7, b""
     while position + header <= len(content):
         left = block - position % block
@@ -60,7 +60,7 @@ def log_entries(content: bytes) -> Iterator[bytes]:
 
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs are written to disk, artifacts below the test's folder."""
+    """Write offline runs, and artifacts to the folder of the test."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
     yield
@@ -68,7 +68,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def history(found: list[Any]) -> dict[str, Any]:
-    """The last value of all that was logged, by key; what pictures and tables are is a dictionary."""
+    """Return the last logged value of each key; images and tables are dictionaries."""
     logged: dict[str, Any] = {}
     for record in found:
         for item in record.history.item:
@@ -79,27 +79,27 @@ def history(found: list[Any]) -> dict[str, Any]:
 
 
 def table(folder: Path, logged: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The rows of a logged table."""
+    """Return the rows of a logged table."""
     path = next(folder.glob(f"wandb/offline-run-*/files/{logged[f'tables/{name}']['path']}"))
     content = json.loads(path.read_text())
     return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
 
 
 def artifacts(found: list[Any]) -> list[Any]:
-    """The perturbations that were logged."""
+    """Return the logged perturbations."""
     logged = [r.artifact for r in found if r.WhichOneof("record_type") == "artifact"]
     logged += [r.request.log_artifact.artifact for r in found if r.WhichOneof("record_type") == "request"]
     return [artifact for artifact in logged if artifact.type == "perturbation"]
 
 
 def proto(artifact: Any) -> Tensor:
-    """The perturbation in an artifact."""
+    """Return the perturbation in an artifact."""
     (entry,) = artifact.manifest.contents
     assert entry.path == "perturbation.safetensors"
     return load_perturbation(Path(entry.local_path))[0].proto.detach()
 
 
-def test_an_offline_run_holds_curves_pictures_tables_artifact_and_configuration(tmp_path: Path, offline: None) -> None:
+def test_offline_run_has_curves_images_tables_artifact_and_configuration(tmp_path: Path, offline: None) -> None:
     out = tmp_path / "out"
     main(attack_args(make_camvid(tmp_path / "camvid"), out, **{"trainer.logger": "null"}))
     wandb.finish()
@@ -145,14 +145,14 @@ def test_an_offline_run_holds_curves_pictures_tables_artifact_and_configuration(
 
 
 class Forget(Callback):
-    """Loses in the second epoch what the first one learned."""
+    """A callback that resets the perturbation in the second epoch."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         if trainer.current_epoch == 1:
             cast(UniversalAttack, pl_module).perturbation.proto.data.zero_()
 
 
-def test_where_the_last_epoch_is_not_the_best_the_artifact_has_two_versions(tmp_path: Path, offline: None) -> None:
+def test_artifact_has_two_versions_if_the_last_epoch_is_not_the_best(tmp_path: Path, offline: None) -> None:
     out = tmp_path / "out"
     changes = {"trainer.logger": "null", "trainer.callbacks+": "tests.test_wandb.Forget", "model.optimizer.lr": 60}
     main(attack_args(make_camvid(tmp_path / "camvid"), out, **changes))
@@ -173,7 +173,7 @@ def test_where_the_last_epoch_is_not_the_best_the_artifact_has_two_versions(tmp_
     assert "val/success_rate" not in known  # that is the figure of the last
 
 
-def test_an_evaluation_logs_its_figures_and_tables_and_no_artifact(tmp_path: Path, offline: None) -> None:
+def test_evaluation_logs_metrics_and_tables_and_no_artifact(tmp_path: Path, offline: None) -> None:
     root, path, out = make_camvid(tmp_path / "camvid"), tmp_path / "p.safetensors", tmp_path / "out"
     perturbation = Perturbation((1, 1), 52)  # the bright blocks are about 52 above the threshold
     perturbation.proto.data.fill_(-52)
@@ -197,7 +197,7 @@ def test_an_evaluation_logs_its_figures_and_tables_and_no_artifact(tmp_path: Pat
 
 @pytest.fixture
 def agent(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The environment that the agent of a sweep starts a run in; W&B reads it once in a process."""
+    """Return the environment of a run of a sweep; W&B reads it once per process."""
     wandb.teardown()
     for name, value in {"WANDB_SWEEP_ID": "sweep1", "WANDB_RUN_ID": "chosen1", "WANDB_PROJECT": "swept"}.items():
         monkeypatch.setenv(name, value)
@@ -206,7 +206,7 @@ def agent(tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     wandb.teardown()
 
 
-def test_a_run_of_a_sweep_is_the_one_that_its_agent_chose(tmp_path: Path, agent: None) -> None:
+def test_run_of_a_sweep_has_the_id_of_the_agent(tmp_path: Path, agent: None) -> None:
     logger = wandb_logger(tmp_path, "name", resume=False)
     logger.begin()
     run = logger.experiment
@@ -214,19 +214,19 @@ def test_a_run_of_a_sweep_is_the_one_that_its_agent_chose(tmp_path: Path, agent:
     assert (tmp_path / "wandb_id.txt").read_text() == "chosen1\n"  # resumed without an agent, it is continued
 
 
-def test_a_group_that_is_named_is_that_of_the_run(tmp_path: Path, agent: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_group_of_the_environment_is_used(tmp_path: Path, agent: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_GROUP", "tries")
     logger = wandb_logger(tmp_path, "name", resume=False)
     logger.begin()
     assert logger.experiment.group == "tries"
 
 
-def test_without_a_sweep_there_is_no_group_and_the_project_is_uap(tmp_path: Path) -> None:
+def test_default_group_and_project(tmp_path: Path) -> None:
     settings = wandb_logger(tmp_path, "name", resume=False)._wandb_init
     assert (settings["project"], settings["group"]) == ("uap", None)
 
 
-def test_the_sweep_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_configuration_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(CONFIGS.parent)
     sweep = yaml.safe_load((CONFIGS / "sweeps" / "epsilon.yaml").read_text())
     values = {name: parameter["values"] for name, parameter in sweep["parameters"].items()}
@@ -245,13 +245,13 @@ def test_the_sweep_runs_as_it_is_written(monkeypatch: pytest.MonkeyPatch, capsys
         assert (printed["model"]["epsilon"], printed["data"]["init_args"]["seed"]) == point
 
 
-def test_with_a_login_the_run_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_with_a_login_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr(wandb, "login", lambda prompt: True)
     assert wandb_logger(tmp_path, "name", resume=False)._wandb_init["mode"] == "online"
 
 
-def test_a_start_that_is_refused_leaves_no_run_of_wandb_and_no_folder(tmp_path: Path, offline: None) -> None:
+def test_invalid_start_leaves_no_wandb_run_and_no_folder(tmp_path: Path, offline: None) -> None:
     logged = attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"trainer.logger": "null"})
     with pytest.raises(SystemExit):
         run_command(lambda: main([*logged, "--data.limit", "99"]))
@@ -259,7 +259,7 @@ def test_a_start_that_is_refused_leaves_no_run_of_wandb_and_no_folder(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_login_the_run_is_offline_and_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_a_login_is_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))

@@ -1,4 +1,4 @@
-"""What is installed from a wheel works in an empty folder, without the repository."""
+"""Tests that an installed wheel works in an empty folder, without the repository."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 
 
-def test_a_wheel_brings_its_configurations_networks_and_templates(tmp_path: Path) -> None:
+def test_wheel_contains_configurations_networks_and_templates(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("uap-*.whl")

@@ -1,10 +1,10 @@
 """python -m uap.distortions: evaluate an attack after JPEG, resizing, noise, and a shift of the perturbation.
 
-`distortions.json` describes the run and the evaluation setup, and holds
+`distortions.json` describes the run and the evaluation setup, and contains
 
-    "rows": [{"distortion": "JPEG, quality 95", "figures": {...}, "control": {...}}, ...]
+    "rows": [{"distortion": "JPEG, quality 95", "metrics": {...}, "control": {...}}, ...]
 
-`figures` are the metrics of `uap.metrics.names.METRICS` on the adversarial images after the distortion.
+`metrics` are those of `uap.metrics.names.METRICS` on the adversarial images after the distortion.
 `control` are those of the clean images after the same distortion.
 """
 
@@ -21,7 +21,7 @@ from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
 from uap.evaluation.distortions import EightBit, GaussianNoise, Jpeg, Resize, shifted
 from uap.evaluation.experiment import config_of, device_trainer
-from uap.evaluation.perturbation_scores import print_doubts
+from uap.evaluation.perturbation_scores import print_setup_warnings
 from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
@@ -85,16 +85,16 @@ def score_distorted(setup: EvaluationSetup, learned: SavedPerturbation, rows: li
     for row in steps(rows, len(rows), "Scoring", "distortion"):
         adversarial, _ = setup.score(learned, row.name, row.attack)
         control = setup.score(learned, f"{row.name}, clean images", row.control)[0] if row.make else clean
-        scored.append({"distortion": row.name, "figures": adversarial, "control": control})
+        scored.append({"distortion": row.name, "metrics": adversarial, "control": control})
     return scored
 
 
 def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[float | str | None]]]:
     """Return the header and the rows of the table: each metric, as a fraction, and its control in the next column."""
-    metrics = [name for name in COLUMNS if any(name in row["figures"] for row in rows)]
+    metrics = [name for name in COLUMNS if any(name in row["metrics"] for row in rows)]
     header = ["distortion", *(column for name in metrics for column in (name, f"{name}_control"))]
     values = [
-        [row["distortion"], *(row[kind].get(name) for name in metrics for kind in ("figures", "control"))]
+        [row["distortion"], *(row[kind].get(name) for name in metrics for kind in ("metrics", "control"))]
         for row in rows
     ]
     return header, values
@@ -142,7 +142,7 @@ def main(args: list[str] | None = None) -> Path:
     content = {"run": learned.name, "identity": identity, "seed": given.seed, "facts": facts, "rows": rows}
     write(out / "distortions.json", json_text(content))
     print(f"{shown}\n{out / 'distortions.md'}  distortions.csv  distortions.json", flush=True)
-    print_doubts(learned.name, [row["figures"] for row in rows])
+    print_setup_warnings(learned.name, [row["metrics"] for row in rows])
     return out
 
 

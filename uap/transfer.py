@@ -1,13 +1,12 @@
 """python -m uap.transfer: evaluate perturbations on networks and data other than those they were learned on.
 
 The command writes one matrix per metric, with perturbations as rows and evaluation setups as columns. `transfer.json`
-describes the rows and columns, and holds
+describes the rows and columns, and contains
 
-    "cells": [{"perturbation": ROW, "onto": COLUMN, "control": false, "cell": HASH, "images": 101, "size": [360, 480],
-               "figures": {"success_rate": 0.91, ...}, "note": ""}, ...]
+    "cells": [{"perturbation": ROW, "evaluated_on": COLUMN, "control": false, "cell": HASH, "images": 101,
+               "size": [360, 480], "metrics": {"success_rate": 0.91, ...}, "note": ""}, ...]
 
-`figures` are the metrics of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the
-rows of random signs.
+`metrics` are those of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the rows of random signs.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from typing import Any
 from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
 from uap.evaluation.experiment import config_of, device_trainer, settings_of
-from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_doubts
+from uap.evaluation.perturbation_scores import CLEAN, TITLES, print_setup_warnings
 from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
 from uap.evaluation.setup import EvaluationSetup
 from uap.evaluation.steps import steps
@@ -110,7 +109,9 @@ def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out
     file = out / "transfer.json"
     found = lost_cells(file, {cell_file(row, setup, out).stem for row in rows for setup in setups})
     if found:
-        names = "; ".join(f"{cell['perturbation']} on {cell['onto']}" for cell in found[:3])
+        names = "; ".join(
+            f"{cell['perturbation']} on {cell.get('evaluated_on', 'an unknown setup')}" for cell in found[:3]
+        )
         raise InputError(
             f"{file} has {len(found)} cells of other runs or settings ({names}), which would be lost. Set another "
             "--out, or name these runs too."
@@ -120,10 +121,10 @@ def check_kept(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out
 def read_cell(path: Path) -> Cell | None:
     """Return a cell that was scored before; None if its file is missing or damaged."""
     try:
-        cell = read_json(path, "images", "size", "figures", "note")
+        cell = read_json(path, "images", "size", "metrics", "note")
     except InputError:
         return None
-    return cell if isinstance(cell["figures"], dict) else None
+    return cell if isinstance(cell["metrics"], dict) else None
 
 
 def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
@@ -131,7 +132,7 @@ def score_cell(learned: SavedPerturbation, setup: EvaluationSetup) -> Cell:
     size = learned.size or setup.size
     metrics, note = setup.score(learned, f"{learned.name} on {setup.name}")
     images = len(setup.data(size).datasets["scored"])
-    return {"images": images, "size": list(size), "figures": metrics or {}, "note": note}
+    return {"images": images, "size": list(size), "metrics": metrics or {}, "note": note}
 
 
 def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out: Path) -> list[Cell]:
@@ -141,7 +142,7 @@ def score_all(rows: list[SavedPerturbation], setups: list[EvaluationSetup], out:
     for row, setup, path in steps(missing, len(missing), "Scoring", "cell"):
         write(path, json_text(score_cell(row, setup)))
     return [
-        {"perturbation": row.name, "onto": setup.name, "control": row.is_control, "cell": path.stem}
+        {"perturbation": row.name, "evaluated_on": setup.name, "control": row.is_control, "cell": path.stem}
         | (read_cell(path) or {})
         for row, setup, path in pairs
     ]
@@ -152,18 +153,18 @@ def matrices(cells: list[Cell]) -> str:
 
     Rows of random signs are left out of the metrics of clean images, which do not depend on the perturbation.
     """
-    columns = list(dict.fromkeys(cell["onto"] for cell in cells))
+    columns = list(dict.fromkeys(cell["evaluated_on"] for cell in cells))
     texts = []
     for metric, title in TITLES.items():
         rows: dict[str, list[str]] = {}
         for cell in cells:
             if not (cell["control"] and metric in CLEAN):
-                rows.setdefault(cell["perturbation"], []).append(percent(cell["figures"].get(metric)))
+                rows.setdefault(cell["perturbation"], []).append(percent(cell["metrics"].get(metric)))
         table = [[row, *shares] for row, shares in rows.items() if set(shares) != {NOTHING}]
         if table:
             texts.append(f"## {title}\n\n{markdown(['perturbation', *columns], table)}")
     noted = [cell for cell in cells if cell["note"] and not cell["control"]]
-    notes = [f"* {cell['perturbation']} on {cell['onto']}: {cell['note']}.\n" for cell in noted]
+    notes = [f"* {cell['perturbation']} on {cell['evaluated_on']}: {cell['note']}.\n" for cell in noted]
     return "\n".join([*texts, *(["".join(notes)] if notes else [])])
 
 
@@ -188,13 +189,14 @@ def main(args: list[str] | None = None) -> Path:
     text = matrices(cells)
     intro = f"# Transfer\n\n{_facts('perturbation', perturbations)}\n{_facts('evaluated on', columns)}\n"
     write(out / "transfer.md", intro + text)
-    long = [[c["perturbation"], c["onto"], c["control"], *metric] for c in cells for metric in c["figures"].items()]
-    write(out / "transfer.csv", csv_text(["perturbation", "onto", "control", "figure", "value"], long))
-    content = {"seed": given.seed, "perturbations": perturbations, "onto": columns, "cells": cells}
+    header = ["perturbation", "evaluated_on", "control", "metric", "value"]
+    long = [[*(cell[key] for key in header[:3]), *metric] for cell in cells for metric in cell["metrics"].items()]
+    write(out / "transfer.csv", csv_text(header, long))
+    content = {"seed": given.seed, "perturbations": perturbations, "evaluated_on": columns, "cells": cells}
     write(out / "transfer.json", json_text(content))
     print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
     for setup in setups:
-        print_doubts(setup.name, [cell["figures"] for cell in cells if cell["onto"] == setup.name])
+        print_setup_warnings(setup.name, [cell["metrics"] for cell in cells if cell["evaluated_on"] == setup.name])
     return out
 
 

@@ -1,11 +1,11 @@
-"""A linear victim, for which the results of attacks are known in closed form."""
+"""A linear victim, for which attacks have a closed form."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Linear(nn.Module):
-    """Logits of each pixel as a linear function of its channels; with `flat` the locations are `(P,)`, not `(H, W)`."""
+    """A network with logits that are linear in the channels of a pixel; with `flat`, locations are `(P,)`."""
 
     def __init__(self, classes: int = 4, seed: int = 0, flat: bool = False) -> None:
         super().__init__()

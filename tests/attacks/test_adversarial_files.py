@@ -1,4 +1,4 @@
-"""The folder of adversarial images: whole files, of one attack, each under a name of its own."""
+"""Tests of the folder of adversarial images."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from uap.datasets.sources import Item, named_once
+from uap.datasets.sources import Item, with_unique_names
 from uap.universal.adversarial_files import AdversarialFiles
 from uap.utils.errors import InputError
 
@@ -25,7 +25,7 @@ def written(change: Tensor | int = 5) -> AdversarialFiles:
     return files
 
 
-def test_an_image_comes_back_as_it_was_written() -> None:
+def test_read_returns_the_written_image() -> None:
     files = written()
     assert torch.equal(files.read("a", IMAGE, 5), IMAGE + 5)
     assert files.seconds("a") == 1.5
@@ -36,13 +36,13 @@ def test_an_image_comes_back_as_it_was_written() -> None:
     assert {path.name for path in Path("adversarial").iterdir()} == {"a.png", "attack.json"}
 
 
-def test_seconds_that_another_program_dropped_are_none() -> None:
+def test_missing_seconds_count_as_zero() -> None:
     files = written()
     Image.open("adversarial/a.png").copy().save("adversarial/a.png", pnginfo=None)
     assert files.seconds("a") == 0
 
 
-def test_no_image_of_a_batch_appears_before_all_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_a_batch_appear_together(monkeypatch: pytest.MonkeyPatch) -> None:
     files, save = opened(), Image.Image.save
 
     def second_fails(self: Image.Image, path: Path, *args: object, **kwargs: object) -> None:
@@ -51,14 +51,14 @@ def test_no_image_of_a_batch_appears_before_all_are_whole(monkeypatch: pytest.Mo
         save(self, path, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Image.Image, "save", second_fails)
-    with pytest.raises(InputError, match=r"cannot be written to adversarial \(no space left\). Make room"):
+    with pytest.raises(InputError, match=r"cannot be written to adversarial \(no space left\). Free disk space"):
         files.write({"a": IMAGE, "b": IMAGE}, 1)
     assert not files.has("a")
     assert not files.has("b")
 
 
 @pytest.mark.parametrize(("epsilon", "fits"), [(5, True), (5.4, True), (4.4, False)])
-def test_an_image_is_within_epsilon(epsilon: float, fits: bool) -> None:
+def test_image_above_epsilon_raises_error(epsilon: float, fits: bool) -> None:
     files = written()
     if fits:
         assert torch.equal(files.read("a", IMAGE, epsilon), IMAGE + 5)
@@ -67,34 +67,34 @@ def test_an_image_is_within_epsilon(epsilon: float, fits: bool) -> None:
             files.read("a", IMAGE, epsilon)
 
 
-def test_an_image_of_another_size_is_refused() -> None:
+def test_image_of_another_size_raises_error() -> None:
     with pytest.raises(InputError, match="is not within 9 grey levels"):
         written().read("a", IMAGE[..., :2], 9)
 
 
-def test_a_damaged_image_is_refused() -> None:
+def test_damaged_image_raises_error() -> None:
     files = written()
     files.path("a").write_bytes(files.path("a").read_bytes()[:60])
     with pytest.raises(InputError, match=r"a.png is truncated or damaged"):
         files.read("a", IMAGE, 5)
 
 
-def test_the_folder_of_the_same_attack_is_continued() -> None:
+def test_folder_of_the_same_attack_is_continued() -> None:
     written()
     assert opened().has("a")
 
 
-def test_the_folder_of_another_attack_is_refused() -> None:
+def test_folder_of_another_attack_raises_error() -> None:
     written()
     with pytest.raises(
-        InputError, match=r"holds images of another attack: its epsilon is 1, here it is 2. Set another"
+        InputError, match=r"contains images of another attack: its epsilon is 1, here it is 2. Set another"
     ):
         opened(2)
     assert opened().has("a")
 
 
 @pytest.mark.parametrize("text", [None, "{", "[1]"])
-def test_images_of_an_unknown_attack_are_refused(text: str | None) -> None:
+def test_images_of_an_unknown_attack_raise_error(text: str | None) -> None:
     written()
     card = Path("adversarial/attack.json")
     card.unlink()
@@ -107,7 +107,7 @@ def test_images_of_an_unknown_attack_are_refused(text: str | None) -> None:
     assert (card.read_text() if card.exists() else None) == text
 
 
-def test_a_folder_that_cannot_be_made_is_refused() -> None:
+def test_folder_that_cannot_be_created_raises_error() -> None:
     Path("adversarial").write_text("a file")
     with pytest.raises(InputError, match=r"attack.json cannot be used .* Set another --trainer.default_root_dir"):
         opened()
@@ -123,8 +123,8 @@ def test_a_folder_that_cannot_be_made_is_refused() -> None:
         ("a_2 a a a_2", "a_2 a a_3 a_2_2"),
     ],
 )
-def test_every_name_is_there_once(names: str, expected: str) -> None:
+def test_names_are_unique(names: str, expected: str) -> None:
     items = [Item(name, Path(f"{i}.png"), None) for i, name in enumerate(names.split())]
-    named = named_once(items)
+    named = with_unique_names(items)
     assert [item.name for item in named] == expected.split()
     assert [item.image for item in named] == [item.image for item in items]

@@ -1,4 +1,4 @@
-"""Dense adversary generation against its algorithm written out for one image."""
+"""Tests of dense adversary generation against its algorithm for one image."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from uap.utils.errors import InputError
 
 
 class To(Objective):
-    """Fixed labels as the target."""
+    """An objective with fixed labels as the target."""
 
     def __init__(self, labels: Tensor) -> None:
         self.labels = labels
@@ -24,7 +24,7 @@ class To(Objective):
 
 
 def written_out(victim: Linear, image: Tensor, target: Tensor, variant: str, gamma: float, stop: int) -> Tensor:
-    """The algorithm for one image `(3, H, W)`, pixel by pixel, with the gradient of the linear victim by hand."""
+    """Run the algorithm on one image `(3, H, W)`, pixel by pixel, with the gradient of the linear victim."""
     current = image.clone()
     label = victim(image[None])[0].argmax(0)
     for _ in range(200):
@@ -46,7 +46,7 @@ def written_out(victim: Linear, image: Tensor, target: Tensor, variant: str, gam
 
 
 @pytest.mark.parametrize("variant", ["paper", "authors"])
-def test_it_agrees_with_the_algorithm(variant: Literal["paper", "authors"]) -> None:
+def test_dag_equals_the_algorithm(variant: Literal["paper", "authors"]) -> None:
     victim, clean = Linear(), images(2)
     target = (victim(clean).argmax(1) + 1) % 4
     target[:, 0] = victim(clean).argmax(1)[:, 0]  # the first row keeps its class
@@ -59,7 +59,7 @@ def test_it_agrees_with_the_algorithm(variant: Literal["paper", "authors"]) -> N
     assert attack.cost.converged.all()
 
 
-def test_the_authors_form_ends_at_the_target_where_the_paper_s_leaves_the_class() -> None:
+def test_authors_form_reaches_the_target() -> None:
     victim, clean = Linear(6), images(1, (16, 16))
     objective = Shape("circle", target_class=int(victim(clean).argmin(1).flatten()[0]), background=0)
     goal = objective.prepare(victim, clean, victim(clean))
@@ -74,7 +74,7 @@ def test_the_authors_form_ends_at_the_target_where_the_paper_s_leaves_the_class(
     assert found["authors"] > 0.98 > found["paper"]
 
 
-def test_a_step_moves_the_largest_pixel_by_gamma_in_each_image() -> None:
+def test_step_changes_the_largest_pixel_by_gamma() -> None:
     victim, clean = Linear(), images(3)
     clean[1] = 128 + (clean[1] - 128) / 10  # of another size of gradient
     adversarial = DAG(gamma=0.5, steps=1)(victim, clean, RandomClasses(), torch.Generator().manual_seed(0))
@@ -83,7 +83,7 @@ def test_a_step_moves_the_largest_pixel_by_gamma_in_each_image() -> None:
     torch.testing.assert_close(moved, torch.full_like(moved, 0.5), atol=1e-4, rtol=0)
 
 
-def test_it_returns_the_step_with_the_fewest_active_locations() -> None:
+def test_dag_returns_the_step_with_the_fewest_active_locations() -> None:
     victim, clean = Linear(), images(1, (8, 8))
     target = (victim(clean).argmax(1) + 1) % 4
     counts = []
@@ -97,7 +97,7 @@ def test_it_returns_the_step_with_the_fewest_active_locations() -> None:
     assert counts[-1] < counts[0]
 
 
-def test_nothing_active_changes_nothing_and_a_zero_gradient_divides_by_nothing() -> None:
+def test_no_active_location_or_zero_gradient_changes_nothing() -> None:
     victim, clean = Linear(), images(1)
     assert torch.equal(DAG()(victim, clean, To(victim(clean).argmax(1))), clean)
     ignored = torch.full((1, 4, 5), IGNORE)
@@ -106,12 +106,12 @@ def test_nothing_active_changes_nothing_and_a_zero_gradient_divides_by_nothing()
     assert DAG(steps=3)(victim, clean, To(torch.ones(1, 4, 5, dtype=torch.int64))).isfinite().all()
 
 
-def test_an_objective_without_a_target_is_refused() -> None:
+def test_objective_without_a_target_raises_error() -> None:
     with pytest.raises(InputError, match="needs a target"):
         DAG()(Linear(), images(1), Untargeted())
 
 
 @pytest.mark.parametrize("setting", [{"variant": "other"}, {"gamma": 0}, {"steps": 0}, {"tolerance": 1}])
-def test_values_out_of_range_are_refused(setting: dict[str, Any]) -> None:
+def test_values_out_of_range_raise_error(setting: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         DAG(**setting)

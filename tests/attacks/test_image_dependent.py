@@ -1,4 +1,4 @@
-"""The attack on single images, against closed forms."""
+"""Tests of the attack on single images against closed forms."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ def scenes(count: int, seed: int = 0) -> Batch:
 
 
 def by_hand(image: NDArray[np.uint8], target: NDArray[np.uint8], steps: int, step: float, epsilon: float) -> Any:
-    """Sign steps on the brightness of each pixel until the target has a probability above 0.75, within epsilon."""
+    """Return the result of sign steps for each pixel until the target has a probability above 0.75, within epsilon."""
     noise = np.zeros(image.shape)
     direction = np.where(target == 1, 1, -1)
     for _ in range(steps):
@@ -61,7 +61,7 @@ def by_hand(image: NDArray[np.uint8], target: NDArray[np.uint8], steps: int, ste
 
 
 @pytest.mark.parametrize(("steps", "step", "epsilon"), [(60, 1, 45), (7, 10, 255), (9, 10, 60)])
-def test_each_pixel_moves_until_it_shows_the_target_with_confidence(steps: int, step: float, epsilon: float) -> None:
+def test_pixels_change_until_the_target_is_confident(steps: int, step: float, epsilon: float) -> None:
     batch = scenes(3)
     attack = attack_on(Brightness(), steps=steps, epsilon=epsilon, optimizer=lambda p: SignSGD(p, step, 0))
     learned = attack.learn(batch).permute(0, 2, 3, 1).numpy()
@@ -71,14 +71,14 @@ def test_each_pixel_moves_until_it_shows_the_target_with_confidence(steps: int, 
         )
 
 
-def test_the_default_is_60_steps() -> None:
+def test_default_is_60_steps() -> None:
     batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
     attack = attack_on(Contrast(), epsilon=100, loss=CrossEntropy(confidence=None))
     best = 60 * torch.tensor(Contrast.WEIGHTS).sign().view(3, 1, 1)
     assert torch.equal(attack.learn(batch)[0].float(), 100 + best.expand(3, *SIZE))
 
 
-def test_a_schedule_is_as_long_as_the_steps() -> None:
+def test_schedule_has_the_number_of_steps() -> None:
     batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
     loss, optimizer = CrossEntropy(confidence=None), lambda p: SignSGD(p, 8)
     attack = attack_on(Contrast(), epsilon=100, steps=4, loss=loss, optimizer=optimizer, lr_scheduler=CosineToEnd)
@@ -87,7 +87,7 @@ def test_a_schedule_is_as_long_as_the_steps() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
-def test_an_image_s_perturbation_does_not_depend_on_its_batch(momentum: float) -> None:
+def test_perturbation_does_not_depend_on_the_batch(momentum: float) -> None:
     batch = scenes(3)
     batch["image"][1] //= 2  # with other gradients than the others
     attack = attack_on(Brightness(), steps=9, epsilon=40, optimizer=lambda p: SignSGD(p, 10, momentum))
@@ -99,7 +99,7 @@ def test_an_image_s_perturbation_does_not_depend_on_its_batch(momentum: float) -
 
 
 class Recorder(CrossEntropy):
-    """Keeps what it is told of the progress."""
+    """A loss that records its progress argument."""
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
         seen.append(progress)
@@ -109,7 +109,7 @@ class Recorder(CrossEntropy):
 seen: list[float] = []
 
 
-def test_a_loss_knows_the_share_of_the_steps_on_its_own_batch() -> None:
+def test_loss_gets_the_progress_on_its_batch() -> None:
     attack = attack_on(Brightness(), steps=4, loss=Recorder())
     for _ in range(2):
         seen.clear()
@@ -118,13 +118,13 @@ def test_a_loss_knows_the_share_of_the_steps_on_its_own_batch() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"parametrization": "tanh"}, {"start_epsilon": 30.0}])
-def test_what_is_saved_is_within_epsilon(settings: dict[str, Any]) -> None:
+def test_saved_images_are_within_epsilon(settings: dict[str, Any]) -> None:
     batch = batch_of([np.full((*SIZE, 3), 100, np.uint8)], np.ones(SIZE, np.uint8))
     attack = attack_on(Brightness(), steps=20, epsilon=10, optimizer=lambda p: SignSGD(p, 4, 0), **settings)
     assert set((attack.learn(batch).int() - 100).flatten().tolist()) == {10}
 
 
-def test_half_precision_does_not_lose_the_gradient() -> None:
+def test_half_precision_keeps_the_gradient() -> None:
     victim = Victim(Faint(), classes=["sky", "building"])
     attack = ImageAttack(victim=victim, objective=StaticTarget(image="t0.png"), size=(256, 256), steps=3)
     images, target = torch.full((1, 3, 256, 256), 100, dtype=torch.uint8), torch.ones(1, 256, 256, dtype=torch.uint8)
@@ -135,23 +135,23 @@ def test_half_precision_does_not_lose_the_gradient() -> None:
 
 
 class Faint(Brightness):
-    """Its logits hardly depend on the image."""
+    """A network whose logits hardly depend on the image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) / 300
 
 
-def test_a_gradient_that_is_not_finite_is_refused() -> None:
+def test_non_finite_gradient_raises_error() -> None:
     with pytest.raises(InputError, match="The gradient is not finite at step 0 of the attack on an image"):
         attack_on(NotFinite()).learn(scenes(1))
 
 
-def test_steps_are_positive() -> None:
+def test_steps_below_1_raise_error() -> None:
     with pytest.raises(InputError, match="steps is 0, expected 1 or more"):
         attack_on(Brightness(), steps=0)
 
 
-def test_partners_are_refused() -> None:
+def test_ensemble_raises_error() -> None:
     member = Victim(Brightness(), classes=["sky", "building"])
     with pytest.raises(InputError, match=r"model.ensemble has 1 networks, but a single image is attacked on one"):
         attack_on(Brightness(), ensemble=[member])

@@ -1,4 +1,4 @@
-"""The table of named attacks."""
+"""Tests of the table of named attacks."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_every_named_attack_runs(name: str) -> None:
     assert named.definition
 
 
-def test_the_names_are_those_of_the_papers() -> None:
+def test_names_equal_the_papers() -> None:
     found = {name: (type(named.build(8)), type(named.objective())) for name, named in ATTACKS.items()}
     assert found == {
         "FGSM": (FGSM, Untargeted),
@@ -33,6 +33,6 @@ def test_the_names_are_those_of_the_papers() -> None:
     }
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+def test_unknown_name_raises_error_with_known_names() -> None:
     with pytest.raises(InputError, match=r"no attack FGSM2\. .* FGSM, FGSMII, .*DAG"):
         named_attack("FGSM2")

@@ -1,4 +1,4 @@
-"""Success by image, class and object size in metrics.json, against the images themselves."""
+"""Tests of the success by image, class and object size in metrics.json against the images."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ DYNAMIC = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Labels are the prediction but for one image, whose sky is labeled as building."""
+    """Create data whose labels equal the predictions, except for one image whose sky is labeled as building."""
     root = make_camvid(tmp_path / "camvid")
     save(root / "valannot" / "frame_001.png", np.ones(SIZE, np.uint8))
     return root
@@ -42,7 +42,7 @@ def details(folder: Path) -> dict[str, Any]:
 
 
 def scored(root: Path, folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.uint8]]:
-    """(N, H, W) each: bright (building) on the clean images, on the adversarial ones, and the labels."""
+    """Return `(N, H, W)` each: the bright pixels (building) of the clean and of the adversarial images, and labels."""
     noise = learned(folder)
     clean, adversarial = [], []
     for path in sorted((root / "val").glob("*.png")):
@@ -54,7 +54,7 @@ def scored(root: Path, folder: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 
 def evaluated(folder: Path) -> dict[str, Any]:
-    """The details that an evaluation of a run's perturbation writes."""
+    """Return the details that an evaluation of the perturbation of a run writes."""
     arguments = {
         "config": folder / "config.yaml",
         "perturbation": folder / "perturbation.safetensors",
@@ -68,7 +68,7 @@ def iou(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:
     return float((predicted & labels).sum() / (predicted | labels).sum())
 
 
-def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) -> None:
+def test_breakdown_of_a_dynamic_target(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **DYNAMIC))
     found = details(tmp_path / "out")
     clean, adversarial, labels = scored(root, tmp_path / "out")
@@ -80,7 +80,7 @@ def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) ->
     }
     assert list(found["per_image"]) == ["hidden", "preserved", "remaining"]
     for name, expected in shares.items():
-        worst = expected[-1 if name == "remaining" else 0]  # the attack fails where much remains
+        worst = expected[-1 if name == "remaining" else 0]  # a high value is worst for the attack
         assert found["per_image"][name]["worst_decile"] == pytest.approx(worst, abs=1e-6)
         assert found["per_image"][name]["deciles"] == pytest.approx(
             np.percentile(expected, range(0, 101, 10)), abs=1e-6
@@ -103,7 +103,7 @@ def test_a_dynamic_target_by_image_size_and_class(root: Path, tmp_path: Path) ->
     assert evaluated(tmp_path / "out") == found
 
 
-def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_breakdown_of_a_static_target(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out"))
     found = details(tmp_path / "out")
     target = np.asarray(Image.open(root / "trainannot" / "frame_000.png"))
@@ -123,7 +123,7 @@ def test_a_static_target_by_image_and_class(root: Path, tmp_path: Path, capsys: 
     assert evaluated(tmp_path / "out") == found
 
 
-def test_a_class_that_is_only_labeled_has_no_rate() -> None:
+def test_class_that_is_only_labeled_has_no_rate() -> None:
     ids = torch.tensor([[[0, 0, 1]]], dtype=torch.uint8)
     labels = torch.tensor([[[0, 2, 2]]], dtype=torch.uint8)
     objective, image = StaticTarget.of_labels(ids[0]), torch.zeros(1, 3, 1, 3)
@@ -140,7 +140,7 @@ def test_a_class_that_is_only_labeled_has_no_rate() -> None:
     assert [row["iou_clean"] for row in rows] == [0.5, None, 0]
 
 
-def test_classes_that_only_one_side_has_are_named_and_left_out_of_the_iou(
+def test_classes_without_a_counterpart_are_left_out_of_the_iou(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -151,7 +151,8 @@ def test_classes_that_only_one_side_has_are_named_and_left_out_of_the_iou(
     assert "castle" in said[0]
     sky, castle = details(tmp_path / "out")["by_class"]
     clean, _, labels = scored(root, tmp_path / "out")
-    assert sky["iou_clean"] == pytest.approx((~clean[labels == 0]).mean(), abs=1e-6)  # where building is labeled, none
+    iou = (~clean[labels == 0]).mean()  # pixels labeled as building are ignored
+    assert sky["iou_clean"] == pytest.approx(iou, abs=1e-6)
     assert castle["iou_clean"] is None
 
 

@@ -1,4 +1,4 @@
-"""Epsilon reached, saturation and sign flips in metrics.csv, against the perturbation after each step."""
+"""Tests of the curves in metrics.csv against the perturbation after each step."""
 
 import csv
 from itertools import pairwise
@@ -37,12 +37,12 @@ def curve(folder: Path, name: str) -> list[float]:
 
 
 def flips(steps: list[Tensor]) -> list[float]:
-    """The share of entries that turned round, from the second of the steps on; the first starts at zero."""
+    """Return the share of entries whose change has the opposite sign of the previous change, from step 2 on."""
     moves = [after - before for before, after in zip([torch.zeros_like(steps[0]), *steps], steps, strict=False)]
     return [float(((a > 0) & (b < 0) | (a < 0) & (b > 0)).float().mean()) for a, b in pairwise(moves)]
 
 
-def test_the_curves_are_those_of_the_perturbation_after_each_step(root: Path, tmp_path: Path) -> None:
+def test_curves_equal_the_perturbation_after_each_step(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **KEEP, **CONSTANT))
 
     steps = KeepSteps.steps
@@ -55,7 +55,7 @@ def test_the_curves_are_those_of_the_perturbation_after_each_step(root: Path, tm
     assert max(flips(steps)) > 0
 
 
-def test_steps_that_accumulate_their_gradient_are_one_step(root: Path, tmp_path: Path) -> None:
+def test_accumulated_batches_are_one_step(root: Path, tmp_path: Path) -> None:
     changes = {"trainer.accumulate_grad_batches": 3, "trainer.max_epochs": 3}
     fit.main(attack_args(root, tmp_path / "out", **KEEP, **CONSTANT, **changes))
 
@@ -65,7 +65,7 @@ def test_steps_that_accumulate_their_gradient_are_one_step(root: Path, tmp_path:
     assert curve(tmp_path / "out", "sign_flips") == pytest.approx(flips(steps))
 
 
-def test_a_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
+def test_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "whole", **KEEP, **CONSTANT))
     fit.main(attack_args(root, tmp_path / "parts", **KEEP, **CONSTANT, **{"trainer.max_epochs": 1}))
     folder = tmp_path / "parts"
@@ -80,7 +80,7 @@ def test_a_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
         assert curve(folder, name) == curve(tmp_path / "whole", name)
 
 
-def test_an_epsilon_that_floats_cannot_hold_is_reached() -> None:
+def test_saturation_with_an_epsilon_that_is_not_exact_in_float32() -> None:
     logged: dict[str, float] = {}
     perturbation = Perturbation((4, 5), 1.7)
     module: Any = SimpleNamespace(perturbation=perturbation, log_dict=logged.update)
@@ -93,4 +93,4 @@ def test_an_epsilon_that_floats_cannot_hold_is_reached() -> None:
         curves.on_train_batch_end(trainer, cast(LightningModule, module), None, None, 0)
         if signs == 1:
             assert logged["perturbation/saturation"] == 1
-    assert logged["perturbation/sign_flips"] == 0  # held at epsilon in the step before, it did not turn round
+    assert logged["perturbation/sign_flips"] == 0  # the previous step was clipped to no change

@@ -1,4 +1,4 @@
-"""Which images are named when a gradient is not finite."""
+"""Tests of the names of images in the message about a gradient that is not finite."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def backward(check: FiniteGradient, index: list[int], bad: list[int], value: float = torch.nan) -> Any:
-    """A batch whose images `bad` have a gradient that is not finite; returns the attack, with the summed gradient."""
+    """Run the backward pass of a batch; the images `bad` have a gradient that is not finite. Return the attack."""
     learned = torch.zeros(3, 2, 2, requires_grad=True)
     images = torch.zeros(len(index), 3, 2, 2) + learned
     check.watch(images, torch.tensor(index))
@@ -32,26 +32,26 @@ def backward(check: FiniteGradient, index: list[int], bad: list[int], value: flo
     return SimpleNamespace(perturbation=SimpleNamespace(parameter=learned))
 
 
-def test_a_finite_gradient_passes(trainer: Any) -> None:
+def test_finite_gradient_raises_no_error(trainer: Any) -> None:
     check = FiniteGradient()
     check.on_before_optimizer_step(trainer, backward(check, [3, 1], []), OPTIMIZER)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_every_image_whose_part_is_not_finite_is_named(trainer: Any, value: float) -> None:
+def test_images_with_a_non_finite_gradient_are_named(trainer: Any, value: float) -> None:
     check = FiniteGradient()
     attack = backward(check, [3, 1, 7], [1, 7], value)
     with pytest.raises(InputError, match=r"not finite at step 4: 1 of 12 entries, from frame_1, frame_7\. The"):
         check.on_before_optimizer_step(trainer, attack, OPTIMIZER)
 
 
-def test_of_many_three_are_named_and_the_others_counted(trainer: Any) -> None:
+def test_at_most_three_images_are_named(trainer: Any) -> None:
     check = FiniteGradient()
     with pytest.raises(InputError, match=r"entries, from frame_2, frame_3, frame_4 and 2 more\. The"):
         check.on_before_optimizer_step(trainer, backward(check, [1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6]), OPTIMIZER)
 
 
-def test_images_of_another_rank_are_named_too(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_another_rank_are_named(trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def gather(found: list[list[str]], own: list[str]) -> None:
         found[:] = [["frame_8"], own]
 
@@ -62,10 +62,10 @@ def test_images_of_another_rank_are_named_too(trainer: Any, monkeypatch: pytest.
         check.on_before_optimizer_step(trainer, backward(check, [0, 1], [0]), OPTIMIZER)
 
 
-def test_images_of_a_step_that_the_scaler_skipped_are_not_named_later(trainer: Any) -> None:
+def test_images_of_a_skipped_step_are_not_named_later(trainer: Any) -> None:
     check = FiniteGradient()
     trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 65536.0)
     check.on_before_optimizer_step(trainer, backward(check, [0, 1], [0, 1], torch.inf), OPTIMIZER)
-    trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 0.5)  # which cannot scale any less
+    trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 0.5)  # the scale cannot get smaller
     with pytest.raises(InputError, match=r"entries, from frame_5\. The"):
         check.on_before_optimizer_step(trainer, backward(check, [4, 5], [5]), OPTIMIZER)

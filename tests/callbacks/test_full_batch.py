@@ -1,4 +1,4 @@
-"""An epoch of many batches is one step, of the size and at the time that it has with all images in one batch."""
+"""Tests that an epoch of many batches is one step, equal to that of one batch of all images."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ SETTINGS: dict[str, Any] = {
     "model.objective.image": "null",
     "model.loss": "uap.losses.CrossEntropy",
     "model.loss.confidence": "null",
-    "model.optimizer": "torch.optim.SGD",  # whose step has the size of the gradient, which a sign would hide
+    "model.optimizer": "torch.optim.SGD",  # its step depends on the magnitude of the gradient
     "model.optimizer.lr": 100,
     "trainer.max_epochs": 3,
 }
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_an_epoch_of_batches_is_the_step_of_one_batch_of_all_images(tmp_path: Path, batch_size: int) -> None:
+def test_epoch_of_batches_equals_one_step_on_all_images(tmp_path: Path, batch_size: int) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     save(tmp_path / "ones.png", np.ones(SIZE, np.uint8))
     whole = main(attack_args(root, tmp_path / "whole", **SETTINGS, **{"data.batch_size": 4}))
@@ -34,7 +34,7 @@ def test_an_epoch_of_batches_is_the_step_of_one_batch_of_all_images(tmp_path: Pa
     parts = main(attack_args(root, tmp_path / "parts", **SETTINGS, **together))
 
     assert parts.trainer.global_step == whole.trainer.global_step == 3
-    assert parts.trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)  # the schedule's end
+    assert parts.trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)  # the end of the schedule
     expected = whole.model.perturbation.proto.detach()
-    assert 1 < expected.abs().max() < 60  # epsilon, which would hide the size as well
+    assert 1 < expected.abs().max() < 60  # below epsilon, so that nothing is clipped
     torch.testing.assert_close(parts.model.perturbation.proto.detach(), expected, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A run that is told to end saves, and the resumed one ends as if it had not been told."""
+"""Tests that a run interrupted by a signal saves a checkpoint, and that the resumed run equals an uninterrupted one."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def signalled(batch: int, number: int = TERM, **changes: Any) -> dict[str, Any]:
-    """Three epochs of three batches, the second with a signal at a batch (from 1)."""
+    """Run three epochs of three batches with a signal at a batch (from 1) of the second epoch."""
     sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": batch, "callbacks.number": number}
     return {f"trainer.{name}": value for name, value in sender.items()} | {"trainer.max_epochs": 3} | changes
 
@@ -52,7 +52,7 @@ OTHERS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("batch", "changes"), [(batch, WORKERS) for batch in (1, 4, 5, 9, 0)] + [(5, changes) for changes in OTHERS]
 )
-def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
+def test_interrupted_and_resumed_run_equals_uninterrupted_run(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, changes: dict[str, Any]
 ) -> None:
     changes = signalled(batch, **changes)
@@ -74,7 +74,7 @@ def test_a_run_that_is_terminated_ends_as_if_it_had_not_been(
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job of SLURM with one task; returns the file that keeps what `scontrol` was called with."""
+    """Simulate a SLURM job with one task; return the file with the arguments of `scontrol`."""
     calls, programs = tmp_path / "calls", tmp_path / "bin"
     programs.mkdir()
     for name in ("scontrol", "srun"):
@@ -88,7 +88,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("batch", [5, 3])  # within an epoch, and at its end
-def test_slurm_sends_usr1_and_gives_the_same_command_again(
+def test_slurm_requeues_the_command_after_usr1(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path, batch: int
 ) -> None:
     changes = signalled(batch, USR1)
@@ -108,9 +108,7 @@ def test_slurm_sends_usr1_and_gives_the_same_command_again(
     assert csv[0] == csv[1]
 
 
-def test_what_another_signal_ends_is_not_queued_again(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path
-) -> None:
+def test_other_signals_do_not_requeue(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path) -> None:
     monkeypatch.setenv("UAP_SIGNAL", "0")
     with pytest.raises(SystemExit) as ended:
         main(attack_args(root, tmp_path / "ended", **signalled(5)))
@@ -118,7 +116,7 @@ def test_what_another_signal_ends_is_not_queued_again(
     assert not job.exists()
 
 
-def test_a_command_that_usr1_ends_before_it_has_begun_to_learn_is_queued_again(
+def test_usr1_before_the_training_requeues(
     job: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {"ARRAY_JOB_ID": "47", "ARRAY_TASK_ID": "3"}.items():
@@ -144,7 +142,7 @@ REAL_GRADIENTS: dict[str, Any] = {
     "model.victim.network.q": 1,
     "model.victim.classes": "camvid",
 }
-"""Of a network whose every pixel has a gradient; that of brightness has the same sign with half of the images."""
+"""Settings of a network with a gradient at every pixel."""
 
 
 @pytest.mark.parametrize(
@@ -155,7 +153,7 @@ REAL_GRADIENTS: dict[str, Any] = {
         (4, "--trainer.accumulate_grad_batches=2"),
     ],
 )
-def test_a_gradient_of_many_batches_is_continued_where_it_was(
+def test_accumulated_gradient_is_continued(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, together: str
 ) -> None:
     changes = signalled(batch, **REAL_GRADIENTS)
@@ -170,7 +168,7 @@ def test_a_gradient_of_many_batches_is_continued_where_it_was(
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
-def test_an_interrupted_run_shows_what_was_reached(
+def test_interrupted_run_prints_its_results(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = signalled(5, INT)
@@ -182,14 +180,14 @@ def test_an_interrupted_run_shows_what_was_reached(
     monkeypatch.delenv("UAP_SIGNAL")
     printed = capsys.readouterr().out
     assert ended.value.code == 130
-    assert re.search(r"SIGINT: the run saves .*success rate .*stopped after 5 steps; go on with", printed, re.DOTALL)
+    assert re.search(r"SIGINT: the run saves .*success rate .*stopped after 5 steps; continue with", printed, re.DOTALL)
     assert (tmp_path / "ended" / "metrics.json").is_file()
     assert not torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
     resume(tmp_path / "ended")
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
-def test_a_second_signal_ends_a_run_at_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_signal_ends_the_run_immediately(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UAP_SIGNAL", "0")
     with pytest.raises(SystemExit) as ended:
         main(attack_args(root, tmp_path / "ended", **signalled(2, **{"trainer.callbacks.times": 2})))
@@ -210,7 +208,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def test_a_signal_to_all_processes_of_a_run_finds_its_workers_at_work(root: Path, tmp_path: Path) -> None:
+def test_workers_continue_after_a_signal_to_all_processes(root: Path, tmp_path: Path) -> None:
     changes = signalled(5, **{"trainer.callbacks.group": True, "data.num_workers": 2})
     ended = run(attack_args(root, tmp_path / "ended", **changes), UAP_SIGNAL="0")
     assert ended.returncode == 143, ended.stderr
@@ -221,7 +219,7 @@ def test_a_signal_to_all_processes_of_a_run_finds_its_workers_at_work(root: Path
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
-def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
+def test_signal_to_one_rank_ends_all(root: Path, tmp_path: Path) -> None:
     changes = signalled(3, **{"trainer.devices": 2, "data.batch_size": 1, "trainer.accumulate_grad_batches": 2})
     whole = run(attack_args(root, tmp_path / "whole", **changes))
     assert whole.returncode == 0, whole.stderr
@@ -233,7 +231,7 @@ def test_one_rank_that_is_told_ends_all(root: Path, tmp_path: Path) -> None:
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
-def test_what_an_interrupted_run_left_is_not_taken_for_its_end(
+def test_interrupted_run_does_not_count_as_finished(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = signalled(5, INT)
@@ -254,7 +252,7 @@ def fail(*args: Any) -> None:
     raise RuntimeError("killed")
 
 
-def test_a_checkpoint_from_within_an_epoch_wants_as_many_processes() -> None:
+def test_checkpoint_within_an_epoch_needs_the_same_number_of_processes() -> None:
     checkpoint = {"callbacks": {"Interruption": {"summed": [], "ranks": 2}}}
     check_processes(checkpoint, 2)
     check_processes({"callbacks": {"Interruption": {"summed": [], "ranks": 0}}}, 1)
@@ -262,9 +260,7 @@ def test_a_checkpoint_from_within_an_epoch_wants_as_many_processes() -> None:
         check_processes(checkpoint, 1)
 
 
-def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_resume_does_not_change_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UAP_SIGNAL", "0")
     with pytest.raises(SystemExit):
         main(attack_args(root, tmp_path / "out", **signalled(5, TERM)))
@@ -280,7 +276,7 @@ def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
-def test_summed_gradients_go_back_to_their_parameters() -> None:
+def test_accumulated_gradients_are_restored_to_their_parameters() -> None:
     module: Any = LightningModule()
     module.unused, module.used = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     module.used.weight.grad = torch.full((1, 1), 3.0)
@@ -298,7 +294,7 @@ def test_summed_gradients_go_back_to_their_parameters() -> None:
     assert float(module.used.weight.grad) == 3.0
 
 
-def test_nobody_has_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_output_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any, **kwargs: Any) -> None:
         raise BrokenPipeError
 

@@ -1,4 +1,4 @@
-"""A run that is told to end when nothing is left to learn, and what its ranks have summed."""
+"""Tests of interruptions after the last epoch, and of accumulated gradients of several ranks."""
 
 import signal
 from pathlib import Path
@@ -15,14 +15,14 @@ from uap.universal.callbacks.interruption import Interruption, check_processes
 from uap.utils.run_folder import LAST
 
 
-def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
-    """So that the mean which a step takes of the ranks' gradients is what it would have been."""
+def test_ranks_resume_from_the_mean_of_accumulated_gradients() -> None:
+    """The mean of the gradients of the ranks in the next step stays the same."""
     module: Any = LightningModule()
     module.used = torch.nn.Linear(1, 1, bias=False)
     module.used.weight.grad = torch.full((1, 1), 1.0)
     others = torch.full((1, 1), 5.0)
     strategy = SimpleNamespace(
-        reduce_boolean_decision=lambda flag, all: flag if all else True,  # the other rank was told
+        reduce_boolean_decision=lambda flag, all: flag if all else True,  # the other rank received a signal
         reduce=lambda gradient, reduce_op: getattr(torch.stack([gradient, others]), reduce_op)(0),
     )
     trainer = trainer_between_steps(2, strategy)
@@ -33,17 +33,17 @@ def test_each_rank_goes_on_from_the_mean_of_what_all_have_summed() -> None:
     assert float(module.used.weight.grad) == 3.0
     module.used.weight.grad += 1
     resumed.on_train_batch_start(trainer, module, None, 1)
-    assert float(module.used.weight.grad) == 4.0  # once is enough
+    assert float(module.used.weight.grad) == 4.0  # the gradient is restored only once
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"trainer.max_epochs": 1}, {"trainer.max_steps": 3}, {"trainer.callbacks+": "tests.helpers.EndAt"}],
 )
-def test_a_signal_after_the_last_epoch_ends_a_run_at_once(
+def test_signal_after_the_last_epoch_ends_the_run_immediately(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    """No step is left that would end it; a scheduler would kill it long before its figures were made."""
+    """No further step follows after which the run could end, and SLURM would kill it before its metrics exist."""
     root = make_camvid(tmp_path / "camvid")
     arguments = [*attack_args(root, tmp_path / "out", **changes), "--trainer.callbacks+=tests.helpers.SignalAtEnd"]
     monkeypatch.setenv("UAP_SIGNAL", "0")
@@ -56,7 +56,7 @@ def test_a_signal_after_the_last_epoch_ends_a_run_at_once(
     assert (tmp_path / "out/metrics.json").is_file()
 
 
-def test_a_run_that_ends_between_two_epochs_may_be_resumed_by_any_number_of_processes(
+def test_checkpoint_between_epochs_fits_any_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = {"callbacks+": "tests.helpers.Signal", "callbacks.batch": 3, "callbacks.number": int(signal.SIGTERM)}

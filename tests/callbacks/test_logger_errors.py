@@ -1,4 +1,4 @@
-"""A run whose dashboard fails is whole without it."""
+"""Tests that errors of loggers do not stop a run."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ WANDB = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
 
 
 class Failing(CSVLogger):
-    """Fails in one of its methods, as a server that is gone makes them fail."""
+    """A logger that raises an error in one of its methods, as without a connection."""
 
     def __init__(self, save_dir: str, method: str) -> None:
         super().__init__(save_dir)
@@ -40,17 +40,17 @@ class Failing(CSVLogger):
 
 
 @pytest.mark.parametrize("method", ["log_metrics", "save", "finalize"])
-def test_an_error_of_any_logger_is_a_warning(tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_loggers_are_warnings(tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
     logger = {"logger": "tests.callbacks.test_logger_errors.Failing", "logger.save_dir": tmp_path / "logs"}
     changes = {f"trainer.{name}": value for name, value in (logger | {"logger.method": method}).items()}
     main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **changes))
     printed = capsys.readouterr().out
     assert (tmp_path / "out" / "metrics.json").exists()
-    assert f"warning: Failing failed, and what it shows is not whole: no way to the server of {method}" in printed
+    assert f"warning: Failing failed, and its data is incomplete: no way to the server of {method}" in printed
     assert (printed.rindex("warning: Failing") > printed.index("success rate")) == (method != "save")
 
 
-def test_an_artifact_that_fails_is_a_warning_behind_the_table(
+def test_error_of_an_artifact_is_a_warning_after_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*args: Any) -> None:
@@ -65,7 +65,7 @@ def test_an_artifact_that_fails_is_a_warning_behind_the_table(
 
 @pytest.fixture
 def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home folder that cannot be made."""
+    """Set a home folder that cannot be created."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -75,7 +75,7 @@ def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_a_dashboard_needs_no_home_and_says_one_line(
+def test_wandb_needs_no_home_folder_and_prints_one_line(
     tmp_path: Path, no_home: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **{"trainer.logger": "null"}))
@@ -88,7 +88,7 @@ def test_a_dashboard_needs_no_home_and_says_one_line(
     assert f"wandb sync {tmp_path / 'out' / 'wandb' / 'offline-run-'}" in lines[-1]
 
 
-def test_the_folders_of_wandb_are_those_of_the_run_unless_the_user_names_others(
+def test_wandb_folders_are_in_the_run_unless_set_by_the_user(
     tmp_path: Path, no_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_CACHE_DIR", "mine")
@@ -99,9 +99,7 @@ def test_the_folders_of_wandb_are_those_of_the_run_unless_the_user_names_others(
     ]  # fmt: skip
 
 
-def test_a_configuration_of_wandb_that_is_there_is_read(
-    tmp_path: Path, no_home: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_existing_wandb_configuration_is_read(tmp_path: Path, no_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".config" / "wandb").mkdir(parents=True)
     (tmp_path / ".config" / "wandb" / "settings").touch()
@@ -110,7 +108,7 @@ def test_a_configuration_of_wandb_that_is_there_is_read(
 
 
 @pytest.mark.parametrize("cores", [1, 2])
-def test_there_are_no_more_workers_than_cores(cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_workers_is_limited_to_the_cores(cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
     data = CamVid(str(make_camvid(tmp_path / "camvid")), size=(24, 32), num_workers=4)
     data.setup("fit")

@@ -1,4 +1,4 @@
-"""The plain pictures of the examples, for a report."""
+"""Tests of the single panels of examples."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(path))
 
 
-def test_each_example_has_plain_pictures_of_the_data_s_size(tmp_path: Path) -> None:
+def test_panels_have_the_size_of_the_data(tmp_path: Path) -> None:
     root, out = make_camvid(tmp_path / "camvid"), tmp_path / "out"
     labels = picture(root / "valannot" / "frame_001.png").copy()
     labels[:4] = 11  # CamVid's void, which is ignored
@@ -46,7 +46,7 @@ def test_each_example_has_plain_pictures_of_the_data_s_size(tmp_path: Path) -> N
     assert not (panels / "frame_003" / "labels.png").exists()
 
 
-def test_the_legend_has_the_colors_of_the_classes_that_are_to_be_seen(tmp_path: Path) -> None:
+def test_legend_has_the_colors_of_the_visible_classes(tmp_path: Path) -> None:
     changes = {"model.victim.network.classes": 3, "model.victim.classes": ["sky", "building", "castle"]}
     cli = fit.main(attack_args(make_camvid(tmp_path / "camvid"), tmp_path / "out", **changes))
 

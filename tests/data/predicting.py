@@ -1,4 +1,4 @@
-"""A network that counts what it is shown, and the images that it predicts."""
+"""Helpers for the tests of clean predictions: a network that counts images, and a small data set."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.helpers import SIZE, Brightness, make_camvid, save
 from uap.data import CamVid
-from uap.data.clean_predictions import make_predictions, place_of
+from uap.data.clean_predictions import make_predictions, predictions_path
 from uap.data.samples import Samples
 from uap.victims import Victim
 
@@ -20,7 +20,7 @@ DARK = (1, 4)
 
 
 class Counting(Brightness):
-    """Counts the images it is shown; fails at the image `fails_at`."""
+    """A network that counts the images in its forward passes and raises an error at the image `fails_at`."""
 
     def __init__(self, threshold: float = 128.0) -> None:
         super().__init__(threshold)
@@ -45,7 +45,7 @@ def trainer() -> Trainer:
 
 
 def kept(dataset: Samples, victim: Victim, trainer: Trainer) -> Path:
-    path = place_of(dataset, victim)
+    path = predictions_path(dataset, victim)
     make_predictions(dataset, victim, path, trainer)
     return path
 
@@ -55,12 +55,12 @@ def cached(tmp_path: Path) -> list[Path]:
 
 
 def stored(path: Path, level: int) -> None:
-    """Write a grey picture whose file has the same length at any level."""
+    """Write a grey image; the length of its file does not depend on the level."""
     Image.fromarray(np.full((*SIZE, 3), level, np.uint8)).save(path, compress_level=0)
 
 
 def make_root(tmp_path: Path) -> Path:
-    """A small CamVid, with training images and a scored one that have no bright pixel."""
+    """Make a small CamVid; some training images and one scored image have no bright pixel."""
     root = make_camvid(tmp_path / "camvid")
     for i in DARK:
         save(root / "train" / f"frame_{i:03d}.png", np.full((*SIZE, 3), 60 + i, np.uint8))

@@ -1,4 +1,4 @@
-"""Clean predictions are made once, by whoever comes first, and whole."""
+"""Tests of the cache of clean predictions."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: int) -> None:
+def test_clean_predictions_equal_predict_on_each_image(root: Path, workers: int) -> None:
     dataset, victim = data_in(root, num_workers=workers).datasets["train"], victim_of()
     predictions = np.load(kept(dataset, victim, trainer()))
     assert predictions.dtype == np.uint8
@@ -37,7 +37,7 @@ def test_clean_predictions_are_the_victims_image_by_image(root: Path, workers: i
         np.testing.assert_array_equal(prediction, victim.predict(dataset[i]["image"][None])[0])
 
 
-def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
+def test_second_call_reads_cached_predictions(root: Path) -> None:
     first, again = Counting(), Counting()
     path = kept(data_in(root).datasets["train"], victim_of(first), trainer())
     assert kept(data_in(root).datasets["train"], victim_of(again), trainer()) == path
@@ -47,7 +47,7 @@ def test_a_second_call_shows_the_network_nothing(root: Path) -> None:
 @pytest.mark.parametrize(
     "changed", ["weights", "mean", "std", "channel_order", "size", "resampling", "file", "one file less"]
 )
-def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: Path, changed: str) -> None:
+def test_changed_input_computes_new_predictions(root: Path, changed: str) -> None:
     image = root / "train" / "frame_001.png"
     stored(image, 60)
     before = kept(data_in(root).datasets["train"], victim_of(), trainer())
@@ -73,7 +73,7 @@ def test_a_change_of_anything_that_a_prediction_depends_on_makes_it_anew(root: P
         assert np.load(after)[1].all()
 
 
-def test_images_that_are_turned_upright_have_predictions_of_their_own(root: Path) -> None:
+def test_upright_images_have_separate_predictions(root: Path) -> None:
     stored, turned = data_in(root), ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
     turned.setup("fit")
     datasets = [data.datasets["train"] for data in (stored, turned)]
@@ -82,13 +82,13 @@ def test_images_that_are_turned_upright_have_predictions_of_their_own(root: Path
 
 
 @pytest.mark.parametrize("changed", [{"batch_size": 1}, {"seed": 3}, {"num_workers": 1}])
-def test_settings_that_no_prediction_depends_on_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
+def test_unrelated_settings_keep_the_cache(root: Path, changed: dict[str, Any]) -> None:
     before = kept(data_in(root).datasets["train"], victim_of(), trainer())
     assert kept(data_in(root, **changed).datasets["train"], victim_of(), trainer()) == before
 
 
 def interrupted(root: Path, tmp_path: Path) -> tuple[Samples, Path]:
-    """The training images, and what a run leaves that fails in its second batch of them."""
+    """Return the training images, and the unfinished file of a run that fails in the second batch."""
     dataset, broken = data_in(root).datasets["train"], Counting()
     victim = victim_of(broken)
     broken.fails_at = 5
@@ -98,7 +98,7 @@ def interrupted(root: Path, tmp_path: Path) -> tuple[Samples, Path]:
     return dataset, part
 
 
-def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path: Path) -> None:
+def test_interrupted_predictions_are_continued(root: Path, tmp_path: Path) -> None:
     dataset, part = interrupted(root, tmp_path)
     assert part.suffixes == [".part", ".npy"]
     network = Counting()
@@ -109,7 +109,7 @@ def test_predictions_that_were_interrupted_go_on_from_there(root: Path, tmp_path
         np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
 
 
-def test_a_prediction_that_was_half_written_is_made_anew(root: Path, tmp_path: Path) -> None:
+def test_damaged_row_is_predicted_again(root: Path, tmp_path: Path) -> None:
     dataset, part = interrupted(root, tmp_path)
     np.load(part, mmap_mode="r+")[2] ^= 1
     network = Counting()
@@ -118,7 +118,7 @@ def test_a_prediction_that_was_half_written_is_made_anew(root: Path, tmp_path: P
     np.testing.assert_array_equal(prediction, victim_of().predict(dataset[2]["image"][None])[0])
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_kept(root: Path, tmp_path: Path) -> None:
+def test_unreadable_image_is_named_and_other_predictions_are_kept(root: Path, tmp_path: Path) -> None:
     dataset = data_in(root).datasets["train"]
     (root / "train" / "frame_005.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"frame_005\.png is (not a picture|truncated)"):
@@ -126,7 +126,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_kept(root: Pa
     assert [path.suffixes for path in cached(tmp_path)] == [[".part", ".npy"]]
 
 
-def test_the_size_is_said_before_many_predictions_are_made(
+def test_size_of_large_predictions_is_printed(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("uap.data.clean_predictions.GIB", 6 * SIZE[0] * SIZE[1])
@@ -135,14 +135,14 @@ def test_the_size_is_said_before_many_predictions_are_made(
     assert re.search(r"Keeping clean predictions in .*predictions: 1\.00 GiB\.", caplog.text)
 
 
-def test_predictions_without_room_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_without_disk_space_raise_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = data_in(root).datasets["train"]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
-    with pytest.raises(InputError, match=r"Clean predictions take 0\.00 GiB in .*, where 0\.00 GiB are free\. Set"):
+    with pytest.raises(InputError, match=r"Clean predictions take 0\.00 GiB in .*, but only 0\.00 GiB are free\. Set"):
         kept(dataset, victim_of(), trainer())
 
 
-def test_two_runs_may_make_the_same_predictions_at_the_same_time(root: Path, tmp_path: Path) -> None:
+def test_two_runs_can_compute_the_same_predictions_at_the_same_time(root: Path, tmp_path: Path) -> None:
     def overtake(network: Counting, inputs: Any) -> None:
         if not network.seen:
             kept(data_in(root).datasets["train"], victim_of(), trainer())
@@ -154,14 +154,14 @@ def test_two_runs_may_make_the_same_predictions_at_the_same_time(root: Path, tmp
     assert len(np.load(path)) == 6
 
 
-def test_an_unwritable_cache_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_cache_raises_error(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"cannot be kept in .*file.*Set UAP_CACHE to a folder"):
         kept(data_in(root).datasets["train"], victim_of(), trainer())
 
 
-def test_a_file_that_vanishes_is_named(root: Path) -> None:
+def test_deleted_image_is_named(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
     (root / "train" / "frame_002.png").unlink()
     with pytest.raises(InputError, match=r"frame_002\.png does not exist"):
@@ -169,9 +169,7 @@ def test_a_file_that_vanishes_is_named(root: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["the picture", "another picture"])
-def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_changes(
-    tmp_path: Path, changed: str
-) -> None:
+def test_changed_image_in_zip_file_computes_new_predictions(tmp_path: Path, changed: str) -> None:
     def predict(network: Counting) -> Path:
         data = Cityscapes(str(tmp_path / "zips"), size=SIZE, num_workers=0)
         data.setup("fit")
@@ -192,7 +190,7 @@ def test_predictions_on_pictures_in_a_zip_file_are_made_anew_when_one_of_them_ch
 
 
 def finish_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Let another run make the same predictions when this one first comes to a function."""
+    """Let another run compute the same predictions when this run first calls a function."""
     function: Any = getattr(clean_predictions, where)
 
     def late(*args: Any) -> Any:
@@ -204,8 +202,8 @@ def finish_meanwhile(root: Path, monkeypatch: pytest.MonkeyPatch, where: str) ->
     monkeypatch.setattr(clean_predictions, where, late)
 
 
-@pytest.mark.parametrize("where", ["_check_room", "RowFile", "_finish"])
-def test_another_run_that_is_faster_spoils_nothing(
+@pytest.mark.parametrize("where", ["_check_disk_space", "RowFile", "_finish"])
+def test_predictions_are_correct_if_another_run_finishes_first(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     finish_meanwhile(root, monkeypatch, where)
@@ -216,7 +214,7 @@ def test_another_run_that_is_faster_spoils_nothing(
         np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
 
 
-def test_what_another_run_left_unfinished_takes_the_place_of_nothing(root: Path, tmp_path: Path) -> None:
+def test_unfinished_file_of_another_run_does_not_replace_finished_predictions(root: Path, tmp_path: Path) -> None:
     path = kept(data_in(root).datasets["train"], victim_of(), trainer())
     expected = np.load(path)
     RowFile(path.with_suffix(".part.npy"), expected.shape)
@@ -225,7 +223,7 @@ def test_what_another_run_left_unfinished_takes_the_place_of_nothing(root: Path,
     assert cached(tmp_path) == [path]
 
 
-def test_a_folder_that_vanishes_while_predictions_are_made_is_said(root: Path, tmp_path: Path) -> None:
+def test_folder_deleted_during_prediction_raises_error(root: Path, tmp_path: Path) -> None:
     network = Counting()
     network.register_forward_pre_hook(lambda *_: shutil.rmtree(tmp_path / "cache" / "predictions"))
     with pytest.raises(InputError, match=r"Clean predictions cannot be kept in .*No such file"):
@@ -233,7 +231,7 @@ def test_a_folder_that_vanishes_while_predictions_are_made_is_said(root: Path, t
 
 
 @pytest.mark.parametrize("damage", ["half", "nothing", "bits", "header"])
-def test_finished_predictions_that_were_damaged_are_made_anew(root: Path, tmp_path: Path, damage: str) -> None:
+def test_damaged_finished_predictions_are_computed_again(root: Path, tmp_path: Path, damage: str) -> None:
     path = kept(data_in(root).datasets["train"], victim_of(), trainer())
     expected, content = np.load(path), bytearray(path.read_bytes())
     if damage == "bits":
@@ -245,12 +243,14 @@ def test_finished_predictions_that_were_damaged_are_made_anew(root: Path, tmp_pa
     path.write_bytes(content)
     network = Counting()
     assert kept(data_in(root).datasets["train"], victim_of(network), trainer()) == path
-    assert network.seen == {"half": 6, "nothing": 6, "bits": 1, "header": 0}[damage]  # sums are at the end of the file
+    assert (
+        network.seen == {"half": 6, "nothing": 6, "bits": 1, "header": 0}[damage]
+    )  # the checksums are at the end of the file
     np.testing.assert_array_equal(np.load(path), expected)
     assert cached(tmp_path) == [path]
 
 
-def test_the_prediction_on_a_target_picture_that_was_damaged_is_made_anew(root: Path, tmp_path: Path) -> None:
+def test_damaged_prediction_on_target_image_is_computed_again(root: Path, tmp_path: Path) -> None:
     images, network = data_in(root).dataset("train"), Counting()
     victim, picture = victim_of(network), root / "train" / "frame_003.png"
     expected = clean_predictions.one_prediction(images, victim, picture)
@@ -261,8 +261,8 @@ def test_the_prediction_on_a_target_picture_that_was_damaged_is_made_anew(root: 
     assert network.seen == 2
 
 
-def test_a_folder_in_the_place_of_predictions_is_said(root: Path) -> None:
+def test_folder_at_predictions_path_raises_error(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
-    clean_predictions.place_of(dataset, victim_of()).mkdir(parents=True)
+    clean_predictions.predictions_path(dataset, victim_of()).mkdir(parents=True)
     with pytest.raises(InputError, match=r"Clean predictions cannot be kept in .*Is a directory"):
         kept(dataset, victim_of(), trainer())

@@ -1,4 +1,4 @@
-"""Every configuration of a data set goes with any experiment."""
+"""Tests that each configuration of a data set can be combined with each experiment."""
 
 from pathlib import Path
 
@@ -23,7 +23,9 @@ def combined(experiment: str, name: str, capsys: pytest.CaptureFixture[str], *op
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (CONFIGS / "data").glob("*.yaml")))
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_a_data_set_goes_with_any_experiment(name: str, experiment: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_data_configuration_combines_with_each_experiment(
+    name: str, experiment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = combined(experiment, name, capsys)
     own = yaml.safe_load((CONFIGS / "data" / name).read_text())["data"]
     assert found["data"]["class_path"] == own["class_path"]  # type: ignore[index]
@@ -37,7 +39,7 @@ def test_every_data_set_has_a_configuration() -> None:
     assert named == {f"uap.data.{name}" for name in data.__all__ if name != "SegmentationData"}
 
 
-def test_settings_of_the_new_data_sets_reach_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_settings_reach_the_data_set(capsys: pytest.CaptureFixture[str]) -> None:
     found = combined("camvid_static.yaml", "voc.yaml", capsys, "--data.sbd=SBD", "--data.train_split=trainval")
     arguments = found["data"]["init_args"]  # type: ignore[index]
     assert (arguments["sbd"], arguments["train_split"]) == ("SBD", "trainval")

@@ -54,7 +54,7 @@ def assert_equal(ours: Batch, theirs: Batch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("split", "count"), [("train", 6), ("val", 4), ("test", 2)])
-def test_items_are_the_images_of_the_split_with_their_labels(tmp_path: Path, kind: str, split: str, count: int) -> None:
+def test_items_are_images_of_the_split_with_labels(tmp_path: Path, kind: str, split: str, count: int) -> None:
     items = make(kind, tmp_path).dataset(split).items  # type: ignore[arg-type]
     assert len({item.name for item in items}) == count
     assert [item.name for item in items] == sorted(item.name for item in items)
@@ -69,7 +69,7 @@ def test_items_are_the_images_of_the_split_with_their_labels(tmp_path: Path, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_chosen_split_is_scored(tmp_path: Path, kind: str) -> None:
+def test_setting_split_selects_scored_images(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path, split="test")
     data.setup("validate")
     assert list(data.datasets) == ["scored"]
@@ -79,7 +79,7 @@ def test_the_chosen_split_is_scored(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_labels_every_label_is_ignored(tmp_path: Path, kind: str) -> None:
+def test_missing_labels_are_ignored(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path)
     for folder in ("trainannot", "valannot", "testannot", "gtFine"):
         shutil.rmtree(tmp_path / folder, ignore_errors=True)
@@ -89,7 +89,7 @@ def test_without_labels_every_label_is_ignored(tmp_path: Path, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_item_is_the_resized_image_and_its_labels(tmp_path: Path, kind: str) -> None:
+def test_item_has_resized_image_and_labels(tmp_path: Path, kind: str) -> None:
     data = set_up(make(kind, tmp_path, size=(12, 16)))
     dataset = data.datasets["train"]
     item = dataset[3]
@@ -110,7 +110,7 @@ def test_an_item_is_the_resized_image_and_its_labels(tmp_path: Path, kind: str) 
     assert (bright == item["labels"]).float().mean() > 0.9
 
 
-def test_the_resampling_is_the_chosen_one(tmp_path: Path) -> None:
+def test_resampling_setting_changes_pixels(tmp_path: Path) -> None:
     pil, opencv = (set_up(make("camvid", tmp_path, size=(9, 13), resampling=way)) for way in ("pil", "opencv"))
     assert not torch.equal(pil.datasets["train"][0]["image"], opencv.datasets["train"][0]["image"])
 
@@ -124,7 +124,7 @@ def test_cityscapes_label_ids_become_train_ids(tmp_path: Path) -> None:
     np.testing.assert_array_equal(datasets.Cityscapes().label_ids(ids, tmp_path), expected)
 
 
-def test_void_of_camvid_is_ignored(tmp_path: Path) -> None:
+def test_camvid_void_is_ignored(tmp_path: Path) -> None:
     ids = np.arange(12, dtype=np.uint8)[None]
     np.testing.assert_array_equal(datasets.CamVid().label_ids(ids, tmp_path), [[*range(11), 255]])
 
@@ -137,7 +137,7 @@ def test_void_of_camvid_is_ignored(tmp_path: Path) -> None:
         ("cityscapes", 34, "holds the id 34, expected Cityscapes' label ids 0 to 33, or 255."),
     ],
 )
-def test_ids_outside_the_table_are_refused_with_the_file(tmp_path: Path, kind: str, wrong: int, sentence: str) -> None:
+def test_ids_outside_the_table_raise_error_with_file_name(tmp_path: Path, kind: str, wrong: int, sentence: str) -> None:
     data = set_up(make(kind, tmp_path))
     labels = data.datasets["train"].items[2].labels
     assert isinstance(labels, Path)
@@ -149,7 +149,7 @@ def test_ids_outside_the_table_are_refused_with_the_file(tmp_path: Path, kind: s
 
 
 @pytest.mark.parametrize(("kind", "line"), [("camvid", "ROOT/train/*.png"), ("cityscapes", "ROOT/leftImg8bit/")])
-def test_missing_data_is_refused_with_the_expected_tree(tmp_path: Path, kind: str, line: str) -> None:
+def test_missing_data_raises_error_with_expected_folders(tmp_path: Path, kind: str, line: str) -> None:
     data = make(kind, tmp_path)
     shutil.rmtree(tmp_path / "train", ignore_errors=True)
     shutil.rmtree(tmp_path / "leftImg8bit", ignore_errors=True)
@@ -158,7 +158,7 @@ def test_missing_data_is_refused_with_the_expected_tree(tmp_path: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_extracted_labels_are_refused_with_the_first_that_is_missing(tmp_path: Path, kind: str) -> None:
+def test_missing_label_files_raise_error_with_first_name(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path)
     for item in make(kind, tmp_path).dataset("val").items[1:3]:
         assert isinstance(item.labels, Path)
@@ -172,7 +172,7 @@ def chosen(data: SegmentationData) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) -> None:
+def test_limit_samples_training_images_with_the_seed(tmp_path: Path, kind: str) -> None:
     everything = [item.name for item in make(kind, tmp_path).dataset("train").items]
     subsets = [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
     assert subsets == [chosen(make(kind, tmp_path, limit=3, seed=seed)) for seed in range(5)]
@@ -183,7 +183,7 @@ def test_a_limit_draws_training_images_by_the_seed(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_of_names_chooses_the_training_images(tmp_path: Path, kind: str) -> None:
+def test_file_of_names_selects_training_images(tmp_path: Path, kind: str) -> None:
     data = make(kind, tmp_path / "data")
     items = data.dataset("train").items
     assert isinstance(items[4].image, Path)
@@ -207,16 +207,14 @@ def test_a_file_of_names_chooses_the_training_images(tmp_path: Path, kind: str) 
         (b"\xff\xfe", r"names\.txt cannot be read .*one name per line"),
     ],
 )
-def test_a_file_of_names_that_cannot_be_used_is_refused(
-    tmp_path: Path, content: str | bytes | None, sentence: str
-) -> None:
+def test_invalid_file_of_names_raises_error(tmp_path: Path, content: str | bytes | None, sentence: str) -> None:
     if content is not None:
         Path("names.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=sentence):
         set_up(make("camvid", tmp_path, files="names.txt"))
 
 
-def test_a_name_of_several_images_is_refused(tmp_path: Path) -> None:
+def test_ambiguous_name_raises_error(tmp_path: Path) -> None:
     make_camvid(tmp_path / "one")
     make_camvid(tmp_path / "two")
     Path("names.txt").write_text("one/train/frame_001.png\nframe_002.png")
@@ -227,16 +225,16 @@ def test_a_name_of_several_images_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["trainval", "train_extra"])
-def test_a_training_split_that_the_data_do_not_have_is_refused(tmp_path: Path, split: str) -> None:
-    with pytest.raises(InputError, match=rf"data\.train_split is {split}, but CamVid has train to learn from"):
+def test_unknown_training_split_raises_error(tmp_path: Path, split: str) -> None:
+    with pytest.raises(InputError, match=rf"data\.train_split is {split}, but CamVid has the training splits train"):
         make("camvid", tmp_path, train_split=split)
 
 
-def test_a_limit_leaves_the_scored_images_alone(tmp_path: Path) -> None:
+def test_limit_does_not_change_scored_images(tmp_path: Path) -> None:
     assert len(set_up(make("camvid", tmp_path, limit=1)).datasets["scored"]) == 4
 
 
-def test_a_limit_above_the_number_of_images_is_refused(tmp_path: Path) -> None:
+def test_limit_above_number_of_images_raises_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.limit is 7, but .* has 6 training images"):
         make("camvid", tmp_path, limit=7).setup("fit")
 
@@ -249,13 +247,13 @@ def test_a_limit_above_the_number_of_images_is_refused(tmp_path: Path) -> None:
         ({"batch_size": -1}, r"data\.batch_size is -1, expected 1 or more"),
     ],
 )
-def test_settings_that_are_not_positive_are_refused(tmp_path: Path, settings: dict[str, object], sentence: str) -> None:
+def test_settings_below_1_raise_error(tmp_path: Path, settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         make("camvid", tmp_path, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_worker_gives_the_same_batches(tmp_path: Path, kind: str) -> None:
+def test_worker_returns_the_same_batches(tmp_path: Path, kind: str) -> None:
     alone, helped = (set_up(make(kind, tmp_path, num_workers=workers)) for workers in (0, 1))
     for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
         assert_equal(ours, theirs)
@@ -270,7 +268,7 @@ def test_training_is_shuffled_and_validation_in_order(tmp_path: Path) -> None:
     assert [int(i) for batch in data.val_dataloader() for i in batch["index"]] == list(range(4))
 
 
-def test_the_loaders_of_two_ranks_share_the_images(tmp_path: Path) -> None:
+def test_loaders_of_two_ranks_split_the_images(tmp_path: Path) -> None:
     data = set_up(make("camvid", tmp_path, limit=5))
     trained: list[tuple[int, float]] = []
     scored: list[int] = []
@@ -288,7 +286,7 @@ def test_the_loaders_of_two_ranks_share_the_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_bad_input_keeps_its_sentence_in_a_worker(tmp_path: Path, workers: int) -> None:
+def test_input_error_keeps_its_message_in_a_worker(tmp_path: Path, workers: int) -> None:
     data = set_up(make("camvid", tmp_path, num_workers=workers))
     path = data.datasets["scored"].items[3].image
     assert isinstance(path, Path)
@@ -300,7 +298,7 @@ def test_bad_input_keeps_its_sentence_in_a_worker(tmp_path: Path, workers: int) 
         batches._shutdown_workers()  # left to the garbage collector it takes 5 s
 
 
-def test_a_spawned_worker_gets_the_data_without_the_trainer(tmp_path: Path) -> None:
+def test_samples_can_be_pickled_without_the_trainer(tmp_path: Path) -> None:
     data = set_up(make("camvid", tmp_path))
     data.trainer = as_rank(0, 1)
     data.trainer.cannot_travel = lambda: None  # type: ignore[attr-defined]
@@ -309,7 +307,7 @@ def test_a_spawned_worker_gets_the_data_without_the_trainer(tmp_path: Path) -> N
         assert torch.equal(copy[1][name], value)
 
 
-def test_augmentation_is_another_one_in_every_epoch_and_the_same_in_every_run(tmp_path: Path) -> None:
+def test_augmentation_differs_between_epochs_and_is_reproducible(tmp_path: Path) -> None:
     def epochs() -> list[list[Batch]]:
         data = set_up(make("camvid", tmp_path))
         data.augment(Augmentation((16, 16)))
@@ -331,7 +329,7 @@ def test_augmentation_is_another_one_in_every_epoch_and_the_same_in_every_run(tm
     assert not any(torch.equal(images[0][i], images[1][i]) for i in images[0])
 
 
-def test_paths_may_be_relative_to_the_root(tmp_path: Path) -> None:
+def test_paths_can_be_relative_to_the_root(tmp_path: Path) -> None:
     images = make("camvid", tmp_path).dataset("train")
     item = images.items[0]
     assert item.labels is not None

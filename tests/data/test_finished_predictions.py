@@ -1,4 +1,4 @@
-"""Clean predictions take their name when all of them are there and on the disk, whoever made them."""
+"""Tests that the file of clean predictions gets its final name when it is complete and synced."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from pytorch_lightning import Trainer
 from tests.data.predicting import Counting, cached, data_in, kept, make_root, trainer, victim_of
 from tests.helpers import record_syncs
 from uap.data import clean_predictions
-from uap.data.clean_predictions import make_predictions, place_of
+from uap.data.clean_predictions import make_predictions, predictions_path
 from uap.utils.errors import InputError
 
 
@@ -27,16 +27,14 @@ def root(tmp_path: Path) -> Path:
     return make_root(tmp_path)
 
 
-def test_predictions_are_on_the_disk_before_they_take_their_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_synced_before_they_are_renamed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = record_syncs(monkeypatch)
     finished = kept(data_in(root).datasets["train"], victim_of(), trainer()).stat()
     of_it = [call for call in calls if call[1] == finished.st_ino]
     assert of_it == [("sync", finished.st_ino, finished.st_size), ("rename", finished.st_ino, finished.st_size)]
 
 
-def test_predictions_that_are_changed_while_they_are_made_are_not_taken_for_finished(
-    root: Path, tmp_path: Path
-) -> None:
+def test_predictions_changed_during_computation_raise_error(root: Path, tmp_path: Path) -> None:
     def change(network: Counting, inputs: Any) -> None:
         if network.seen:  # the first batch is written
             (part,) = cached(tmp_path)
@@ -46,19 +44,19 @@ def test_predictions_that_are_changed_while_they_are_made_are_not_taken_for_fini
     expected = np.load(kept(dataset, victim_of(), trainer()))
     shutil.rmtree(tmp_path / "cache/predictions")
     network.register_forward_pre_hook(change)
-    with pytest.raises(InputError, match=r"were changed while they were made\. Start again"):
+    with pytest.raises(InputError, match=r"were changed while they were computed\. Start again"):
         kept(dataset, victim_of(network), trainer())
-    assert not place_of(dataset, victim_of()).exists()
+    assert not predictions_path(dataset, victim_of()).exists()
     np.testing.assert_array_equal(np.load(kept(dataset, victim_of(), trainer())), expected)
 
 
-def test_what_is_begun_goes_on_on_a_disk_without_room_for_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unfinished_predictions_continue_on_a_nearly_full_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, broken = data_in(root).datasets["train"], Counting()
     victim = victim_of(broken)
     broken.fails_at = 5
     with pytest.raises(RuntimeError, match="out of memory"):
         kept(dataset, victim, trainer())
-    part = place_of(dataset, victim).with_suffix(".part.npy")
+    part = predictions_path(dataset, victim).with_suffix(".part.npy")
     with part.open("rb") as file:
         os.fsync(file.fileno())  # some file systems count no blocks before
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
@@ -66,7 +64,7 @@ def test_what_is_begun_goes_on_on_a_disk_without_room_for_all(root: Path, monkey
 
 
 class Ranks:
-    """Two processes of a node, each a thread: what they wait for and tell each other is real, and so are the files."""
+    """Two processes of a node, simulated by threads with real barriers, gathered objects and files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.barrier = threading.Barrier(2, timeout=60)
@@ -76,8 +74,8 @@ class Ranks:
 
     def trainer(self) -> Trainer:
         strategy = SimpleNamespace(barrier=lambda name: self.barrier.wait())
-        place = {"local_rank": self.own.rank, "num_devices": 2, "node_rank": 0, "world_size": 2}
-        return cast(Trainer, SimpleNamespace(**place, strategy=strategy))
+        ranks = {"local_rank": self.own.rank, "num_devices": 2, "node_rank": 0, "world_size": 2}
+        return cast(Trainer, SimpleNamespace(**ranks, strategy=strategy))
 
     def gather(self, found: list[Any], value: Any) -> None:
         self.told[self.own.rank] = value
@@ -94,9 +92,7 @@ class Ranks:
             return [future.result() for future in [threads.submit(run, rank) for rank in (0, 1)]]
 
 
-def test_two_ranks_share_the_images_out_and_go_on_when_all_are_there(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_ranks_split_the_images_and_wait_for_all_predictions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*args: Any) -> None:
         time.sleep(0.5)
         finish(*args)
@@ -108,7 +104,7 @@ def test_two_ranks_share_the_images_out_and_go_on_when_all_are_there(
     finish, ranks, networks = clean_predictions._finish, Ranks(monkeypatch), [Counting(), Counting()]
     monkeypatch.setattr(clean_predictions, "_finish", slow)
     dataset, victims = data_in(root).datasets["train"], [victim_of(network) for network in networks]
-    path = place_of(dataset, victims[0])
+    path = predictions_path(dataset, victims[0])
     both = ranks.run(predict)
     assert [network.seen for network in networks] == [3, 3]
     for made, predictions in both:
@@ -117,14 +113,14 @@ def test_two_ranks_share_the_images_out_and_go_on_when_all_are_there(
             np.testing.assert_array_equal(prediction, victim_of().predict(dataset[i]["image"][None])[0])
 
 
-def test_both_ranks_end_with_the_sentence_of_the_one_that_failed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_one_rank_is_raised_on_both(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def predict(rank: int) -> str:
         with pytest.raises(InputError) as refused:
             make_predictions(dataset, victim_of(), path, ranks.trainer())
         return str(refused.value)
 
     ranks, dataset = Ranks(monkeypatch), data_in(root).datasets["train"]
-    path = place_of(dataset, victim_of())
+    path = predictions_path(dataset, victim_of())
     (root / "train" / "frame_003.png").write_bytes(b"no picture")  # the second rank's
     sentences = ranks.run(predict)
     assert sentences[0] == sentences[1]

@@ -1,4 +1,4 @@
-"""Decoded images are read once, and only whole ones are taken for good."""
+"""Tests of the disk cache of decoded images."""
 
 import logging
 import os
@@ -38,19 +38,19 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that were decoded."""
+    """Return the list of the names of decoded files."""
     names: list[str] = []
     whole = pictures._open
 
-    def counted(place: Any, **settings: Any) -> Any:
-        names.append(place.name)
-        return whole(place, **settings)
+    def counted(path: Any, **settings: Any) -> Any:
+        names.append(path.name)
+        return whole(path, **settings)
 
     monkeypatch.setattr(pictures, "_open", counted)
     return names
 
 
-def test_an_image_is_decoded_once_for_all_epochs_runs_and_limits(root: Path, reads: list[str]) -> None:
+def test_image_is_decoded_once_for_all_epochs_runs_and_limits(root: Path, reads: list[str]) -> None:
     data = data_in(root)
     first = [data.datasets["train"][i] for i in range(6)]
     assert len(reads) == 12  # images and labels
@@ -66,7 +66,7 @@ def test_an_image_is_decoded_once_for_all_epochs_runs_and_limits(root: Path, rea
         assert torch.equal(row["image"], first[names.index(item.name)]["image"])
 
 
-def test_what_comes_out_of_the_store_may_be_changed_and_changes_nothing(root: Path) -> None:
+def test_changing_a_returned_image_does_not_change_the_store(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
     expected = dataset[0]["image"].clone()
     dataset[0]["image"].zero_()
@@ -74,7 +74,7 @@ def test_what_comes_out_of_the_store_may_be_changed_and_changes_nothing(root: Pa
 
 
 @pytest.mark.parametrize("changed", ["image", "labels"])
-def test_a_file_that_changes_is_read_anew(root: Path, changed: str) -> None:
+def test_changed_file_is_read_again(root: Path, changed: str) -> None:
     before = data_in(root).datasets["train"][0]
     folder = {"image": "train", "labels": "trainannot"}[changed]
     pixels = np.ones((*SIZE, 3) if changed == "image" else SIZE, np.uint8)
@@ -84,7 +84,7 @@ def test_a_file_that_changes_is_read_anew(root: Path, changed: str) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"size": (12, 16)}, {"resampling": "opencv"}])
-def test_another_size_or_resampling_has_a_store_of_its_own(
+def test_another_size_or_resampling_has_a_separate_store(
     root: Path, reads: list[str], settings: dict[str, Any]
 ) -> None:
     data_in(root).datasets["train"][0]
@@ -93,7 +93,7 @@ def test_another_size_or_resampling_has_a_store_of_its_own(
     assert len(reads) == 2 * count
 
 
-def test_half_a_row_is_read_anew(root: Path) -> None:
+def test_partly_written_row_is_read_again(root: Path) -> None:
     data = data_in(root)
     expected = data.datasets["train"][0]["image"].clone()
     store = data.datasets["train"].store
@@ -105,7 +105,7 @@ def test_half_a_row_is_read_anew(root: Path) -> None:
     assert store.get(data.datasets["train"].items[0]) is not None
 
 
-def test_two_processes_share_a_store(root: Path) -> None:
+def test_pickled_store_shares_rows(root: Path) -> None:
     dataset = data_in(root).datasets["train"]
     dataset[0]
     copy = pickle.loads(pickle.dumps(dataset.store))
@@ -115,7 +115,7 @@ def test_two_processes_share_a_store(root: Path) -> None:
     assert copy.get(dataset.items[1]) is not None
 
 
-def test_the_limit_keeps_as_many_as_fit(root: Path, reads: list[str]) -> None:
+def test_cache_gib_limits_the_number_of_rows(root: Path, reads: list[str]) -> None:
     data = data_in(root, cache_gib=2 * ROW / GIB)
     for _ in range(2):
         [data.datasets["train"][i] for i in range(6)]
@@ -123,17 +123,17 @@ def test_the_limit_keeps_as_many_as_fit(root: Path, reads: list[str]) -> None:
     assert data_in(root, cache_gib=0).datasets["train"].store is None
 
 
-def test_a_store_that_has_no_room_is_left_out_and_said(
+def test_no_store_without_disk_space(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     usage = namedtuple("usage", ["total", "used", "free"])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 1))
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         assert data_in(root).datasets["train"].store is None
-    assert "Decoded images are not kept: 0.00 GiB in" in caplog.text
+    assert "Decoded images are not kept: they take 0.00 GiB in" in caplog.text
 
 
-def test_a_store_that_is_there_needs_no_room(root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_store_needs_no_free_disk_space(root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     first = data_in(root).datasets["train"]
     [first[i] for i in range(6)]
     usage = namedtuple("usage", ["total", "used", "free"])
@@ -145,7 +145,7 @@ def test_a_store_that_is_there_needs_no_room(root: Path, reads: list[str], monke
 
 
 @pytest.mark.parametrize(("times", "made"), [(1.9, False), (2.1, True)])
-def test_a_store_takes_no_more_than_half_of_what_is_free(
+def test_store_takes_at_most_half_of_the_free_disk_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float, made: bool
 ) -> None:
     image = save(tmp_path / "image.png", np.zeros((4, 4, 3), np.uint8))
@@ -155,7 +155,7 @@ def test_a_store_takes_no_more_than_half_of_what_is_free(
     assert (open_store(items, [], SIZE, 1.0) is not None) == made
 
 
-def test_a_folder_that_cannot_be_written_is_said(
+def test_no_store_in_an_unwritable_folder(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (root.parent / "file").touch()
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_is_said(
     assert "Set UAP_CACHE to a folder that can be written" in caplog.text
 
 
-def test_the_size_is_said_before_a_large_store_is_made(
+def test_size_of_a_large_store_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     image = save(tmp_path / "image.png", np.zeros((4, 4, 3), np.uint8))
@@ -180,7 +180,7 @@ def test_the_size_is_said_before_a_large_store_is_made(
     assert store.file.path.parent == paths.cache_folder() / "images"
 
 
-def test_a_checksum_of_zero_is_not_taken_for_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_with_checksum_zero_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uap.data.row_file.zlib.crc32", lambda row: 0)
     item = Item("a", tmp_path / "a", None)
     store = ImageStore(tmp_path / "a.rows", {item: 0}, (2, 2), 1)
@@ -189,7 +189,7 @@ def test_a_checksum_of_zero_is_not_taken_for_no_row(tmp_path: Path, monkeypatch:
     assert store.get(item) is not None
 
 
-def test_a_run_learns_the_same_with_and_without(root: Path, tmp_path: Path) -> None:
+def test_run_learns_the_same_perturbation_with_and_without_store(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "with", **{"data.num_workers": 2}))
     main(attack_args(root, tmp_path / "again"))
     main(attack_args(root, tmp_path / "without", **{"data.cache_gib": 0}))
@@ -197,7 +197,7 @@ def test_a_run_learns_the_same_with_and_without(root: Path, tmp_path: Path) -> N
     assert torch.equal(learned(tmp_path / "again"), learned(tmp_path / "without"))
 
 
-def test_a_disk_that_fills_up_ends_the_storing_and_not_the_run(
+def test_full_disk_stops_writing_rows_without_error(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*args: Any) -> int:
@@ -212,10 +212,10 @@ def test_a_disk_that_fills_up_ends_the_storing_and_not_the_run(
     assert "No space left on device" in printed
 
 
-def test_labels_are_stored_as_they_stand_in_their_files(root: Path) -> None:
+def test_store_has_label_ids_of_the_file(root: Path) -> None:
     class Swapped(datasets.CamVid):
-        def label_ids(self, ids: Any, place: Any) -> Any:
-            return 1 - super().label_ids(ids, place)
+        def label_ids(self, ids: Any, path: Any) -> Any:
+            return 1 - super().label_ids(ids, path)
 
     Swapped.__module__, Swapped.__qualname__ = datasets.CamVid.__module__, datasets.CamVid.__qualname__
     data = data_module(Swapped)(str(root), size=SIZE, num_workers=0)

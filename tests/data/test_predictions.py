@@ -1,4 +1,4 @@
-"""Targets made of clean predictions."""
+"""Tests of targets that are computed from clean predictions."""
 
 import shutil
 from pathlib import Path
@@ -23,9 +23,7 @@ def root(tmp_path: Path) -> Path:
     return make_root(tmp_path)
 
 
-def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_training_images_without_hidden_pixels_are_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
     data = data_in(root)
@@ -33,7 +31,7 @@ def test_training_images_without_hidden_pixels_are_left_out_and_scored_ones_kept
     assert [item.name for item in data.datasets["train"].items] == [f"frame_{i:03d}" for i in (0, 2, 3, 5)]
     assert len(data.datasets["scored"]) == 4
     assert not data.datasets["scored"][1]["hidden"].any()
-    assert said[1:] == ["Learning from 4 of 6 images; 4 have something to hide and something else."]
+    assert said[1:] == ["Learning from 4 of 6 images: 4 contain both hidden and other classes."]
 
 
 def learned_from(data: CamVid, target: PredictionObjective, network: Counting | None = None) -> tuple[str, ...]:
@@ -41,11 +39,11 @@ def learned_from(data: CamVid, target: PredictionObjective, network: Counting | 
     return tuple(item.name for item in data.datasets["train"].items)
 
 
-def test_a_limit_draws_from_the_images_in_which_the_network_sees_the_class(root: Path) -> None:
-    drawn = {learned_from(data_in(root, limit=3, seed=seed), HideClasses(["bright"])) for seed in range(8)}
+def test_limit_samples_from_images_with_the_hidden_class(root: Path) -> None:
+    sampled = {learned_from(data_in(root, limit=3, seed=seed), HideClasses(["bright"])) for seed in range(8)}
     usable = [f"frame_{i:03d}" for i in range(6) if i not in DARK]
-    assert len(drawn) > 1
-    for names in drawn:
+    assert len(sampled) > 1
+    for names in sampled:
         assert len(names) == 3
         assert list(names) == [name for name in usable if name in names]
     again = [learned_from(data_in(root, limit=3, seed=0), HideClasses(["bright"])) for _ in range(2)]
@@ -53,7 +51,7 @@ def test_a_limit_draws_from_the_images_in_which_the_network_sees_the_class(root:
     assert learned_from(data_in(root, limit=4), HideClasses(["bright"])) == tuple(usable)
 
 
-def test_each_drawn_image_keeps_its_own_prediction(root: Path) -> None:
+def test_sampled_images_keep_their_predictions(root: Path) -> None:
     data, victim = data_in(root, limit=2, seed=3), victim_of()
     attach_targets(data, [victim], [HideClasses(["bright"])], trainer())
     dataset = data.datasets["train"]
@@ -62,7 +60,7 @@ def test_each_drawn_image_keeps_its_own_prediction(root: Path) -> None:
         assert torch.equal(dataset[i]["prediction"], victim.predict(dataset[i]["image"][None])[0])
 
 
-def test_a_limit_above_the_number_of_usable_images_is_refused_with_both(root: Path) -> None:
+def test_limit_above_number_of_usable_images_raises_error(root: Path) -> None:
     with pytest.raises(
         InputError,
         match=r"data\.limit is 5, but the network predicts bright on 4 of 6 training images\. Set it to 4 or",
@@ -70,17 +68,17 @@ def test_a_limit_above_the_number_of_usable_images_is_refused_with_both(root: Pa
         learned_from(data_in(root, limit=5), HideClasses(["bright"]))
 
 
-def test_a_static_target_is_predicted_on_the_drawn_images_alone(root: Path) -> None:
+def test_static_target_predicts_only_sampled_images(root: Path) -> None:
     network = Counting()
     data = data_in(root, limit=2)
     assert len(learned_from(data, StaticTarget(image="train/frame_003.png"), network)) == 2
     assert network.seen == 1 + 4  # the scene, and the scored images
     assert predict_missing(data.datasets["train"], [victim_of(network)], trainer()) == 2
-    assert network.seen == 1 + 4 + 2  # the drawn ones when they are to be scored
+    assert network.seen == 1 + 4 + 2  # the sampled images, when they are scored
     assert predict_missing(data.datasets["train"], [victim_of(network)], trainer()) == 0
 
 
-def test_a_static_target_does_without_predictions_until_they_are_made(root: Path) -> None:
+def test_static_target_needs_no_predictions_for_training(root: Path) -> None:
     data, victim = data_in(root), victim_of()
     attach_targets(data, [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     images = data.datasets["train"]
@@ -92,22 +90,22 @@ def test_a_static_target_does_without_predictions_until_they_are_made(root: Path
     assert all(torch.equal(before[name], after[name]) for name in ("target", "hidden"))
 
 
-def test_a_scene_that_is_not_there_is_named_with_one_that_is(root: Path) -> None:
+def test_missing_target_image_raises_error_with_an_example(root: Path) -> None:
     with pytest.raises(
         InputError,
-        match=r"camvid/none\.png does not exist, which the static .*model\.objective\.image .* train/frame_000\.png",
+        match=r"camvid/none\.png, does not exist.*model\.objective\.image .* train/frame_000\.png",
     ):
         learned_from(data_in(root), StaticTarget(image="none.png"))
 
 
-def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_without_a_counterpart_are_printed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("uap.data.predictions.rank_zero_info", said.append)
     victim = Victim(Counting(), classes=["Sky", "unicorn"])
     attach_targets(data_in(root), [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     others = "building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist"
     assert said == [
-        f"Classes that only one side has are left out of the IoU: {others} of the labels, unicorn of the network."
+        f"Classes without a counterpart are left out of the IoU: {others} of the labels, unicorn of the network."
     ]
     said.clear()
     shutil.rmtree(root / "trainannot")
@@ -116,7 +114,7 @@ def test_classes_that_only_one_side_has_are_named_once(root: Path, monkeypatch: 
     assert said == []
 
 
-def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
+def test_images_without_labels_have_targets(root: Path) -> None:
     data = ImageFolder(str(root / "train"), size=SIZE, num_workers=0, scored_share=0)
     data.setup("fit")
     attach_targets(data, [victim_of()], [HideClasses(["bright"])], trainer())
@@ -126,7 +124,7 @@ def test_images_without_labels_and_classes_have_targets_too(root: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["train", "scored"])
-def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, role: Any) -> None:
+def test_items_have_prediction_and_target_of_their_image(root: Path, role: Any) -> None:
     data, victim = data_in(root), victim_of()
     attach_targets(data, [victim], [HideClasses(["bright"])], trainer())
     dataset = data.datasets[role]
@@ -145,7 +143,7 @@ def test_every_item_has_the_prediction_and_target_of_its_own_image(root: Path, r
         }
 
 
-def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
+def test_batches_of_a_worker_have_targets(root: Path) -> None:
     alone, helped = data_in(root), data_in(root, num_workers=1)
     for data in (alone, helped):
         attach_targets(data, [victim_of()], [HideClasses(["bright"])], trainer())
@@ -157,7 +155,7 @@ def test_targets_come_with_the_batches_of_a_worker(root: Path) -> None:
         assert torch.equal(ours["hidden"], theirs["hidden"])
 
 
-def test_a_static_target_is_the_prediction_on_its_picture(root: Path) -> None:
+def test_static_target_is_the_prediction_on_the_target_image(root: Path) -> None:
     data, victim = data_in(root), victim_of()
     attach_targets(data, [victim], [StaticTarget(image="train/frame_003.png")], trainer())
     predict_missing(data.datasets["train"], [victim], trainer())
@@ -170,7 +168,7 @@ def test_a_static_target_is_the_prediction_on_its_picture(root: Path) -> None:
             assert not dataset[i]["hidden"].any()
 
 
-def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Path) -> None:
+def test_static_target_of_labels_is_translated_to_victim_classes(root: Path) -> None:
     labels = np.zeros(SIZE, np.uint8)
     labels[:, 10:] = 1
     labels[:, 20:] = 3
@@ -182,30 +180,28 @@ def test_a_static_target_of_labels_is_translated_to_the_victims_classes(root: Pa
     assert torch.equal(data.datasets["scored"][0]["target"], expected)
 
 
-def test_a_class_that_is_never_predicted_is_refused(root: Path) -> None:
+def test_hidden_class_that_is_never_predicted_raises_error(root: Path) -> None:
     victim = victim_of(Counting(threshold=250.0))
-    with pytest.raises(
-        InputError, match=r"predicts bright on none of the 6 images that are learned from.*Choose another class"
-    ):
+    with pytest.raises(InputError, match=r"predicts bright on none of the 6 training images.*Choose another class"):
         attach_targets(data_in(root), [victim], [HideClasses(["bright"])], trainer())
 
 
-def test_a_class_that_the_victim_does_not_have_is_refused(root: Path) -> None:
+def test_hidden_class_unknown_to_the_victim_raises_error(root: Path) -> None:
     with pytest.raises(InputError, match="no class 'person': the classes are dark, bright"):
         attach_targets(data_in(root), [victim_of()], [HideClasses(["person"])], trainer())
 
 
 def predicted(data: CamVid, victim: Victim, target: StaticTarget) -> int:
-    """How many clean images a whole run predicts."""
+    """Return the number of clean images that a whole run predicts."""
     at_first = attach_targets(data, [victim], [target], trainer())
     return at_first + sum(predict_missing(dataset, [victim], trainer()) for dataset in data.datasets.values())
 
 
-def test_a_second_run_predicts_no_clean_image(root: Path) -> None:
+def test_second_run_predicts_no_clean_image(root: Path) -> None:
     network = Counting()
     victim, target = victim_of(network), StaticTarget(image="train/frame_003.png")
     assert predicted(data_in(root), victim, target) == 10
-    assert network.seen == 11  # and the target's
+    assert network.seen == 11  # the clean images and the target image
     again = StaticTarget(image="train/frame_003.png")
     assert predicted(data_in(root), victim, again) == 0
     assert network.seen == 11

@@ -1,4 +1,4 @@
-"""Rows of a file that many processes fill."""
+"""Tests of a file whose rows are written by many processes."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ def row(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.full((3, 5), number + 1, np.uint8)
 
 
-def test_a_row_is_there_once_it_was_put(tmp_path: Path) -> None:
+def test_get_returns_written_rows(tmp_path: Path) -> None:
     file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
     assert file.get(2) is None
     file.put(2, row(2))
@@ -26,7 +26,7 @@ def test_a_row_is_there_once_it_was_put(tmp_path: Path) -> None:
     assert file.get(1) is None
 
 
-def test_it_is_an_npy_of_all_rows(tmp_path: Path) -> None:
+def test_file_is_an_npy_array_of_all_rows(tmp_path: Path) -> None:
     file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
     for number in range(4):
         file.put(number, row(number))
@@ -34,7 +34,7 @@ def test_it_is_an_npy_of_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("attempt", range(20))
-def test_no_row_is_lost_where_many_make_the_file_at_the_same_time(tmp_path: Path, attempt: int) -> None:
+def test_no_row_is_lost_if_many_processes_create_the_file(tmp_path: Path, attempt: int) -> None:
     def fill(number: int) -> None:
         RowFile(tmp_path / "rows.npy", (16, 3, 5)).put(number, row(number))
 
@@ -44,7 +44,7 @@ def test_no_row_is_lost_where_many_make_the_file_at_the_same_time(tmp_path: Path
     assert all(file.get(number) is not None for number in range(16))
 
 
-def test_a_file_whose_making_was_cut_off_is_completed(tmp_path: Path) -> None:
+def test_truncated_file_is_completed(tmp_path: Path) -> None:
     path = tmp_path / "rows.npy"
     RowFile(path, (4, 3, 5)).put(1, row(1))
     path.write_bytes(path.read_bytes()[:130])
@@ -54,7 +54,7 @@ def test_a_file_whose_making_was_cut_off_is_completed(tmp_path: Path) -> None:
     assert file.get(1) is not None
 
 
-def test_a_copy_for_another_process_maps_the_file_itself(tmp_path: Path) -> None:
+def test_pickled_copy_opens_its_own_memory_map(tmp_path: Path) -> None:
     file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
     file.put(0, row(0))
     assert file.get(0) is not None
@@ -63,9 +63,7 @@ def test_a_copy_for_another_process_maps_the_file_itself(tmp_path: Path) -> None
     assert copy.get(0) is not None
 
 
-def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_all_of_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partial_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, content, start: whole(file, content[:7], start))
     path = tmp_path / "rows.npy"
@@ -77,9 +75,7 @@ def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_all_of_them(
 
 
 @pytest.mark.parametrize("taken", range(20))
-def test_a_row_whose_writing_was_cut_off_anywhere_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
-) -> None:
+def test_partly_written_row_is_not_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
     left = [taken]
     whole = os.pwrite
 
@@ -102,7 +98,7 @@ def test_a_row_whose_writing_was_cut_off_anywhere_is_not_there(
 
 
 @pytest.mark.parametrize("missing", range(4))
-def test_a_file_is_whole_once_every_row_is(tmp_path: Path, missing: int) -> None:
+def test_is_whole_needs_every_row(tmp_path: Path, missing: int) -> None:
     file = RowFile(tmp_path / "rows.npy", (4, 3, 5))
     for number in range(4):
         if number != missing:
@@ -113,7 +109,7 @@ def test_a_file_is_whole_once_every_row_is(tmp_path: Path, missing: int) -> None
 
 
 @pytest.mark.parametrize("byte", [0, 14, 15, 29])
-def test_a_row_with_another_bit_is_not_there_and_the_others_are(tmp_path: Path, byte: int) -> None:
+def test_row_with_a_flipped_bit_is_not_valid(tmp_path: Path, byte: int) -> None:
     path = tmp_path / "rows.npy"
     file = RowFile(path, (2, 3, 5))
     for number in range(2):
@@ -126,7 +122,7 @@ def test_a_row_with_another_bit_is_not_there_and_the_others_are(tmp_path: Path, 
     assert not found.is_whole()
 
 
-def test_a_row_of_zeros_that_was_never_put_is_not_there(tmp_path: Path) -> None:
+def test_unwritten_row_of_zeros_is_not_valid(tmp_path: Path) -> None:
     file = RowFile(tmp_path / "rows.npy", (1, 3, 5))
     assert file.get(0) is None
     file.put(0, np.zeros((3, 5), np.uint8))

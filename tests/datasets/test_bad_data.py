@@ -1,4 +1,4 @@
-"""Data that cannot be what was meant, and sizes that no machine bears: one sentence at once, exit code 2."""
+"""Tests of the error messages for bad data and for sizes that are too large for any machine."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from uap.datasets.pictures import read_image
 from uap.datasets.sources import Item
 from uap.utils.errors import InputError
 
-pytestmark = pytest.mark.timeout(60)  # of a pipe that is read, too
+pytestmark = pytest.mark.timeout(60)  # a pipe that is read would block
 
 
 def labels(height: int, width: int) -> Callable[[Path], dict[str, Any]]:
@@ -48,7 +48,7 @@ def grey_labels_of_4_bits(root: Path) -> dict[str, Any]:
 
 
 def pipe(name: str, **settings: Any) -> Callable[[Path], dict[str, Any]]:
-    """Return what puts a pipe in a file's place; a setting `...` gets its path."""
+    """Return the function that replaces a file by a pipe; a setting `...` gets its path."""
 
     def change(root: Path) -> dict[str, Any]:
         (root / name).unlink(missing_ok=True)
@@ -97,10 +97,10 @@ CASES: dict[str, tuple[Any, str]] = {
     "a pipe for safetensors": (pipe("a.safetensors", model__victim__weights=...), "There is no file .*a.safetensors"),
     "a size of a million": ({"data.size": [10**6, 10**6]}, r"data.size \(1000000, 1000000\), which takes more than"),
     "a size of 200 digits": ({"data.size": [10**200, 8]}, r"data.size \(10+, 8\), which takes more than"),
-    "a batch of a thousand million": ({"data.batch_size": 10**9}, "data.batch_size is 1000000000 .* of memory, where"),
+    "a batch of a thousand million": ({"data.batch_size": 10**9}, "data.batch_size is 1000000000 .* of memory, but"),
     "100,000 workers": ({"data.num_workers": 100_000}, r"data.num_workers is 100000, expected \d+ or less on the"),
-    "a disk of no number": ({"data.cache_gib": ".nan"}, "data.cache_gib is nan, expected GiB of the disk"),
-    "a disk without end": ({"data.cache_gib": ".inf"}, "data.cache_gib is inf, expected GiB of the disk"),
+    "a disk of no number": ({"data.cache_gib": ".nan"}, "data.cache_gib is nan, expected 0 or more GiB"),
+    "a disk without end": ({"data.cache_gib": ".inf"}, "data.cache_gib is inf, expected 0 or more GiB"),
     "no image to learn from": ({"data.limit": 0}, "data.limit is 0, expected 1 or more"),
     "more scenes than there are": (
         {"data": "uap.data.StreetScenes", "data.scenes": 10**9},
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "a zero byte in a list's name": ({"data.files": "a\0b"}, "data.files a.b cannot be read .*null byte"),
     "a zero byte in a folder's name": ({"data.root": "a\0b"}, "No images in a.b/train"),
     "a zero byte in VOC's folder": ({"data": "uap.data.PascalVOC", "data.root": "a\0b"}, "No list of images a.b/Image"),
-    "a zero byte in a scene's name": ({"model.objective.image": "a\0b"}, "a.b does not exist"),
+    "a zero byte in a scene's name": ({"model.objective.image": "a\0b"}, "a.b, does not exist"),
     "a zero byte in the name of weights": ({"model.victim.weights": "a\0b.pth"}, "There is no file a.b.pth"),
     "300 characters for a folder": ({"data.root": LONG}, "aaa/train cannot be read or written .File name too long"),
     "300 characters for a list": ({"data.files": LONG}, "aaa cannot be read or written .File name too long"),
@@ -122,30 +122,30 @@ CASES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_data_is_a_sentence(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_data_prints_an_error_message(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
     printed = fit_refusal(change, tmp_path, capsys)
     assert re.search(message, printed, re.DOTALL), printed
 
 
 @pytest.mark.parametrize("name", ["train.txt", "a.mat"])
-def test_pipes_in_voc_are_refused(tmp_path: Path, name: str) -> None:
-    place = tmp_path / "ImageSets" / "Segmentation" / name
-    place.parent.mkdir(parents=True)
-    os.mkfifo(place)
+def test_voc_pipes_raise_error(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "ImageSets" / "Segmentation" / name
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
     data = PascalVOC(str(tmp_path))
-    with pytest.raises(InputError, match=f"{re.escape(str(place))} is a folder, a pipe or a device"):
-        data.dataset("train").items if name == "train.txt" else data.dataset("train").read_ids(place)
+    with pytest.raises(InputError, match=f"{re.escape(str(path))} is a folder, a pipe or a device"):
+        data.dataset("train").items if name == "train.txt" else data.dataset("train").read_ids(path)
 
 
-def test_a_disk_larger_than_any_keeps_all_images(tmp_path: Path) -> None:
+def test_huge_cache_gib_keeps_all_images(tmp_path: Path) -> None:
     items = [Item(str(i), save(tmp_path / f"{i}.png", np.zeros((*SIZE, 3), np.uint8)), None) for i in range(3)]
     store = open_store(items, [], SIZE, 1e300)
     assert store is not None
     assert store.usable == 3
 
 
-def test_of_16_bits_in_color_the_upper_8_are_read(tmp_path: Path) -> None:
+def test_color_image_of_16_bits_is_read_as_8_bits(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 2**16, (*SIZE, 3), dtype=np.uint16)
     cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), deep >> 8)

@@ -1,4 +1,4 @@
-"""Data sets as plain torch data sets, without a DataModule."""
+"""Tests of data sets as torch data sets, without a LightningDataModule."""
 
 import inspect
 from pathlib import Path
@@ -25,7 +25,7 @@ def camvid(root: Path, split: str = "val") -> CamVid:
     return CamVid(str(root), split, size=(24, 32))  # type: ignore[arg-type]
 
 
-def test_a_data_set_works_in_a_loader_of_torch(tmp_path: Path) -> None:
+def test_data_set_works_with_torch_data_loader(tmp_path: Path) -> None:
     images = camvid(tmp_path)
     batch = next(iter(DataLoader(images, batch_size=3)))
     assert len(images) == 4
@@ -34,7 +34,7 @@ def test_a_data_set_works_in_a_loader_of_torch(tmp_path: Path) -> None:
     assert torch.equal(batch["image"][1], images[1]["image"])
 
 
-def test_a_data_set_is_evaluated_as_it_is(tmp_path: Path) -> None:
+def test_evaluate_takes_a_data_set(tmp_path: Path) -> None:
     images = camvid(tmp_path)
     victim = Victim(Brightness(), classes=["sky", "building"])
     result = evaluate(victim, images.with_classes(victim.table), FGSM(8), Untargeted(), progress=False)
@@ -42,7 +42,7 @@ def test_a_data_set_is_evaluated_as_it_is(tmp_path: Path) -> None:
     assert result.metrics["float"]["miou_clean"] > 0.9  # the labels are the bright pixels
 
 
-def test_a_subset_has_the_images_of_its_rows(tmp_path: Path) -> None:
+def test_subset_has_the_images_of_its_rows(tmp_path: Path) -> None:
     images = camvid(tmp_path)
     chosen = images.subset([2, 0])
     assert [item.name for item in chosen.items] == [images.items[2].name, images.items[0].name]
@@ -50,7 +50,7 @@ def test_a_subset_has_the_images_of_its_rows(tmp_path: Path) -> None:
     assert len(images) == 4
 
 
-def test_labels_in_other_classes_have_their_ids(tmp_path: Path) -> None:
+def test_with_classes_translates_label_ids(tmp_path: Path) -> None:
     images = camvid(tmp_path)
     own, translated = images[0]["labels"], images.with_classes(CITYSCAPES)[0]["labels"]
     names = [images.table.names[i] for i in own.flatten().tolist()]
@@ -59,7 +59,7 @@ def test_labels_in_other_classes_have_their_ids(tmp_path: Path) -> None:
     assert images.with_classes(CITYSCAPES).table == CITYSCAPES
 
 
-def test_labels_of_classes_that_the_other_table_lacks_are_ignored(tmp_path: Path) -> None:
+def test_with_classes_ignores_classes_missing_in_the_table(tmp_path: Path) -> None:
     images = camvid(tmp_path)
     table = Victim(Brightness(), classes=["building", "lamp"]).table
     own, translated = images[0]["labels"], images.with_classes(table)[0]["labels"]
@@ -67,21 +67,21 @@ def test_labels_of_classes_that_the_other_table_lacks_are_ignored(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", [name for name in datasets.__all__ if name != "SegmentationDataset"])
-def test_a_data_module_has_the_settings_of_its_data_set(name: str) -> None:
+def test_data_module_has_the_settings_of_its_data_set(name: str) -> None:
     dataset: type[SegmentationDataset] = getattr(datasets, name)
     module: Any = getattr(data, name)
-    theirs = set(inspect.signature(dataset).parameters) - {"split"}
+    of_dataset = set(inspect.signature(dataset).parameters) - {"split"}
     shared = set(inspect.signature(SegmentationData).parameters) - {"dataset"}
-    assert set(inspect.signature(module).parameters) == theirs | shared
+    assert set(inspect.signature(module).parameters) == of_dataset | shared
     assert module.__module__ == "uap.data"
     assert isinstance(module().dataset("train"), dataset)
 
 
-def test_an_unknown_setting_of_a_data_module_is_refused() -> None:
+def test_unknown_setting_of_a_data_module_raises_error() -> None:
     with pytest.raises(TypeError, match="scene_seed"):
         data.CamVid("data", scene_seed=1)
 
 
-def test_a_size_of_zero_is_refused(tmp_path: Path) -> None:
+def test_size_of_zero_raises_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="size is"):
         CamVid(str(tmp_path), size=(0, 4))

@@ -37,7 +37,7 @@ def bdd(root: Path, **settings: Any) -> BDD100K:
     return data
 
 
-def test_both_published_layouts_give_images_and_labels(root: Path) -> None:
+def test_both_published_layouts_are_read(root: Path) -> None:
     data = bdd(root)
     assert [item.name for item in data.datasets["train"].items] == [f"{i}a4c0-d4dff0ad" for i in range(3)]
     assert len(data.datasets["scored"]) == 2
@@ -48,11 +48,11 @@ def test_both_published_layouts_give_images_and_labels(root: Path) -> None:
     assert (bright == (item["labels"] == 18)).float().mean() > 0.9
 
 
-def test_the_test_split_has_no_labels(root: Path) -> None:
+def test_test_split_has_no_labels(root: Path) -> None:
     assert (bdd(root, split="test").datasets["scored"][0]["labels"] == 255).all()
 
 
-def test_labels_that_are_missing_are_named(root: Path) -> None:
+def test_missing_labels_are_named(root: Path) -> None:
     item = bdd(root).datasets["train"].items[1]
     assert isinstance(item.labels, Path)
     item.labels.unlink()
@@ -60,14 +60,14 @@ def test_labels_that_are_missing_are_named(root: Path) -> None:
         bdd(root)
 
 
-def test_missing_images_are_refused_with_both_trees(root: Path) -> None:
+def test_missing_images_raise_error_with_both_layouts(root: Path) -> None:
     for name in ("images", "seg"):
         shutil.rmtree(root / name, ignore_errors=True)
     with pytest.raises(InputError, match=r"No images in .*images/10k/train(.|\n)*labels/sem_seg(.|\n)*_train_id\.png"):
         bdd(root)
 
 
-def test_ids_that_are_no_train_ids_are_refused(root: Path) -> None:
+def test_ids_other_than_train_ids_raise_error(root: Path) -> None:
     labels = bdd(root).datasets["train"].items[0].labels
     assert isinstance(labels, Path)
     save(labels, np.full((48, 64), 24, np.uint8))

@@ -1,4 +1,4 @@
-"""Stored images that are smaller than the configured size are enlarged, which is said once."""
+"""Tests of the message about stored images that are smaller than the configured size."""
 
 import logging
 import re
@@ -41,26 +41,26 @@ def said(data: SegmentationData, caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", MAKE)
-def test_enlarged_images_are_said_once(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_enlarged_images_are_reported_once(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = MAKE[kind](tmp_path)
     found = said(data, caplog)
     assert len(found) == 1
     assert re.search(rf"data.size is {data.size[0]} x {data.size[1]}, but .* stored with 24 x 32", found[0])
 
 
-def test_images_of_the_size_or_larger_are_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_that_are_not_enlarged_are_not_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not said(CamVid(str(make_camvid(tmp_path)), SIZE), caplog)
     assert not said(CamVid(str(tmp_path), (12, 32)), caplog)
 
 
-def test_a_smaller_scene_of_a_target_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_enlarged_target_image_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = CamVid(str(tmp_path), SIZE)
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         data.dataset("train").read_image(save(tmp_path / "small.png", np.zeros((8, 8, 3), np.uint8)))
     assert "small.png is stored with 8 x 8" in caplog.text
 
 
-def test_the_stored_size_is_that_of_the_picture_turned_upright(tmp_path: Path) -> None:
+def test_stored_size_follows_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
     Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)

@@ -1,4 +1,4 @@
-"""Which files of a folder are read, by every reader, and what is said of the others."""
+"""Tests of the listing of files by every reader, and of the messages about other files."""
 
 import logging
 import os
@@ -26,20 +26,20 @@ def picture(path: Path) -> Path:
 def add_hidden(folder: Path) -> None:
     for name in HIDDEN:
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
-        (folder / name).write_bytes(b"what a system leaves behind")
+        (folder / name).write_bytes(b"a file of the system")
 
 
 def names(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
 
-def test_linked_folders_are_entered_and_circles_are_not_endless(tmp_path: Path) -> None:
+def test_links_are_followed_and_cycles_end(tmp_path: Path) -> None:
     for name in ("own/a/1.png", "elsewhere/2.png", "elsewhere/deep/3.png"):
         picture(tmp_path / name)
     (tmp_path / "own/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/deep/up").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "own/a/self").symlink_to(tmp_path / "own")
-    (tmp_path / "own/0_first").symlink_to(tmp_path / "own/a")  # which is read under its own name
+    (tmp_path / "own/0_first").symlink_to(tmp_path / "own/a")  # the target is read under its own name
     (tmp_path / "own/loop").symlink_to("loop")
     assert names(tmp_path / "own") == ["a/1.png", "linked/2.png", "linked/deep/3.png", "loop"]
 
@@ -90,17 +90,17 @@ READERS = [camvid, cityscapes, bdd100k, voc, folder, videos, apply]
 
 
 @pytest.mark.parametrize("make", READERS)
-def test_every_reader_ignores_hidden_files_and_follows_links(make: Callable[..., Any], tmp_path: Path) -> None:
-    place, count = make(tmp_path / "root")
+def test_readers_ignore_hidden_files_and_follow_links(make: Callable[..., Any], tmp_path: Path) -> None:
+    path, count = make(tmp_path / "root")
     assert count() == 6
-    add_hidden(place)
+    add_hidden(path)
     assert count() == 6
-    place.rename(tmp_path / "moved")
-    place.symlink_to(tmp_path / "moved")
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "moved")
     assert count() == 6
 
 
-def test_every_kind_of_picture_that_is_read_is_found(tmp_path: Path) -> None:
+def test_all_image_formats_are_found(tmp_path: Path) -> None:
     assert {".jfif", ".jpe", ".gif", ".ppm", ".jp2"} <= set(ENDINGS)
     for number, ending in enumerate(("jfif", "JPE", "gif", "ppm", "jp2")):
         picture(tmp_path / f"{number}.{ending}")
@@ -109,7 +109,7 @@ def test_every_kind_of_picture_that_is_read_is_found(tmp_path: Path) -> None:
     assert all(data.dataset("train").read_image(item.image).shape == (*SIZE, 3) for item in data.dataset("train").items)
 
 
-def test_labeled_images_of_another_kind_are_read_with_their_labels(tmp_path: Path) -> None:
+def test_labeled_images_of_other_formats_are_read(tmp_path: Path) -> None:
     make_camvid(tmp_path)
     with Image.open(tmp_path / "train/frame_000.png") as opened:
         opened.save(tmp_path / "train/frame_000.jpg")
@@ -120,10 +120,10 @@ def test_labeled_images_of_another_kind_are_read_with_their_labels(tmp_path: Pat
 
 
 @pytest.mark.parametrize("read", ["folder", "apply", "camvid", "cityscapes"])
-def test_what_is_left_out_is_said_once(read: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    place, count = {"folder": folder, "apply": apply, "camvid": camvid, "cityscapes": cityscapes}[read](tmp_path)
+def test_unreadable_files_are_reported_once(read: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, count = {"folder": folder, "apply": apply, "camvid": camvid, "cityscapes": cityscapes}[read](tmp_path)
     for name in ("a.heic", "b.HEIC", "c.txt", ".hidden.txt"):
-        (place / name).write_bytes(b"")
+        (path / name).write_bytes(b"")
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         count()
         count()
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_said_once(read: str, tmp_path: Path, caplog: pytest
     assert "2 .heic, 1 .txt" in said[0]
 
 
-def test_images_beside_the_folders_of_splits_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_beside_split_folders_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("train/1.png", "extra/2.png", "3.png", "notes.txt"):
         picture(tmp_path / name) if name != "notes.txt" else (tmp_path / name).write_text("")
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
@@ -140,7 +140,7 @@ def test_images_beside_the_folders_of_splits_are_said(tmp_path: Path, caplog: py
     assert "Left out: 3.png, extra." in caplog.text
 
 
-def test_a_folder_that_may_not_be_read_is_said(
+def test_folder_without_read_permission_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a/1.png", "closed/2.png"):
@@ -155,4 +155,4 @@ def test_a_folder_that_may_not_be_read_is_said(
     monkeypatch.setattr(os, "scandir", refuse)
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         assert names(tmp_path) == ["a/1.png"]
-    assert "may not be read: 1 folders" in caplog.text
+    assert "without read permission: 1 folders" in caplog.text

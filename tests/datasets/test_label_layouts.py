@@ -1,4 +1,4 @@
-"""Labels in the layouts that data sets are downloaded in, and a sentence where there are none."""
+"""Tests of the published layouts of labels, and of the message about missing labels."""
 
 import logging
 import shutil
@@ -15,7 +15,7 @@ from uap.utils.class_tables import CAMVID, IGNORE
 from uap.utils.errors import InputError
 
 ROW = [*COLORS]
-"""A label picture holds a pixel of each class, in this order."""
+"""The classes of the pixels in each row of the label images."""
 
 IDS = [next((CAMVID.names.index(group) for group, names in MEMBERS.items() if name in names), IGNORE) for name in ROW]
 
@@ -35,7 +35,7 @@ def write_colors(root: Path, colors: dict[str, Any]) -> None:
     (root / "class_dict.csv").write_text("\n".join(lines))
 
 
-def test_the_32_classes_are_those_of_the_groups_and_void() -> None:
+def test_32_classes_are_the_members_and_void() -> None:
     assert len(COLORS) == len(set(COLORS.values())) == 32
     assert tuple(MEMBERS) == CAMVID.names
     assert sorted([name for names in MEMBERS.values() for name in names] + ["Void"]) == sorted(COLORS)
@@ -43,7 +43,7 @@ def test_the_32_classes_are_those_of_the_groups_and_void() -> None:
 
 
 @pytest.mark.parametrize("with_list", [False, True])
-def test_colored_labels_become_the_11_classes(tmp_path: Path, with_list: bool) -> None:
+def test_colored_labels_are_translated_to_11_classes(tmp_path: Path, with_list: bool) -> None:
     data = make_colored(tmp_path)
     if with_list:
         write_colors(tmp_path, COLORS)
@@ -55,13 +55,13 @@ def test_colored_labels_become_the_11_classes(tmp_path: Path, with_list: bool) -
     assert data.dataset("train").read_labels(labels).tolist() == [IDS, IDS]
 
 
-def test_the_colors_are_those_of_the_list(tmp_path: Path) -> None:
+def test_class_dict_defines_the_colors(tmp_path: Path) -> None:
     changed = {name: (number, 7, 255) for number, name in enumerate(ROW)}
     data = make_colored(tmp_path, changed)
-    with pytest.raises(InputError, match=r"_L.png holds 32 colors of no class, \(0, 7, 255\)"):
+    with pytest.raises(InputError, match=r"_L.png has 32 colors of no class, \(0, 7, 255\)"):
         data.setup("fit") or data.datasets["train"][0]
     write_colors(tmp_path, changed)
-    data.setup("fit")  # nothing that was read with other colors is kept
+    data.setup("fit")  # no label that was read with other colors is cached
     assert data.datasets["train"][0]["labels"].tolist() == [IDS, IDS]
 
 
@@ -75,21 +75,21 @@ def test_the_colors_are_those_of_the_list(tmp_path: Path) -> None:
         ("name,r,g,b\nSky,1,2,x", "class_dict.csv cannot be read"),
     ],
 )
-def test_a_list_of_colors_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_class_dict_raises_error(tmp_path: Path, text: str, message: str) -> None:
     data = make_colored(tmp_path)
     (tmp_path / "class_dict.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         data.dataset("train").read_ids(tmp_path / "val_labels/0_L.png")
 
 
-def test_half_extracted_colored_labels_are_refused(tmp_path: Path) -> None:
+def test_missing_colored_labels_raise_error(tmp_path: Path) -> None:
     data = make_colored(tmp_path)
     (tmp_path / "train_labels/1_L.png").unlink()
     with pytest.raises(InputError, match=r"1 of 2 images of the split have no labels in .*train_labels, 1.png first"):
         len(data.dataset("train"))
 
 
-def test_train_ids_of_cityscapes_are_read_where_label_ids_are_missing(tmp_path: Path) -> None:
+def test_cityscapes_train_ids_are_read_without_label_ids(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     expected = Cityscapes(str(tmp_path), SIZE)
     expected.setup("fit")
@@ -101,12 +101,12 @@ def test_train_ids_of_cityscapes_are_read_where_label_ids_are_missing(tmp_path: 
     data = Cityscapes(str(tmp_path), SIZE)
     data.setup("fit")
     assert [data.datasets["train"][i]["labels"].tolist() for i in range(6)] == before
-    place = tmp_path / "a_gtFine_labelTrainIds.png"
+    path = tmp_path / "a_gtFine_labelTrainIds.png"
     with pytest.raises(InputError, match="holds the id 33, expected train ids 0 to 18"):
-        data.dataset("train").read_labels(save(place, np.full(SIZE, 33, np.uint8)))
+        data.dataset("train").read_labels(save(path, np.full(SIZE, 33, np.uint8)))
 
 
-def test_bdd100k_finds_labels_of_one_layout_for_images_of_the_other(tmp_path: Path) -> None:
+def test_bdd100k_layouts_of_images_and_labels_can_differ(tmp_path: Path) -> None:
     image, mask = scene(np.random.default_rng(0))
     save(tmp_path / "images/10k/train/a.jpg", image)
     labels = save(tmp_path / "seg/labels/train/a_train_id.png", mask)
@@ -138,7 +138,7 @@ def unlabeled_cityscapes(root: Path) -> Cityscapes:
 
 
 @pytest.mark.parametrize(
-    ("make", "places"),
+    ("make", "paths"),
     [
         (unlabeled_camvid, ["trainannot", "train_labels"]),
         (unlabeled_cityscapes, ["_gtFine_labelIds.png", "_gtFine_labelTrainIds.png", "gtFine_trainvaltest.zip"]),
@@ -146,12 +146,12 @@ def unlabeled_cityscapes(root: Path) -> Cityscapes:
         (unlabeled_voc, ["SegmentationClass/*.png"]),
     ],
 )
-def test_where_labels_were_sought_is_said_once(
-    make: Any, places: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_searched_label_paths_are_reported_once(
+    make: Any, paths: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data: SegmentationData = make(tmp_path)
     with caplog.at_level(logging.INFO, "pytorch_lightning.utilities.rank_zero"):
         assert all(item.labels is None for item in [*data.dataset("train").items, *data.dataset("train").items])
     said = [record.getMessage() for record in caplog.records if "No labels" in record.getMessage()]
     assert len(said) == 1
-    assert all(place in said[0] for place in places)
+    assert all(path in said[0] for path in paths)

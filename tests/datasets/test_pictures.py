@@ -43,7 +43,7 @@ def test_opencv_resampling_is_opencv_linear(noise: Picture) -> None:
     np.testing.assert_array_equal(pictures.resize_image(noise, HALF, "opencv"), expected)
 
 
-def test_opencv_resampling_sees_only_the_two_nearest_pixels(noise: Picture) -> None:
+def test_opencv_resampling_uses_only_the_two_nearest_pixels(noise: Picture) -> None:
     third = pictures.resize_image(noise[:39, :54], (13, 18), "opencv")
     np.testing.assert_array_equal(third, noise[1:39:3, 1:54:3])
 
@@ -53,13 +53,13 @@ def test_the_two_resamplings_differ_on_noise(noise: Picture) -> None:
     assert np.abs(pil - opencv).mean() > 5
 
 
-def test_an_image_of_the_right_size_stays_as_it_is(noise: Picture, ids: Picture) -> None:
+def test_image_of_the_right_size_is_unchanged(noise: Picture, ids: Picture) -> None:
     np.testing.assert_array_equal(pictures.resize_image(noise, (40, 56), "pil"), noise)
     np.testing.assert_array_equal(pictures.resize_mask(ids, (40, 56)), ids)
 
 
 @pytest.mark.parametrize("size", [(20, 28), (13, 31), (80, 60)])
-def test_masks_are_resized_like_pil_nearest_and_invent_no_ids(ids: Picture, size: tuple[int, int]) -> None:
+def test_masks_are_resized_like_pil_nearest(ids: Picture, size: tuple[int, int]) -> None:
     resized = pictures.resize_mask(ids, size)
     np.testing.assert_array_equal(
         resized, np.asarray(Image.fromarray(ids).resize(size[::-1], Image.Resampling.NEAREST))
@@ -67,18 +67,18 @@ def test_masks_are_resized_like_pil_nearest_and_invent_no_ids(ids: Picture, size
     assert set(np.unique(resized)) <= {0, 7, 33, 255}
 
 
-def test_a_mask_at_half_size_is_every_second_pixel(ids: Picture) -> None:
+def test_mask_at_half_size_is_every_second_pixel(ids: Picture) -> None:
     np.testing.assert_array_equal(pictures.resize_mask(ids, HALF), ids[1::2, 1::2])
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_every_8_bit_picture_is_read_as_rgb(tmp_path: Path, noise: Picture, mode: str) -> None:
+def test_8_bit_images_are_read_as_rgb(tmp_path: Path, noise: Picture, mode: str) -> None:
     picture = Image.fromarray(noise).convert(mode)
     picture.save(tmp_path / "picture.png")
     np.testing.assert_array_equal(pictures.read_image(tmp_path / "picture.png"), np.asarray(picture.convert("RGB")))
 
 
-def test_a_palette_mask_gives_its_indices(tmp_path: Path, ids: Picture) -> None:
+def test_palette_mask_is_read_as_indices(tmp_path: Path, ids: Picture) -> None:
     picture = Image.fromarray(ids)
     picture.putpalette([value for i in range(256) for value in (255 - i, i, 0)])
     picture.save(tmp_path / "mask.png")
@@ -86,7 +86,7 @@ def test_a_palette_mask_gives_its_indices(tmp_path: Path, ids: Picture) -> None:
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.95])
-def test_a_truncated_png_is_named(tmp_path: Path, noise: Picture, keep: float) -> None:
+def test_truncated_png_is_named(tmp_path: Path, noise: Picture, keep: float) -> None:
     path = save(tmp_path / "half.png", noise)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole))])
@@ -94,20 +94,20 @@ def test_a_truncated_png_is_named(tmp_path: Path, noise: Picture, keep: float) -
         pictures.read_image(path)
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+def test_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.png does not exist\. Check the path"):
         pictures.read_image(tmp_path / "nowhere.png")
     with pytest.raises(InputError, match=r"nowhere\.png does not exist\. Check the path"):
         pictures.read_mask(tmp_path / "nowhere.png")
 
 
-def test_a_picture_of_16_bits_is_refused(tmp_path: Path) -> None:
+def test_grey_image_of_16_bits_raises_error(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 30000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(InputError, match=r"deep\.png has mode I;16, expected 8 bits per channel"):
         pictures.read_image(tmp_path / "deep.png")
 
 
-def test_a_picture_of_too_many_pixels_is_refused(
+def test_image_with_too_many_pixels_raises_error(
     tmp_path: Path, noise: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
@@ -115,7 +115,7 @@ def test_a_picture_of_too_many_pixels_is_refused(
         pictures.read_image(save(tmp_path / "large.png", noise))
 
 
-def test_pixels_stay_as_they_are_stored_unless_upright_is_asked_for(tmp_path: Path, noise: Picture) -> None:
+def test_images_are_rotated_only_if_upright_is_set(tmp_path: Path, noise: Picture) -> None:
     exif = Image.Exif()
     exif[274] = 6
     Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
@@ -123,25 +123,25 @@ def test_pixels_stay_as_they_are_stored_unless_upright_is_asked_for(tmp_path: Pa
     np.testing.assert_array_equal(pictures.read_image(tmp_path / "turned.png", upright=True), np.rot90(noise, 3))
 
 
-def test_a_mask_of_16_bits_is_refused(tmp_path: Path) -> None:
+def test_mask_of_16_bits_raises_error(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 7001, np.uint16)).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match=r"mask\.png has mode I;16, expected an 8-bit PNG of one channel"):
         pictures.read_mask(tmp_path / "mask.png")
 
 
-def test_a_color_coded_mask_is_refused(tmp_path: Path, noise: Picture) -> None:
-    with pytest.raises(InputError, match=r"mask\.png has mode RGB, .*must be converted to ids first"):
+def test_color_coded_mask_raises_error(tmp_path: Path, noise: Picture) -> None:
+    with pytest.raises(InputError, match=r"mask\.png has mode RGB, .*Convert color-coded labels to ids first"):
         pictures.read_mask(save(tmp_path / "mask.png", noise))
 
 
 def coded(size: tuple[int, int] = (48, 64)) -> tuple[Picture, Picture]:
-    """Blocks of labels 0 and 1, without any symmetry, in a picture that is dark on 0 and bright on 1."""
+    """Return an image and its labels: asymmetric blocks, dark for the label 0 and bright for the label 1."""
     blocks = np.random.default_rng(3).integers(0, 2, (size[0] // 8, size[1] // 8), dtype=np.uint8)
     mask = blocks.repeat(8, axis=0).repeat(8, axis=1)
     return np.repeat(np.where(mask == 1, 220, 30).astype(np.uint8)[..., None], 3, axis=2), mask
 
 
-def test_augmentation_is_a_function_of_its_seed() -> None:
+def test_augmentation_depends_only_on_its_seed() -> None:
     augment, again = Augmentation((32, 40)), Augmentation((32, 40))
     image, mask = coded()
     results = {seed: augment(image, mask, seed) for seed in (3, 4, 5)}
@@ -152,7 +152,7 @@ def test_augmentation_is_a_function_of_its_seed() -> None:
     assert not np.array_equal(results[3][1], results[5][1])
 
 
-def test_augmented_labels_move_with_their_pixels() -> None:
+def test_augmented_labels_match_the_pixels() -> None:
     augment = Augmentation((32, 40))
     image, mask = coded()
     for seed in range(20):
@@ -164,7 +164,7 @@ def test_augmented_labels_move_with_their_pixels() -> None:
         assert ((picture.mean(2) > 110) == labels).mean() > 0.9, seed
 
 
-def test_augmentation_flips_some_images_and_not_others() -> None:
+def test_augmentation_flips_some_images() -> None:
     augment = Augmentation((48, 64), zoom=(1.0, 1.0))
     image, mask = coded()
     results = [augment(image, mask, seed)[1] for seed in range(12)]
@@ -175,7 +175,7 @@ def test_augmentation_flips_some_images_and_not_others() -> None:
     assert flipped
 
 
-def test_padding_of_an_augmentation_is_ignored_in_the_mask() -> None:
+def test_padding_of_augmentation_is_ignored_in_the_mask() -> None:
     image, mask = coded()
     picture, labels = Augmentation((60, 80), zoom=(0.5, 0.5))(image, mask, 0)
     outside = labels == 255
@@ -183,7 +183,7 @@ def test_padding_of_an_augmentation_is_ignored_in_the_mask() -> None:
     assert ((picture.mean(2) > 110) == labels)[~outside].mean() > 0.9
 
 
-def test_augmentation_leaves_what_it_is_given_alone() -> None:
+def test_augmentation_does_not_change_its_input() -> None:
     image, mask = coded()
     before = image.copy(), mask.copy()
     Augmentation((32, 40))(image, mask, 1)

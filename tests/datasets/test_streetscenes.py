@@ -15,7 +15,7 @@ from uap.utils.errors import InputError
 
 @pytest.fixture(autouse=True)
 def cache_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the test's folder to the files that it counts."""
+    """Use another cache folder, because the tests count the files in `tmp_path`."""
     monkeypatch.setenv("UAP_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -24,7 +24,7 @@ def street(root: Path, train: int = 2, val: int = 1, **settings: object) -> Stre
     return StreetScenes(str(root), scenes=train, scored_scenes=val, **arguments)
 
 
-def drawn(data: StreetScenes) -> StreetScenes:
+def rendered(data: StreetScenes) -> StreetScenes:
     data.prepare_data()
     data.setup("fit")
     return data
@@ -38,7 +38,7 @@ def read(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
-def test_files_are_laid_out_and_named_as_in_cityscapes(tmp_path: Path) -> None:
+def test_files_have_the_layout_of_cityscapes(tmp_path: Path) -> None:
     street(tmp_path).prepare_data()
     names = [
         f"{split}/streetscenes/streetscenes_000000_{i:06d}" for split, i in (("train", 0), ("train", 1), ("val", 0))
@@ -48,8 +48,8 @@ def test_files_are_laid_out_and_named_as_in_cityscapes(tmp_path: Path) -> None:
     assert set(times(tmp_path)) == expected | {"streetscenes.json"}
 
 
-def test_files_hold_the_drawn_scene(tmp_path: Path) -> None:
-    data = drawn(street(tmp_path, scene_seed=4))
+def test_files_contain_the_rendered_scene(tmp_path: Path) -> None:
+    data = rendered(street(tmp_path, scene_seed=4))
     image, train_ids = scenes.render_scene(4, FIRST_INDEX["val"], RENDERED_SIZE)
     item = data.dataset("val").items[0]
     assert isinstance(item.image, Path)
@@ -61,49 +61,49 @@ def test_files_hold_the_drawn_scene(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.dataset("train").label_ids(read(item.labels), item.labels), train_ids)
 
 
-def test_scenes_are_resized_like_any_image(tmp_path: Path) -> None:
-    item = drawn(street(tmp_path)).datasets["scored"][0]
+def test_scenes_are_resized(tmp_path: Path) -> None:
+    item = rendered(street(tmp_path)).datasets["scored"][0]
     assert item["image"].shape == (3, 32, 64)
     assert item["labels"].shape == (32, 64)
 
 
-def test_a_second_preparation_writes_nothing(tmp_path: Path) -> None:
+def test_second_prepare_data_writes_nothing(tmp_path: Path) -> None:
     street(tmp_path).prepare_data()
     before = times(tmp_path)
     street(tmp_path).prepare_data()
     assert times(tmp_path) == before
 
 
-def test_more_scenes_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+def test_more_scenes_are_added_to_existing_ones(tmp_path: Path) -> None:
     street(tmp_path, train=1).prepare_data()
     before = times(tmp_path)
-    grown = drawn(street(tmp_path, train=3))
+    grown = rendered(street(tmp_path, train=3))
     after = times(tmp_path)
     assert {name: after[name] for name in before} == before
     assert len(after) == len(before) + 2 * 3
     assert len(grown.datasets["train"]) == 3
 
 
-def test_fewer_scenes_than_there_are_can_be_used(tmp_path: Path) -> None:
+def test_fewer_scenes_can_be_used(tmp_path: Path) -> None:
     street(tmp_path, train=3).prepare_data()
-    fewer = drawn(street(tmp_path, train=2))
+    fewer = rendered(street(tmp_path, train=2))
     assert fewer.dataset("train").items == street(tmp_path, train=3).dataset("train").items[:2]
 
 
-def test_only_the_splits_in_use_are_drawn(tmp_path: Path) -> None:
+def test_only_used_splits_are_rendered(tmp_path: Path) -> None:
     street(tmp_path, split="test").prepare_data()
     assert {path.name for path in (tmp_path / "leftImg8bit").iterdir()} == {"train", "test"}
 
 
 def test_training_and_validation_scenes_differ(tmp_path: Path) -> None:
-    data = drawn(street(tmp_path, train=2, val=2))
+    data = rendered(street(tmp_path, train=2, val=2))
     pictures = [
         data.dataset("train").read_image(item.image) for split in ("train", "val") for item in data.dataset(split).items
     ]
     assert not any(np.array_equal(a, b) for i, a in enumerate(pictures) for b in pictures[:i])
 
 
-def test_a_folder_of_another_seed_is_refused(tmp_path: Path) -> None:
+def test_folder_of_another_seed_raises_error(tmp_path: Path) -> None:
     street(tmp_path).prepare_data()
     before = times(tmp_path)
     with pytest.raises(InputError, match=r"holds scenes rendered with .*'seed': 0.*expected .*'seed': 1.*data\.root"):
@@ -111,21 +111,21 @@ def test_a_folder_of_another_seed_is_refused(tmp_path: Path) -> None:
     assert times(tmp_path) == before
 
 
-def test_a_folder_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_version_raises_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     street(tmp_path).prepare_data()
     monkeypatch.setattr(scenes, "VERSION", scenes.VERSION + 1)
     with pytest.raises(InputError, match="holds scenes rendered with"):
         street(tmp_path).prepare_data()
 
 
-def test_a_damaged_manifest_is_refused(tmp_path: Path) -> None:
+def test_damaged_manifest_raises_error(tmp_path: Path) -> None:
     (tmp_path / "streetscenes.json").write_text("{")
     with pytest.raises(InputError, match=r"cannot be kept in .*Set another --data\.root"):
         street(tmp_path).prepare_data()
 
 
 @pytest.mark.parametrize("blocked", ["", "leftImg8bit"])
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, blocked: str) -> None:
+def test_unwritable_folder_raises_error(tmp_path: Path, blocked: str) -> None:
     root = tmp_path / "streets"
     if blocked:
         root.mkdir()
@@ -135,18 +135,16 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, blocked: str
 
 
 @pytest.mark.parametrize("lost", ["gtFine/train/*/*_000001_gtFine_labelIds.png", "leftImg8bit/train/*/*_000001_*.png"])
-def test_an_interrupted_drawing_is_completed(tmp_path: Path, lost: str) -> None:
+def test_interrupted_rendering_is_completed(tmp_path: Path, lost: str) -> None:
     street(tmp_path).prepare_data()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     (path,) = tmp_path.glob(lost)
     path.unlink()
-    assert len(drawn(street(tmp_path)).datasets["train"]) == 2
+    assert len(rendered(street(tmp_path)).datasets["train"]) == 2
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
-def test_an_interrupted_drawing_does_not_stand_in_the_way_of_fewer_scenes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_rendering_does_not_prevent_fewer_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     street(tmp_path, train=1).prepare_data()
     written = cv2.imwrite
 
@@ -158,10 +156,10 @@ def test_an_interrupted_drawing_does_not_stand_in_the_way_of_fewer_scenes(
     monkeypatch.setattr(cv2, "imwrite", interrupted)
     with pytest.raises(KeyboardInterrupt):
         street(tmp_path, train=2).prepare_data()
-    assert len(drawn(street(tmp_path, train=1)).datasets["train"]) == 1
+    assert len(rendered(street(tmp_path, train=1)).datasets["train"]) == 1
 
 
-def test_the_manifest_says_what_was_drawn(tmp_path: Path) -> None:
+def test_manifest_contains_the_settings(tmp_path: Path) -> None:
     street(tmp_path, scene_seed=2).prepare_data()
     assert json.loads((tmp_path / "streetscenes.json").read_text()) == {
         "seed": 2,
@@ -171,6 +169,6 @@ def test_the_manifest_says_what_was_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("train", "val", "name"), [(0, 1, "scenes"), (1, -1, "scored_scenes")])
-def test_a_number_of_scenes_that_is_not_positive_is_refused(tmp_path: Path, train: int, val: int, name: str) -> None:
+def test_number_of_scenes_below_1_raises_error(tmp_path: Path, train: int, val: int, name: str) -> None:
     with pytest.raises(InputError, match=rf"data\.{name} is {min(train, val)}, expected 1 or more"):
         street(tmp_path, train=train, val=val)

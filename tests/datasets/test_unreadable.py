@@ -1,4 +1,4 @@
-"""Each cause for which a picture cannot be read is said, with a cure of its own."""
+"""Tests of the messages about unreadable files."""
 
 import io
 import zipfile
@@ -33,13 +33,15 @@ def picture(tmp_path: Path) -> Path:
         (b"\x89PNG\r\n\x1a\n\0\0", "a.png is truncated or damaged"),
     ],
 )
-def test_no_picture_and_a_part_of_one_differ(picture: Path, content: bytes, message: str, read: Any) -> None:
+def test_message_tells_truncated_images_from_other_files(
+    picture: Path, content: bytes, message: str, read: Any
+) -> None:
     picture.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(picture)
 
 
-def test_a_part_of_a_jpeg_is_called_one(tmp_path: Path) -> None:
+def test_truncated_jpeg_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(scene(np.random.default_rng(0), (64, 64))[0]).save(path)
     path.write_bytes(path.read_bytes()[:700])
@@ -48,7 +50,7 @@ def test_a_part_of_a_jpeg_is_called_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_too_many_pixels_are_called_that(picture: Path, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
+def test_message_names_too_many_pixels(picture: Path, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError, match=r"a.png has too many pixels .*768 pixels.*smaller first") as refused:
         read(picture)
@@ -60,15 +62,13 @@ def refuse(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_file_that_may_not_be_read_is_not_called_damaged(
-    picture: Path, monkeypatch: pytest.MonkeyPatch, read: Any
-) -> None:
+def test_message_names_missing_read_permission(picture: Path, monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(InputError, match=r"a.png may not be read \(permission denied\)"):
         read(picture)
 
 
-def test_a_zip_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_names_missing_read_permission_of_a_zip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr("a.png", b"")
     monkeypatch.setattr(zipfile, "ZipFile", refuse)
@@ -76,13 +76,13 @@ def test_a_zip_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, m
         members(tmp_path / "a.zip")
 
 
-def test_a_video_that_may_not_be_read_is_not_called_truncated(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_names_missing_read_permission_of_a_video(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(InputError, match=r"a\.png may not be read"):
         check_readable(picture)
 
 
-def test_too_many_pixels_in_a_zip_file_are_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_names_too_many_pixels_in_a_zip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = io.BytesIO()
     Image.new("L", (40, 40)).save(content, "PNG")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:

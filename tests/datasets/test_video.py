@@ -18,7 +18,7 @@ CODECS = {"mp4": "mp4v", "avi": "MJPG"}
 
 
 def draw(path: Path, frames: int = 30, size: tuple[int, int] = (48, 64)) -> Path:
-    """Write a video whose frames can be told apart: a bright column for each bit of the index that is set."""
+    """Write a video with the index of each frame in its pixels: a bright column for each bit that is set."""
     path.parent.mkdir(parents=True, exist_ok=True)
     codec = cv2.VideoWriter.fourcc(*CODECS[path.suffix[1:]])
     writer = cv2.VideoWriter(str(path), codec, 12.5, size[::-1])
@@ -34,7 +34,7 @@ def draw(path: Path, frames: int = 30, size: tuple[int, int] = (48, 64)) -> Path
 
 
 def index_in(frame: NDArray[np.uint8]) -> int:
-    """Return the index that is drawn into a frame (H, W, 3) of any size."""
+    """Return the index in the pixels of a frame `(H, W, 3)` of any size."""
     height, width = frame.shape[:2]
     row = frame[3 * height // 4].mean(1)
     return sum(1 << bit for bit in range(8) if row[(2 * bit + 1) * width // 16] > 128)
@@ -53,7 +53,7 @@ def names(data: VideoFrames, role: Any) -> list[str]:
 
 @pytest.mark.parametrize("ending", CODECS)
 @pytest.mark.parametrize("every", [1, 7])
-def test_every_nth_frame_is_read_in_order_as_rgb(tmp_path: Path, ending: str, every: int) -> None:
+def test_every_nth_frame_is_read_in_order(tmp_path: Path, ending: str, every: int) -> None:
     frames = list(read_frames(draw(tmp_path / f"v.{ending}"), every))
     assert [index for index, _ in frames] == list(range(0, 30, every))
     for index, frame in frames:
@@ -64,25 +64,25 @@ def test_every_nth_frame_is_read_in_order_as_rgb(tmp_path: Path, ending: str, ev
 
 
 @pytest.mark.parametrize("ending", CODECS)
-def test_a_video_says_how_many_frames_it_has_and_how_fast(tmp_path: Path, ending: str) -> None:
+def test_video_facts_has_frames_rate_and_size(tmp_path: Path, ending: str) -> None:
     assert video_facts(draw(tmp_path / f"v.{ending}")) == VideoFacts(30, 12.5, (48, 64))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_frames_are_exact_in_any_order_and_from_several_workers(tmp_path: Path, workers: int) -> None:
+def test_frames_are_exact_in_any_order_and_in_workers(tmp_path: Path, workers: int) -> None:
     data = video(draw(tmp_path / "v.mp4"), num_workers=workers, scored_share=0)
     frames = dict(read_frames(tmp_path / "v.mp4"))
     seen = []
     for batch in data.train_dataloader():
-        for place, image in zip(batch["index"].tolist(), batch["image"], strict=True):
-            expected = pictures.resize_image(frames[3 * place], SIZE, "pil")
+        for row, image in zip(batch["index"].tolist(), batch["image"], strict=True):
+            expected = pictures.resize_image(frames[3 * row], SIZE, "pil")
             np.testing.assert_array_equal(image.permute(1, 2, 0), expected)
-            assert index_in(expected) == 3 * place
-            seen.append(place)
+            assert index_in(expected) == 3 * row
+            seen.append(row)
     assert seen != sorted(seen) == list(range(10))
 
 
-def test_the_end_of_each_video_is_scored(tmp_path: Path) -> None:
+def test_last_share_of_each_video_is_scored(tmp_path: Path) -> None:
     draw(tmp_path / "videos" / "one.mp4")
     draw(tmp_path / "videos" / "more" / "two.avi", frames=7)
     data = video(tmp_path / "videos")
@@ -90,7 +90,7 @@ def test_the_end_of_each_video_is_scored(tmp_path: Path) -> None:
     assert names(data, "scored") == ["more_two_000006", "one_000024", "one_000027"]
 
 
-def test_a_video_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_video_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = draw(tmp_path / "v.mp4")
     first = video(path).datasets["train"][2]["image"]
     monkeypatch.setattr("uap.datasets.video.read_frames", None)
@@ -98,7 +98,7 @@ def test_a_video_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("changed", ["file", "every", "size", "resampling"])
-def test_frames_are_decoded_anew_when_anything_changes_that_they_depend_on(tmp_path: Path, changed: str) -> None:
+def test_changed_file_or_setting_decodes_frames_again(tmp_path: Path, changed: str) -> None:
     path = draw(tmp_path / "v.mp4")
     before = video(path).datasets["train"].items[1].image
     if changed == "file":
@@ -114,7 +114,7 @@ def test_frames_are_decoded_anew_when_anything_changes_that_they_depend_on(tmp_p
     assert data.datasets["train"][1]["image"].shape == (3, *data.size)
 
 
-def test_a_stamp_changes_with_the_frame_and_the_file(tmp_path: Path) -> None:
+def test_stamp_changes_with_frame_and_file(tmp_path: Path) -> None:
     path = draw(tmp_path / "v.mp4")
     items = video(path).datasets["train"].items
     stamps = [item.image.stamp() for item in items]
@@ -123,18 +123,18 @@ def test_a_stamp_changes_with_the_frame_and_the_file(tmp_path: Path) -> None:
     assert all(item.image.stamp() != old for item, old in zip(items, stamps, strict=True))
 
 
-def test_a_dataset_of_frames_travels_to_a_spawned_worker(tmp_path: Path) -> None:
+def test_samples_of_frames_can_be_pickled(tmp_path: Path) -> None:
     dataset = video(draw(tmp_path / "v.mp4")).datasets["train"]
     assert torch.equal(pickle.loads(pickle.dumps(dataset))[1]["image"], dataset[1]["image"])
 
 
-def test_a_frame_is_found_by_its_name(tmp_path: Path) -> None:
+def test_frame_is_found_by_name(tmp_path: Path) -> None:
     data = video(draw(tmp_path / "v.mp4"))
     assert index_in(data.dataset("train").read_image(Path("v_000027"))) == 27
     assert data.dataset("train").find(Path("v_000028")) == data.root / "v_000028"
 
 
-def test_folders_for_splits_are_the_splits(tmp_path: Path) -> None:
+def test_split_folders_define_the_splits(tmp_path: Path) -> None:
     draw(tmp_path / "videos" / "train" / "a.avi", frames=6)
     draw(tmp_path / "videos" / "val" / "b.avi", frames=4)
     data = video(tmp_path / "videos")
@@ -147,7 +147,7 @@ def half(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [half, lambda path: path.write_bytes(b""), lambda path: path.write_text("text")])
-def test_a_file_that_is_no_video_is_named(tmp_path: Path, damage: Any) -> None:
+def test_file_other_than_a_video_is_named(tmp_path: Path, damage: Any) -> None:
     path = draw(tmp_path / "v.mp4")
     damage(path)
     with pytest.raises(InputError, match=r"v\.mp4 cannot be opened as a video\. It is truncated"):
@@ -155,30 +155,30 @@ def test_a_file_that_is_no_video_is_named(tmp_path: Path, damage: Any) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_video_without_frames_is_named(tmp_path: Path) -> None:
+def test_video_without_frames_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"v\.avi (has no frame that can be read|cannot be opened as a video)"):
         list(read_frames(draw(tmp_path / "v.avi", frames=0)))
 
 
-def test_a_video_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_video_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no video .*none\.mp4"):
         video_facts(tmp_path / "none.mp4")
 
 
-def test_a_folder_without_videos_is_refused_with_the_expected_tree(tmp_path: Path) -> None:
+def test_folder_without_videos_raises_error(tmp_path: Path) -> None:
     save(tmp_path / "videos" / "1.png", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(InputError, match=r"No videos in .*videos\. Set --data\.root(.|\n)*\.mp4"):
         video(tmp_path / "videos")
 
 
-def test_an_unwritable_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_cache_raises_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("UAP_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"Frames of .*v\.mp4 cannot be kept in .*Set UAP_CACHE"):
         video(draw(tmp_path / "v.mp4"))
 
 
-def test_a_frame_whose_cache_was_removed_is_named(tmp_path: Path) -> None:
+def test_frame_missing_in_the_cache_is_named(tmp_path: Path) -> None:
     dataset = video(draw(tmp_path / "v.mp4")).datasets["train"]
     for path in (tmp_path / "cache" / "frames").iterdir():
         path.unlink()
@@ -186,6 +186,6 @@ def test_a_frame_whose_cache_was_removed_is_named(tmp_path: Path) -> None:
         dataset[1]
 
 
-def test_a_step_below_1_is_refused() -> None:
+def test_every_below_1_raises_error() -> None:
     with pytest.raises(InputError, match=r"data\.every is 0, expected 1 or more"):
         VideoFrames(every=0)

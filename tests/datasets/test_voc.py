@@ -20,13 +20,13 @@ SIZES = {"2007_a": (30, 40), "2007_c": (40, 30), "2008_a": (24, 32), "2008_b": (
 def palette_png(path: Path, mask: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(mask, "L").convert("P")
-    picture.putdata(mask.flatten())  # convert() chose indices of its own
+    picture.putdata(mask.flatten())  # convert() chooses other indices
     picture.putpalette([level for color in VOC.colors for level in color])
     picture.save(path)
 
 
 def labeled(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A picture, and a mask of background, person and void."""
+    """Return an image, and a mask of background, person and void."""
     image, mask = scene(np.random.default_rng(len(name)), SIZES.get(name, SIZE))
     mask = mask * 15
     mask[:4] = 255
@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sbd(tmp_path: Path) -> Path:
-    """Three images of its own, one of VOC's training images, one of its validation images."""
+    """Return a folder of SBD with three new images, a training image of VOC and a validation image of VOC."""
     root = tmp_path / "sbd"
     lists = {"train": ["2008_x", "2007_a", "2008_b"], "val": ["2008_y", "2008_w"]}
     for split, names in lists.items():
@@ -76,14 +76,14 @@ def names(data: PascalVOC) -> list[str]:
     return [item.name for item in data.datasets["train"].items]
 
 
-def test_the_lists_of_the_splits_choose_the_images(root: Path) -> None:
+def test_split_lists_select_the_images(root: Path) -> None:
     data = voc(root)
     assert names(data) == SPLITS["train"]
     assert [item.name for item in data.datasets["scored"].items] == SPLITS["val"]
     assert names(voc(root, train_split="trainval")) == SPLITS["train"] + SPLITS["val"]
 
 
-def test_images_of_any_size_become_one_size_with_their_labels(root: Path) -> None:
+def test_images_and_labels_are_resized_to_one_size(root: Path) -> None:
     data = voc(root)
     for dataset in data.datasets.values():
         for i, item in enumerate(dataset.items):
@@ -94,7 +94,7 @@ def test_images_of_any_size_become_one_size_with_their_labels(root: Path) -> Non
             assert set(found["labels"].flatten().tolist()) == {0, 15, 255}
 
 
-def test_sbd_adds_its_images_without_those_that_voc_validates_on(root: Path, sbd: Path) -> None:
+def test_sbd_adds_images_without_voc_validation_images(root: Path, sbd: Path) -> None:
     data = voc(root, sbd=str(sbd))
     assert names(data) == [*SPLITS["train"], "2008_w", "2008_x", "2008_y"]
     assert [item.name for item in data.datasets["scored"].items] == SPLITS["val"]
@@ -107,7 +107,7 @@ def test_sbd_adds_its_images_without_those_that_voc_validates_on(root: Path, sbd
     ]
 
 
-def test_labels_of_sbd_are_those_of_its_mat_files_and_shared_images_have_voc_s(root: Path, sbd: Path) -> None:
+def test_sbd_labels_are_read_except_for_images_of_voc(root: Path, sbd: Path) -> None:
     data = voc(root, sbd=str(sbd)).datasets["train"]
     expected = labeled("2008_w")[1]
     expected[:4] = 2
@@ -117,7 +117,7 @@ def test_labels_of_sbd_are_those_of_its_mat_files_and_shared_images_have_voc_s(r
     assert data.items[0].labels == root / "SegmentationClass" / "2007_a.png"
 
 
-def test_without_labels_every_label_is_ignored(root: Path) -> None:
+def test_missing_labels_are_ignored(root: Path) -> None:
     for path in (root / "SegmentationClass").iterdir():
         path.unlink()
     (root / "SegmentationClass").rmdir()
@@ -143,21 +143,21 @@ def write(path: str, content: str) -> Any:
         (remove("sbd/cls/2008_x.mat"), r"1 of 3 images .* have no labels in .*cls, 2008_x\.jpg first"),
     ],
 )
-def test_what_is_missing_is_named_with_the_expected_tree(root: Path, sbd: Path, change: Any, sentence: str) -> None:
+def test_missing_files_raise_error_with_expected_folders(root: Path, sbd: Path, change: Any, sentence: str) -> None:
     change(root, sbd)
     with pytest.raises(InputError, match=rf"{sentence}(.|\n)*Expected:\n"):
         voc(root, sbd=str(sbd))
 
 
 @pytest.mark.parametrize("content", [b"", b"no mat file", b"half"])
-def test_damaged_labels_of_sbd_are_named(root: Path, sbd: Path, content: bytes) -> None:
+def test_damaged_sbd_labels_are_named(root: Path, sbd: Path, content: bytes) -> None:
     path = sbd / "cls" / "2008_w.mat"
     path.write_bytes(path.read_bytes()[:200] if content == b"half" else content)
     with pytest.raises(InputError, match=r"2008_w\.mat cannot be read as labels of SBD"):
         voc(root, sbd=str(sbd)).datasets["train"][2]
 
 
-def test_ids_outside_the_table_are_refused_with_the_file(root: Path) -> None:
+def test_ids_outside_the_table_raise_error_with_file_name(root: Path) -> None:
     mask = np.zeros(SIZES["2007_a"], np.uint8)
     mask[3, 3] = 21
     path = save(root / "SegmentationClass" / "2007_a.png", mask)
@@ -165,6 +165,6 @@ def test_ids_outside_the_table_are_refused_with_the_file(root: Path) -> None:
         voc(root).datasets["train"][0]
 
 
-def test_a_split_that_voc_does_not_have_is_refused(root: Path) -> None:
-    with pytest.raises(InputError, match="train_split is train_extra, but PascalVOC has train, trainval to learn from"):
+def test_unknown_training_split_raises_error(root: Path) -> None:
+    with pytest.raises(InputError, match="train_split is train_extra, but PascalVOC has the training splits train"):
         PascalVOC(str(root), train_split="train_extra")

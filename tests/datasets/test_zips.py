@@ -1,4 +1,4 @@
-"""Cityscapes straight from its zip files."""
+"""Tests of Cityscapes in zip files."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from uap.utils.errors import InputError
 
 @pytest.fixture(autouse=True)
 def cache_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the test's folder to the files that it counts."""
+    """Use another cache folder, because the tests count the files in `tmp_path`."""
     monkeypatch.setenv("UAP_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -36,26 +36,26 @@ def root(tmp_path: Path) -> Path:
     return make_zips(tmp_path / "zips")
 
 
-def test_zip_files_give_what_the_extracted_tree_gives(root: Path, tmp_path: Path) -> None:
+def test_zip_files_equal_extracted_files(root: Path, tmp_path: Path) -> None:
     packed, extracted = cityscapes(root), cityscapes(make_cityscapes(tmp_path / "extracted"))
     assert {path.name for path in root.iterdir()} == {"gtFine_trainvaltest.zip", "leftImg8bit_trainvaltest.zip"}
-    for role, theirs in extracted.datasets.items():
+    for role, expected in extracted.datasets.items():
         ours = packed.datasets[role]
-        assert [item.name for item in ours.items] == [item.name for item in theirs.items]
-        for i in range(len(theirs)):
-            assert ours[i].keys() == theirs[i].keys()
-            assert all(torch.equal(ours[i][key], theirs[i][key]) for key in theirs[i])
+        assert [item.name for item in ours.items] == [item.name for item in expected.items]
+        for i in range(len(expected)):
+            assert ours[i].keys() == expected[i].keys()
+            assert all(torch.equal(ours[i][key], expected[i][key]) for key in expected[i])
     assert len(packed.dataset("test").items) == 2
 
 
-def test_reading_extracts_nothing(root: Path, tmp_path: Path) -> None:
+def test_reading_extracts_no_files(root: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     data = cityscapes(root)
     data.datasets["train"][0]
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_two_workers_read_one_zip_file_at_a_time(tmp_path: Path) -> None:
+def test_two_workers_read_one_zip_file(tmp_path: Path) -> None:
     root = make_zips(tmp_path / "zips", train=24)
     alone, helped = cityscapes(root), cityscapes(root, num_workers=2)
     alone.datasets["train"][0]  # the file is open in the parent when the workers are forked
@@ -65,13 +65,13 @@ def test_two_workers_read_one_zip_file_at_a_time(tmp_path: Path) -> None:
         assert torch.equal(ours["labels"], theirs["labels"])
 
 
-def test_a_forked_process_opens_the_zip_file_again(root: Path) -> None:
+def test_forked_process_opens_the_zip_file_again(root: Path) -> None:
     member = cityscapes(root).datasets["train"].items[0].image
     member.open()  # in the parent
     with multiprocessing.get_context("fork").Pool(1) as pool:
         child, files = pool.apply(open_files, (member,))
     assert child != os.getpid()
-    assert files == 2  # the parent's, inherited and unused, and its own
+    assert files == 2  # the file inherited from the parent, and the own file
 
 
 def open_files(member: ZipMember) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def open_files(member: ZipMember) -> tuple[int, int]:
     return os.getpid(), sum(link == str(member.archive) for link in links)
 
 
-def test_a_dataset_of_zip_files_travels_to_a_spawned_worker(root: Path) -> None:
+def test_samples_of_zip_files_can_be_pickled(root: Path) -> None:
     dataset = cityscapes(root).datasets["train"]
     dataset[0]
     copy = pickle.loads(pickle.dumps(dataset))
@@ -88,7 +88,7 @@ def test_a_dataset_of_zip_files_travels_to_a_spawned_worker(root: Path) -> None:
     assert torch.equal(copy[3]["labels"], dataset[3]["labels"])
 
 
-def test_images_may_be_extracted_and_labels_not(root: Path) -> None:
+def test_extracted_images_combine_with_zipped_labels(root: Path) -> None:
     expected = cityscapes(root).datasets["train"][1]
     with zipfile.ZipFile(root / "leftImg8bit_trainvaltest.zip") as archive:
         archive.extractall(root)
@@ -98,12 +98,12 @@ def test_images_may_be_extracted_and_labels_not(root: Path) -> None:
     assert all(torch.equal(found[1][key], expected[key]) for key in expected)
 
 
-def test_without_the_zip_file_of_labels_every_label_is_ignored(root: Path) -> None:
+def test_labels_without_a_zip_file_are_ignored(root: Path) -> None:
     (root / "gtFine_trainvaltest.zip").unlink()
     assert (cityscapes(root).datasets["train"][0]["labels"] == 255).all()
 
 
-def test_labels_that_are_missing_in_the_zip_file_are_named(root: Path) -> None:
+def test_labels_missing_in_the_zip_file_are_named(root: Path) -> None:
     with zipfile.ZipFile(root / "gtFine_trainvaltest.zip") as archive:
         archive.extractall(root)
     (root / "gtFine/val/aachen/aachen_000001_000019_gtFine_labelIds.png").unlink()
@@ -115,13 +115,13 @@ def test_labels_that_are_missing_in_the_zip_file_are_named(root: Path) -> None:
         cityscapes(root)
 
 
-@pytest.mark.parametrize("place", ["folder", "zip"])
-def test_the_extra_split_can_be_learned_from(root: Path, place: str) -> None:
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_extra_split_can_be_used_for_training(root: Path, kind: str) -> None:
     rng = np.random.default_rng(1)
     for i in range(3):
         image, _ = scene(rng)
         save(root / f"leftImg8bit/train_extra/bayreuth/bayreuth_{i:06d}_000019_leftImg8bit.png", image)
-    if place == "zip":
+    if kind == "zip":
         pack(root, "leftImg8bit", root / "leftImg8bit_trainextra.zip")
     data = cityscapes(root, train_split="train_extra")
     assert [item.name for item in data.datasets["train"].items] == [f"bayreuth_{i:06d}_000019" for i in range(3)]
@@ -130,12 +130,12 @@ def test_the_extra_split_can_be_learned_from(root: Path, place: str) -> None:
     assert len(cityscapes(root).datasets["train"]) == 6
 
 
-def test_the_extra_split_is_asked_for_by_its_zip_file(root: Path) -> None:
+def test_missing_extra_split_is_named(root: Path) -> None:
     with pytest.raises(InputError, match=r"No images in .*leftImg8bit/train_extra(.|\n)*leftImg8bit_trainextra\.zip"):
         cityscapes(root, train_split="train_extra")
 
 
-def test_names_that_lead_out_of_the_folder_stay_names(root: Path, tmp_path: Path) -> None:
+def test_unsafe_member_names_write_no_files(root: Path, tmp_path: Path) -> None:
     picture = save(tmp_path / "picture.png", scene(np.random.default_rng(2))[0]).read_bytes()
     hostile = ["leftImg8bit/train/../evil_leftImg8bit.png", "../leftImg8bit/train/a/evil_leftImg8bit.png", "/evil.png"]
     with zipfile.ZipFile(root / "leftImg8bit_trainvaltest.zip", "a") as archive:
@@ -150,7 +150,7 @@ def test_names_that_lead_out_of_the_folder_stay_names(root: Path, tmp_path: Path
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_path_below_the_root_is_found_in_the_zip_files(root: Path) -> None:
+def test_path_below_the_root_is_found_in_zip_files(root: Path) -> None:
     images = cityscapes(root).dataset("train")
     item = images.items[2]
     assert isinstance(item.image, ZipMember)
@@ -162,7 +162,7 @@ def test_a_path_below_the_root_is_found_in_the_zip_files(root: Path) -> None:
     assert images.find(nowhere) == root / nowhere
 
 
-def test_a_stamp_changes_with_the_picture_and_not_with_the_rest_of_the_zip_file(root: Path) -> None:
+def test_stamp_changes_only_with_the_image(root: Path) -> None:
     archive = root / "leftImg8bit_trainvaltest.zip"
     first, other = [ZipMember(archive, name) for name in members(archive) if name.endswith(".png")][:2]
     before = stamp(first), stamp(other)
@@ -176,16 +176,16 @@ def test_a_stamp_changes_with_the_picture_and_not_with_the_rest_of_the_zip_file(
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
-def test_a_zip_file_that_was_not_downloaded_to_its_end_is_named(root: Path, keep: float) -> None:
+def test_truncated_zip_file_is_named(root: Path, keep: float) -> None:
     archive = root / "leftImg8bit_trainvaltest.zip"
     whole = archive.read_bytes()
     archive.write_bytes(whole[: int(keep * len(whole))])
-    with pytest.raises(InputError, match=r"leftImg8bit_trainvaltest\.zip cannot be read as a zip file .*download it"):
+    with pytest.raises(InputError, match=r"leftImg8bit_trainvaltest\.zip cannot be read as a zip file .*Download it"):
         cityscapes(root)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_member_is_named_in_a_worker_too(root: Path, workers: int) -> None:
+def test_damaged_member_is_named_in_a_worker(root: Path, workers: int) -> None:
     archive = root / "leftImg8bit_trainvaltest.zip"
     data = cityscapes(root, num_workers=workers)
     member = data.datasets["scored"].items[0].image
@@ -202,7 +202,7 @@ def test_a_damaged_member_is_named_in_a_worker_too(root: Path, workers: int) -> 
         batches._shutdown_workers()  # left to the garbage collector it takes 5 s
 
 
-def test_a_member_that_is_no_picture_is_named(root: Path) -> None:
+def test_member_other_than_an_image_is_named(root: Path) -> None:
     archive = root / "leftImg8bit_trainvaltest.zip"
     name = "leftImg8bit/train/aachen/zz_leftImg8bit.png"
     with zipfile.ZipFile(archive, "a") as opened:
@@ -211,9 +211,9 @@ def test_a_member_that_is_no_picture_is_named(root: Path) -> None:
         Cityscapes(str(root), size=SIZE).dataset("train").read_image(ZipMember(archive, name))
 
 
-def test_a_member_or_zip_file_that_vanishes_is_named(root: Path) -> None:
+def test_missing_member_or_zip_file_is_named(root: Path) -> None:
     archive = root / "leftImg8bit_trainvaltest.zip"
-    with pytest.raises(InputError, match=r"trainvaltest\.zip holds no gone\.png"):
+    with pytest.raises(InputError, match=r"trainvaltest\.zip has no member gone\.png"):
         ZipMember(archive, "gone.png").open()
     archive.unlink()
     with pytest.raises(InputError, match=r"trainvaltest\.zip does not exist"):

@@ -1,4 +1,4 @@
-"""Cityscapes as it is downloaded: the tree of `make_cityscapes`, packed into the official zip files."""
+"""The files of `make_cityscapes` as the official zip files of Cityscapes."""
 
 import shutil
 import zipfile
@@ -15,7 +15,7 @@ def make_zips(root: Path, train: int = 6) -> Path:
 
 
 def pack(root: Path, folder: str, archive: Path) -> Path:
-    """Move what is in a folder into a zip file."""
+    """Move the content of a folder into a zip file."""
     with zipfile.ZipFile(archive, "w") as packed:
         for path in sorted((root / folder).rglob("*")):
             packed.write(path, path.relative_to(root))

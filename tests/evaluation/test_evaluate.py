@@ -1,4 +1,4 @@
-"""The evaluation against counts by hand, sklearn and definitions written out."""
+"""Tests of the evaluation against independent counts, sklearn and the definitions of the metrics."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from uap.utils.quantize import quantize
 
 
 class Add(nn.Module):
-    """A perturbation of one number."""
+    """A perturbation that adds a constant."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Add(nn.Module):
 
 
 def labeled(count: int = 3) -> tuple[Linear, Tensor, Tensor]:
-    """A victim, images, and labels that are its predictions but for the top rows."""
+    """Return a victim, images, and labels that differ from its predictions in the top rows."""
     victim, pictures = Linear(), images(count, (16, 20))
     labels = victim(pictures).argmax(1)
     labels[:, :4] = 0
@@ -40,7 +40,7 @@ def labeled(count: int = 3) -> tuple[Linear, Tensor, Tensor]:
     return victim, pictures, labels
 
 
-def test_every_metric_agrees_with_its_definition() -> None:
+def test_metrics_equal_their_definitions() -> None:
     victim, pictures, labels = labeled()
     data, attack = TensorDataset(pictures, labels), FGSM(6.5)
     result = evaluate(victim, data, attack, LeastLikely(), batch_size=2, progress=False)
@@ -73,14 +73,14 @@ def test_every_metric_agrees_with_its_definition() -> None:
         assert set(found) <= set(METRICS)
 
 
-def test_rounding_keeps_to_epsilon() -> None:
+def test_rounded_change_is_within_epsilon() -> None:
     victim, pictures, _ = labeled()
     result = evaluate(victim, pictures, FGSM(2.5), Untargeted(), progress=False)
     assert result.metrics["float"]["max_norm"] == 2.5
     assert result.metrics["8-bit"]["max_norm"] == 2
 
 
-def test_below_one_grey_level_8_bit_images_are_the_clean_ones() -> None:
+def test_epsilon_below_1_does_not_change_8_bit_images() -> None:
     victim, pictures, _ = labeled()
     result = evaluate(victim, pictures, IterativeFGSM(0.5), Untargeted(), progress=False)
     assert result.metrics["8-bit"]["kept"] == 1
@@ -99,7 +99,7 @@ def test_metrics_do_not_depend_on_the_batches() -> None:
     assert found[0].backwards > 0
 
 
-def test_clean_images_score_as_clean_and_a_perturbation_as_its_sum() -> None:
+def test_evaluate_clean_images_and_a_perturbation() -> None:
     victim, pictures, labels = labeled()
     clean = evaluate(victim, TensorDataset(pictures, labels), None, Untargeted(), progress=False).metrics["float"]
     assert (clean["kept"], clean["iou_ratio"], clean["max_norm"]) == (1, 1, 0)
@@ -109,7 +109,7 @@ def test_clean_images_score_as_clean_and_a_perturbation_as_its_sum() -> None:
     assert "miou_clean" not in moved  # without labels
 
 
-def test_labels_have_no_part_in_the_attack() -> None:
+def test_labels_do_not_change_the_attack() -> None:
     victim, pictures, labels = labeled()
     one, other = TensorDataset(pictures, labels), TensorDataset(pictures, (labels + 1) % 4)
     found = [evaluate(victim, data, FGSM(4), Untargeted(), progress=False).metrics["float"] for data in (one, other)]
@@ -117,7 +117,7 @@ def test_labels_have_no_part_in_the_attack() -> None:
     assert found[0]["miou_clean"] != found[1]["miou_clean"]
 
 
-def test_a_result_prints_as_a_table() -> None:
+def test_result_prints_a_table() -> None:
     victim, pictures, _ = labeled()
     text = str(evaluate(victim, pictures, FGSM(4), Untargeted(), progress=False))
     assert all(word in text for word in ("float", "8-bit", "kept", "max-norm", "images"))
@@ -134,18 +134,18 @@ def test_perceptibility_of_one_grey_level_in_one_channel() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"scored": ()}, {"scored": ("16-bit",)}])
-def test_unknown_forms_are_refused(setting: dict[str, Any]) -> None:
+def test_unknown_forms_raise_error(setting: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         evaluate(Linear(), images(), None, Untargeted(), progress=False, **setting)
 
 
 class Named(Linear):
-    """With class names, as a `Victim` has them."""
+    """A network with class names, as a `Victim` has them."""
 
     table = LabelTable(("road", "sky", "person", "car"), ((0, 0, 0),) * 4)
 
 
-def test_hiding_is_scored_as_in_the_run_of_a_universal_attack() -> None:
+def test_hidden_preserved_and_remaining_equal_their_definitions() -> None:
     victim, pictures = Named(), images(3, (16, 20))
     objective = HideClasses(["person"])
     found = evaluate(victim, pictures, FGSM(16), objective, batch_size=2, progress=False).metrics["8-bit"]

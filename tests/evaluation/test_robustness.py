@@ -1,4 +1,4 @@
-"""`uap robustness`: the IoU ratio over epsilon, against closed forms on a network that tells bright from dark."""
+"""Tests of `uap robustness` against closed forms on a network that separates bright and dark pixels."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def cells(out: Path) -> dict[tuple[str, str, float | None], Any]:
 
 
 def scenes(root: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Images (N, H, W, 3) and labels (N, H, W) of the validation split."""
+    """Return images `(N, H, W, 3)` and labels `(N, H, W)` of the validation split."""
     images = [np.asarray(Image.open(path), np.float64) for path in sorted((root / "val").glob("*.png"))]
     labels = [np.asarray(Image.open(path)) for path in sorted((root / "valannot").glob("*.png"))]
     return np.stack(images), np.stack(labels)
@@ -64,7 +64,7 @@ def bright(images: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
 
 
 def ratio(adversarial: NDArray[np.float64], root: Path, threshold: float) -> tuple[float, float]:
-    """The IoU ratio and the share of pixels that keep their class, counted by sklearn."""
+    """Return the IoU ratio and the share of pixels that keep their class, computed with sklearn."""
     images, labels = scenes(root)
     clean, predicted = bright(images, threshold), bright(adversarial, threshold)
     miou = [jaccard_score(labels.ravel(), p.ravel(), average="macro") for p in (predicted, clean)]
@@ -72,11 +72,11 @@ def ratio(adversarial: NDArray[np.float64], root: Path, threshold: float) -> tup
 
 
 def opposite(images: NDArray[np.float64], epsilon: float, threshold: float) -> NDArray[np.float64]:
-    """FGSM II: of two classes the least likely one is the other one, and all channels have the same weight."""
+    """Return the images after FGSM II: the least likely of two classes is the other one; all weights are equal."""
     return images + epsilon * np.where(bright(images, threshold), -1, 1)[..., None]
 
 
-def test_the_curve_agrees_with_the_closed_form(root: Path) -> None:
+def test_iou_ratio_equals_the_closed_form(root: Path) -> None:
     thresholds = {"plain": 128.1, "low": 105.1}  # no pixel lies on a threshold
     found = cells(run(root, [network(name, t) for name, t in thresholds.items()], ["FGSMII"], EPSILONS))
     images, _ = scenes(root)
@@ -93,7 +93,7 @@ def test_the_curve_agrees_with_the_closed_form(root: Path) -> None:
     assert len(ratios) > 5
 
 
-def test_below_one_grey_level_only_float_images_change(root: Path) -> None:
+def test_epsilon_below_1_changes_only_float_images(root: Path) -> None:
     (metrics,) = cells(run(root, [network("plain")], ["FGSM"], [0.5])).values()
     assert metrics["float"]["max_norm"] == 0.5
     assert metrics["8-bit"]["max_norm"] == 0
@@ -102,7 +102,7 @@ def test_below_one_grey_level_only_float_images_change(root: Path) -> None:
 
 
 def test_labels_are_translated_to_the_classes_of_the_network(root: Path) -> None:
-    """The network has no building, so only pixels that are labeled as sky have an IoU."""
+    """The network has no building class, so only pixels labeled as sky have an IoU."""
     (metrics,) = cells(run(root, [network("other", classes=("sky", "car"))], ["FGSMII"], [55.5])).values()
     images, labels = scenes(root)
     is_sky = ~bright(opposite(images, 55.5, 128), 128)[labels == 0]
@@ -112,7 +112,7 @@ def test_labels_are_translated_to_the_classes_of_the_network(root: Path) -> None
 
 
 def count_evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float | None]]:
-    """What is evaluated from now on: the class and the epsilon of each attack."""
+    """Return the list of the class and epsilon of each attack that is evaluated from now on."""
     seen: list[tuple[str, float | None]] = []
 
     def counted(victim: Any, images: Any, attack: Any, *args: Any, **settings: Any) -> Any:
@@ -123,7 +123,7 @@ def count_evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float 
     return seen
 
 
-def test_what_is_there_is_not_computed_again(
+def test_existing_cells_are_not_computed_again(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     victim, seen = network("plain"), count_evaluations(monkeypatch)
@@ -143,7 +143,7 @@ def test_what_is_there_is_not_computed_again(
     assert len(seen) == 13
 
 
-def test_a_run_that_was_ended_goes_on(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_is_continued(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim = network("plain")
     whole = run(root, [victim], ["FGSM"], EPSILONS, "--out", "whole")
 
@@ -175,7 +175,7 @@ def test_a_run_that_was_ended_goes_on(root: Path, monkeypatch: pytest.MonkeyPatc
     }.items(),
     ids=lambda item: item[0].replace(" ", "_"),
 )
-def test_whatever_results_depend_on_makes_other_cells(
+def test_changed_input_makes_other_cells(
     root: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[str, Callable[[Path], Any]]
 ) -> None:
     victim, seen = network("plain"), count_evaluations(monkeypatch)
@@ -184,12 +184,12 @@ def test_whatever_results_depend_on_makes_other_cells(
     words = changed if isinstance(changed, list) else []
     with pytest.raises(InputError, match=r"1 results of other .* \(plain, FGSM first\).* Set another --out"):
         run(root, [victim], ["FGSM"], [60], *words)
-    assert len(seen) == 1  # refused before anything is computed
+    assert len(seen) == 1  # the error is raised before the evaluation
     run(root, [victim], ["FGSM"], [60], *words, "--out", "other")
     assert len(seen) == 2
 
 
-def test_an_attack_without_an_epsilon_has_one_row(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attack_without_an_epsilon_has_one_row(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(root, [network("plain")], ["DAG", "FGSM"], [40, 70], "--quiet")
     found = cells(out)
     assert list(found) == [("plain", "DAG", None), ("plain", "FGSM", 40), ("plain", "FGSM", 70)]
@@ -201,7 +201,7 @@ def test_an_attack_without_an_epsilon_has_one_row(root: Path, capsys: pytest.Cap
     assert "no epsilon" in (out / "robustness.html").read_text()
 
 
-def test_files_and_screen_hold_the_same_metrics(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_output_have_the_same_metrics(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(root, [network("plain"), network("low", 105)], ["FGSM"], [40, 70])
     printed, found = capsys.readouterr().out, cells(out)
     with (out / "robustness.csv").open(newline="") as file:
@@ -227,7 +227,7 @@ def test_files_and_screen_hold_the_same_metrics(root: Path, capsys: pytest.Captu
         assert picture.width > picture.height
 
 
-def test_the_plot_has_all_networks_and_attacks() -> None:
+def test_plot_has_all_networks_and_attacks() -> None:
     def both(value: float) -> dict[str, dict[str, float]]:
         return {"float": {"iou_ratio": value}, "8-bit": {"iou_ratio": value / 2}}
 
@@ -253,7 +253,7 @@ def test_the_plot_has_all_networks_and_attacks() -> None:
         assert styles["a, FGSM"] == styles["b, FGSM"] != styles["a, FGSMII"]
 
 
-def test_settings_of_an_attack_are_plain_and_complete() -> None:
+def test_plain_settings_are_complete() -> None:
     found = [curves.plain_settings(attack) for attack in (FGSM(1), FGSM(2), IterativeFGSM(1), FGSM(1, clamp=True))]
     assert len({json.dumps(settings) for settings in found}) == 4
     assert curves.plain_settings(FGSM(1)) == found[0]
@@ -272,7 +272,7 @@ def test_settings_of_an_attack_are_plain_and_complete() -> None:
         (["--data=Nothing"], "Nothing"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_computed(
+def test_bad_input_raises_error_before_the_first_evaluation(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     victim, seen = network("plain"), count_evaluations(monkeypatch)
@@ -282,7 +282,7 @@ def test_bad_input_is_refused_before_anything_is_computed(
     assert seen == []
 
 
-def test_networks_that_cannot_be_told_apart_or_found_are_refused(root: Path) -> None:
+def test_duplicate_or_unknown_networks_raise_error(root: Path) -> None:
     victim = network("plain")
     with pytest.raises(InputError, match=r"plain.yaml was given twice"):
         run(root, [victim, victim], ["FGSM"], [40])
@@ -290,7 +290,7 @@ def test_networks_that_cannot_be_told_apart_or_found_are_refused(root: Path) -> 
         run(root, ["nowhere"], ["FGSM"], [40])
 
 
-def test_images_without_labels_are_refused(root: Path) -> None:
+def test_images_without_labels_raise_error(root: Path) -> None:
     for file in (root / "valannot").iterdir():
         file.unlink()
     (root / "valannot").rmdir()

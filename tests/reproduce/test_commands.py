@@ -17,7 +17,7 @@ HIDE = {"model.objective": {"class_path": "uap.objectives.HideClasses", "init_ar
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the pictures, which take most of the time of a small run."""
-    monkeypatch.setattr(Pictures, "_draw", lambda *_: None)
+    monkeypatch.setattr(Pictures, "_write", lambda *_: None)
 
 
 def table() -> list[dict[str, str]]:
@@ -49,8 +49,8 @@ def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.Ca
     assert "trial 1 of 3, epsilon 80" in capsys.readouterr().out
     cells = [json.loads(path.read_text())["cells"] for path in Path("out/trials").rglob("transfer.json")]
     assert len(cells) == 2
-    measured = {round(100 * own[0]["figures"]["success_rate"], 4) for own in cells}
-    control = {round(100 * own[1]["figures"]["success_rate"], 4) for own in cells}
+    measured = {round(100 * own[0]["metrics"]["success_rate"], 4) for own in cells}
+    control = {round(100 * own[1]["metrics"]["success_rate"], 4) for own in cells}
     assert {float(row["scored/success_rate"]) for row in table()} == measured
     assert {float(row["control/success_rate"]) for row in table()} == control
     assert [row["evaluated on"] for row in table()] == ["threshold 100", "test images"]

@@ -53,7 +53,7 @@ def done(made: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the pictures, which take most of the time of a small run."""
-    monkeypatch.setattr(Pictures, "_draw", lambda *_: None)
+    monkeypatch.setattr(Pictures, "_write", lambda *_: None)
 
 
 @pytest.mark.usefixtures("done")

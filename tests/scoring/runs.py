@@ -1,4 +1,4 @@
-"""Run folders written by hand: a brightness network on small images, and a perturbation that is given."""
+"""Helpers that write run folders with a brightness network, small images and a given perturbation."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.helpers import SIZE
 from uap.universal.perturbation import Perturbation, save_perturbation
 
 THRESHOLD = 128.5
-"""No mean of three grey levels lies on it."""
+"""A threshold that no mean of three grey levels is equal to."""
 
 
 def config(
@@ -23,7 +23,7 @@ def config(
     size: tuple[int, int] = SIZE,
     hide: list[str] | None = None,
 ) -> dict[str, Any]:
-    """A whole experiment on the small CamVid; classes beyond the first two are never predicted."""
+    """Return an experiment on the small CamVid; classes after the first two are never predicted."""
     network = {"class_path": "tests.helpers.Brightness", "init_args": {"threshold": threshold, "classes": len(classes)}}
     victim = {"class_path": "uap.victims.Victim", "init_args": {"network": network, "classes": classes}}
     data = {"root": str(root), "size": list(size), "batch_size": 3, "num_workers": 0}
@@ -36,7 +36,7 @@ def config(
 
 
 def noise(seed: int = 0, tile: tuple[int, int] = SIZE, epsilon: float = 60.0) -> NDArray[np.float32]:
-    """A perturbation (3, h, w) within epsilon that brightens some places and darkens others."""
+    """Return a perturbation `(3, h, w)` within epsilon that brightens some pixels and darkens others."""
     rng = np.random.default_rng(seed)
     return (epsilon * np.sign(rng.standard_normal(tile)) * rng.uniform(0.5, 1, (3, *tile))).astype(np.float32)
 
@@ -61,20 +61,20 @@ def make_run(
 
 
 def block_scene(size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
-    """A scene of class 0 whose left half is class 1."""
+    """Return a scene of class 0 whose left half is class 1."""
     scene = np.zeros(size, np.uint8)
     scene[:, : size[1] // 2] = 1
     return scene
 
 
 def perturbed(images: NDArray[np.uint8], proto: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Independent of the code under test: images (N, H, W, 3) plus the tiled noise, in 8 bits."""
+    """Return images `(N, H, W, 3)` plus the tiled noise in 8 bits, without the code under test."""
     height, width = images.shape[1:3]
     tiled = np.tile(proto.transpose(1, 2, 0), (height, width, 1))[:height, :width]
     return np.clip(np.rint(images.astype(np.float64) + tiled), 0, 255).astype(np.uint8)
 
 
 def bright(images: NDArray[np.uint8], threshold: float = THRESHOLD) -> NDArray[np.uint8]:
-    """The prediction (N, H, W) of the brightness network on images (N, H, W, 3)."""
+    """Return the prediction `(N, H, W)` of the brightness network on images `(N, H, W, 3)`."""
     predicted: NDArray[np.uint8] = (images.astype(np.float64).mean(-1) > threshold).astype(np.uint8)
     return predicted

@@ -18,14 +18,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_data_are_those_of_the_configuration(file: Path, tmp_path: Path) -> None:
+def test_build_data_uses_the_configuration(file: Path, tmp_path: Path) -> None:
     data = build_data(file)
     assert isinstance(data, CamVid)
     assert (data.root, data.size, data.batch_size) == (tmp_path / "camvid", (24, 32), 3)
     assert build_data(file, (12, 16)).size == (12, 16)
 
 
-def test_a_target_is_that_of_the_configuration(file: Path) -> None:
+def test_build_target_uses_the_configuration(file: Path) -> None:
     target = build_target(file)
     assert isinstance(target, HideClasses)
     assert target.hide == ["b"]
@@ -44,13 +44,13 @@ def test_a_target_is_that_of_the_configuration(file: Path) -> None:
         ("", "config.yaml describes no data"),
     ],
 )
-def test_what_describes_no_data_is_a_sentence(file: Path, text: str, message: str) -> None:
+def test_invalid_data_raises_error(file: Path, text: str, message: str) -> None:
     file.write_text(text)
     with pytest.raises(InputError, match=message):
         build_data(file)
 
 
-def test_a_run_folder_stands_for_its_configuration(file: Path, tmp_path: Path) -> None:
+def test_config_of_finds_the_file_in_a_run_folder(file: Path, tmp_path: Path) -> None:
     assert config_of(tmp_path) == file
     assert config_of(file) == file
     with pytest.raises(

@@ -9,29 +9,29 @@ from uap.utils.errors import InputError
 from uap.utils.text_tables import csv_text, json_text, markdown, write
 
 
-def test_a_table_is_markdown_that_lines_up() -> None:
+def test_markdown_table_is_aligned() -> None:
     assert markdown(["name", "x"], [["a", "1.0 %"], ["longer", "\N{EN DASH}"]]) == (
         "| name   |     x |\n| ------ | ----: |\n| a      | 1.0 % |\n| longer |     \N{EN DASH} |\n"
     )
 
 
-def test_csv_leaves_none_empty_and_quotes_commas() -> None:
+def test_csv_has_empty_cells_for_none_and_quotes_commas() -> None:
     text = csv_text(["a", "b"], [["x, y", 0.5], ["z", None]])
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["x, y", "0.5"], ["z", ""]]
 
 
-def test_json_ends_with_a_line() -> None:
+def test_json_ends_with_a_newline() -> None:
     assert json_text({"a": [1]}) == '{\n  "a": [\n    1\n  ]\n}\n'
 
 
-def test_a_file_is_written_with_its_folders_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_write_creates_folders_and_no_other_files(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "x.md", "text")
     write(tmp_path / "a" / "b" / "x.md", "new")
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["x.md"]
     assert (tmp_path / "a" / "b" / "x.md").read_text() == "new"
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_unwritable_folder_raises_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     with pytest.raises(InputError, match=r"a.x.md cannot be written \(.*\). Set another --out"):
         write(tmp_path / "a" / "x.md", "text")
@@ -52,9 +52,7 @@ def run(clock: list[float], seconds: float) -> list[int]:
     return done
 
 
-def test_a_log_has_a_line_now_and_then_with_the_time_left(
-    clock: list[float], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_has_occasional_lines_with_the_time_left(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(clock, 11) == list(range(10))
     assert capsys.readouterr().out.splitlines() == [
         "Scoring: cell 3 of 10, 1:17 left",
@@ -63,7 +61,7 @@ def test_a_log_has_a_line_now_and_then_with_the_time_left(
     ]
 
 
-def test_what_is_quick_or_quiet_has_no_lines(
+def test_short_and_quiet_runs_print_no_lines(
     clock: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(clock, 1)

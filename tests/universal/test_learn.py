@@ -1,4 +1,4 @@
-"""Universal learning in memory, on victims whose best perturbation is known, and against the Lightning module."""
+"""Tests of learning in memory on victims whose best perturbation is known."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from uap.utils.errors import InputError
 
 
 class TwoClasses(nn.Module):
-    """Class 1 by a linear score of the channels: the best perturbation is epsilon times the signs of the weights."""
+    """A network with a linear score for class 1; its best perturbation is epsilon times the signs of the weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,17 +29,17 @@ class TwoClasses(nn.Module):
 
 
 def bright(count: int = 6) -> Tensor:
-    """Images that are all class 0, away from the ends of the pixel range."""
+    """Return images of class 0, away from the limits of the pixel range."""
     return torch.tensor([100.0, 140.0, 120.0]).view(1, 3, 1, 1).expand(count, 3, 6, 8).clone()
 
 
-def test_the_untargeted_perturbation_has_the_signs_of_the_gradient() -> None:
+def test_untargeted_perturbation_has_the_signs_of_the_gradient() -> None:
     delta = learn(TwoClasses(), bright(), Untargeted(), epsilon=9, passes=20, progress=False)
     expected = 9 * torch.tensor([0.02, -0.03, 0.01]).sign().view(3, 1, 1).expand(3, 6, 8)
     torch.testing.assert_close(delta.proto.detach(), expected)
 
 
-def test_a_tile_repeats_and_stays_within_epsilon() -> None:
+def test_tile_is_repeated_and_within_epsilon() -> None:
     delta = learn(TwoClasses(), bright(), Untargeted(), epsilon=2.5, tile=(4, 3), progress=False)
     assert delta.proto.shape == (3, 4, 3)
     assert delta.proto.detach().abs().max() <= 2.5
@@ -47,7 +47,7 @@ def test_a_tile_repeats_and_stays_within_epsilon() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tensor", "dataset", "loader", "mapping"])
-def test_images_come_as_a_tensor_a_data_set_or_a_loader(kind: str) -> None:
+def test_images_can_be_a_tensor_a_data_set_or_a_loader(kind: str) -> None:
     tensor = bright(5)
     given = {
         "tensor": tensor,
@@ -66,7 +66,7 @@ def test_one_seed_gives_one_perturbation(objective: Untargeted) -> None:
     assert not torch.equal(results[0], results[2])
 
 
-def test_clean_predictions_are_made_once_for_each_image() -> None:
+def test_clean_predictions_are_computed_once_per_image() -> None:
     seen: list[int] = []
 
     class Counted(TwoClasses):
@@ -78,7 +78,7 @@ def test_clean_predictions_are_made_once_for_each_image() -> None:
     assert sum(seen) == 6 + 3 * 6
 
 
-def test_locations_may_be_proposals() -> None:
+def test_locations_can_be_proposals() -> None:
     maps, flat = (learn(Linear(flat=flat), images(4), Untargeted(), progress=False).proto for flat in (False, True))
     torch.testing.assert_close(maps, flat)
 
@@ -94,12 +94,12 @@ def test_locations_may_be_proposals() -> None:
         (torch.full((2, 3, 4, 4), 9.0), {"loss": CrossEntropy(), "lr": 0}),
     ],
 )
-def test_what_cannot_be_learned_from_is_refused(given: Tensor, setting: dict[str, object]) -> None:
+def test_invalid_input_raises_error(given: Tensor, setting: dict[str, object]) -> None:
     with pytest.raises(InputError):
         learn(TwoClasses(), given, Untargeted(), progress=False, **setting)  # type: ignore[arg-type]
 
 
-def test_a_gradient_that_is_not_finite_is_refused() -> None:
+def test_non_finite_gradient_raises_error() -> None:
     class Broken(TwoClasses):
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images) + (images.mean(1, keepdim=True) - 1e30).sqrt().nan_to_num()

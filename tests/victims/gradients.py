@@ -1,4 +1,4 @@
-"""The gradient of a victim with respect to the image, against finite differences."""
+"""A check of the gradient of a victim with respect to the image against finite differences."""
 
 import torch
 from torch import Tensor, nn
@@ -6,12 +6,12 @@ from torch import Tensor, nn
 from uap.victims import Victim
 
 STEP = 1e-6
-"""Of the finite differences, in grey levels: small, so that hardly a ReLU of a large network changes its side."""
+"""Step of the finite differences in grey levels, small enough that few ReLUs change their state."""
 
 
 @torch.no_grad()
 def settle(network: nn.Module) -> None:
-    """Give the BatchNorms the statistics of noise, so that a signal passes through random weights."""
+    """Set the statistics of BatchNorms to those of noise, so that the signal of random weights does not vanish."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     hooks = [norm.register_forward_pre_hook(_take_statistics) for norm in norms]
     network.eval()(torch.randn(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
@@ -26,7 +26,7 @@ def _take_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
 
 
 def assert_gradient_is_right(victim: Victim, height: int, width: int, count: int = 1) -> None:
-    """In double precision, along random directions, of a random weighting of all logits."""
+    """Compare derivatives of a random weighting of all logits along random directions, in double precision."""
     victim.double()
     noise = torch.Generator().manual_seed(0)
     images = 20 + 215 * torch.rand(count, 3, height, width, generator=noise, dtype=torch.float64)

@@ -20,7 +20,7 @@ MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 
 
 class Recorder(nn.Module):
-    """Gives its input as logits and keeps it."""
+    """A network that stores its input and returns it as logits."""
 
     seen: Tensor
 
@@ -30,7 +30,7 @@ class Recorder(nn.Module):
 
 
 class Fixed(nn.Module):
-    """Gives what a function of the input gives."""
+    """A network that returns a function of its input."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def batch_norm_network() -> nn.Module:
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
-def test_the_network_sees_its_channel_order_less_mean_over_std(order: Any) -> None:
+def test_input_is_normalized_in_the_channel_order_of_the_network(order: Any) -> None:
     victim = Victim(nn.Identity(), classes=list("abc"), channel_order=order, mean=MEAN, std=STD)
     rgb = images().numpy()
     channels = rgb if order == "rgb" else rgb[:, [2, 1, 0]]
@@ -70,7 +70,7 @@ def test_smaller_outputs_are_upsampled_to_the_input() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(13, 18), (16, 17), (5, 16), (16, 16)])
-def test_sizes_that_are_no_multiple_are_padded_by_their_last_row_and_column(height: int, width: int) -> None:
+def test_other_sizes_are_padded_by_the_last_row_and_column(height: int, width: int) -> None:
     network = Recorder()
     x = images(height, width)
     logits = Victim(network, classes=list("abc"), mean=MEAN, std=STD, size_multiple=8)(x)
@@ -81,7 +81,7 @@ def test_sizes_that_are_no_multiple_are_padded_by_their_last_row_and_column(heig
     torch.testing.assert_close(logits, network.seen[..., :height, :width])
 
 
-def test_padding_and_upsampling_go_together() -> None:
+def test_padding_combines_with_upsampling() -> None:
     network = nn.AvgPool2d(4)
     x = images(10, 13)
     padded = F.pad(x, (0, 3, 0, 2), mode="replicate")
@@ -89,7 +89,7 @@ def test_padding_and_upsampling_go_together() -> None:
     torch.testing.assert_close(Victim(network, classes=list("abc"), size_multiple=4)(x), expected)
 
 
-def test_the_gradient_to_the_input_is_right_through_padding_and_upsampling() -> None:
+def test_gradient_through_padding_and_upsampling() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.AvgPool2d(2))
     victim = Victim(network, classes=["a", "b"], channel_order="bgr", mean=MEAN, std=STD, size_multiple=4)
@@ -97,7 +97,7 @@ def test_the_gradient_to_the_input_is_right_through_padding_and_upsampling() -> 
     torch.autograd.gradcheck(victim.double(), (x,))
 
 
-def test_no_weight_is_trained_and_no_statistic_moves() -> None:
+def test_weights_and_statistics_do_not_change() -> None:
     victim = Victim(batch_norm_network(), classes=["a", "b"])
     before = copy.deepcopy(victim.state_dict())
     x = images().requires_grad_()
@@ -110,14 +110,14 @@ def test_no_weight_is_trained_and_no_statistic_moves() -> None:
     assert all(torch.equal(value, before[name]) for name, value in victim.state_dict().items())
 
 
-def test_the_victim_stays_in_eval_mode() -> None:
+def test_victim_stays_in_eval_mode() -> None:
     victim = Victim(batch_norm_network(), classes=["a", "b"])
     assert victim.train() is victim
     nn.Sequential(victim).train()
     assert not any(module.training for module in victim.modules())
 
 
-def test_predictions_are_class_ids_of_any_kind_of_image() -> None:
+def test_predict_returns_class_ids_for_any_dtype() -> None:
     victim = Victim(Brightness(), classes=["dark", "bright"])
     x = images().round()
     prediction = victim.predict(x.to(torch.uint8))
@@ -140,7 +140,7 @@ def changed(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["0.weight", "3.bias", "1.running_mean", "1.running_var"])
-def test_the_fingerprint_changes_with_any_weight(name: str) -> None:
+def test_fingerprint_changes_with_any_weight(name: str) -> None:
     assert fingerprint(changed(name)) != fingerprint()
 
 
@@ -155,17 +155,17 @@ def test_the_fingerprint_changes_with_any_weight(name: str) -> None:
         {"output": 0},
     ],
 )
-def test_the_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]) -> None:
+def test_fingerprint_changes_with_the_preprocessing(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
 
 
-def test_the_fingerprint_changes_with_a_setting_that_has_no_tensor() -> None:
+def test_fingerprint_changes_with_settings_without_tensors() -> None:
     networks = [FastSCNN(3, enlarge) for enlarge in (1, 2)]
     networks[1].load_state_dict(networks[0].state_dict())
     assert len({Victim(network, classes=list("abc")).fingerprint() for network in networks}) == 2
 
 
-def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:
+def test_fingerprint_changes_with_non_persistent_buffers() -> None:
     def scaled(scale: float) -> nn.Module:
         network = batch_norm_network()
         network.register_buffer("scale", torch.tensor(scale), persistent=False)
@@ -174,7 +174,7 @@ def test_the_fingerprint_changes_with_a_buffer_that_is_not_saved() -> None:
     assert fingerprint(scaled(1.0)) != fingerprint(scaled(2.0))
 
 
-def test_the_fingerprint_stays_with_names_use_and_memory_layout() -> None:
+def test_fingerprint_ignores_names_use_and_memory_layout() -> None:
     assert fingerprint(classes=["c", "d"]) == fingerprint()
     victim = Victim(batch_norm_network(), classes=["a", "b"])
     victim.predict(images())
@@ -184,7 +184,7 @@ def test_the_fingerprint_stays_with_names_use_and_memory_layout() -> None:
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-def test_the_fingerprint_is_the_same_after_saving_and_loading(tmp_path: Path, name: str) -> None:
+def test_fingerprint_is_equal_after_saving_and_loading(tmp_path: Path, name: str) -> None:
     state = batch_norm_network().state_dict()
     if name.endswith(".pth"):
         torch.save(state, tmp_path / name)
@@ -194,7 +194,7 @@ def test_the_fingerprint_is_the_same_after_saving_and_loading(tmp_path: Path, na
     assert fingerprint(other, weights=str(tmp_path / name)) == fingerprint()
 
 
-def test_a_network_that_fails_is_refused_with_its_own_words() -> None:
+def test_error_of_a_network_is_quoted() -> None:
     victim = Victim(Fixed(fails), classes=["a"])
     with pytest.raises(InputError, match=r"Fixed fails on images of 6 x 8 \(sizes must match\).*victim\.size_multiple"):
         victim.check((6, 8))
@@ -211,7 +211,7 @@ def test_images_are_resized_to_the_input_size_and_logits_back() -> None:
     torch.testing.assert_close(logits, F.interpolate(network.seen, (20, 28), mode="bilinear", align_corners=False))
 
 
-def test_resizing_and_padding_go_together() -> None:
+def test_resizing_combines_with_padding() -> None:
     network = Recorder()
     x = images(20, 28)
     logits = Victim(network, classes=list("abc"), input_size=(7, 10), size_multiple=4)(x)
@@ -221,7 +221,7 @@ def test_resizing_and_padding_go_together() -> None:
 
 
 @pytest.mark.parametrize("answer", [lambda x: {"out": x, "aux": -x}, lambda x: (x, -x), lambda x: [[x], -x]])
-def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
+def test_first_of_several_outputs_is_used(answer: Any) -> None:
     victim = Victim(Fixed(answer), classes=list("abc"))
     with pytest.warns(UserWarning, match="has 2 outputs of 3 classes"):
         victim.check((6, 8))
@@ -237,7 +237,7 @@ def test_the_first_of_several_outputs_is_taken(answer: Any) -> None:
         (lambda x: {"out": [x, 2 * x], "features": x[:, :1]}, "out.0", "out.1"),
     ],
 )
-def test_a_choice_among_several_outputs_is_said_and_can_be_made(answer: Any, taken: str, other: str) -> None:
+def test_ambiguous_output_gives_a_warning_and_can_be_selected(answer: Any, taken: str, other: str) -> None:
     with pytest.warns(UserWarning, match=rf"The output {taken} is used\..* --model\.victim\.output {other}"):
         Victim(Fixed(answer), classes=list("abc")).check((6, 8))
     chosen = Victim(Fixed(answer), classes=list("abc"), output=other)
@@ -246,17 +246,17 @@ def test_a_choice_among_several_outputs_is_said_and_can_be_made(answer: Any, tak
 
 
 @pytest.mark.parametrize("answer", [lambda x: x, lambda x: (x, x[:, :2]), lambda x: {"out": x, "seen": x.argmax(1)}])
-def test_where_one_output_has_the_classes_nothing_is_said(answer: Any) -> None:
+def test_unambiguous_output_gives_no_warning(answer: Any) -> None:
     Victim(Fixed(answer), classes=list("abc")).check((6, 8))
 
 
 @pytest.mark.parametrize(("answer", "output"), [(lambda x: {"out": -x, "aux": x}, "aux"), (lambda x: (-x, x), 1)])
-def test_another_output_is_taken_where_it_is_chosen(answer: Any, output: Any) -> None:
+def test_another_output_can_be_selected(answer: Any, output: Any) -> None:
     victim = Victim(Fixed(answer), classes=list("abc"), output=output)
     torch.testing.assert_close(victim(images()), images())
 
 
-def test_a_network_that_gives_another_shape_is_refused() -> None:
+def test_output_of_another_shape_raises_error() -> None:
     victim = Victim(Fixed(lambda x: x[:, 0]), classes=["a"])
     with pytest.raises(
         InputError, match=r"Fixed gives \(1, 6, 8\) for one image .*expected logits \(1, 1 or more, 6, 8"
@@ -264,12 +264,12 @@ def test_a_network_that_gives_another_shape_is_refused() -> None:
         victim.check((6, 8))
 
 
-def test_a_network_with_too_few_outputs_is_refused() -> None:
+def test_too_few_outputs_raise_error() -> None:
     with pytest.raises(InputError, match=r"gives \(1, 3, 6, 8\) .*\(sky, building, .*Set victim\.classes"):
         Victim(nn.Identity(), classes="camvid").check((6, 8))
 
 
-def test_outputs_beyond_the_class_table_are_void() -> None:
+def test_outputs_without_a_class_are_void() -> None:
     victim = Victim(nn.Conv2d(3, 13, 1), classes="camvid")
     victim.check((6, 8))
     assert victim.table.names == (*CAMVID.names, "void", "void1")
@@ -277,7 +277,7 @@ def test_outputs_beyond_the_class_table_are_void() -> None:
     assert len(victim.table.colors) == 13
 
 
-def test_a_table_that_fits_stays_as_it_is() -> None:
+def test_fitting_table_is_unchanged() -> None:
     victim = Victim(nn.Conv2d(3, 11, 1), classes="camvid")
     victim.check((6, 8))
     assert victim.table == CAMVID
@@ -290,7 +290,7 @@ def test_classes_can_be_listed() -> None:
     assert victim.table == Victim(nn.Identity(), classes=["grass", "rock", "sky"]).table
 
 
-def test_names_of_a_known_table_have_its_colors() -> None:
+def test_names_of_a_known_table_get_its_colors() -> None:
     assert Victim(nn.Identity(), classes=list(CAMVID.names)).table == CAMVID
 
 
@@ -298,12 +298,12 @@ def test_names_of_a_known_table_have_its_colors() -> None:
     "settings",
     [{"std": (1.0, 0.0, 1.0)}, {"std": (-1.0, 1.0, 1.0)}, {"size_multiple": 0}, {"input_size": (0, 4)}],
 )
-def test_a_preprocessing_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
+def test_invalid_preprocessing_raises_error(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
         Victim(nn.Identity(), classes=["a"], **settings)
 
 
-def test_a_network_is_compiled_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compile_setting_compiles_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
     asked = Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"], compile=True)

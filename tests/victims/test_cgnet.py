@@ -15,7 +15,7 @@ from uap.victims import Victim
 
 
 def published(shared: Path) -> Victim:
-    """The network of `configs/victim/cgnet_camvid.yaml` with its authors' weights."""
+    """Return the network of `configs/victim/cgnet_camvid.yaml` with the weights of its authors."""
     config = yaml.safe_load(paths.shipped("configs/victim/cgnet_camvid.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = CGNet(**settings.pop("network")["init_args"])
@@ -23,7 +23,7 @@ def published(shared: Path) -> Victim:
 
 
 def random_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -36,13 +36,13 @@ def test_logits_have_the_size_of_the_image(height: int, width: int) -> None:
     assert CGNet(classes=7, m=2, n=2).eval()(torch.rand(2, 3, height, width)).shape == (2, 7, height, width)
 
 
-def test_m_and_n_are_the_numbers_of_blocks() -> None:
+def test_m_and_n_set_the_numbers_of_blocks() -> None:
     names = CGNet(m=2, n=4).state_dict()
     blocks = {name.split(".F_loc.")[0] for name in names if ".F_loc." in name}
     assert sorted(blocks) == ["level2.0", "level2_0", "level3.0", "level3.1", "level3.2", "level3_0"]
 
 
-def test_the_surrounding_is_dilated_by_2_and_then_by_4() -> None:
+def test_surrounding_context_is_dilated_by_2_and_then_by_4() -> None:
     dilations = {
         name.partition(".")[0]: module.dilation
         for name, module in CGNet(m=2, n=2).named_modules()
@@ -51,23 +51,23 @@ def test_the_surrounding_is_dilated_by_2_and_then_by_4() -> None:
     assert dilations == {"level2_0": (2, 2), "level2": (2, 2), "level3_0": (4, 4), "level3": (4, 4)}
 
 
-def test_it_has_half_a_million_parameters_as_the_paper_says() -> None:
+def test_number_of_parameters_equals_the_paper() -> None:
     assert sum(parameter.numel() for parameter in CGNet().parameters()) == 496_306
 
 
-def test_fewer_than_one_block_is_refused() -> None:
+def test_number_of_blocks_below_1_raises_error() -> None:
     with pytest.raises(InputError, match=r"CGNet got m=3 and n=0, expected 1 or more of each\."):
         CGNet(n=0)
 
 
-def test_an_image_of_the_batch_does_not_touch_another() -> None:
+def test_images_of_a_batch_are_independent() -> None:
     torch.manual_seed(0)
     x = torch.rand(2, 3, 16, 16)
     network = random_statistics(CGNet(5, m=2, n=2), x)
     torch.testing.assert_close(network(x)[1:], network(x[1:]))
 
 
-def test_the_gradient_agrees_with_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     network = random_statistics(CGNet(5, m=2, n=2).double(), torch.randn(4, 3, 16, 16, dtype=torch.float64))
     x = torch.randn(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
@@ -91,7 +91,7 @@ def test_published_weights_have_the_names_and_shapes_of_the_network(shared: Path
 
 
 @pytest.mark.real
-def test_the_published_network_is_right_on_camvid(shared: Path) -> None:
+def test_published_network_is_accurate_on_camvid(shared: Path) -> None:
     victim = published(shared)
     data = CamVid(str(shared / "camvid"))
     victim.check(data.size)

@@ -28,14 +28,14 @@ PUBLISHED = {
     "seg.bias": (19,),
     "up.weight": (19, 1, 16, 16),
 }
-"""Some of the names and shapes that the authors' code (github.com/fyu/drn) saves."""
+"""Some of the names and shapes in checkpoints of the authors' code (github.com/fyu/drn)."""
 
 STRIDES_AND_DILATIONS = [(1, 1), (1, 1), (2, 1), (2, 1), (2, 1), (1, 2), (1, 4), (1, 2), (1, 1)]
-"""Of each level of the base, there."""
+"""The values of each level of the base in the authors' code."""
 
 
 def random_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -48,7 +48,7 @@ def test_logits_have_the_size_of_the_image(height: int, width: int) -> None:
     assert DRND22(classes=7).eval()(torch.rand(2, 3, height, width)).shape == (2, 7, height, width)
 
 
-def test_it_has_the_published_names_and_shapes() -> None:
+def test_names_and_shapes_equal_the_published_ones() -> None:
     state = DRND22().state_dict()
     assert {name: tuple(state[name].shape) for name in PUBLISHED} == PUBLISHED
     norms = sum(name.endswith("running_mean") for name in state)
@@ -56,12 +56,12 @@ def test_it_has_the_published_names_and_shapes() -> None:
     assert len(state) == norms * 6 + 3  # a convolution and five tensors of its batch norm; seg and up
 
 
-def test_it_has_16_4_million_parameters_with_the_classifier_that_the_authors_count() -> None:
+def test_number_of_parameters_equals_the_paper() -> None:
     base = sum(parameter.numel() for parameter in DRND22().base.parameters())
     assert base + 512 * 1000 + 1000 == 16_393_752
 
 
-def test_levels_have_the_strides_and_dilations_of_the_authors() -> None:
+def test_strides_and_dilations_equal_the_authors_code() -> None:
     levels = [[module for module in level.modules() if isinstance(module, nn.Conv2d)] for level in DRND22().base]
     assert [(level[0].stride[0], level[0].dilation[0]) for level in levels] == STRIDES_AND_DILATIONS
     for level in levels:
@@ -69,7 +69,7 @@ def test_levels_have_the_strides_and_dilations_of_the_authors() -> None:
         assert all(conv.stride == (1, 1) for conv in level[1:] if conv.kernel_size != (1, 1))
 
 
-def test_the_last_layer_interpolates_bilinearly_and_is_not_trained() -> None:
+def test_last_layer_is_fixed_bilinear_upsampling() -> None:
     up = DRND22(classes=3).up
     scores = torch.randn(2, 3, 5, 6)
     expected = F.interpolate(scores, scale_factor=8, mode="bilinear", align_corners=False)
@@ -77,7 +77,7 @@ def test_the_last_layer_interpolates_bilinearly_and_is_not_trained() -> None:
     assert not up.weight.requires_grad
 
 
-def test_a_checkpoint_of_the_authors_training_loads(tmp_path: Path) -> None:
+def test_checkpoint_of_the_authors_is_loaded(tmp_path: Path) -> None:
     torch.manual_seed(0)
     trained = random_statistics(DRND22(), torch.randn(2, 3, 32, 32))
     names = {name: value for name, value in trained.state_dict().items() if not name.endswith("num_batches_tracked")}
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_the_authors_training_loads(tmp_path: Path) -> None:
     torch.testing.assert_close(victim(x), trained(x))
 
 
-def test_the_configuration_has_the_published_statistics_in_grey_levels() -> None:
+def test_configuration_has_the_published_mean_and_std_in_grey_levels() -> None:
     config = yaml.safe_load(paths.shipped("configs/victim/drn_d_22_cityscapes.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     victim = Victim(DRND22(**settings.pop("network")["init_args"]), **settings)
@@ -99,7 +99,7 @@ def test_the_configuration_has_the_published_statistics_in_grey_levels() -> None
     assert len(victim.table) == 19
 
 
-def test_the_gradient_agrees_with_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     network = random_statistics(DRND22(3).double(), torch.randn(2, 3, 16, 16, dtype=torch.float64))
     x = torch.randn(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)

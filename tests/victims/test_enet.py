@@ -61,7 +61,7 @@ PUBLISHED = {
         "ext_conv3.0 16,4,1,1; ext_conv3.1 bn16"
     ),
 }
-"""The layers that have parameters, and the shape of their weight; bn is a batch norm."""
+"""The layers with parameters, and the shape of their weights; bn is a batch norm."""
 
 PARAMETERS = {  # by hand from the shapes above: convolutions, 2 per channel of a batch norm, 1 per PReLU
     "initial_block": 351 + 32 + 1,
@@ -77,7 +77,7 @@ PARAMETERS = {  # by hand from the shapes above: convolutions, 2 per channel of 
 
 
 def published(classes: int) -> dict[str, tuple[int, ...]]:
-    """The names and shapes in the published files."""
+    """Return the names and shapes in the published files."""
     shapes: dict[str, tuple[int, ...]] = {"transposed_conv.weight": (16, classes, 3, 3)}
     for blocks, layers in PUBLISHED.items():
         for name, shape in ((f"{b}.{n}", s) for b in blocks.split() for n, s in map(str.split, layers.split("; "))):
@@ -91,7 +91,7 @@ def published(classes: int) -> dict[str, tuple[int, ...]]:
 
 
 def victim(name: str, weights: Path | None = None) -> Victim:
-    """The network of `configs/victim/<name>.yaml`."""
+    """Return the network of `configs/victim/<name>.yaml`."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ENet(**settings.pop("network")["init_args"])
@@ -99,7 +99,7 @@ def victim(name: str, weights: Path | None = None) -> Victim:
 
 
 def with_statistics(network: nn.Module, images: Tensor) -> nn.Module:
-    """The network in eval mode, its batch norms at the statistics of some images."""
+    """Return the network in eval mode with batch norms at the statistics of some images."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0
@@ -113,21 +113,21 @@ def test_logits_have_the_size_of_the_image(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 24), (24, 12)])
-def test_other_sizes_are_refused(size: tuple[int, int]) -> None:
+def test_other_sizes_raise_error(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=rf"{size[0]} x {size[1]}, expected multiples of 8\. Set victim.size_multiple"):
         ENet()(torch.rand(1, 3, *size))
 
 
-def test_names_and_shapes_are_the_published_ones() -> None:
+def test_names_and_shapes_equal_the_published_ones() -> None:
     assert {name: tuple(value.shape) for name, value in ENet(12).state_dict().items()} == published(12)
 
 
-def test_the_number_of_parameters_is_the_sum_of_the_layers() -> None:
+def test_number_of_parameters_is_the_sum_of_the_layers() -> None:
     assert sum(p.numel() for p in ENet(12).parameters()) == sum(PARAMETERS.values()) == 350_652
     assert sum(p.numel() for p in ENet(20).parameters()) == 350_652 + 8 * 144
 
 
-def test_blocks_are_dilated_as_their_table_says() -> None:
+def test_dilations_equal_the_paper() -> None:
     dilations = {
         name.removesuffix(".ext_conv2.0"): layer.dilation
         for name, layer in ENet().named_modules()
@@ -139,14 +139,14 @@ def test_blocks_are_dilated_as_their_table_says() -> None:
     }  # fmt: skip
 
 
-def test_blocks_stand_in_the_order_of_the_table() -> None:
+def test_blocks_have_the_order_of_the_paper() -> None:
     names = [name for name, _ in ENet().named_children()]
     encoder = [name for name in names if name[-3].isdigit()]
     assert names == ["initial_block", *encoder, "transposed_conv"]
     assert [name[-3:] for name in encoder] == sorted(name[-3:] for name in encoder)
 
 
-def test_a_published_file_is_read(tmp_path: Path) -> None:
+def test_published_file_is_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = {
         name: torch.rand(shape) if shape else torch.tensor(7)  # a batch norm counts its batches
@@ -157,7 +157,7 @@ def test_a_published_file_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
 
 
-def test_a_file_of_the_older_layout_is_refused(tmp_path: Path) -> None:
+def test_file_of_the_older_layout_raises_error(tmp_path: Path) -> None:
     state = {name.replace("out_activation", "out_prelu"): value for name, value in ENet(12).state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "ENet")
     with pytest.raises(InputError, match=r"another network than ENet.*initial_block\.out_activation\.weight"):
@@ -168,13 +168,13 @@ def test_a_file_of_the_older_layout_is_refused(tmp_path: Path) -> None:
     ("name", "classes"),
     [("enet_camvid", (*CAMVID.names, "void")), ("enet_cityscapes", ("void", *CITYSCAPES.names))],
 )
-def test_each_output_has_the_class_that_it_was_trained_for(name: str, classes: tuple[str, ...]) -> None:
+def test_outputs_have_the_classes_of_the_training(name: str, classes: tuple[str, ...]) -> None:
     network = victim(name)
     network.check((24, 32))
     assert network.table.names == classes
 
 
-def test_grey_levels_become_numbers_from_0_to_1() -> None:
+def test_grey_levels_are_scaled_to_0_to_1() -> None:
     seen: list[Tensor] = []
     network = victim("enet_camvid")
     network.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -182,7 +182,7 @@ def test_grey_levels_become_numbers_from_0_to_1() -> None:
     torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([0.0, 0.2, 1.0]))
 
 
-def test_odd_sizes_are_padded_and_cropped_and_have_a_gradient_to_the_last_pixel() -> None:
+def test_odd_sizes_are_padded_and_cropped_with_gradients() -> None:
     torch.manual_seed(0)
     network = with_statistics(ENet(5), torch.rand(4, 3, 32, 32))
     adapter = Victim(network, classes=list("abcde"), std=(255, 255, 255), size_multiple=8)
@@ -198,13 +198,13 @@ def test_odd_sizes_are_padded_and_cropped_and_have_a_gradient_to_the_last_pixel(
 
 
 def only_the_main_branch(block: Extension | Upsampler) -> None:
-    """Let the extension of a block add nothing."""
+    """Make the extension branch of a block add zeros."""
     norm = (block.ext_conv3 if isinstance(block, Extension) else block.ext_conv2)[1]
     nn.init.zeros_(cast(nn.BatchNorm2d, norm).weight)
 
 
 def down_and_up() -> tuple[Downsampler, Upsampler]:
-    """Two blocks that only pool and unpool 4 channels."""
+    """Return two blocks that only pool and unpool 4 channels."""
     down, up = Downsampler(4, 8, 0.0).eval(), Upsampler(8, 4, 0.0).eval()
     only_the_main_branch(down)
     only_the_main_branch(up)
@@ -218,7 +218,7 @@ BLOCKS_OF_TWO = torch.tensor([[1.0, 2, 0, 9], [3, 4, 8, 7], [6, 5, 1, 1], [0, 2,
 MAXIMA = torch.tensor([[0.0, 0, 0, 9], [0, 4, 0, 0], [6, 0, 0, 0], [0, 0, 3, 0]])
 
 
-def test_pooling_keeps_the_maxima_and_fills_up_with_empty_channels() -> None:
+def test_pooling_keeps_the_maxima_and_pads_channels() -> None:
     down, _ = down_and_up()
     pooled, positions = down(torch.stack([BLOCKS_OF_TWO, BLOCKS_OF_TWO.flip(1)] * 2)[None])
     assert pooled[0, :2].tolist() == [[[4, 9], [6, 3]], [[9, 4], [3, 6]]]
@@ -227,7 +227,7 @@ def test_pooling_keeps_the_maxima_and_fills_up_with_empty_channels() -> None:
     assert (pooled[:, 4:] == 0).all()
 
 
-def test_unpooling_puts_the_maxima_back_where_they_came_from_and_gives_them_all_of_the_gradient() -> None:
+def test_unpooling_restores_positions_and_gradients_of_maxima() -> None:
     down, up = down_and_up()
     images = torch.stack([BLOCKS_OF_TWO, BLOCKS_OF_TWO.flip(1)] * 2)[None].requires_grad_()
     expected = torch.stack([MAXIMA, MAXIMA.flip(1)] * 2)[None]
@@ -237,7 +237,7 @@ def test_unpooling_puts_the_maxima_back_where_they_came_from_and_gives_them_all_
     torch.testing.assert_close(gradient, (expected > 0).float())
 
 
-def test_the_image_stands_behind_the_first_convolutions_at_half_its_size() -> None:
+def test_initial_block_appends_the_pooled_image() -> None:
     block = ENet().initial_block.eval()
     image = torch.zeros(1, 3, 4, 4)
     image[0, :, 0, 0] = torch.tensor([1.0, 2.0, 3.0])
@@ -256,11 +256,11 @@ def normed(state: State, name: str, x: Tensor) -> Tensor:
 
 
 def convolved(state: State, name: str, x: Tensor, padding: tuple[int, int] = (0, 0), first: int = 0) -> Tensor:
-    """A convolution and its batch norm, by their published names."""
+    """Return the output of a convolution and its batch norm with published names."""
     return normed(state, f"{name}.{first + 1}", F.conv2d(x, state[f"{name}.{first}.weight"], padding=padding))
 
 
-def test_a_bottleneck_adds_its_three_steps_to_the_input() -> None:
+def test_bottleneck_adds_its_convolutions_to_the_input() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 8, 6, 7)
     block = with_statistics(Bottleneck(8, 0.0, "asymmetric"), x)
@@ -272,7 +272,7 @@ def test_a_bottleneck_adds_its_three_steps_to_the_input() -> None:
     torch.testing.assert_close(block(x), F.prelu(x + steps, state["out_activation.weight"]))
 
 
-def test_an_upsampler_adds_its_three_steps_to_the_unpooled_input() -> None:
+def test_upsampler_adds_its_convolutions_to_the_unpooled_input() -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 8, 3, 2)
     _, positions = F.max_pool2d(torch.randn(2, 4, 6, 4), 2, return_indices=True)
@@ -288,7 +288,7 @@ def test_an_upsampler_adds_its_three_steps_to_the_unpooled_input() -> None:
     torch.testing.assert_close(block(x, positions), F.relu(unpooled + steps))
 
 
-def test_the_encoder_has_prelu_and_the_decoder_relu() -> None:
+def test_encoder_has_prelu_and_decoder_relu() -> None:
     down, up = down_and_up()
     pooled, positions = down(torch.full((1, 4, 2, 2), -4.0))
     assert (pooled[:, :4] == -1).all()
@@ -297,14 +297,14 @@ def test_the_encoder_has_prelu_and_the_decoder_relu() -> None:
     assert sum(isinstance(module, nn.ReLU) for module in decoder) == 3 * 4 + 2 * 1
 
 
-def test_dropout_is_off_when_the_network_is_attacked() -> None:
+def test_dropout_is_off_in_a_victim() -> None:
     network, x = ENet(5), torch.rand(2, 3, 16, 16)
     assert sorted({m.p for m in network.modules() if isinstance(m, nn.Dropout2d)}) == [0.01, 0.1]
     adapter = Victim(network, classes=list("abcde")).train()
     assert torch.equal(adapter(x), adapter(x))
 
 
-def test_the_gradient_agrees_with_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     network = with_statistics(ENet(5).double(), torch.randn(4, 3, 24, 16, dtype=torch.float64))
     x = torch.randn(1, 3, 24, 16, dtype=torch.float64, requires_grad=True)

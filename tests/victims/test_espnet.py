@@ -15,7 +15,7 @@ from uap.victims import Victim
 
 
 def published(shared: Path, name: str) -> Victim:
-    """The network of `configs/victim/espnet_<name>.yaml` with its authors' weights."""
+    """Return the network of `configs/victim/espnet_<name>.yaml` with the weights of its authors."""
     config = yaml.safe_load(paths.shipped(f"configs/victim/espnet_{name}.yaml").read_text())
     settings = config["model"]["victim"]["init_args"]
     network = ESPNet(**settings.pop("network")["init_args"])
@@ -38,14 +38,14 @@ def test_logits_have_the_size_of_the_image(join_image: bool, height: int, width:
     assert network(torch.rand(2, 3, height, width)).shape == (2, 7, height, width)
 
 
-def test_the_two_layouts_differ_where_the_decoder_joins_level_1() -> None:
+def test_layouts_differ_in_the_decoder_at_level_1() -> None:
     camvid, cityscapes = ESPNet(12, join_image=True).state_dict(), ESPNet(20, join_image=False).state_dict()
     assert camvid.keys() == cityscapes.keys()
     assert camvid["conv.conv.weight"].shape == (12, 31, 3, 3)
     assert cityscapes["conv.conv.weight"].shape == (20, 36, 3, 3)
 
 
-def test_p_and_q_are_the_numbers_of_units() -> None:
+def test_p_and_q_set_the_numbers_of_units() -> None:
     state = ESPNet(5, p=1, q=3).state_dict()
     units = {name.split(".d1.")[0] for name in state if ".d1." in name and "encoder.level" in name}
     assert sorted(unit.removeprefix("encoder.") for unit in units) == [
@@ -53,19 +53,19 @@ def test_p_and_q_are_the_numbers_of_units() -> None:
     ]  # fmt: skip
 
 
-def test_fewer_classes_than_branches_are_refused() -> None:
+def test_fewer_classes_than_branches_raise_error() -> None:
     with pytest.raises(InputError, match="ESPNet got classes=4, expected 5 or more"):
         ESPNet(4)
 
 
-def test_an_image_of_the_batch_does_not_touch_another() -> None:
+def test_images_of_a_batch_are_independent() -> None:
     torch.manual_seed(0)
     network = ESPNet(5, p=1, q=1).eval()
     x = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network(x)[1:], network(x[1:]))
 
 
-def test_the_gradient_agrees_with_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     network = ESPNet(5, p=1, q=1).double()
     network(torch.randn(4, 3, 16, 16, dtype=torch.float64))
@@ -93,7 +93,7 @@ def test_published_weights_have_the_names_and_shapes_of_the_network(shared: Path
 
 
 @pytest.mark.real
-def test_the_published_camvid_network_is_right_on_camvid(shared: Path) -> None:
+def test_published_camvid_network_is_accurate_on_camvid(shared: Path) -> None:
     victim = published(shared, "camvid")
     data = CamVid(str(shared / "camvid"))
     victim.check(data.size)
@@ -107,7 +107,7 @@ def test_the_published_camvid_network_is_right_on_camvid(shared: Path) -> None:
 
 
 @pytest.mark.real
-def test_the_published_cityscapes_network_sees_the_road(shared: Path) -> None:
+def test_published_cityscapes_network_predicts_the_road(shared: Path) -> None:
     victim = published(shared, "cityscapes")
     data = CamVid(str(shared / "camvid"), size=(384, 512))
     for image, _ in images(data, every=34):

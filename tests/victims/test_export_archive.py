@@ -1,4 +1,4 @@
-"""A program file is data: whatever in it would run code is refused, and not run."""
+"""Tests that content of program files that could run code raises an error and is not executed."""
 
 import io
 import json
@@ -19,14 +19,14 @@ from uap.victims.adapters.export_archive import checked_copy
 
 
 class Hostile:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("trapped",)
 
 
 class Net(nn.Module):
-    """Uses what programs are made of: weights, constants, sizes, texts, several outputs."""
+    """A network whose program has weights, constants, sizes, texts and several outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def changed(exported: Path, path: Path, change: Callable[[dict[str, bytes]], obj
 
 
 def in_program(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, bytes]], object]:
-    """A change of the program's graph."""
+    """Return the function that changes the graph of the program."""
 
     def rewrite(records: dict[str, bytes]) -> None:
         program = json.loads(records["models/model.json"])
@@ -116,7 +116,7 @@ def evaluated_size(program: dict[str, Any]) -> None:
 
 
 def built_up_size(program: dict[str, Any]) -> None:
-    """SymPy knows Python's built-in functions by their names."""
+    """SymPy resolves the names of built-in functions of Python."""
     code = "+".join(f"chr({ord(letter)})" for letter in "__import__('os').mkdir('trapped')")
     graph(program)["tensor_values"]["x"]["sizes"][0] = {"as_expr": {"expr_str": f"eval({code})", "hint": {"as_int": 2}}}
 
@@ -154,7 +154,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_would_run_code_is_refused_and_not_run(exported: Path, tmp_path: Path, name: str) -> None:
+def test_files_with_code_raise_error_and_are_not_executed(exported: Path, tmp_path: Path, name: str) -> None:
     change, what = HOSTILE[name]
     path = changed(exported, tmp_path / "hostile.pt2", change)
     with pytest.raises(InputError, match=rf"hostile\.pt2 contains {what}.* could run code\. The file was not loaded"):
@@ -162,8 +162,8 @@ def test_what_would_run_code_is_refused_and_not_run(exported: Path, tmp_path: Pa
     assert not Path("trapped").exists()
 
 
-def test_the_traps_are_real() -> None:
-    """What torch.export.load does with such a file."""
+def test_hostile_files_would_execute_code() -> None:
+    """Check that torch.export.load executes the code of the file."""
     torch.load(io.BytesIO(saved(Hostile())), weights_only=False)
     os.rmdir("trapped")
     program: dict[str, Any] = {"graph_module": {"graph": {"tensor_values": {"x": {"sizes": [None]}}}}}
@@ -172,7 +172,7 @@ def test_the_traps_are_real() -> None:
     os.rmdir("trapped")
 
 
-def test_a_compiled_library_is_left_out(exported: Path, tmp_path: Path) -> None:
+def test_compiled_library_is_left_out(exported: Path, tmp_path: Path) -> None:
     library = {"data/aotinductor/model/net.so": b"\x7fELF", "data/extra/readme": b"text"}
     path = changed(exported, tmp_path / "compiled.pt2", lambda records: records.update(library))
     with zipfile.ZipFile(checked_copy(path)) as archive:
@@ -181,7 +181,7 @@ def test_a_compiled_library_is_left_out(exported: Path, tmp_path: Path) -> None:
     assert torch.export.load(checked_copy(path))
 
 
-def test_an_ordinary_program_gives_the_network_s_own_output(exported: Path) -> None:
+def test_program_has_the_output_of_the_network(exported: Path) -> None:
     program = torch.export.load(checked_copy(exported)).module()
     image = torch.rand(3, 3, 10, 16)
     expected = Net().eval()(image)
@@ -189,7 +189,7 @@ def test_an_ordinary_program_gives_the_network_s_own_output(exported: Path) -> N
     torch.testing.assert_close(program(image)["aux"], expected["aux"])
 
 
-def test_a_file_that_is_no_program_is_refused(exported: Path, tmp_path: Path) -> None:
+def test_file_without_a_program_raises_error(exported: Path, tmp_path: Path) -> None:
     torch.save(Net().state_dict(), tmp_path / "weights.pt2")
     (tmp_path / "text.pt2").write_text("text")
     (tmp_path / "half.pt2").write_bytes(exported.read_bytes()[:5000])

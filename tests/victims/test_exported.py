@@ -19,7 +19,7 @@ SIZE = (12, 16)
 
 
 class Net(nn.Module):
-    """Half-size logits from convolutions, a constant, a place in the image, and an activation changed in place."""
+    """A network with half-size logits, a constant, pixel coordinates, and an in-place change of an activation."""
 
     def __init__(self, seed: int = 0, scale: float = 1.0) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ FILES = {"script.pt": None, "traced.pt": None, "fixed.pt2": None, "dynamic.pt2":
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_program_gives_the_network_s_own_logits_for_any_number_of_images(
+def test_program_has_the_logits_of_the_network_for_any_batch_size(
     programs: dict[str, str], name: str, count: int
 ) -> None:
     victim = Exported(programs[name], **SETTINGS)
@@ -76,13 +76,13 @@ def test_a_program_gives_the_network_s_own_logits_for_any_number_of_images(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_gradient_is_right(programs: dict[str, str], name: str) -> None:
+def test_gradient_equals_finite_differences(programs: dict[str, str], name: str) -> None:
     victim = Exported(programs[name], **SETTINGS)
     assert_gradient_is_right(victim, *SIZE, count=3)
     assert not any(parameter.requires_grad for parameter in victim.parameters())
 
 
-def test_a_program_of_one_size_needs_images_of_it(programs: dict[str, str]) -> None:
+def test_program_of_a_fixed_size_needs_that_size(programs: dict[str, str]) -> None:
     path = programs["fixed.pt2"]
     with pytest.raises(
         InputError, match=r"fails on images of 24 x 32 .* == 12.*Set --data\.size or victim\.input_size"
@@ -93,14 +93,14 @@ def test_a_program_of_one_size_needs_images_of_it(programs: dict[str, str]) -> N
     assert_gradient_is_right(victim, 24, 32)
 
 
-def test_a_program_of_many_sizes_takes_them(programs: dict[str, str]) -> None:
+def test_program_of_dynamic_sizes_accepts_them(programs: dict[str, str]) -> None:
     victim = Exported(programs["dynamic.pt2"], **SETTINGS)
     victim.check((20, 28))
     assert_gradient_is_right(victim, 20, 28)
 
 
 @pytest.mark.parametrize("name", ["traced.pt", "fixed.pt2"])
-def test_a_program_in_training_mode_is_named(tmp_path: Path, name: str) -> None:
+def test_program_in_training_mode_is_named(tmp_path: Path, name: str) -> None:
     victim = Exported(save(tmp_path / name, Net().train()), **SETTINGS)
     with pytest.raises(InputError, match=r"gives another result for an image.*Export files from network\.eval"):
         victim.check(SIZE)
@@ -111,8 +111,8 @@ def test_scripted_code_is_put_into_eval_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["traced.pt", "fixed.pt2"])
-def test_the_fingerprint_is_the_program_s(tmp_path: Path, name: str) -> None:
-    """Of two programs of the same weights, one with another constant, and of one that is loaded twice."""
+def test_fingerprint_depends_on_the_program(tmp_path: Path, name: str) -> None:
+    """The fingerprint is equal for the same file, and differs for another constant with the same weights."""
     paths = []
     for i, network in enumerate((Net(), Net(scale=1.5), Net(seed=1))):
         (tmp_path / str(i)).mkdir()
@@ -124,14 +124,14 @@ def test_the_fingerprint_is_the_program_s(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fixed.pt2", "dynamic.pt2"])
-def test_all_of_a_program_moves_to_another_device(programs: dict[str, str], name: str) -> None:
+def test_program_moves_to_another_device(programs: dict[str, str], name: str) -> None:
     victim = Exported(programs[name], **SETTINGS).to("meta")
     logits = victim(torch.rand(3, 3, *SIZE, device="meta"))
     assert logits.device.type == "meta"
     assert logits.shape == (3, 3, *SIZE)
 
 
-def test_a_hostile_script_is_not_unpickled_by_python(tmp_path: Path) -> None:
+def test_hostile_script_is_not_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "hostile.pt"
     with zipfile.ZipFile(save(tmp_path / "traced.pt")) as archive:
         records = {name: archive.read(name) for name in archive.namelist()}
@@ -143,7 +143,7 @@ def test_a_hostile_script_is_not_unpickled_by_python(tmp_path: Path) -> None:
     assert not Path("trapped").exists()
 
 
-def test_files_that_are_no_programs_are_named(tmp_path: Path) -> None:
+def test_files_without_a_program_are_named(tmp_path: Path) -> None:
     torch.save(Net().state_dict(), tmp_path / "weights.pt")
     (tmp_path / "text.pt").write_text("text")
     for name in ("weights", "text"):
@@ -158,14 +158,14 @@ def test_files_that_are_no_programs_are_named(tmp_path: Path) -> None:
         Exported("none.pt2")
 
 
-def test_a_program_of_two_inputs_is_named(tmp_path: Path) -> None:
+def test_program_of_two_inputs_is_named(tmp_path: Path) -> None:
     program = torch.export.export(nn.Bilinear(3, 3, 2), (torch.rand(2, 3), torch.rand(2, 3)))
     torch.export.save(program, tmp_path / "two.pt2")
     with pytest.raises(InputError, match=r"two\.pt2 takes 2 inputs, expected only the image"):
         Exported(str(tmp_path / "two.pt2"))
 
 
-def test_an_operator_of_one_s_own_is_named(tmp_path: Path) -> None:
+def test_custom_operator_is_named(tmp_path: Path) -> None:
     @torch.library.custom_op("uap_tests::twice", mutates_args=())
     def twice(x: Tensor) -> Tensor:
         return 2 * x

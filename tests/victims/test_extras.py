@@ -8,16 +8,16 @@ from uap.utils.errors import InputError
 from uap.victims.adapters.extras import library
 
 
-def test_an_installed_library_is_imported() -> None:
+def test_installed_library_is_imported() -> None:
     assert library("json", "smp") is sys.modules["json"]
 
 
-def test_a_missing_library_is_named_with_its_extra() -> None:
+def test_missing_library_is_named_with_its_extra() -> None:
     with pytest.raises(InputError, match=r"needs uap_none \(No module .*\)\. Install it: pip install -e '.\[smp\]'\."):
         library("uap_none", "smp")
 
 
-def test_the_libraries_of_the_adapters_are_not_imported_before_they_are_used() -> None:
+def test_libraries_of_adapters_are_imported_lazily() -> None:
     heavy = "{'torchvision', 'transformers', 'segmentation_models_pytorch', 'timm', 'huggingface_hub'}"
     code = f"import sys, uap.victims; print({heavy} & set(sys.modules) or 'none')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -33,7 +33,7 @@ def test_the_libraries_of_the_adapters_are_not_imported_before_they_are_used() -
         ("Exported", ["file", "classes", "channel_order", "mean", "std", "size_multiple", "output"], ["weights"]),
     ],
 )
-def test_the_command_line_shows_the_settings_of_an_adapter(
+def test_command_line_shows_the_settings_of_an_adapter(
     name: str, shown: list[str], hidden: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

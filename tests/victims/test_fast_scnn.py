@@ -26,7 +26,7 @@ PUBLISHED = {
     "classifier.dsconv2.conv.3.weight": (128, 128, 1, 1),
     "classifier.conv.1.weight": (19, 128, 1, 1),
 }
-"""Names and shapes of github.com/Tramac/Fast-SCNN-pytorch, for 19 classes."""
+"""Names and shapes in github.com/Tramac/Fast-SCNN-pytorch for 19 classes."""
 
 
 @pytest.mark.parametrize(("enlarge", "height", "width"), [(1, 64, 96), (2, 32, 80)])
@@ -35,7 +35,7 @@ def test_logits_have_the_size_of_the_image(enlarge: int, height: int, width: int
     assert network(torch.rand(2, 3, height, width)).shape == (2, 7, height, width)
 
 
-def test_the_published_parameters_are_all_there() -> None:
+def test_published_parameters_are_complete() -> None:
     network = FastSCNN()
     state = network.state_dict()
     assert {name: tuple(state[name].shape) for name in PUBLISHED} == PUBLISHED
@@ -43,7 +43,7 @@ def test_the_published_parameters_are_all_there() -> None:
     assert 1.1e6 < sum(p.numel() for p in network.parameters()) < 1.15e6
 
 
-def test_a_published_file_with_its_auxiliary_head_is_loaded(tmp_path: Path) -> None:
+def test_published_file_with_an_auxiliary_head_is_loaded(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = FastSCNN(3).eval()
     extra = {"auxlayer.0.weight": torch.rand(32, 64, 3, 3), "auxlayer.4.bias": torch.rand(3)}
@@ -54,14 +54,14 @@ def test_a_published_file_with_its_auxiliary_head_is_loaded(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("outputs", "stride", "residual"), [(8, 1, True), (8, 2, False), (6, 1, False)])
-def test_a_bottleneck_adds_its_input_where_the_shapes_agree(outputs: int, stride: int, residual: bool) -> None:
+def test_bottleneck_adds_its_input_if_the_shapes_agree(outputs: int, stride: int, residual: bool) -> None:
     block = Bottleneck(8, outputs, stride).eval()
     x = torch.rand(1, 8, 6, 6)
     alone = block.block(x)
     torch.testing.assert_close(block(x), x + alone if residual else alone)
 
 
-def test_the_pyramid_joins_the_average_of_each_region() -> None:
+def test_pyramid_pooling_concatenates_region_averages() -> None:
     pyramid = PyramidPooling(8).eval()
     joined: list[Tensor] = []
     pyramid.out.register_forward_pre_hook(lambda module, inputs: joined.append(inputs[0]))
@@ -75,7 +75,7 @@ def test_the_pyramid_joins_the_average_of_each_region() -> None:
     torch.testing.assert_close(joined[0][:, 14:16, :1, :1], corner)
 
 
-def test_an_enlarging_network_sees_a_larger_image() -> None:
+def test_enlarge_setting_enlarges_the_image() -> None:
     torch.manual_seed(0)
     plain = FastSCNN(3).eval()
     enlarging = FastSCNN(3, enlarge=2).eval()
@@ -89,7 +89,7 @@ def test_an_enlarging_network_sees_a_larger_image() -> None:
     torch.testing.assert_close(scores[0], scores[1])
 
 
-def test_the_gradient_to_the_image_is_right() -> None:
+def test_gradient_equals_finite_differences() -> None:
     torch.manual_seed(0)
     network = FastSCNN(3, enlarge=2).eval().double()
     for module in network.modules():

@@ -15,7 +15,7 @@ SLIM = (4, 4, 6, 6, 6)
 
 
 def randomised(network: nn.Module) -> nn.Module:
-    """The network with no weight at 0, so that every path counts."""
+    """Return the network without zero weights, so that every path contributes."""
     torch.manual_seed(0)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -29,7 +29,7 @@ def test_logits_have_the_size_of_the_image(batch_norm: bool, enlarge: int, heigh
     assert network(torch.rand(2, 3, height, width)).shape == (2, 7, height, width)
 
 
-def test_the_published_parameters_are_all_there() -> None:
+def test_published_parameters_are_complete() -> None:
     with torch.device("meta"):
         network = FCN8s(21)
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -82,7 +82,7 @@ def published_forward(network: FCN8s, image: Tensor) -> Tensor:
     return crop(x, 28, image)
 
 
-def test_scores_are_the_published_network_s_away_from_the_border() -> None:
+def test_scores_equal_the_published_network_away_from_the_border() -> None:
     network = randomised(FCN8s(3, (2, 2, 2, 2, 2), 2)).double()
     assert isinstance(network, FCN8s)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_upsampling_starts_bilinear() -> None:
         torch.testing.assert_close(layer(x)[inner], expected[inner])
 
 
-def test_the_encoder_starts_from_imagenet_where_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imagenet_setting_loads_encoder_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in FCN8s(2).features.state_dict(prefix="features.").items()}
     known = {name: torch.full(shape, 0.5) for name, shape in shapes.items()} | {"classifier.0.weight": torch.ones(1)}
@@ -126,18 +126,18 @@ def test_imagenet_needs_vgg16_and_a_network(monkeypatch: pytest.MonkeyPatch) -> 
         FCN8s(2, head_channels=2, imagenet=True)
 
 
-def test_a_factor_that_the_last_upsampling_cannot_undo_is_refused() -> None:
+def test_invalid_upsampling_factor_raises_error() -> None:
     with pytest.raises(InputError, match="enlarge=3, expected 1, 2 or 4"):
         FCN8s(2, SLIM, 5, enlarge=3)
 
 
-def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_width_raise_error(tmp_path: Path) -> None:
     torch.save(FCN8s(2, SLIM, 5).state_dict(), tmp_path / "slim.pth")
     with pytest.raises(InputError, match=r"have another shape \(fc6.weight is \(5, 6, 7, 7\)"):
         load_weights(FCN8s(2, SLIM, 6), tmp_path / "slim.pth")
 
 
-def test_the_gradient_to_the_image_is_right() -> None:
+def test_gradient_equals_finite_differences() -> None:
     network = randomised(FCN8s(3, SLIM, 5, batch_norm=True, enlarge=2)).double()
     image = torch.rand(1, 3, 16, 32, dtype=torch.float64, requires_grad=True)
     direction = torch.randn_like(image)

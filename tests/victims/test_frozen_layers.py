@@ -1,4 +1,4 @@
-"""Tests of the layers that compute the gradient of their input alone."""
+"""Tests of layers that only compute the gradient of their input."""
 
 import copy
 
@@ -14,14 +14,14 @@ from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU, freeze_layer
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """A frozen copy."""
+    """Return a frozen copy of a module."""
     copies = nn.Sequential(copy.deepcopy(module))
     freeze_layers(copies)
     return copies[0]
 
 
 def assert_frozen_is_the_same(module: nn.Module, x: torch.Tensor, gradient: torch.Tensor) -> None:
-    """In values to the last bit, and in the gradient of the input."""
+    """Check that values are equal bit for bit, and compare the gradients of the input."""
     results = []
     for layer in (module, frozen(module)):
         image = x.clone().requires_grad_(True)
@@ -35,9 +35,7 @@ def assert_frozen_is_the_same(module: nn.Module, x: torch.Tensor, gradient: torc
 @pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 6, 7), (1, 5, 2, 3, 4)])
 @pytest.mark.parametrize("slopes", [1, 5])
 @pytest.mark.parametrize("negative", [False, True])
-def test_values_and_gradients_of_a_prelu_are_pytorchs(
-    shape: tuple[int, ...], slopes: int, dtype: torch.dtype, negative: bool
-) -> None:
+def test_prelu_equals_pytorch(shape: tuple[int, ...], slopes: int, dtype: torch.dtype, negative: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     module = nn.PReLU(slopes).to(dtype)
     with torch.no_grad():
@@ -50,7 +48,7 @@ def test_values_and_gradients_of_a_prelu_are_pytorchs(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("affine", [False, True])
-def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: torch.dtype) -> None:
+def test_batch_norm_equals_pytorch(affine: bool, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     module = nn.BatchNorm2d(5, eps=0.1, affine=affine).to(dtype).eval()
     module(torch.randn(2, 5, 6, 7, dtype=dtype))
@@ -60,7 +58,7 @@ def test_values_and_gradients_of_a_batch_norm_are_pytorchs(affine: bool, dtype: 
     assert_frozen_is_the_same(module, x, gradient)
 
 
-def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
+def test_batch_norm_keeps_the_memory_layout_and_does_not_store_its_input() -> None:
     module = frozen(nn.BatchNorm2d(3).eval())
     x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_(True)
     kept: list[int] = []
@@ -77,7 +75,7 @@ def test_a_batch_norm_keeps_its_layout_and_nothing_of_its_input() -> None:
     assert kept == [3]
 
 
-def test_the_gradient_is_right_in_both_memory_layouts() -> None:
+def test_gradient_equals_finite_differences_in_both_memory_layouts() -> None:
     module = frozen(nn.PReLU(3).double())
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     assert torch.autograd.gradcheck(module, x)
@@ -86,7 +84,7 @@ def test_the_gradient_is_right_in_both_memory_layouts() -> None:
 
 @pytest.mark.parametrize("layer", [nn.PReLU(3), nn.BatchNorm2d(3).eval()])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_under_autocast_values_and_gradients_are_pytorchs(layer: nn.Module, dtype: torch.dtype) -> None:
+def test_layers_equal_pytorch_under_autocast(layer: nn.Module, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     if isinstance(layer, nn.BatchNorm2d):
         torch.nn.init.uniform_(layer.get_buffer("running_var"), 0.1, 2)
@@ -102,7 +100,7 @@ def test_under_autocast_values_and_gradients_are_pytorchs(layer: nn.Module, dtyp
     torch.testing.assert_close(results[0][1], results[1][1], rtol=2e-2, atol=1e-2)
 
 
-def test_every_prelu_and_batch_norm_of_a_module_is_frozen_and_stays_the_same_object() -> None:
+def test_freeze_layers_changes_layers_in_place() -> None:
     shared = nn.PReLU(3)
     unknown = nn.BatchNorm2d(3, track_running_stats=False)
     network = nn.Sequential(shared, nn.Sequential(nn.PReLU(), shared), nn.ReLU(), nn.BatchNorm2d(3), unknown)
@@ -118,7 +116,7 @@ def test_every_prelu_and_batch_norm_of_a_module_is_frozen_and_stays_the_same_obj
 
 
 class Unusual(nn.Module):
-    """Keeps its layers in a list besides, has a hook, and changes what a PReLU gave in place."""
+    """A network with layers in an additional list, a hook, and an in-place change of the output of a PReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +131,7 @@ class Unusual(nn.Module):
         return result
 
 
-def test_an_unusual_network_behaves_as_it_did() -> None:
+def test_unusual_network_has_the_same_output() -> None:
     torch.manual_seed(0)
     network = Unusual().eval().double()
     images = torch.rand(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
@@ -148,7 +146,7 @@ def test_an_unusual_network_behaves_as_it_did() -> None:
     torch.testing.assert_close(torch.autograd.grad(victim(images).square().sum(), images)[0], slopes)
 
 
-def test_a_batch_norm_that_the_network_sets_to_training_is_found() -> None:
+def test_batch_norm_in_training_mode_raises_error() -> None:
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1))
     network.register_forward_pre_hook(lambda module, inputs: module[0].train() and None)
     victim = Victim(network, classes=["a", "b"])
@@ -157,7 +155,7 @@ def test_a_batch_norm_that_the_network_sets_to_training_is_found() -> None:
 
 
 @pytest.mark.parametrize("kind", [ESPNet, CGNet])
-def test_a_victim_gives_the_same_gradients_as_its_network(kind: type[nn.Module]) -> None:
+def test_victim_has_the_gradients_of_its_network(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     network = kind(5)
     settle(network)

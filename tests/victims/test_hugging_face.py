@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
         {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}},
     ),
 }
-"""Networks with their processors, as small as they can be built."""
+"""Small networks with their processors."""
 
 
 def save(folder: Path, network: Any, processor: Any) -> str:
@@ -108,7 +108,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gradient_of_each_network_is_right(folder: Callable[[str], str], kind: str) -> None:
+def test_gradients_of_networks_equal_finite_differences(folder: Callable[[str], str], kind: str) -> None:
     victim = HuggingFace(folder(kind))
     victim.check((40, 56))
     assert victim.table.names == ("road", "sky", "car")
@@ -119,7 +119,7 @@ def test_the_gradient_of_each_network_is_right(folder: Callable[[str], str], kin
     ("kind", "size", "exact"),
     [("segformer", (32, 48), 1e-3), ("upernet", (40, 56), 1e-5), ("mobilevit", (32, 32), 1e-5)],
 )
-def test_the_network_sees_what_its_processor_makes(
+def test_input_equals_the_output_of_the_processor(
     folder: Callable[[str], str], kind: str, size: tuple[int, int], exact: float
 ) -> None:
     """SegFormer's resizes 40 x 56, in 8 bits; at 32 x 32 MobileViT's leaves the size, for it crops to that."""
@@ -152,7 +152,7 @@ def test_mean_and_std_are_in_grey_levels(tmp_path: Path, options: dict[str, Any]
     assert victim.std[0, 0, 0, 0].item() == pytest.approx(std)
 
 
-def test_the_order_of_channels_is_the_processor_s(folder: Callable[[str], str]) -> None:
+def test_channel_order_is_that_of_the_processor(folder: Callable[[str], str]) -> None:
     assert HuggingFace(folder("mobilevit")).channel_order == "bgr"
     assert HuggingFace(folder("segformer")).channel_order == "rgb"
 
@@ -168,31 +168,31 @@ def test_the_order_of_channels_is_the_processor_s(folder: Callable[[str], str]) 
         (hf.DPTImageProcessor, {"keep_aspect_ratio": True, "ensure_multiple_of": 14}, None, 14),
     ],
 )
-def test_the_size_is_the_processor_s_where_it_names_one(
+def test_input_size_is_that_of_the_processor(
     tmp_path: Path, processor: Any, options: dict[str, Any], size: Any, multiple: int
 ) -> None:
     victim = HuggingFace(save(tmp_path / "net", segformer(), processor(**options)))
     assert (victim.input_size, victim.size_multiple) == (size, multiple)
 
 
-def test_the_size_can_be_another_or_the_image_s_own(folder: Callable[[str], str]) -> None:
+def test_input_size_can_be_set_or_switched_off(folder: Callable[[str], str]) -> None:
     path = folder("segformer")
     assert HuggingFace(path, input_size=None).input_size is None
     assert HuggingFace(path, input_size=(64, 64)).input_size == (64, 64)
     assert HuggingFace(path, size_multiple=32).size_multiple == 32
 
 
-def test_classes_of_a_known_table_have_its_colors(tmp_path: Path) -> None:
+def test_classes_of_a_known_table_get_its_colors(tmp_path: Path) -> None:
     names = dict(enumerate(CITYSCAPES.names))
     network = segformer(id2label=names, label2id={name: i for i, name in names.items()})
     assert HuggingFace(save(tmp_path / "net", network, hf.SegformerImageProcessor())).table == CITYSCAPES
 
 
-def test_classes_can_be_named_otherwise(folder: Callable[[str], str]) -> None:
+def test_classes_can_be_renamed(folder: Callable[[str], str]) -> None:
     assert HuggingFace(folder("segformer"), classes=["a", "b", "c"]).table.names == ("a", "b", "c")
 
 
-def test_an_encoder_without_a_head_is_refused(tmp_path: Path) -> None:
+def test_encoder_without_a_head_raises_error(tmp_path: Path) -> None:
     path = save(tmp_path / "net", segformer().segformer, hf.SegformerImageProcessor())
     with pytest.raises(
         InputError, match=r"lacks \d+ weights of SegformerForSemanticSegmentation \(decode_head\..*was not"
@@ -208,7 +208,7 @@ def test_only_safetensors_are_read(folder: Callable[[str], str]) -> None:
         HuggingFace(str(path))
 
 
-def test_code_in_a_folder_is_not_run(folder: Callable[[str], str], tmp_path: Path) -> None:
+def test_code_in_a_folder_is_not_executed(folder: Callable[[str], str], tmp_path: Path) -> None:
     path = Path(folder("segformer"))
     (path / "own.py").write_text(
         f"import os\nos.mkdir({str(tmp_path / 'trapped')!r})\nclass Net: pass\nclass Config: pass\n"
@@ -225,7 +225,7 @@ def test_code_in_a_folder_is_not_run(folder: Callable[[str], str], tmp_path: Pat
 
 
 @pytest.mark.parametrize("change", ["no config", "damaged weights", "no processor", "a classifier"])
-def test_a_folder_that_is_no_such_network_is_refused(folder: Callable[[str], str], change: str) -> None:
+def test_folder_of_another_kind_raises_error(folder: Callable[[str], str], change: str) -> None:
     path = Path(folder("segformer"))
     if change == "no config":
         (path / "config.json").unlink()
@@ -243,20 +243,20 @@ def test_a_folder_that_is_no_such_network_is_refused(folder: Callable[[str], str
         HuggingFace(str(path))
 
 
-def test_a_network_of_the_hub_that_cannot_be_reached_is_named(offline: None) -> None:
+def test_unreachable_network_of_the_hub_is_named(offline: None) -> None:
     with pytest.raises(
         InputError, match=r"^someone/net cannot be loaded .*repository on the hub \(which is downloaded"
     ):
         HuggingFace("someone/net")
 
 
-def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r"needs transformers .*pip install -e '.\[transformers\]'"):
         HuggingFace("nvidia/segformer-b0-finetuned-ade-512-512")
 
 
-def test_it_is_attacked_from_a_few_lines_of_yaml(folder: Callable[[str], str], tmp_path: Path) -> None:
+def test_attack_from_a_short_configuration(folder: Callable[[str], str], tmp_path: Path) -> None:
     block = {"class_path": "uap.victims.HuggingFace", "init_args": {"name": folder("segformer")}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"model": {"victim": block}}))
     root, out = make_camvid(tmp_path / "camvid"), tmp_path / "out"

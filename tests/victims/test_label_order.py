@@ -1,4 +1,4 @@
-"""Labels whose ids are taken for others are told from a network that is wired wrongly."""
+"""Tests of the detection of labels with another order of class ids."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 def confusion(truth: Tensor, read: Tensor, right: float = 0.8) -> Tensor:
-    """Predictions that are `right` of the time the truth, against the labels as they are read."""
+    """Return the confusion of labels and predictions that are correct with the probability `right`."""
     wrong = torch.from_numpy(RNG.integers(0, 19, truth.shape))
     predicted = torch.where(torch.from_numpy(RNG.random(truth.shape)) < right, truth, wrong)
     iou = ClassIoU(19)
@@ -37,13 +37,13 @@ def as_label_ids(train_ids: Tensor) -> Tensor:
     return table[train_ids]
 
 
-def test_train_ids_that_are_read_as_label_ids_are_named(truth: Tensor) -> None:
+def test_train_ids_read_as_label_ids_are_detected(truth: Tensor) -> None:
     said = other_ids(confusion(truth, as_label_ids(truth)), CITYSCAPES, CITYSCAPES)
     assert said is not None
     assert "train ids" in said
 
 
-def test_a_permutation_is_named(truth: Tensor) -> None:
+def test_permutation_of_classes_is_detected(truth: Tensor) -> None:
     said = other_ids(confusion(truth, (truth + 1) % 19), CITYSCAPES, CITYSCAPES)
     assert said is not None
     assert "in another order" in said
@@ -51,7 +51,7 @@ def test_a_permutation_is_named(truth: Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["right", "guesses", "always one class", "one labeled class", "no labels"])
-def test_nothing_is_said_of_labels_that_no_other_order_explains(truth: Tensor, kind: str) -> None:
+def test_no_message_if_no_order_explains_the_labels(truth: Tensor, kind: str) -> None:
     found = {
         "right": confusion(truth, as_label_ids(truth), 0.0),
         "guesses": confusion(truth, truth, 0.0),
@@ -62,13 +62,13 @@ def test_nothing_is_said_of_labels_that_no_other_order_explains(truth: Tensor, k
     assert other_ids(found[kind], CITYSCAPES, CITYSCAPES) is None
 
 
-def test_two_classes_of_which_one_is_always_predicted_are_no_permutation() -> None:
+def test_constant_prediction_is_not_a_permutation() -> None:
     table = LabelTable(("a", "b"), ((0, 0, 0),) * 2)
     assert other_ids(torch.tensor([[0, 900], [0, 100]]), table, table) is None
     assert other_ids(torch.tensor([[0, 900], [100, 0]]), table, table) is not None
 
 
-def test_a_run_says_that_its_labels_have_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_warns_about_another_order_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_camvid(tmp_path / "camvid")
     for path in sorted(root.glob("*annot/*.png")):
         save(path, 1 - read_mask(path))

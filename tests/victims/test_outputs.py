@@ -28,7 +28,7 @@ Heads = namedtuple("Heads", ["main", "aux"])
         {"out": [A, B]},
     ],
 )
-def test_the_logits_are_the_first_tensor_or_the_entry_of_that_name(output: Any) -> None:
+def test_default_logits_are_the_first_tensor_or_a_known_key(output: Any) -> None:
     assert logits_of(output) is A
 
 
@@ -46,7 +46,7 @@ def test_the_logits_are_the_first_tensor_or_the_entry_of_that_name(output: Any) 
         (Heads(B, A), 1),
     ],
 )
-def test_another_output_can_be_chosen(output: Any, choice: str | int) -> None:
+def test_output_can_be_selected(output: Any, choice: str | int) -> None:
     assert logits_of(output, choice) is A
 
 
@@ -65,6 +65,6 @@ def test_another_output_can_be_chosen(output: Any, choice: str | int) -> None:
         (({"mask": A, "edge": [B]},), None, r"gives a dictionary of mask \(1, 5, 4, 6\), edge list\."),
     ],
 )
-def test_what_has_no_logits_is_named(output: Any, choice: str | int | None, sentence: str) -> None:
+def test_output_without_logits_is_named(output: Any, choice: str | int | None, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         logits_of(output, choice)

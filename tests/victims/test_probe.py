@@ -1,4 +1,4 @@
-"""Networks as people publish them: each is met by the adapter, or by a sentence that names the cure."""
+"""Tests of unusual published networks: the adapter supports them, or a message names the solution."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ CLASSES = ["a", "b", "c", "d"]
 
 
 class Rough(nn.Module):
-    """Two convolutions, between which a subclass does what some published network does."""
+    """A network of two convolutions, between which a subclass inserts an unusual operation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class OneEighth(Rough):
 
 
 class MultipleOf32(Rough):
-    """Stops where a U-Net's `torch.cat` would: at a size that 32 does not divide."""
+    """A network that fails for sizes that are not multiples of 32, like `torch.cat` in a U-Net."""
 
     def between(self, x: Tensor) -> Tensor:
         deep = F.interpolate(F.max_pool2d(x, 32), scale_factor=32.0)
@@ -89,14 +89,14 @@ class HidesModules(Rough):
 
 
 class MergesBatchAndChannels(Rough):
-    """Its `view` takes a batch of one image in any memory layout, and of more in the plain one only."""
+    """A network whose `view` works for one image in any memory layout, and for more only in the contiguous one."""
 
     def between(self, x: Tensor) -> Tensor:
         count, channels, height, width = x.shape
         return F.relu(x.view(count * channels, 1, height, width).view(count, channels, height, width))
 
 
-def test_the_memory_layout_is_the_faster_one_unless_the_network_does_not_bear_it() -> None:
+def test_memory_layout_is_channels_last_if_supported() -> None:
     victim, other = victim_of(Rough()), victim_of(MergesBatchAndChannels())
     victim.check(SIZE)
     other.check(SIZE)
@@ -128,7 +128,9 @@ class HalfPrecision(Rough):
         (OneEighth, {"size_multiple": 5, "input_size": (9, 23), "channel_order": "bgr"}),
     ],
 )
-def test_a_rough_network_is_met_and_its_gradient_is_right(network: type[nn.Module], settings: dict[str, Any]) -> None:
+def test_unusual_networks_are_supported_with_correct_gradients(
+    network: type[nn.Module], settings: dict[str, Any]
+) -> None:
     victim = victim_of(network(), **settings)
     victim.check(SIZE)
     assert len(victim.table) == 4
@@ -139,7 +141,7 @@ def test_a_rough_network_is_met_and_its_gradient_is_right(network: type[nn.Modul
     assert_gradient_is_right(victim, *SIZE)
 
 
-def test_a_size_that_does_not_divide_is_named_with_its_cures() -> None:
+def test_unsupported_size_is_named_with_solutions() -> None:
     refused(
         MultipleOf32(), r"MultipleOf32 fails on images of 12 x 16 \(.*\)\. Set --data\.size or victim\.input_size .*"
     )
@@ -152,7 +154,7 @@ class Asserts(Rough):
         return x
 
 
-def test_a_network_that_asserts_its_size_is_named() -> None:
+def test_network_that_asserts_its_size_is_named() -> None:
     refused(Asserts(), r"Asserts fails on images of 12 x 16 \(.+\)\. Set")
     victim_of(Asserts(), size_multiple=32).check(SIZE)
 
@@ -183,7 +185,7 @@ class AddsToAListItem(Rough):
 
 
 class AddsToAView(Rough):
-    """What autograd forbids in the forward pass already: a change of one of several views."""
+    """A network that changes one of several views in place, which autograd refuses in the forward pass."""
 
     def between(self, x: Tensor) -> Tensor:
         first, second = x.chunk(2, 1)
@@ -192,7 +194,7 @@ class AddsToAView(Rough):
 
 
 @pytest.mark.parametrize("network", [AddsInPlace, ReluInPlace, LeakyReluOfThePackage, AddsToAListItem, AddsToAView])
-def test_activations_that_the_forward_changes_are_kept(network: type[Rough]) -> None:
+def test_in_place_changes_of_activations_are_replaced(network: type[Rough]) -> None:
     with torch.no_grad():
         own = victim_of(network())(torch.full((1, 3, *SIZE), 90.0))
     victim = victim_of(network())
@@ -211,7 +213,7 @@ class ViewsAndAddsInPlace(MergesBatchAndChannels):
         return x
 
 
-def test_a_network_that_needs_the_plain_layout_too_is_met() -> None:
+def test_network_that_needs_the_contiguous_layout_is_supported() -> None:
     victim = victim_of(ViewsAndAddsInPlace())
     with pytest.warns(UserWarning, match="in place"):
         victim.check(SIZE)
@@ -260,7 +262,7 @@ class CopiesWithinABlock(Rough):
     ("network", "module"),
     [(DropsTheResult, "DropsTheResult"), (AssignsToAPart, "AssignsToA"), (CopiesWithinABlock, "Block")],
 )
-def test_what_is_not_the_same_out_of_place_is_named(network: type[nn.Module], module: str) -> None:
+def test_in_place_change_that_cannot_be_replaced_is_named(network: type[nn.Module], module: str) -> None:
     refused(
         network(),
         rf"backward pass .* to the image fails .*inplace operation.*`x = x \+ y`\. .*{module}.*\(test_probe.py, line",
@@ -268,7 +270,7 @@ def test_what_is_not_the_same_out_of_place_is_named(network: type[nn.Module], mo
 
 
 @pytest.mark.parametrize("network", [DropsTheResult, AssignsToAPart])
-def test_a_hint_of_pytorch_is_not_cut_within_a_sentence(network: type[nn.Module]) -> None:
+def test_hint_of_pytorch_is_quoted_completely(network: type[nn.Module]) -> None:
     refused(network(), r"The backward pass .* to the image fails \(.*expected version 0 instead\.\)\.")
 
 
@@ -282,7 +284,7 @@ def test_a_hint_of_pytorch_is_not_cut_within_a_sentence(network: type[nn.Module]
         ("", "ValueError"),
     ],
 )
-def test_a_quote_ends_with_a_sentence_or_a_word(text: str, quoted: str) -> None:
+def test_quoted_error_ends_with_a_sentence_or_a_word(text: str, quoted: str) -> None:
     assert first_line(ValueError(text)) == quoted
 
 
@@ -358,7 +360,7 @@ class Inference(Rough):
 
 
 @pytest.mark.parametrize("network", [NoGrad, OneHot, Inference])
-def test_a_cut_gradient_is_named(network: type[nn.Module]) -> None:
+def test_missing_gradient_is_named(network: type[nn.Module]) -> None:
     refused(network(), r"gives no gradient with respect to the image\. .*torch\.no_grad, detach")
 
 
@@ -367,7 +369,7 @@ class Rounds(Rough):
         return super().forward(x.round())
 
 
-def test_a_gradient_of_nothing_is_named() -> None:
+def test_zero_gradient_is_named() -> None:
     refused(Rounds(), "gradient of the network Rounds with respect to the image is 0 everywhere.*rounds or clips")
 
 
@@ -387,7 +389,7 @@ class BatchStatistics(Rough):
 
 
 @pytest.mark.parametrize("network", [ActiveDropout, BatchStatistics])
-def test_a_result_that_depends_on_chance_or_on_other_images_is_named(network: type[nn.Module]) -> None:
+def test_random_or_batch_dependent_output_is_named(network: type[nn.Module]) -> None:
     refused(network(), r"gives another result for an image .*F\.dropout without training=self\.training, or BatchNorm")
 
 
@@ -396,7 +398,7 @@ class OneOutput(Rough):
         return x[:, :1]
 
 
-def test_a_single_score_is_named() -> None:
+def test_single_score_is_named() -> None:
     refused(
         OneOutput(),
         r"gives one output, expected one for each of two classes or more\..*torch\.zeros_like",
@@ -409,13 +411,13 @@ class ChannelsLast(Rough):
         return x.permute(0, 2, 3, 1)
 
 
-def test_outputs_that_are_too_few_or_no_maps_are_named() -> None:
+def test_outputs_of_other_shapes_are_named() -> None:
     refused(Rough(), r"gives \(1, 4, 12, 16\) .*expected logits \(1, 5 or more, 12, 16\)", classes=list("abcde"))
     refused(Rough(), r"gives \(1, 4, 12, 16\) .*victim\.output to another of its outputs", classes="camvid")
     refused(nn.Sequential(Rough(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), r"gives \(1, 4\) for one image of 12 x 16")
 
 
-def test_a_network_without_logits_is_named_by_what_it_gives() -> None:
+def test_network_without_logits_is_named_with_its_output() -> None:
     class Masks(Rough):
         def after(self, x: Tensor) -> Any:
             return {"masks": x, "scores": x.mean((2, 3))}

@@ -22,7 +22,7 @@ def build(architecture: str, encoder: str, outputs: int) -> nn.Module:
 
 
 def preprocessing(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[tuple[str, str]]:
-    """Let smp answer without the hub; the list fills with what it is asked for."""
+    """Replace downloads of smp; return the list of requests."""
     asked = []
     found = {"input_space": "RGB", "input_range": [0, 1], "mean": [0.1, 0.2, 0.3], "std": [0.2, 0.4, 0.5], **changes}
 
@@ -39,7 +39,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
 
 
-def test_weights_from_a_file_give_the_library_s_own_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_from_a_file_give_the_output_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preprocessing(monkeypatch)
     network = build("FPN", "resnet18", 3)
     torch.save(network.state_dict(), tmp_path / "fpn.pth")
@@ -51,7 +51,7 @@ def test_weights_from_a_file_give_the_library_s_own_output(tmp_path: Path, monke
 
 @pytest.mark.parametrize("span", [[0, 1], [0, 255]])
 @pytest.mark.parametrize("space", ["RGB", "BGR"])
-def test_the_encoder_s_odd_preprocessing_is_its_own(
+def test_unusual_preprocessing_of_an_encoder_is_used(
     monkeypatch: pytest.MonkeyPatch, span: list[int], space: str
 ) -> None:
     asked = preprocessing(monkeypatch, input_range=span, input_space=space)
@@ -64,22 +64,20 @@ def test_the_encoder_s_odd_preprocessing_is_its_own(
     assert asked[0] == ("resnet18", "imagenet")
 
 
-def test_the_preprocessing_can_be_given_and_then_nothing_is_looked_up(offline: None) -> None:
+def test_given_preprocessing_needs_no_download(offline: None) -> None:
     assert SegmentationModels("Unet", "resnet18", classes=list("ab"), **IMAGENET).channel_order == "rgb"
     victim = SegmentationModels("Unet", "resnet18", classes=list("ab"), channel_order="bgr", **IMAGENET)
     assert victim.channel_order == "bgr"
     assert victim.mean.flatten().tolist() == pytest.approx(IMAGENET["mean"])
 
 
-def test_a_timm_encoder_knows_its_preprocessing_without_the_hub(offline: None) -> None:
+def test_preprocessing_of_a_timm_encoder_needs_no_download(offline: None) -> None:
     victim = SegmentationModels("Unet", "tu-resnet10t", classes=list("ab"))
     assert victim.mean.flatten().tolist() == pytest.approx(IMAGENET["mean"])
 
 
 @pytest.mark.parametrize(("architecture", "size"), [("Unet", (37, 50)), ("FPN", (37, 50)), ("DeepLabV3Plus", (37, 50))])
-def test_the_gradient_is_right_at_sizes_that_the_encoder_does_not_divide(
-    architecture: str, size: tuple[int, int]
-) -> None:
+def test_gradient_equals_finite_differences_at_padded_sizes(architecture: str, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     victim = SegmentationModels(architecture, "resnet18", classes=list("abc"), **IMAGENET)
     settle(victim.network)
@@ -87,7 +85,7 @@ def test_the_gradient_is_right_at_sizes_that_the_encoder_does_not_divide(
     assert_gradient_is_right(victim, *size)
 
 
-def test_a_saved_folder_knows_its_network_and_weights(tmp_path: Path) -> None:
+def test_saved_folder_has_network_and_weights(tmp_path: Path) -> None:
     network = build("FPN", "resnet18", 3)
     network.save_pretrained(tmp_path / "fpn")  # type: ignore[operator]
     victim = SegmentationModels(str(tmp_path / "fpn"), classes=list("abc"), **IMAGENET)
@@ -104,12 +102,12 @@ def test_a_saved_folder_knows_its_network_and_weights(tmp_path: Path) -> None:
         (("Unet", "resnet18", None, ["a", "b"], "imagenet"), r"smp cannot build Unet on resnet18: .*Hub"),
     ],
 )
-def test_what_there_is_not_or_not_offline_is_named(offline: None, arguments: tuple[Any, ...], sentence: str) -> None:
+def test_unknown_or_unreachable_networks_are_named(offline: None, arguments: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         SegmentationModels(*arguments)
 
 
-def test_a_preprocessing_that_cannot_be_looked_up_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_preprocessing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(encoder: str, weights: str) -> None:
         raise OSError("no route to host")
 
@@ -120,7 +118,7 @@ def test_a_preprocessing_that_cannot_be_looked_up_is_asked_for(monkeypatch: pyte
         SegmentationModels("Unet", "resnet18", classes=list("ab"))
 
 
-def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(InputError, match=r"needs segmentation_models_pytorch .*pip install -e '.\[smp\]'"):
         SegmentationModels()

@@ -24,14 +24,14 @@ def build(name: str, outputs: int, **options: Any) -> nn.Module:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what torch has downloaded, with nothing in it."""
+    """Set an empty download folder of torch, and return it."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
 
 
-def test_published_weights_bring_their_preprocessing_and_classes(hub: Path) -> None:
+def test_published_weights_set_preprocessing_and_classes(hub: Path) -> None:
     weights = DeepLabV3_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1
     published = build(DEEPLAB, 21, aux_loss=True)
     torch.save(published.state_dict(), hub / Path(weights.url).name)
@@ -43,7 +43,7 @@ def test_published_weights_bring_their_preprocessing_and_classes(hub: Path) -> N
     torch.testing.assert_close(victim(image), published(seen)["out"], rtol=1e-3, atol=1e-4)
 
 
-def test_a_file_is_loaded_without_its_auxiliary_head(tmp_path: Path) -> None:
+def test_file_is_loaded_without_its_auxiliary_head(tmp_path: Path) -> None:
     network = build(DEEPLAB, 12, aux_loss=True)
     torch.save({"model": network.state_dict()}, tmp_path / "deeplab.pth")
     victim = Torchvision(DEEPLAB, str(tmp_path / "deeplab.pth"), [*CAMVID.names, "void"])
@@ -53,7 +53,7 @@ def test_a_file_is_loaded_without_its_auxiliary_head(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [DEEPLAB, LRASPP])
-def test_the_gradient_of_each_network_is_right(name: str) -> None:
+def test_gradients_of_networks_equal_finite_differences(name: str) -> None:
     torch.manual_seed(0)
     victim = Torchvision(name, None, list("abc"))
     settle(victim.network)
@@ -75,18 +75,18 @@ def test_other_settings_reach_the_adapter() -> None:
         ((LRASPP, None, None), "victim.classes is not set.*lraspp_mobilenet_v3_large"),
     ],
 )
-def test_what_there_is_not_is_named(arguments: tuple[Any, ...], sentence: str) -> None:
+def test_unknown_networks_and_weights_are_named(arguments: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         Torchvision(*arguments)
 
 
-def test_weights_of_another_number_of_classes_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_number_of_classes_raise_error(tmp_path: Path) -> None:
     torch.save(build(LRASPP, 5).state_dict(), tmp_path / "lraspp.pth")
     with pytest.raises(InputError, match=r"another network than LRASPP .* have another shape \(classifier"):
         Torchvision(LRASPP, str(tmp_path / "lraspp.pth"), list("abc"))
 
 
-def test_a_download_that_fails_is_a_sentence(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_download_raises_error(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = LRASPP_MobileNet_V3_Large_Weights.COCO_WITH_VOC_LABELS_V1
 
     def unreachable(*args: Any, **kwargs: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_download_that_fails_is_a_sentence(hub: Path, monkeypatch: pytest.Monk
         Torchvision(LRASPP)
 
 
-def test_a_download_is_not_unpickled(hub: Path) -> None:
+def test_download_is_not_unpickled(hub: Path) -> None:
     torch.save(build(LRASPP, 21), hub / Path(LRASPP_MobileNet_V3_Large_Weights.DEFAULT.url).name)
     with pytest.raises(InputError, match=r"could not be downloaded \(Weights only load failed"):
         Torchvision(LRASPP)

@@ -1,4 +1,4 @@
-"""Networks without weights are told from those that have some."""
+"""Tests of the detection of networks without trained weights."""
 
 from pathlib import Path
 
@@ -44,12 +44,12 @@ NEW = [
 
 
 @pytest.mark.parametrize("build", NEW)
-def test_a_new_network_looks_untrained(build: type[nn.Module]) -> None:
+def test_new_network_looks_untrained(build: type[nn.Module]) -> None:
     assert looks_untrained(build())
 
 
 @pytest.mark.parametrize("build", NEW[:4])
-def test_a_network_after_a_few_steps_does_not(build: type[nn.Module]) -> None:
+def test_network_after_a_few_steps_looks_trained(build: type[nn.Module]) -> None:
     torch.manual_seed(0)
     network = build()
     optimizer = torch.optim.SGD(network.parameters(), 0.05)
@@ -61,13 +61,13 @@ def test_a_network_after_a_few_steps_does_not(build: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
-def test_the_networks_that_ship_are_trained(name: str) -> None:
+def test_shipped_networks_look_trained(name: str) -> None:
     victim = build_victim(find_victim(name))
     assert not victim.is_untrained
     assert not looks_untrained(victim.network)
 
 
-def test_a_run_without_weights_says_so_at_the_start_and_in_its_table(
+def test_run_without_weights_gives_a_warning_and_a_note_in_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_camvid(tmp_path / "camvid")

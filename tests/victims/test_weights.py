@@ -15,7 +15,7 @@ from uap.victims.weights import load_weights, read_state_dict
 
 
 class Hostile:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,7 +64,7 @@ def test_published_layouts_are_read(tmp_path: Path, way: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["model.", "net.", "segmenter.backbone.", "module.model."])
-def test_the_network_within_a_lightning_module_is_read(tmp_path: Path, prefix: str) -> None:
+def test_network_inside_a_lightning_module_is_read(tmp_path: Path, prefix: str) -> None:
     expected = network().state_dict()
     checkpoint = {
         "state_dict": prefixed(dict(expected), prefix)
@@ -80,7 +80,7 @@ def test_the_network_within_a_lightning_module_is_read(tmp_path: Path, prefix: s
     assert_same(other.state_dict(), expected)
 
 
-def test_two_such_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -> None:
+def test_two_networks_in_one_file_raise_error(tmp_path: Path) -> None:
     state = dict(network().state_dict())
     torch.save(prefixed(state, "student.") | prefixed(state, "teacher."), tmp_path / "weights.pth")
     with pytest.raises(
@@ -89,7 +89,7 @@ def test_two_such_networks_in_one_file_are_not_guessed_between(tmp_path: Path) -
         load_weights(network(), tmp_path / "weights.pth")
 
 
-def test_what_differs_below_a_prefix_is_named_without_it(tmp_path: Path) -> None:
+def test_differences_are_named_without_the_prefix(tmp_path: Path) -> None:
     state = prefixed(dict(network(outputs=5).state_dict()), "model.")
     del state["model.0.bias"]
     torch.save(state | {"loss.weight": torch.ones(1)}, tmp_path / "weights.pth")
@@ -97,7 +97,7 @@ def test_what_differs_below_a_prefix_is_named_without_it(tmp_path: Path) -> None
         load_weights(network(), tmp_path / "weights.pth")
 
 
-def test_what_only_training_needed_is_left_out(tmp_path: Path) -> None:
+def test_weights_for_training_only_are_left_out(tmp_path: Path) -> None:
     expected = network().state_dict()
     torch.save(dict(expected) | {"aux.0.weight": torch.ones(2), "aux.bias": torch.ones(2)}, tmp_path / "weights.pth")
     other = network(seed=1)
@@ -108,7 +108,7 @@ def test_what_only_training_needed_is_left_out(tmp_path: Path) -> None:
     assert_same(other.state_dict(), expected)
 
 
-def test_weights_that_were_saved_on_a_gpu_are_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_saved_on_a_gpu_are_read_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = network().state_dict()
     with monkeypatch.context() as patch:
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
@@ -126,7 +126,7 @@ def test_weights_in_half_precision_are_read(tmp_path: Path) -> None:
     torch.testing.assert_close(other.state_dict(), network().state_dict(), rtol=1e-3, atol=1e-3)
 
 
-def test_the_old_format_of_torch_is_read(tmp_path: Path) -> None:
+def test_legacy_format_of_torch_is_read(tmp_path: Path) -> None:
     expected = network().state_dict()
     torch.save(expected, tmp_path / "weights.pth", _use_new_zipfile_serialization=False)
     assert_same(read_state_dict(tmp_path / "weights.pth"), expected)
@@ -140,7 +140,7 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     assert_same(other.state_dict(), expected)
 
 
-def test_old_weights_may_lack_the_count_of_batches(tmp_path: Path) -> None:
+def test_old_weights_can_lack_num_batches_tracked(tmp_path: Path) -> None:
     state = network().state_dict()
     del state["1.num_batches_tracked"]
     torch.save(state, tmp_path / "weights.pth")
@@ -150,7 +150,7 @@ def test_old_weights_may_lack_the_count_of_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
+def test_hostile_pickle_raises_error_and_is_not_executed(tmp_path: Path, zipped: bool) -> None:
     path, trap = tmp_path / "weights.pth", tmp_path / "trapped"
     content = {"0.weight": torch.zeros(2), "extra": Hostile(trap)}
     if zipped:
@@ -166,7 +166,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool) -
 
 
 @pytest.mark.parametrize("nest", [lambda saved: saved, lambda saved: {"model": saved, "epoch": 3}])
-def test_the_tensors_of_a_network_that_was_pickled_whole_are_read(tmp_path: Path, nest: Callable[[Any], Any]) -> None:
+def test_tensors_of_a_pickled_network_are_read(tmp_path: Path, nest: Callable[[Any], Any]) -> None:
     saved = network()
     saved.register_buffer("scratch", torch.ones(1), persistent=False)
     torch.save(nest(saved), tmp_path / "weights.pth")
@@ -175,7 +175,7 @@ def test_the_tensors_of_a_network_that_was_pickled_whole_are_read(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["<html>404</html>", "version https://git-lfs.github.com/spec/v1\nsize 12\n"])
-def test_a_download_that_went_wrong_is_not_called_an_attack_only(tmp_path: Path, text: str) -> None:
+def test_message_about_a_failed_download(tmp_path: Path, text: str) -> None:
     (tmp_path / "weights.pth").write_text(text)
     with pytest.raises(InputError, match=r"weights\.pth is damaged or .*Download or save it again"):
         read_state_dict(tmp_path / "weights.pth")
@@ -183,7 +183,7 @@ def test_a_download_that_went_wrong_is_not_called_an_attack_only(tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["zip.pth", "old.pth", "weights.safetensors"])
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.98])
-def test_a_truncated_file_is_refused(tmp_path: Path, name: str, keep: float) -> None:
+def test_truncated_file_raises_error(tmp_path: Path, name: str, keep: float) -> None:
     path, state = tmp_path / name, network().state_dict()
     if path.suffix == ".pth":
         torch.save(state, path, _use_new_zipfile_serialization=name == "zip.pth")
@@ -195,7 +195,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, keep: float) -> 
         read_state_dict(path)
 
 
-def test_the_old_format_is_refused_wherever_it_is_cut_off(tmp_path: Path) -> None:
+def test_truncated_legacy_file_raises_error(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
@@ -206,7 +206,7 @@ def test_the_old_format_is_refused_wherever_it_is_cut_off(tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
-def test_a_damaged_file_is_refused_or_read_and_never_a_fault(tmp_path: Path) -> None:
+def test_damaged_file_is_read_or_raises_error(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"a": torch.ones(3), "b": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
@@ -224,7 +224,7 @@ def test_a_damaged_file_is_refused_or_read_and_never_a_fault(tmp_path: Path) -> 
     assert refused > 50
 
 
-def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path) -> None:
+def test_weights_of_another_network_raise_error_with_differences(tmp_path: Path) -> None:
     state = network(outputs=5).state_dict()
     state["head.weight"] = state.pop("1.weight")
     torch.save(state, tmp_path / "weights.pth")
@@ -247,7 +247,7 @@ def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path
         ({"0.bias": torch.zeros(1)}, r"0 tensors are missing, 0 are unknown, 1 have another shape \(0\.bias is \(1,\)"),
     ],
 )
-def test_any_difference_alone_is_refused(tmp_path: Path, change: dict[str, Tensor | None], sentence: str) -> None:
+def test_any_difference_raises_error(tmp_path: Path, change: dict[str, Tensor | None], sentence: str) -> None:
     state = {name: value for name, value in (network().state_dict() | change).items() if value is not None}
     torch.save(state, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=sentence):
@@ -264,20 +264,20 @@ def test_any_difference_alone_is_refused(tmp_path: Path, change: dict[str, Tenso
         ({0: torch.zeros(2)}, "contains no tensors"),
     ],
 )
-def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: Any, sentence: str) -> None:
+def test_file_without_named_tensors_raises_error(tmp_path: Path, content: Any, sentence: str) -> None:
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=sentence):
         read_state_dict(tmp_path / "weights.pth")
 
 
 @pytest.mark.parametrize("name", ["nowhere.pth", "nowhere.safetensors", ""])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"There is no file {tmp_path / name}.*Check the path"):
         read_state_dict(tmp_path / name)
 
 
 class Renamed(nn.Module):
-    """A network whose layers have other names in published files, with a head that only training needed."""
+    """A network with other layer names in published files, and a head for training only."""
 
     unused_weights = ("auxiliary.",)
 
@@ -291,7 +291,7 @@ class Renamed(nn.Module):
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "model.net."])
-def test_prefixes_go_with_published_names_and_unused_heads(prefix: str, tmp_path: Path) -> None:
+def test_prefixes_combine_with_published_names_and_unused_heads(prefix: str, tmp_path: Path) -> None:
     expected = Renamed().state_dict()
     published = {f"{prefix}{name.replace('stem', 'conv1_1')}": value for name, value in expected.items()}
     torch.save(published | {f"{prefix}auxiliary.weight": torch.ones(1)}, tmp_path / "weights.pth")
@@ -302,7 +302,7 @@ def test_prefixes_go_with_published_names_and_unused_heads(prefix: str, tmp_path
 
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch's own, of quantized tensors
 @pytest.mark.parametrize("kind", ["quantized tensors", "integers and scales"])
-def test_a_quantized_state_dictionary_is_called_one(kind: str, tmp_path: Path) -> None:
+def test_quantized_state_dictionary_is_named(kind: str, tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1))
     state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""The LightningDataModule, for every data set of `uap.datasets`."""
+"""A LightningDataModule for each data set of `uap.datasets`."""
 
 from uap import datasets
 from uap.data.datamodule import SegmentationData

@@ -1,4 +1,4 @@
-"""The augmentation that victims are trained with; the only file that imports albumentations."""
+"""The augmentation of training images. This is the only file that imports albumentations."""
 
 import os
 
@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 
 
 class Augmentation:
-    """Flip, zoom, crop and light for training a victim; the same (seed, epoch, index) gives the same result."""
+    """Random flip, zoom, crop and color jitter of a training image and its labels; the same seed, the same result."""
 
     def __init__(self, crop: tuple[int, int], zoom: tuple[float, float] = (0.9, 1.25)) -> None:
-        """Build for crops of `crop` = (height, width) out of images zoomed by a factor within `zoom`."""
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the package index otherwise
+        """Build the pipeline.
+
+        Args:
+            crop: height and width of the crops, in pixels.
+            zoom: smallest and largest factor by which images are resized before cropping.
+        """
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import queries the package index otherwise
         import albumentations as A
 
         self.pipeline = A.Compose(
@@ -28,7 +33,7 @@ class Augmentation:
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.uint8], seed: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return an augmented image uint8 (h, w, 3) and its mask (h, w); padding is 255 in the mask."""
+        """Return an augmented image uint8 `(h, w, 3)` and its mask uint8 `(h, w)`; the mask of padding is 255."""
         self.pipeline.set_random_seed(seed)
         augmented = self.pipeline(image=image, mask=mask)
         return augmented["image"], augmented["mask"]

@@ -1,4 +1,4 @@
-"""What a batch holds."""
+"""The types of batches."""
 
 from collections.abc import Callable
 from typing import Any, NotRequired, TypedDict
@@ -7,10 +7,12 @@ from torch import Tensor
 
 
 class Prepared(TypedDict):
-    """What an attack adds for a network.
+    """The tensors that an attack adds to a batch for a network.
 
-    `prediction`, its clean prediction (N, H, W) uint8; `target` (N, H, W) uint8; `hidden` (N, H, W) bool, the pixels
-    whose class is to vanish.
+    Attributes:
+        prediction: `(N, H, W)` uint8, the prediction of the network on the clean images.
+        target: `(N, H, W)` uint8, the target of the attack.
+        hidden: `(N, H, W)` bool, the pixels of the classes that the attack hides.
     """
 
     prediction: NotRequired[Tensor]
@@ -19,11 +21,14 @@ class Prepared(TypedDict):
 
 
 class Batch(Prepared):
-    """What a DataLoader gives; N images of one size.
+    """A batch of N images of one size, as a DataLoader returns it.
 
-    `image` (N, 3, H, W) uint8 RGB; `labels` (N, H, W) uint8 ids of the data set's table, 255 = ignored or not there;
-    `index` (N,) the image's place in its data set; `weight` (N,) float32, 0 for an image that counts nowhere.
-    `ensemble` is what an attack on several networks adds for the others.
+    Attributes:
+        image: `(N, 3, H, W)` uint8 RGB, 0 to 255.
+        labels: `(N, H, W)` uint8, ids of the data set's table, 255 = ignored or without labels.
+        index: `(N,)` int64, the row of each image in its data set.
+        weight: `(N,)` float32, 0 for padding images, which do not count, and 1 for all others.
+        ensemble: the tensors that an attack on several networks adds for the second and later networks.
     """
 
     image: Tensor
@@ -34,4 +39,4 @@ class Batch(Prepared):
 
 
 Prepare = Callable[[int], dict[str, Any]]
-"""What an attack adds to the item of an index; called in the workers."""
+"""A function that maps the index of an image to the tensors that an attack adds; called in the workers."""

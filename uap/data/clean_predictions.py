@@ -1,4 +1,4 @@
-"""Clean predictions: made once per image, victim and size, shared out between processes, and kept on disk."""
+"""Clean predictions: computed once per image, victim and size, split between processes, and cached on disk."""
 
 import contextlib
 import hashlib
@@ -28,33 +28,34 @@ from uap.utils.progress import progress
 from uap.victims import Victim
 
 
-def place_of(samples: Samples, victim: Victim) -> Path:
-    """Return where the victim's predictions (N, H, W) uint8 on a data set are kept, an `.npy`.
+def predictions_path(samples: Samples, victim: Victim) -> Path:
+    """Return the path of the `.npy` file with the victim's predictions `(N, H, W)` uint8 on a data set.
 
-    The name is a key of everything that they depend on: victim, size, resampling, and each image's stamp.
+    The name of the file is a hash of everything that the predictions depend on: victim, size, resampling, and the
+    stamp of each image.
 
     Raises:
-        InputError: an image is not there.
+        InputError: an image does not exist.
     """
-    return _place(samples.images, victim, stamps(samples.items))
+    return _path(samples.images, victim, stamps(samples.items))
 
 
 def make_predictions(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> int:
-    """Predict the images of a data set, unless that was done; the processes of a node share them out.
+    """Predict the images of a data set that have no cached prediction; the processes of a node split the images.
 
-    Each image's prediction is kept as soon as it is made: who was interrupted goes on from there.
+    Each prediction is written immediately, so that an interrupted run continues with the missing ones.
 
     Args:
         samples: the images.
         victim: the network.
-        path: what `place_of` said of them.
-        trainer: tells the processes apart.
+        path: the path that `predictions_path` returns for them.
+        trainer: gives the ranks of the processes.
 
     Returns:
-        How many were predicted now, by all processes of this node.
+        The number of images that all processes of this node have predicted in this call.
 
     Raises:
-        InputError: an image cannot be read, or the predictions cannot be kept; the same on every process.
+        InputError: an image cannot be read, or the predictions cannot be written; the same on every process.
     """
     is_first, shape = trainer.local_rank == 0, _shape(samples)  # one process of each node
 
@@ -67,74 +68,74 @@ def make_predictions(samples: Samples, victim: Victim, path: Path, trainer: Trai
     return sum(count for node, count in made if node == trainer.node_rank)
 
 
-def one_prediction(images: SegmentationDataset, victim: Victim, place: Path | Source) -> NDArray[np.uint8]:
-    """Return the victim's prediction (H, W) uint8 on a picture at the size of a data set; made once.
+def one_prediction(images: SegmentationDataset, victim: Victim, image_path: Path | Source) -> NDArray[np.uint8]:
+    """Return the victim's prediction `(H, W)` uint8 on one image, resized to the size of a data set; cached.
 
     Raises:
-        InputError: the picture cannot be read, or the prediction cannot be kept.
+        InputError: the image cannot be read, or the prediction cannot be written.
     """
-    path = _place(images, victim, stamp(place))
-    with _keeping(path):
+    path = _path(images, victim, stamp(image_path))
+    with _write_errors(path):
         file = RowFile(path, (1, *images.size))
         kept = file.get(0)
     if kept is not None:
         return kept
-    image = torch.from_numpy(images.read_image(place).transpose(2, 0, 1).copy())
+    image = torch.from_numpy(images.read_image(image_path).transpose(2, 0, 1).copy())
     prediction: NDArray[np.uint8] = victim.predict(image[None].to(victim.mean.device))[0].cpu().numpy()
-    with _keeping(path):
+    with _write_errors(path):
         file.put(0, prediction)
     return prediction
 
 
 @dataclass(frozen=True)
 class KnownPredictions:
-    """Looks up clean predictions; the `targets` of `Samples` that are evaluated.
+    """The clean predictions of images by index; used as the `targets` of `Samples` for an evaluation.
 
     Attributes:
-        path: the file of the predictions, which `make_predictions` has written.
+        path: the file that `make_predictions` has written.
     """
 
     path: Path
 
     def __call__(self, index: int) -> dict[str, torch.Tensor]:
-        """Return the prediction `(H, W)` uint8 on an image."""
+        """Return `prediction`, uint8 `(H, W)`, for the index of an image."""
         return {"prediction": torch.from_numpy(np.array(np.load(self.path, mmap_mode="r")[index]))}
 
 
-def _place(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
-    """Return where predictions on images with these stamps are kept."""
+def _path(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
+    """Return the path of the predictions on images with these stamps."""
     settings = [victim.fingerprint(), images.size, images.resampling, images.upright, stamped]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     return paths.cache_folder() / "predictions" / f"{key}.npy"
 
 
 def _unfinished(path: Path) -> Path:
-    """Return the file that predictions are written to until all are there."""
+    """Return the path of the file of predictions until it is complete."""
     return path.with_suffix(".part.npy")
 
 
 @contextlib.contextmanager
-def _keeping(path: Path) -> Iterator[None]:
-    """Say what is wrong if a file of predictions cannot be written.
+def _write_errors(path: Path) -> Iterator[None]:
+    """Turn errors of writing a file of predictions into a message.
 
     Raises:
-        InputError: it cannot be.
+        InputError: the file cannot be written.
     """
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(_refusal(path, error)) from error
+        raise InputError(_write_error(path, error)) from error
 
 
-def _refusal(path: Path, error: OSError) -> str:
+def _write_error(path: Path, error: OSError) -> str:
     return f"Clean predictions cannot be kept in {path.parent} ({error}). Set UAP_CACHE to a folder."
 
 
 def _set_aside_if_damaged(path: Path, shape: tuple[int, ...]) -> None:
-    """Let predictions that were changed since they were made count as begun: the rows that are whole stay."""
-    with _keeping(path):
+    """Move a damaged file of predictions back to its unfinished path: intact rows are kept, the others predicted."""
+    with _write_errors(path):
         if path.exists() and not RowFile(path, shape).is_whole():
             path.replace(_unfinished(path))
 
@@ -144,67 +145,67 @@ def _shape(samples: Samples) -> tuple[int, ...]:
 
 
 def _predict_share(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> int:
-    """Predict those of this process's share of the images that are not there; return how many were predicted."""
+    """Predict this process's share of the missing images; return the number of predicted images."""
     made = 0
     try:
         for predicted in _predict_missing(samples, victim, path, trainer):
             made += predicted
-    except FileNotFoundError as error:  # another run has made them all meanwhile, and given the file its name
+    except FileNotFoundError as error:  # another run has completed the file and renamed it in the meantime
         if not path.exists():
-            raise InputError(_refusal(path, error)) from error
+            raise InputError(_write_error(path, error)) from error
     return made
 
 
 def _predict_missing(samples: Samples, victim: Victim, path: Path, trainer: Trainer) -> Iterator[int]:
-    """Predict batch by batch, and give the number of images in each."""
+    """Predict the missing images batch by batch; yield the number of images in each batch."""
     if path.exists():
         return
-    with _keeping(path):
-        _check_room(path, _shape(samples))
+    with _write_errors(path):
+        _check_disk_space(path, _shape(samples))
         file = RowFile(_unfinished(path), _shape(samples))
         share = range(trainer.local_rank, len(samples), trainer.num_devices)
-        missing = [place for place in share if file.get(place) is None]
-    images = replace(samples, targets=None)  # without targets, which may be made of what is predicted now
+        missing = [row for row in share if file.get(row) is None]
+    images = replace(samples, targets=None)  # targets may need the predictions that are computed here
     for batch in progress(images.loader(missing), "Predicting clean images", "batch"):
         predictions = victim.predict(batch["image"].to(victim.mean.device)).cpu().numpy()
-        with _keeping(path):
-            for place, prediction in zip(batch["index"].tolist(), predictions, strict=True):
-                file.put(place, prediction)
+        with _write_errors(path):
+            for row, prediction in zip(batch["index"].tolist(), predictions, strict=True):
+                file.put(row, prediction)
         yield len(predictions)
 
 
-def _check_room(path: Path, shape: tuple[int, ...]) -> None:
-    """Say how large a file of predictions becomes, if that is much.
+def _check_disk_space(path: Path, shape: tuple[int, ...]) -> None:
+    """Check the free disk space for a file of predictions, and print the size of a large file.
 
     Raises:
-        InputError: there is no room for it.
-        OSError: its folder cannot be made.
+        InputError: the disk has not enough free space.
+        OSError: the folder cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
-    there = _unfinished(path).stat().st_blocks * 512 if _unfinished(path).exists() else 0
-    if whole - there > free:
+    needed, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    written = _unfinished(path).stat().st_blocks * 512 if _unfinished(path).exists() else 0
+    if needed - written > free:
         raise InputError(
-            f"Clean predictions take {whole / GIB:.2f} GiB in {path.parent}, where {free / GIB:.2f} GiB are free. Set "
-            "UAP_CACHE to a folder with more."
+            f"Clean predictions take {needed / GIB:.2f} GiB in {path.parent}, but only {free / GIB:.2f} GiB are free. "
+            "Set UAP_CACHE to a folder with more."
         )
-    if whole > GIB / 10:
-        rank_zero_info(f"Keeping clean predictions in {path.parent}: {whole / GIB:.2f} GiB.")
+    if needed > GIB / 10:
+        rank_zero_info(f"Keeping clean predictions in {path.parent}: {needed / GIB:.2f} GiB.")
 
 
 def _finish(path: Path, shape: tuple[int, ...]) -> None:
-    """Give predictions that are all there their name, unless another run has done so.
+    """Rename the complete file of predictions to its final path, unless another run has done so.
 
     Raises:
-        InputError: they are not all there, which only a change of the folder from outside can bring about.
+        InputError: predictions are missing, because another program changed the folder.
     """
     unfinished = _unfinished(path)
-    with contextlib.suppress(FileNotFoundError), _keeping(path):
+    with contextlib.suppress(FileNotFoundError), _write_errors(path):
         if not path.exists() and RowFile(unfinished, shape).is_whole():
-            with unfinished.open("rb") as made:
-                os.fsync(made.fileno())
+            with unfinished.open("rb") as written:
+                os.fsync(written.fileno())
             unfinished.replace(path)
         if path.exists():
             unfinished.unlink(missing_ok=True)
     if not path.exists():
-        raise InputError(f"Clean predictions in {path.parent} were changed while they were made. Start again.")
+        raise InputError(f"Clean predictions in {path.parent} were changed while they were computed. Start again.")

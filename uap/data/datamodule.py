@@ -1,4 +1,4 @@
-"""The LightningDataModule: it chooses images of a data set and makes loaders."""
+"""The LightningDataModule: it selects images of a data set and makes data loaders."""
 
 import abc
 import math
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from uap.data.augmentation import Augmentation
 from uap.data.batch import Batch
 from uap.data.image_store import open_store
-from uap.data.length import begun
+from uap.data.length import position
 from uap.data.machine import check_machine, usable_workers
 from uap.data.sampler import EpochSampler
 from uap.data.samples import Samples
@@ -30,23 +30,23 @@ from uap.utils.errors import InputError
 
 ScoredSplit = Literal["train", "val", "test"]
 TrainSplit = Literal["train", "trainval", "train_extra"]
-"""What can be learned from; beside `train`, a data set has those that it names in `train_splits`."""
+"""The splits of training images; apart from `train`, a data set has the splits in its `train_splits`."""
 
 Role = Literal["train", "scored"]
-"""What the images are for: the training split is learned from, the chosen split is scored."""
+"""The use of images: `train` for the training images, `scored` for the images of the evaluated split."""
 
 SPEED = ("num_workers", "cache_gib")
-"""Settings that change how long a run takes, and nothing else."""
+"""Settings that only change the speed of a run."""
 
 
 class SegmentationData(LightningDataModule, abc.ABC):
     """Images of one data set, for an attack or for training a victim.
 
-    `uap.data.data_module` makes a subclass for each data set, which a configuration names. Labels serve the IoU and the
-    training of victims; an attack does without.
+    `uap.data.modules.data_module` makes a subclass for each data set, so that a configuration can name it. Labels are
+    used for the IoU and for the training of victims. An attack does not need labels.
 
     Attributes:
-        datasets: by role, the samples of its loader.
+        datasets: the samples of each role.
         table: the classes of the labels.
         size: height and width of the images.
         root: the folder of the data set.
@@ -70,25 +70,24 @@ class SegmentationData(LightningDataModule, abc.ABC):
         cache_gib: float = 8.0,
         eval_images: int | None = None,
     ) -> None:
-        """Describe the data; nothing is read yet.
+        """Store and check the settings; no file is read.
 
         Args:
             dataset: makes the data set of a `split`.
-            split: the images that are scored.
-            limit: learn from this many of the training images, sampled with the seed; all by default. If the target
-                hides a class, they are sampled from the images in which the network predicts it.
+            split: the split whose images are scored.
+            limit: number of training images, sampled with the seed; all by default. If the target hides a class, they
+                are sampled from the images in which the network predicts the class.
             batch_size: images per step and process.
-            num_workers: processes that read images; no more than the cores that may be used.
-            seed: of the order of the images and of `limit`.
-            train_split: the images that are learned from; Cityscapes has `train_extra` too, and Pascal VOC `trainval`.
-            files: learn from the training images that this text file lists, one name or path to a line.
-            cache_gib: how much of the disk decoded images may take, in GiB for each split; 0 decodes them each time.
-            eval_images: score so many of the split's images, evenly spread; all by default, and if it has fewer.
+            num_workers: number of processes that read images, at most the number of usable cores.
+            seed: seed of the order of the training images and of the sampling by `limit`.
+            train_split: the split of the training images; Cityscapes also has `train_extra`, and Pascal VOC `trainval`.
+            files: text file that lists the training images, with one name or path per line; all images by default.
+            cache_gib: largest size of the disk cache of decoded images, in GiB per split; 0 for no cache.
+            eval_images: number of scored images, evenly spread over the split; all by default.
 
         Raises:
-            InputError: a size, limit, batch size or number of scored images that is not positive, a number of workers
-                or seed below 0, more pixels or workers than the machine can bear, or a split that the data set does
-                not have.
+            InputError: a size, limit, batch size or number of scored images is below 1, a number of workers or seed is
+                below 0, the machine has too little memory or too few cores, or the data set does not have the split.
         """
         super().__init__()
         self._make = dataset
@@ -103,11 +102,11 @@ class SegmentationData(LightningDataModule, abc.ABC):
                 raise InputError(f"data.{name} is {value}, expected {least} or more.")
         check_machine(self.size, batch_size, num_workers)
         if not 0 <= cache_gib < math.inf:
-            raise InputError(f"data.cache_gib is {cache_gib}, expected GiB of the disk, 0 or more.")
+            raise InputError(f"data.cache_gib is {cache_gib}, expected 0 or more GiB of disk space.")
         if train_split not in images.train_splits:
             raise InputError(
-                f"data.train_split is {train_split}, but {type(images).__name__} has {', '.join(images.train_splits)} "
-                "to learn from. Choose from these."
+                f"data.train_split is {train_split}, but {type(images).__name__} has the training splits "
+                f"{', '.join(images.train_splits)}. Choose one of them."
             )
         self.split: ScoredSplit = split
         self.limit = limit
@@ -122,7 +121,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.datasets: dict[Role, Samples] = {}
 
     def dataset(self, split: Split) -> SegmentationDataset:
-        """Return the data set of a split, with all its images."""
+        """Return the data set of a split with all its images."""
         if split not in self._images:
             self._images[split] = self._make(split=split)
         return self._images[split]
@@ -133,7 +132,7 @@ class SegmentationData(LightningDataModule, abc.ABC):
             self.dataset(split).prepare(self.num_workers)
 
     def setup(self, stage: str) -> None:
-        """Find the files of the splits in use."""
+        """List the files of the splits and select the images."""
         if stage == "fit":
             samples = self.all_training()
             rows = self.sampled(len(samples), f"{self.root} has {len(samples)} training images")
@@ -142,23 +141,24 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.images_in_split = len(images)
         if self.eval_images is not None and self.eval_images > len(images):
             rank_zero_info(
-                f"data.eval_images is {self.eval_images}, but the split {self.split} has {len(images)}: all are scored."
+                f"data.eval_images is {self.eval_images}, but the split {self.split} has only {len(images)} images. "
+                "All of them are scored."
             )
         scored = images.subset(subset.evenly(len(images), self.eval_images))
         self.datasets["scored"] = self._samples(scored, images)
-        looked_at = [(used.images, item.image) for used in self.datasets.values() for item in spread(used.items)]
-        say_enlarged([(image, images.stored_size(image)) for images, image in looked_at], self.size)
+        checked = [(used.images, item.image) for used in self.datasets.values() for item in spread(used.items)]
+        say_enlarged([(image, images.stored_size(image)) for images, image in checked], self.size)
 
     def _samples(self, images: SegmentationDataset, stored: SegmentationDataset) -> Samples:
-        """Return the samples of `images`; the decoded images of `stored`, which has these and others, are kept."""
+        """Return the samples of `images`; their disk cache has a row for each image of `stored`, a superset."""
         store = open_store(stored.items, stored.reading(), self.size, self.cache_gib)
         return Samples(images, store, seed=self.seed, batch_size=self.batch_size, num_workers=self.num_workers)
 
     def all_training(self) -> Samples:
-        """Return the images that may be learned from, before `limit`.
+        """Return all training images, before sampling by `limit`.
 
         Raises:
-            InputError: the files are not there, or `files` names an image that is not.
+            InputError: the files do not exist, or `files` names an unknown image.
         """
         images = self.dataset(self.train_split)
         if self.files is not None:
@@ -166,10 +166,14 @@ class SegmentationData(LightningDataModule, abc.ABC):
         return self._samples(images, images)
 
     def sampled(self, count: int, found: str) -> NDArray[np.int64]:
-        """Return which `limit` of `count` images are learned from, sampled with the seed; all of them without a limit.
+        """Return the rows of `limit` training images out of `count`, sampled with the seed; all rows without a limit.
+
+        Args:
+            count: number of images to sample from.
+            found: a clause for the error message that states the number of images.
 
         Raises:
-            InputError: there are not so many; `found` says what there is.
+            InputError: the limit is above the number of images.
         """
         if self.limit is not None and self.limit > count:
             raise InputError(f"data.limit is {self.limit}, but {found}. Set it to {count} or less.")
@@ -180,7 +184,13 @@ class SegmentationData(LightningDataModule, abc.ABC):
         self.datasets["train"] = replace(self.datasets["train"], augmentation=augmentation)
 
     def loader(self, role: Role, *, shuffle: bool) -> DataLoader[Batch]:
-        """Return the batches of this rank: shuffled and equally many on every rank, or in order and none twice."""
+        """Return the batches of this rank.
+
+        Args:
+            role: the images.
+            shuffle: whether to shuffle the images. Then ranks are filled with padding images to the same number of
+                batches; otherwise no image is repeated.
+        """
         dataset, trainer = self.datasets[role], self.trainer
         sampler = EpochSampler(
             len(dataset),
@@ -201,23 +211,23 @@ class SegmentationData(LightningDataModule, abc.ABC):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return shuffled batches of the training images, in a resumed run from where it was cut off.
+        """Return shuffled batches of the training images; a resumed run continues after the last batch of its epoch.
 
-        Workers ask for the first images as soon as they start, before Lightning says which epoch it is.
+        The epoch is set here, because workers load the first images before Lightning calls `set_epoch`.
         """
         loader = self.loader("train", shuffle=True)
         if self.trainer is not None:
-            epoch, batches = begun(self.trainer)
+            epoch, batches = position(self.trainer)
             cast(EpochSampler, loader.sampler).resume(epoch, batches * self.batch_size)
-            # Lightning asks for loaders that save their place; this one finds it in the run's
+            # Lightning expects loaders that save their position; the sampler computes it from the run's position
             warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         return loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return batches of the scored images, in order."""
+        """Return batches of the scored images in order."""
         return self.loader("scored", shuffle=False)
 
 
 def data_of(trainer: Trainer) -> SegmentationData:
-    """Return the data that a trainer works on."""
+    """Return the data module of a trainer."""
     return cast(SegmentationData, trainer.datamodule)  # type: ignore[attr-defined]

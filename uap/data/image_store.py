@@ -1,4 +1,4 @@
-"""Decoded, resized images and their labels, kept on disk from the first time that each is read."""
+"""A disk cache of decoded, resized images and their labels, which is filled when images are first read."""
 
 import hashlib
 import json
@@ -16,55 +16,55 @@ GIB = 2**30
 
 
 class ImageStore:
-    """Images and their labels, uint8 (4, H, W) each: red, green, blue, and the ids as the label file has them."""
+    """A file of images with their labels, uint8 `(4, H, W)` each: red, green, blue, and the ids of the label file."""
 
     def __init__(self, path: Path, rows: dict[Item, int], size: tuple[int, int], usable: int) -> None:
-        """Open a store, made where it is not there.
+        """Open the file, and create it if it does not exist.
 
         Args:
             path: the file.
-            rows: which row is whose.
+            rows: the row of each image.
             size: height and width of the images.
-            usable: how many rows may be written by this process.
+            usable: number of rows that may be used, the first ones.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the file cannot be created.
         """
         self.file = RowFile(path, (len(rows), 4, *size))
         self.rows = {(item.image, item.labels): row for item, row in rows.items()}
         self.usable = usable
 
     def get(self, item: Item) -> Row | None:
-        """Return a copy of the row of an item, None where it is not there."""
-        place = self.rows.get((item.image, item.labels), self.usable)
-        return self.file.get(place) if place < self.usable else None
+        """Return a copy of the row of an item, or None if it was not written."""
+        index = self.rows.get((item.image, item.labels), self.usable)
+        return self.file.get(index) if index < self.usable else None
 
     def put(self, item: Item, row: Row) -> None:
-        """Keep the row of an item, if there is room for it."""
-        place = self.rows.get((item.image, item.labels), self.usable)
-        if place >= self.usable:
+        """Write the row of an item if its index is usable. After an error of the disk, no more rows are written."""
+        index = self.rows.get((item.image, item.labels), self.usable)
+        if index >= self.usable:
             return
         try:
-            self.file.put(place, row)
+            self.file.put(index, row)
         except OSError as error:
             self.usable = 0
             print(f"Decoded images are not kept any more: {self.file.path} cannot be written ({error}).", flush=True)
 
 
 def open_store(items: list[Item], settings: list[Any], size: tuple[int, int], gib: float) -> ImageStore | None:
-    """Return the store of some images, and say how large it becomes before it is made.
+    """Return the store of some images, and print its size before a large one is created.
 
     Args:
         items: the images.
-        settings: what else their pixels and labels depend on; plain values.
-        size: height and width that they are resized to.
-        gib: how much of the disk it may take, in GiB.
+        settings: the settings that pixels and labels depend on, as plain values.
+        size: height and width to which images are resized.
+        gib: largest size of the file, in GiB.
 
     Returns:
-        The store; None where none is allowed, or it cannot be made.
+        The store, or None if `gib` is too small for one image or the file cannot be created.
 
     Raises:
-        InputError: an image is not there.
+        InputError: an image does not exist.
     """
     row = 4 * size[0] * size[1]
     usable = int(min(len(items), gib * GIB // row))
@@ -80,8 +80,8 @@ def open_store(items: list[Item], settings: list[Any], size: tuple[int, int], gi
             free = shutil.disk_usage(path.parent).free
             if free < 2 * needed:
                 rank_zero_info(
-                    f"Decoded images are not kept: {needed / GIB:.2f} GiB in {path.parent}, where {free / GIB:.2f} are "
-                    "free. Set UAP_CACHE to a folder with more."
+                    f"Decoded images are not kept: they take {needed / GIB:.2f} GiB in {path.parent}, and the free "
+                    f"space of {free / GIB:.2f} GiB is less than twice as much. Set UAP_CACHE to a folder with more."
                 )
                 return None
             if needed > GIB / 10:

@@ -1,4 +1,4 @@
-"""How long a run is, and how far it has come."""
+"""The number of steps of a run, and its current position."""
 
 import math
 from typing import Any
@@ -8,25 +8,26 @@ from pytorch_lightning import Trainer
 from uap.utils.errors import InputError
 
 
-def begun(trainer: Trainer) -> tuple[int, int]:
-    """Return the epoch that a run is in, from 0, and how many batches of it are done; of a resumed run where it was."""
-    loop: Any = trainer.fit_loop  # Lightning's types leave out what its trackers have
+def position(trainer: Trainer) -> tuple[int, int]:
+    """Return the current epoch of a run, from 0, and the number of its finished batches, also for a resumed run."""
+    loop: Any = trainer.fit_loop  # the type hints of Lightning lack these attributes
     batches = loop.epoch_loop.batch_progress
     return loop.epoch_progress.current.processed, 0 if batches.is_last_batch else batches.current.processed
 
 
 def limited(batches: int, limit: int | float) -> int:
-    """Return how many of so many batches a limit of the trainer leaves: a number, or a fraction of them."""
+    """Return the number of batches under a limit of the trainer: an int is a number, a float a fraction of batches."""
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 def total_steps(trainer: Trainer) -> int:
-    """Return how many optimizer steps a whole run has, of which a resumed one has taken some already.
+    """Return the number of optimizer steps of a whole run, including the steps before it was resumed.
 
-    Lightning's own count starts the workers, before a resumed run knows which images are next.
+    `trainer.estimated_stepping_batches` is not used: it starts the workers before the position of a resumed run is
+    known.
 
     Raises:
-        InputError: the run has no end, or accumulates no batch.
+        InputError: the run has no end, or a number of batches or epochs is below 1.
     """
     epochs, most = trainer.max_epochs, trainer.max_steps
     if trainer.accumulate_grad_batches < 1:
@@ -40,8 +41,8 @@ def total_steps(trainer: Trainer) -> int:
     if epochs is None or epochs == -1:
         if most == -1:
             raise InputError(
-                "trainer.max_epochs is -1, but the schedule has to know how long the run is. Set --trainer.max_epochs "
-                "or --trainer.max_steps; --trainer.max_time may end it before."
+                "trainer.max_epochs is -1, but the schedule needs the length of the run. Set --trainer.max_epochs "
+                "or --trainer.max_steps; --trainer.max_time can end the run earlier."
             )
         return most
     limit, data = trainer.limit_train_batches, trainer.datamodule  # type: ignore[attr-defined]

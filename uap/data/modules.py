@@ -1,4 +1,4 @@
-"""The LightningDataModule of a data set, with the settings of both as arguments."""
+"""The LightningDataModule of a data set, with the settings of the data set and of `SegmentationData`."""
 
 import inspect
 from functools import partial
@@ -16,8 +16,8 @@ OWN = tuple(inspect.signature(SegmentationData.__init__).parameters.values())[2:
 def data_module(dataset: type[SegmentationDataset]) -> Any:
     """Return the subclass of `SegmentationData` for a data set, so that a configuration can name it.
 
-    Its arguments are those of the data set except `split`, and those of `SegmentationData`. Both get `seed`, if the
-    data set has one.
+    The arguments of its constructor are those of the data set except `split`, and those of `SegmentationData`. If the
+    data set has a `seed`, both get the same.
 
     Args:
         dataset: the class of the data set.
@@ -27,13 +27,13 @@ def data_module(dataset: type[SegmentationDataset]) -> Any:
         >>> data_module(CamVid)("data/camvid", batch_size=8).batch_size
         8
     """
-    theirs = {name: p for name, p in inspect.signature(dataset).parameters.items() if name != "split"}
+    of_dataset = {name: p for name, p in inspect.signature(dataset).parameters.items() if name != "split"}
     own = {p.name: p for p in OWN}
-    settings = (theirs | own).values()
+    settings = (of_dataset | own).values()
 
     def __init__(self: SegmentationData, *args: Any, **kwargs: Any) -> None:
         given = inspect.Signature(list(settings)).bind(*args, **kwargs).arguments
-        make = partial(dataset, **{name: value for name, value in given.items() if name in theirs})
+        make = partial(dataset, **{name: value for name, value in given.items() if name in of_dataset})
         SegmentationData.__init__(self, make, **{name: value for name, value in given.items() if name in own})
 
     first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -44,7 +44,7 @@ def data_module(dataset: type[SegmentationDataset]) -> Any:
 
 
 def _documentation(dataset: type[SegmentationDataset]) -> str:
-    """Return the documentation of the arguments, which the help of commands shows."""
+    """Return the documentation of the arguments for the help of commands."""
     classes = (SegmentationDataset, dataset, SegmentationData)
     parts = [docstring_parser.parse(part.__init__.__doc__ or "") for part in classes]
     texts = {p.arg_name: " ".join((p.description or "").split()) for part in parts for p in part.params}

@@ -1,6 +1,6 @@
-"""Targets made of clean predictions, in the workers.
+"""Targets of the attack, computed from clean predictions in the workers.
 
-If the target does not need the clean predictions on training images, they are made when these images are scored.
+If the target does not need the clean predictions on training images, they are computed when these images are scored.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from uap.data.clean_predictions import make_predictions, one_prediction, place_of
+from uap.data.clean_predictions import make_predictions, one_prediction, predictions_path
 from uap.data.datamodule import Role, SegmentationData
 from uap.data.samples import Samples
 from uap.datasets import subset
@@ -24,18 +24,25 @@ from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.victims import Victim
 
-NAMES: dict[Role, str] = {"train": "learned from", "scored": "scored"}
+NAMES: dict[Role, str] = {"train": "training", "scored": "scored"}
 
 
 def attach_targets(
     data: SegmentationData, victims: list[Victim], targets: list[PredictionObjective], trainer: Trainer
 ) -> int:
-    """Give every item of the data each victim's target, and its clean prediction unless that can wait.
+    """Add the target of each victim to every item of the data, and its clean prediction if it is needed.
 
-    Leaves out the training images that nothing can be learned from for the first victim, and says how many.
+    Training images without a pixel to hide, or with nothing else, are left out, according to the first victim. Their
+    number is printed.
+
+    Args:
+        data: the data, set up; its samples are replaced.
+        victims: the network under attack, and the other networks of an ensemble.
+        targets: the objective of each victim.
+        trainer: gives the ranks of the processes.
 
     Returns:
-        How many clean images were predicted on this node; what an earlier run predicted is kept.
+        The number of clean images that were predicted on this node, without cached predictions.
 
     Raises:
         InputError: a target does not fit its victim or the data, or no training image is left.
@@ -47,9 +54,9 @@ def attach_targets(
     hidden = ", ".join(victims[0].table.names[c] for c in targets[0].hidden_classes)
     for role, samples in data.datasets.items():
         if role == "train" and hidden:
-            samples = data.all_training()  # the limit counts the usable ones, which only predictions show
+            samples = data.all_training()  # the limit samples from usable images, which only predictions show
         needed = victims if role == "train" else victims[:1]  # only the first one is scored
-        paths_of_victims = [place_of(samples, victim) for victim in needed]
+        paths_of_victims = [predictions_path(samples, victim) for victim in needed]
         prepared = PreparedTargets(paths_of_victims, np.arange(len(samples)), targets[: len(needed)], predicted=0)
         samples = replace(samples, targets=prepared)
         if role == "scored" or targets[0].needs_prediction:
@@ -58,9 +65,8 @@ def attach_targets(
             usable = targets[0].usable(np.load(paths_of_victims[0], mmap_mode="r"))
             if not usable.any():
                 raise InputError(
-                    f"The network predicts {hidden} on none of the {len(usable)} images that are {NAMES[role]}, so "
-                    "there is nothing to hide. Choose another class, other images, or check the network's "
-                    "preprocessing."
+                    f"The network predicts {hidden} on none of the {len(usable)} {NAMES[role]} images, so there is "
+                    "nothing to hide. Choose another class or other images, or check the network's preprocessing."
                 )
             if role == "train":
                 prepared.rows = _learnable(usable, data, hidden)
@@ -70,18 +76,18 @@ def attach_targets(
 
 
 def predict_missing(samples: Samples, victims: list[Victim], trainer: Trainer) -> int:
-    """Predict the clean images of a data set with targets, unless that was done; without them it cannot be scored.
+    """Predict the clean images of samples with targets that have no clean predictions yet.
 
     Args:
         samples: the images, with targets.
-        victims: of the targets' victims the first ones, those that are needed: to score, the first alone.
-        trainer: tells the processes apart.
+        victims: the victims whose predictions are needed, the first ones of the targets. Scoring needs only the first.
+        trainer: gives the ranks of the processes.
 
     Returns:
-        How many were predicted now; none of those that an earlier run predicted.
+        The number of images that were predicted in this call, without cached predictions.
 
     Raises:
-        InputError: the predictions cannot be kept.
+        InputError: the predictions cannot be written.
     """
     prepared = cast(PreparedTargets, samples.targets)
     missing = list(zip(prepared.paths[: len(victims)], victims, strict=True))[prepared.predicted :]
@@ -91,22 +97,21 @@ def predict_missing(samples: Samples, victims: list[Victim], trainer: Trainer) -
 
 
 def _reader(data: SegmentationData, victim: Victim) -> ReadTarget:
-    """Return what reads a static target for a victim."""
+    """Return the function that reads a static target for a victim."""
 
     def read(path: Path, is_image: bool) -> Mask:
-        role: Role = "train" if "train" in data.datasets else "scored"  # a scored one would show its target already
+        role: Role = "train" if "train" in data.datasets else "scored"  # on a scored image, the target is predicted
         images = data.datasets[role].images
-        place = images.find(path)
-        if isinstance(place, Path) and not place.exists():
+        found = images.find(path)
+        if isinstance(found, Path) and not found.exists():
             example = subset.path_below(images.items[0], data.root)
             raise InputError(
-                f"{place} does not exist, which the static target is made from; it was looked for"
-                f"{paths.searched_in(path)} and in {data.root}. Set --model.objective.image to a picture, such as "
-                f"{example} of these data."
+                f"The image of the static target, {found}, does not exist. It was searched{paths.searched_in(path)} "
+                f"and in {data.root}. Set --model.objective.image to an image, such as {example} of these data."
             )
         if is_image:
-            return one_prediction(images, victim, place)
-        return data.table.translation(victim.table)[images.read_labels(place)]
+            return one_prediction(images, victim, found)
+        return data.table.translation(victim.table)[images.read_labels(found)]
 
     return read
 
@@ -118,8 +123,7 @@ def _learnable(usable: NDArray[np.bool_], data: SegmentationData, hidden: str) -
     ]
     if not usable.all():
         rank_zero_info(
-            f"Learning from {len(rows)} of {len(usable)} images; {usable.sum()} have something to hide and something "
-            "else."
+            f"Learning from {len(rows)} of {len(usable)} images: {usable.sum()} contain both hidden and other classes."
         )
     return rows
 
@@ -129,13 +133,13 @@ def _say_unmapped(data: SegmentationData, victim: Victim) -> None:
     labeled = any(item.labels is not None for dataset in data.datasets.values() for item in dataset.items)
     if labeled and (labels or network):
         rank_zero_info(
-            f"Classes that only one side has are left out of the IoU: {', '.join(labels) or 'none'} of the labels, "
+            f"Classes without a counterpart are left out of the IoU: {', '.join(labels) or 'none'} of the labels, "
             f"{', '.join(network) or 'none'} of the network."
         )
 
 
 class PreparedTargets:
-    """Looks up an image's clean predictions and makes its targets; runs in the workers."""
+    """Reads the clean predictions of an image and makes its targets; called in the workers."""
 
     def __init__(
         self,
@@ -144,14 +148,14 @@ class PreparedTargets:
         targets: list[PredictionObjective],
         predicted: int | None = None,
     ) -> None:
-        """Serve the rows of each victim's file of clean predictions; the files are mapped, never read whole.
+        """Store the paths of the predictions; the files are memory-mapped.
 
         Args:
-            paths: the files.
-            rows: of each image in them.
-            targets: of each victim.
-            predicted: how many of the files are there, all by default; without one only a target that needs none is
-                served.
+            paths: the file of clean predictions of each victim.
+            rows: the row of each image in these files.
+            targets: the objective of each victim.
+            predicted: number of files that exist, the first ones; all by default. Without its file, a victim has no
+                `prediction`, and its target must not need one.
         """
         self.paths = paths
         self.rows = rows
@@ -159,13 +163,13 @@ class PreparedTargets:
         self.predicted = len(paths) if predicted is None else predicted
 
     def __call__(self, index: int) -> dict[str, Any]:
-        """Return what a `Batch` has of an image for the first victim, and under `ensemble` for the others."""
+        """Return the entries of a `Batch` for the index of an image: of the first victim, and `ensemble` of others."""
         first, *others = [self._prepared(number, self.rows[index]) for number in range(len(self.paths))]
         return first | ({"ensemble": others} if others else {})
 
     def _prepared(self, number: int, row: int) -> dict[str, Tensor]:
-        is_there = number < self.predicted
-        prediction = np.array(np.load(self.paths[number], mmap_mode="r")[row]) if is_there else None
+        exists = number < self.predicted
+        prediction = np.array(np.load(self.paths[number], mmap_mode="r")[row]) if exists else None
         made, hidden = self.targets[number].make(prediction)
         tensors = {"target": torch.from_numpy(made), "hidden": torch.from_numpy(hidden)}
         return tensors if prediction is None else {"prediction": torch.from_numpy(prediction), **tensors}

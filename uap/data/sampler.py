@@ -1,4 +1,4 @@
-"""The order of an epoch: a function of (seed, epoch) alone, split over ranks without counting an image twice."""
+"""The sampler of an epoch: its order depends only on (seed, epoch), and is split over ranks without repetition."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,13 +7,13 @@ import numpy as np
 from torch.utils.data import Sampler
 
 
-class Draw(NamedTuple):
-    """What the sampler asks the data set for.
+class SampleIndex(NamedTuple):
+    """The index that the sampler passes to the data set.
 
     Attributes:
-        image: which image of the data set.
-        weight: 1, or 0 for an image that only fills up a rank: it is loaded and counts nowhere.
-        epoch: the epoch that the image is drawn in, for augmentation that is a function of (seed, epoch, index).
+        image: row of the image in the data set.
+        weight: 1, or 0 for a padding image, which is loaded but does not count.
+        epoch: the epoch of the sample, because the augmentation depends on (seed, epoch, index).
     """
 
     image: int
@@ -21,18 +21,28 @@ class Draw(NamedTuple):
     epoch: int
 
 
-class EpochSampler(Sampler[Draw]):
-    """Images of one rank for one epoch; Lightning calls `set_epoch` for each but the one that a run begins with.
+class EpochSampler(Sampler[SampleIndex]):
+    """Sampler of the images of one rank in one epoch. Lightning calls `set_epoch` before all epochs but the first.
 
-    Rank r takes every `world_size`-th image of the one common order, so that the ranks' k-th batches together are
-    the k-th batch of a single process with the same global batch. Ranks that come out one image short are filled up
-    with weight 0 when `fill` is set: training needs as many batches on every rank, validation does not.
+    Rank r gets every `world_size`-th image of a common order, starting with the r-th. Thus the k-th batches of all
+    ranks together are the k-th batch of a single process with the same global batch size. With `fill`, ranks that
+    have one image less get a padding image with weight 0, because training needs the same number of batches on every
+    rank.
     """
 
     def __init__(
         self, count: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, world_size: int = 1, fill: bool = True
     ) -> None:
-        """Sample `count` images, as seen by `rank` of `world_size`."""
+        """Store the settings.
+
+        Args:
+            count: number of images.
+            seed: seed of the order.
+            shuffle: whether to shuffle the images in each epoch.
+            rank: rank of this process.
+            world_size: number of processes.
+            fill: whether to fill all ranks to the same number of images.
+        """
         self.count = count
         self.seed = seed
         self.shuffle = shuffle
@@ -42,23 +52,23 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = 0
         self.resumed = (0, 0)
 
-    def resume(self, epoch: int, draws: int) -> None:
-        """Begin with an epoch, and leave out the first `draws` of it: they were learned from before it was cut off."""
+    def resume(self, epoch: int, samples: int) -> None:
+        """Start with an epoch and skip its first `samples` samples, which the interrupted run has already used."""
         self.epoch = epoch
-        self.resumed = (epoch, draws)
+        self.resumed = (epoch, samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration gives."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of draws of this rank in a whole epoch."""
+        """Return the number of samples of this rank in a whole epoch."""
         if self.fill:
             return -(-self.count // self.world_size)
         return len(range(self.rank, self.count, self.world_size))
 
-    def __iter__(self) -> Iterator[Draw]:
-        """Yield this rank's draws."""
+    def __iter__(self) -> Iterator[SampleIndex]:
+        """Yield the samples of this rank."""
         epoch, done = self.resumed
         positions = range(self.rank, self.rank + len(self) * self.world_size, self.world_size)
         order = list(range(self.count))
@@ -66,4 +76,4 @@ class EpochSampler(Sampler[Draw]):
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist()
         for position in positions[done if self.epoch == epoch else 0 :]:
             inside = position < self.count
-            yield Draw(order[position if inside else 0], float(inside), self.epoch)
+            yield SampleIndex(order[position if inside else 0], float(inside), self.epoch)

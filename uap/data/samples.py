@@ -1,4 +1,4 @@
-"""The samples of a loader: images of a data set, with what an attack or a training adds to them."""
+"""The samples of a loader: images of a data set, with augmentation and the targets of an attack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from uap.data.augmentation import Augmentation
 from uap.data.batch import Batch, Prepare
 from uap.data.image_store import ImageStore
 from uap.data.row_file import Row
-from uap.data.sampler import Draw
+from uap.data.sampler import SampleIndex
 from uap.data.workers import start_worker
 from uap.datasets import SegmentationDataset
 from uap.datasets.sources import Item
@@ -26,12 +26,13 @@ class Samples(Dataset[dict[str, Any]]):
 
     Attributes:
         images: the data set.
-        store: keeps decoded images on disk; None reads them each time.
-        targets: looks up the clean prediction of an image by its index and makes the attack's target; None without.
-        augmentation: of the training of a victim.
-        seed: of the augmentation.
-        batch_size: of loaders.
-        num_workers: of loaders.
+        store: disk cache of decoded images; None for no cache.
+        targets: returns the clean prediction of an image and the target of the attack for an index; None for images
+            and labels only.
+        augmentation: augmentation of training images; None for no augmentation.
+        seed: seed of the augmentation.
+        batch_size: batch size of loaders.
+        num_workers: number of workers of loaders.
     """
 
     images: SegmentationDataset
@@ -48,11 +49,11 @@ class Samples(Dataset[dict[str, Any]]):
         return self.images.items
 
     def with_classes(self, table: LabelTable) -> "Samples":
-        """Return the samples with labels in the classes of another table, such as that of a victim."""
+        """Return the samples with labels in the classes of another table, such as the `table` of a victim."""
         return replace(self, images=self.images.with_classes(table))
 
     def loader(self, rows: Sequence[int] | None = None) -> DataLoader[Batch]:
-        """Return batches in order: of all images, or of those of some rows."""
+        """Return batches of all images in order, or of some rows in their order."""
         return DataLoader(
             self,  # type: ignore[arg-type]  # collated, its items are a Batch
             batch_size=self.batch_size,
@@ -62,16 +63,16 @@ class Samples(Dataset[dict[str, Any]]):
         )
 
     def subset(self, rows: NDArray[np.int64]) -> "Samples":
-        """Return the samples of some rows, without targets: these belong to the indices of the whole."""
+        """Return the samples of some rows, without targets, because targets use the old indices."""
         return replace(self, images=self.images.subset(rows), targets=None)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
 
-    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+    def __getitem__(self, sample: SampleIndex | int) -> dict[str, Any]:
         """Return one item of a `Batch`."""
-        index, weight, epoch = draw if isinstance(draw, Draw) else Draw(draw, 1.0, 0)
+        index, weight, epoch = sample if isinstance(sample, SampleIndex) else SampleIndex(sample, 1.0, 0)
         item = self.items[index]
         image, labels = self.images.split_row(self._row(item), item)
         if self.augmentation is not None:
@@ -87,7 +88,7 @@ class Samples(Dataset[dict[str, Any]]):
         return result | (self.targets(index) if self.targets is not None else {})
 
     def _row(self, item: Item) -> Row:
-        """Return the image and labels of an item, from the store if they are in it."""
+        """Return the image and labels of an item from the store if it contains them, else from their files."""
         kept = self.store.get(item) if self.store else None
         if kept is not None:
             return kept

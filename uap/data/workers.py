@@ -1,18 +1,18 @@
-"""What the processes that read images have to bear."""
+"""The setup of worker processes that read images."""
 
 import signal
 
 from uap.utils.memory import give_back_freed_memory
 
 GRACE = 300
-"""Seconds for which a worker goes on after it was told to end: the run takes its last step meanwhile, and saves."""
+"""Seconds that a worker continues after SIGTERM, so that the run can finish its last step and save a checkpoint."""
 
 
 def start_worker(worker: int) -> None:
-    """Let a worker take little memory, and outlive the signals that end a run.
+    """Make a worker return freed memory to the system and ignore the signals that end a run.
 
-    A terminal or SLURM sends them to every process of a run, and one whose workers are gone can neither end its step
-    nor save it. It ends its workers itself.
+    A terminal or SLURM sends these signals to every process of a run. Without its workers, a run could not finish its
+    step and save a checkpoint. The run ends its workers itself.
     """
     give_back_freed_memory()
     for number in (signal.SIGINT, signal.SIGUSR1):

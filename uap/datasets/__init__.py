@@ -1,4 +1,4 @@
-"""Data sets: torch data sets of images and labels, one file each."""
+"""Data sets of images and labels, as torch data sets."""
 
 from uap.datasets.base import SegmentationDataset
 from uap.datasets.bdd100k import BDD100K

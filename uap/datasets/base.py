@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from uap import __version__
 from uap.datasets import pictures
 from uap.datasets.enlarged import say_enlarged
-from uap.datasets.sources import Item, Source, named_once
+from uap.datasets.sources import Item, Source, with_unique_names
 from uap.utils import paths
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
@@ -49,7 +49,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
         ...
         ...     def label_ids(self, ids, path):
         ...         return ids
-        >>> Path("pictures").mkdir()
+        >>> Path("pictures").mkdir(exist_ok=True)
         >>> Image.new("RGB", (6, 4)).save("pictures/a.png")
         >>> sample = Pictures("pictures", "val", size=(2, 3))[0]
         >>> sample["image"].shape, sample["labels"].tolist()
@@ -111,7 +111,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
         """
         try:
             self.prepare()
-            return named_once(self.find_items())
+            return with_unique_names(self.find_items())
         except InputError as error:
             if self.root.exists() or self.root.is_absolute():
                 raise
@@ -166,7 +166,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
         return row
 
     def split_row(self, row: NDArray[np.uint8], item: Item) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return the image `(3, H, W)` and the labels `(H, W)`, ids of `table`, of what `read_row` returned."""
+        """Split a result of `read_row` into the image `(3, H, W)` and the labels `(H, W)`, ids of `table`."""
         labels = row[3] if item.labels is None else self._translated(self.label_ids(row[3], item.labels))
         return row[:3], np.array(labels)  # a copy: the result of a look-up may not be writable
 

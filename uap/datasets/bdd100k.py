@@ -1,4 +1,4 @@
-"""BDD100K (Yu et al., CVPR 2020), the 10,000 images with semantic labels."""
+"""BDD100K (Yu et al., CVPR 2020): its 10,000 images with semantic labels."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from uap.utils.class_tables import CITYSCAPES, check_train_ids
 from uap.utils.errors import InputError
 
 IMAGES = ("images/10k", "seg/images")
-"""Folders of images; both were published."""
+"""Folders of images in the two published layouts."""
 
 LABELS = (("labels/sem_seg/masks", ".png"), ("seg/labels", "_train_id.png"))
-"""Folders of labels, and what follows an image's name in the name of its labels."""
+"""Folders of labels in the two published layouts, and the suffix of the names of label files."""
 
 TREE = """Expected:
   ROOT/images/10k/{train,val,test}/*.jpg     ROOT/labels/sem_seg/masks/{train,val}/*.png   (7,000, 1,000, 2,000 images)
@@ -46,7 +46,7 @@ class BDD100K(SegmentationDataset):
         super().__init__(root, split, size, resampling)
 
     def find_items(self) -> list[Item]:
-        """Return the images of the split, by name."""
+        """Return the images of the split, sorted by name."""
         for images in IMAGES:
             folder = self.root / images / self.split
             found = readable_files(folder, ENDINGS, "pictures")
@@ -57,16 +57,16 @@ class BDD100K(SegmentationDataset):
         )
 
     def _with_labels(self, images: list[Path], folder: Path) -> list[Item]:
-        places = [(self.root / labels / self.split, ending) for labels, ending in LABELS]
-        where, ending = next((place for place in places if place[0].is_dir()), (None, ""))
-        files = [] if where is None else files_below(where)
+        folders = [(self.root / labels / self.split, ending) for labels, ending in LABELS]
+        label_folder, ending = next((found for found in folders if found[0].is_dir()), (None, ""))
+        files = [] if label_folder is None else files_below(label_folder)
         labels = {path.name.removesuffix(ending): path for path in files if path.name.endswith(ending)}
         names = names_of(images, folder)
         items = [Item(name, image, labels.get(image.stem)) for name, image in zip(names, images, strict=True)]
-        if where is None:
-            return say_unlabeled(items, folder, [str(place) for place, _ in places])
-        return check_labeled(items, where, TREE)
+        if label_folder is None:
+            return say_unlabeled(items, folder, [str(searched) for searched, _ in folders])
+        return check_labeled(items, label_folder, TREE)
 
-    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids as they are: they are Cityscapes' train ids."""
-        return check_train_ids(ids, place)
+    def label_ids(self, ids: NDArray[np.uint8], path: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids unchanged, because they are Cityscapes' train ids; errors as of `SegmentationDataset`."""
+        return check_train_ids(ids, path)

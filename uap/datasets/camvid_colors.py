@@ -1,4 +1,4 @@
-"""CamVid's labels as colors of 32 classes, and which of the 11 classes each of them belongs to."""
+"""Labels of CamVid as colors of 32 classes, and their assignment to 11 classes."""
 
 import csv
 import functools
@@ -18,7 +18,7 @@ VOID = 11
 """The id of unlabeled pixels."""
 
 CLASS_DICT = "class_dict.csv"
-"""The file beside the folders of images and labels that lists the classes: name, r, g, b."""
+"""Name of the file with the colors of the classes (name, r, g, b), beside the folders of images and labels."""
 
 MEMBERS = {
     "sky": ("Sky",),
@@ -33,7 +33,7 @@ MEMBERS = {
     "pedestrian": ("Pedestrian", "Child", "Animal", "CartLuggagePram"),
     "bicyclist": ("Bicyclist", "MotorcycleScooter"),
 }
-"""The 11 classes and what SegNet counts to each (Badrinarayanan et al., TPAMI 2017); Void is the 32nd."""
+"""The 11 classes of SegNet with their members among the 32 (Badrinarayanan et al., TPAMI 2017), except Void."""
 
 COLORS: dict[str, Color] = {
     "Animal": (64, 128, 64), "Archway": (192, 0, 128), "Bicyclist": (0, 128, 192), "Bridge": (0, 128, 64),
@@ -49,17 +49,17 @@ COLORS: dict[str, Color] = {
 """The 32 classes and their colors (Brostow et al., Pattern Recognition Letters 2009, `label_colors.txt`)."""
 
 
-def ids_of_colors(pixels: NDArray[np.uint8], place: Path) -> NDArray[np.uint8]:
-    """Return the ids (H, W), 0 to 11, of a label picture (H, W, 3).
+def ids_of_colors(pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    """Return the ids `(H, W)` uint8, 0 to 11, of a label image `(H, W, 3)`.
 
     Args:
-        pixels: RGB.
-        place: its file, whose data set's `class_dict.csv` has the colors; without one they are `COLORS`.
+        pixels: RGB colors of the classes.
+        path: the label file. The colors are those of the `class_dict.csv` of its data set, or `COLORS` without one.
 
     Raises:
-        InputError: a color of no class, or a `class_dict.csv` that cannot be used.
+        InputError: a color belongs to no class, or `class_dict.csv` cannot be used.
     """
-    known = _ids_by_color(class_dict_of(place))
+    known = _ids_by_color(class_dict_of(path))
     codes = np.array(sorted(known), np.uint32)
     packed = (pixels.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(2, dtype=np.uint32)
     found = np.searchsorted(codes, packed).clip(max=len(codes) - 1)
@@ -67,16 +67,16 @@ def ids_of_colors(pixels: NDArray[np.uint8], place: Path) -> NDArray[np.uint8]:
     if unknown.size:
         shown = ", ".join(f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:3].tolist())
         raise InputError(
-            f"{place} holds {unknown.size} colors of no class, {shown} first. Expected those of CamVid's 32 classes: "
-            f"list other ones in {class_dict_of(place)}, and resize labels by the nearest neighbor alone."
+            f"{path} has {unknown.size} colors of no class, {shown} first. Expected the colors of CamVid's 32 classes. "
+            f"List other colors in {class_dict_of(path)}, and resize labels only by the nearest neighbor."
         )
     ids: NDArray[np.uint8] = np.array([known[code] for code in codes.tolist()], np.uint8)[found]
     return ids
 
 
-def class_dict_of(place: Path) -> Path:
-    """Return where the colors of a label file are listed, if anywhere."""
-    return place.parent.parent / CLASS_DICT
+def class_dict_of(path: Path) -> Path:
+    """Return the path of the `class_dict.csv` for a label file; it need not exist."""
+    return path.parent.parent / CLASS_DICT
 
 
 def _ids_by_color(path: Path) -> dict[int, int]:
@@ -107,7 +107,7 @@ def _packed(colors: dict[str, Color], path: Path) -> dict[int, int]:
     unknown = []
     packed = {}
     for name, (red, green, blue) in colors.items():
-        same = LabelTable((name,), ((0, 0, 0),)).translation(CAMVID)[0]  # of a list of the 11 classes themselves
+        same = LabelTable((name,), ((0, 0, 0),)).translation(CAMVID)[0]  # the list may have the 11 classes
         found = ids.get(_plain(name), None if same == IGNORE else int(same))
         if found is None:
             unknown.append(name)

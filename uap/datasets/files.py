@@ -1,4 +1,4 @@
-"""Which files of a folder are read: all of the known kinds, behind links too; the others are said once."""
+"""Listing of the readable files of a folder, links included; files of other types are reported once."""
 
 import os
 from collections import Counter
@@ -16,34 +16,35 @@ FORMATS = tuple(
     for name in ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
     if name in Image.OPEN  # not every build of Pillow has all
 )
-"""What a picture may be, whatever its name; of others Pillow gives some to programs that execute what is in them."""
+"""Allowed image formats, independent of file names. Pillow opens some others with programs that execute their code."""
 
 ENDINGS = tuple(
     sorted(
         ending
         for ending, kind in Image.registered_extensions().items()
-        if kind in FORMATS and ending != ".pfm"  # which holds floats
+        if kind in FORMATS and ending != ".pfm"  # its pixels are floats
     )
 )
-"""How the names of pictures may end."""
+"""Suffixes of image files."""
 
 NOT_CONTENT = ("__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db")
-"""What systems leave in folders and archives beside the files whose names begin with a dot, in lower case."""
+"""Lower-case names of files of operating systems in folders and archives; names with a leading dot are others."""
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is none of the user's: `._x.png`, `.DS_Store`, `Thumbs.db` and their like."""
+    """Return whether a name is that of a hidden or system file or folder, such as `.DS_Store` or `Thumbs.db`."""
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in NOT_CONTENT
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the files in a folder and the folders in it, sorted; hidden ones are left out.
+    """Return the files in a folder and its subfolders, sorted; hidden ones are left out.
 
-    Links are followed. A folder that is reached twice is read once: links may lead in a circle. Real folders go before
-    links, so that a link changes no other file's path. Folders that may not be read are said once.
+    Links are followed. A folder that is reached twice is read once, because links can form a cycle. Real folders are
+    read before links, so that a link does not change the paths of other files. Folders without read permission are
+    reported once.
 
     Returns:
-        The files; none where there is no such folder.
+        The files; an empty list if the folder does not exist.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -71,17 +72,22 @@ def files_below(folder: Path) -> list[Path]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 real.append(current / entry.name)
-            elif os.path.isdir(entry.path):  # unlike the entry's own method it takes a link to itself for no folder
+            elif os.path.isdir(entry.path):  # `entry.is_dir()` raises an error for a link to itself
                 links.append(current / entry.name)
             else:
                 found.append(current / entry.name)
     if refused:
-        say_once(f"Left out, since they may not be read: {len(refused)} folders in {folder}, {refused[0]} first.")
+        say_once(f"Left out without read permission: {len(refused)} folders in {folder}, {refused[0]} first.")
     return sorted(found)
 
 
 def readable_files(folder: Path, endings: tuple[str, ...], kind: str) -> list[Path]:
-    """Return the files of `files_below` that end in one of `endings`, whatever the case; say once what is left out.
+    """Return the files in a folder and its subfolders with one of some suffixes; report the others once.
+
+    Args:
+        folder: the folder.
+        endings: suffixes in any case.
+        kind: plural noun for the files in the message, such as `pictures`.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -93,13 +99,19 @@ def readable_files(folder: Path, endings: tuple[str, ...], kind: str) -> list[Pa
 
 
 def ends_in(path: PurePath, endings: tuple[str, ...]) -> bool:
-    """Return whether a file's name ends in one of `endings`, whatever the case."""
+    """Return whether the name of a file ends in one of `endings`, in any case."""
     return path.name.lower().endswith(tuple(ending.lower() for ending in endings))
 
 
 def say_left_out(where: Path, files: Iterable[PurePath], kind: str) -> None:
-    """Say once how many files, by their endings, are not of a kind that is read."""
+    """Report once the number of unreadable files by suffix.
+
+    Args:
+        where: the folder or zip file.
+        files: the files that are left out.
+        kind: plural noun for the readable files, such as `pictures`.
+    """
     counts = Counter(path.suffix.lower() or "without an ending" for path in files)
     if counts:
         listed = ", ".join(f"{count} {ending}" for ending, count in counts.most_common())
-        say_once(f"Left out in {where}, since they are not {kind} that can be read: {listed}.")
+        say_once(f"Left out in {where}, because they are not readable {kind}: {listed}.")

@@ -1,4 +1,4 @@
-"""A folder of one's own images, without labels."""
+"""A folder of images without labels."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,13 +19,13 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class ImageFolder(SegmentationDataset):
-    """Images of any sizes in a folder and the folders in it; the network's own table names the classes.
+    """Images of any size in a folder and its subfolders, without labels.
 
-    With folders `train`, `val` or `test` in the root, these are the splits. Else a share of the images, drawn by the
-    seed, is scored (as `val` and as `test`), and the others are learned from: so the figures are of images that the
-    perturbation has not seen. With a share of 0 all images are learned from and scored.
+    If the root has folders `train`, `val` or `test`, these are the splits. Otherwise, a share of the images, sampled
+    with the seed, is both `val` and `test`, and the other images are `train`. With a share of 0, all images are in all
+    splits.
 
-    Every image is turned upright by its EXIF data and resized to `size`, whatever its proportions.
+    Every image is rotated by its EXIF orientation and resized to `size`, without preserving its aspect ratio.
 
     Example:
         >>> ImageFolder("photos", split="train", size=(512, 1024), scored_share=0.1).size
@@ -49,15 +49,15 @@ class ImageFolder(SegmentationDataset):
         """Describe the images.
 
         Args:
-            root: their folder.
+            root: folder of the images.
             split: `train`, `val` or `test`.
             size: height and width that images are resized to.
             scored_share: share of the images in `val` and `test`, if the root has no folders `train`, `val` or `test`.
-            seed: of the choice of these images.
+            seed: seed of the sampling of these images.
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
 
         Raises:
-            InputError: a share that is not from 0 to below 1, or a size below 1.
+            InputError: a share outside [0, 1), or a size below 1.
         """
         super().__init__(root, split, size, resampling)
         if not 0 <= scored_share < 1:
@@ -66,7 +66,7 @@ class ImageFolder(SegmentationDataset):
         self.seed = seed
 
     def find_items(self) -> list[Item]:
-        """Return the images of the split, by name."""
+        """Return the images of the split, sorted by path."""
         folder = self.folder(self.split)
         items = self.read_items(folder)
         if not items:
@@ -79,17 +79,17 @@ class ImageFolder(SegmentationDataset):
         scored = self.is_scored(items)
         if scored.all() or not scored.any():
             raise InputError(
-                f"{folder} gives {len(items)} images, too few to score some and learn from others. Add images, or set "
-                "--data.scored_share 0 to do both with all."
+                f"{folder} has {len(items)} images, too few to split them into training and scored images. Add images, "
+                "or set --data.scored_share 0 to use all images for both."
             )
         return [item for item, held in zip(items, scored, strict=True) if held != (self.split == "train")]
 
     def folder(self, split: Split) -> Path:
-        """Return the folder of a split: the root, unless it has folders for splits."""
+        """Return the folder of a split, or the root if it has no folders for splits."""
         return self.root / split if any((self.root / name).is_dir() for name in SPLITS) else self.root
 
     def find_files(self, folder: Path) -> list[Path]:
-        """Return the files in a folder and the folders in it that end in `endings`, sorted; hidden ones are left out.
+        """Return the files in a folder and its subfolders with a suffix in `endings`, sorted, without hidden files.
 
         Raises:
             InputError: the folder is a file.
@@ -99,47 +99,47 @@ class ImageFolder(SegmentationDataset):
         return readable_files(folder, self.endings, self.kind)
 
     def read_items(self, folder: Path) -> list[Item]:
-        """Return what is in a folder, in a fixed order."""
+        """Return the items of a folder in a fixed order."""
         paths = self.find_files(folder)
         return [Item(name, path, None) for name, path in zip(names_of(paths, folder), paths, strict=True)]
 
     def is_scored(self, items: list[Item]) -> NDArray[np.bool_]:
-        """Return (N,), True for the images that are scored when there are no folders for splits."""
+        """Return a bool array `(N,)`, True for the scored images, if the root has no folders for splits."""
         scored = np.zeros(len(items), np.bool_)
         count = max(1, round(self.scored_share * len(items)))
         scored[np.random.default_rng(self.seed).permutation(len(items))[:count]] = True
         return scored
 
     def _say_beside(self) -> None:
-        """Say once what is left out where folders for splits decide what is read."""
+        """Report once the files and folders in the root that are left out because it has folders for splits."""
         paths = (path for path in self.root.iterdir() if path.name not in SPLITS and not is_hidden(path.name))
         beside = sorted(path.name for path in paths if path.is_dir() or ends_in(path, self.endings))
         if beside:
             say_once(
-                f"{self.root} has folders train, val or test, so nothing beside these is read. Left out: "
+                f"{self.root} has folders train, val or test, so only these are read. Left out: "
                 f"{', '.join(beside[:5])}{f' and {len(beside) - 5} more' if len(beside) > 5 else ''}."
             )
 
-    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NoReturn:
-        """Refuse labels.
+    def label_ids(self, ids: NDArray[np.uint8], path: Path | Source) -> NoReturn:
+        """Raise an error, because the data set has no classes.
 
         Raises:
             InputError: always.
         """
         raise InputError(
-            f"{place} cannot be read as labels: {type(self).__name__} has no classes. Set model.objective.image to a "
-            "picture, and the target is what the network sees in it."
+            f"{path} cannot be read as labels: {type(self).__name__} has no classes. Set model.objective.image to an "
+            "image, whose prediction is then the target."
         )
 
     def _tree(self) -> str:
         return (
             f"Set --data.root. Expected, at any depth:\n  ROOT/*{{{','.join(self.endings)}}}\n"
-            "or, to choose what is scored:\n  ROOT/train/...     ROOT/val/...     ROOT/test/..."
+            "or, to choose the scored images:\n  ROOT/train/...     ROOT/val/...     ROOT/test/..."
         )
 
 
 def names_of(paths: list[Path], folder: Path) -> list[str]:
-    """Return a name for each file below a folder, fit for a file's name; files that differ in their ending keep it."""
+    """Return a unique name for each file below a folder, without slashes, and without the suffix if possible."""
     parts = [path.relative_to(folder).parts for path in paths]
     stems = ["_".join((*p[:-1], path.stem)) for p, path in zip(parts, paths, strict=True)]
     counts = Counter(stems)

@@ -1,4 +1,4 @@
-"""Where the images of a data set are: plain files, members of zip files, or what else can be opened as a picture."""
+"""The items of data sets, and images that are not plain files, such as members of zip files."""
 
 import abc
 import functools
@@ -21,36 +21,42 @@ GET_ZIP = "Check the path, or download the zip file again."
 
 
 class Source(abc.ABC):
-    """A picture that is no plain file; small, and the same in every process that it is sent to."""
+    """An image inside another file; a small object that can be pickled."""
 
     @property
     @abc.abstractmethod
     def name(self) -> str:
-        """The name of a file that would hold it."""
+        """The name that the image would have as a plain file."""
 
     @abc.abstractmethod
     def open(self) -> Image.Image:
-        """Return the picture.
+        """Return the image.
 
         Raises:
-            InputError: what it is in cannot be read.
+            InputError: the file that contains it cannot be read.
         """
 
     @abc.abstractmethod
     def stamp(self) -> list[str | int]:
-        """Return what changes when the picture does."""
+        """Return plain values that change when the image changes."""
 
 
 class Item(NamedTuple):
-    """One image and, where there are any, its labels."""
+    """An image of a data set.
+
+    Attributes:
+        name: name of the image, without a suffix.
+        image: path of the image.
+        labels: path of the labels; None without labels.
+    """
 
     name: str
     image: Path | Source
     labels: Path | Source | None
 
 
-def named_once(items: list[Item]) -> list[Item]:
-    """Return the items with names that differ in more than letter case: a repeated name gets a number."""
+def with_unique_names(items: list[Item]) -> list[Item]:
+    """Return the items with unique names, regardless of case: repeated names get a number."""
     named: list[Item] = []
     taken = {item.name.casefold() for item in items}
     used: set[str] = set()
@@ -65,66 +71,83 @@ def named_once(items: list[Item]) -> list[Item]:
 
 
 def check_file(path: Path) -> None:
-    """Check that what is at a path, if anything, is a file: to read a pipe or a device may take for ever.
+    """Check that a path is a file or does not exist, because reading a pipe or device may never end.
 
     Raises:
-        InputError: it is none.
+        InputError: the path is a folder, a pipe or a device.
     """
     if not path.is_file() and path.exists():
         raise InputError(f"{path} is a folder, a pipe or a device, expected a file. Check the path.")
 
 
 def check_labeled(items: list[Item], where: Path, tree: str) -> list[Item]:
-    """Return the items of a data set whose labels lie in `where`.
+    """Check that all items have labels, and return them.
+
+    Args:
+        items: the items of a data set.
+        where: the folder or zip file of the labels, for the message.
+        tree: the expected folders, for the message.
 
     Raises:
-        InputError: some have none there; the message shows the `tree` that is expected.
+        InputError: an item has no labels.
     """
     missing = [item.image.name for item in items if item.labels is None]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(items)} images of the split have no labels in {where}, {missing[0]} first. "
-            f"Extract or download them again, or move {where} away to go without labels. {tree}"
+            f"Extract or download them again, or move {where} away to use no labels. {tree}"
         )
     return items
 
 
-def say_unlabeled(items: list[Item], where: Path, sought: list[str]) -> list[Item]:
-    """Return the items of a data set none of which has labels, and say once where these were sought."""
+def say_unlabeled(items: list[Item], where: Path, searched: list[str]) -> list[Item]:
+    """Report once that a data set has no labels, and return its items.
+
+    Args:
+        items: the items of the data set.
+        where: the folder of the images, for the message.
+        searched: the paths and patterns of labels that do not exist, for the message.
+    """
     say_once(
-        f"No labels for the {len(items)} images in {where}, so they have no IoU figures. Sought: {', '.join(sought)}."
+        f"No labels for the {len(items)} images in {where}, so there is no IoU with labels. Searched: "
+        f"{', '.join(searched)}."
     )
     return items
 
 
-def stamp(place: Path | Source) -> list[str | int]:
-    """Return what changes when a picture does: of a file the path, the length and the time of its last change.
+def stamp(path: Path | Source) -> list[str | int]:
+    """Return plain values that change when an image changes; for a file, its path, length and modification time.
 
     Raises:
-        OSError: the file is not there.
+        OSError: the file does not exist.
     """
-    if isinstance(place, Source):
-        return place.stamp()
-    facts = place.stat()
-    return [str(place.absolute()), facts.st_size, facts.st_mtime_ns]
+    if isinstance(path, Source):
+        return path.stamp()
+    facts = path.stat()
+    return [str(path.absolute()), facts.st_size, facts.st_mtime_ns]
 
 
 def stamps(items: list[Item], *, with_labels: bool = False) -> list[list[str | int] | None]:
-    """Return the stamp of each image, and of its labels.
+    """Return the stamp of each image, followed by that of its labels if `with_labels` is set.
 
     Raises:
-        InputError: one is not there.
+        InputError: a file does not exist.
     """
-    places = [place for item in items for place in ([item.image, item.labels] if with_labels else [item.image])]
+    files = [file for item in items for file in ([item.image, item.labels] if with_labels else [item.image])]
     try:
-        return [None if place is None else stamp(place) for place in places]
+        return [None if file is None else stamp(file) for file in files]
     except OSError as error:
         raise unreadable_file(Path(str(error.filename)), error, "Extract the data set again.") from error
 
 
 @dataclass(frozen=True)
 class ZipMember(Source):
-    """A picture inside a zip file. It is read into memory and never extracted, so its name can do no harm."""
+    """An image inside a zip file. It is read into memory and not extracted, so an unsafe name cannot do any harm.
+
+    Attributes:
+        archive: the zip file.
+        member: name of the image in the zip file.
+    """
 
     archive: Path
     member: str
@@ -135,19 +158,21 @@ class ZipMember(Source):
         return self.member.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
-        """Return the place as messages show it."""
+        """Return the path for messages."""
         return f"{self.archive}/{self.member}"
 
     def open(self) -> Image.Image:
-        """Return the picture.
+        """Return the image.
 
         Raises:
-            InputError: the zip file is gone or damaged.
+            InputError: the zip file is missing or damaged.
         """
         try:
             content = _archive(self.archive).read(self.member)
         except KeyError:
-            raise InputError(f"{self.archive} holds no {self.member}. Check the path, or download it again.") from None
+            raise InputError(
+                f"{self.archive} has no member {self.member}. Check the path, or download it again."
+            ) from None
         except OSError as error:
             raise unreadable_file(self.archive, error, GET_ZIP) from error
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
@@ -155,22 +180,22 @@ class ZipMember(Source):
         return Image.open(io.BytesIO(content), formats=FORMATS)
 
     def stamp(self) -> list[str | int]:
-        """Return the place, the length and the checksum."""
+        """Return the path, the length and the checksum."""
         facts = _archive(self.archive).getinfo(self.member)
         return [str(self.archive.absolute()), self.member, facts.file_size, facts.CRC]
 
 
 def members(archive: Path) -> list[str]:
-    """Return the names in a zip file, sorted; none where the file does not exist.
+    """Return the names of the members of a zip file, sorted; an empty list if the file does not exist.
 
     Raises:
-        InputError: the file is no zip file, or the end of it is missing.
+        InputError: the file is not a zip file, or is truncated.
     """
     return sorted(_archive(archive).namelist()) if archive.exists() else []
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
-    """Return a zip file that this process opened: forked workers that shared one would move each other's position."""
+    """Return an open zip file, one per process, because forked workers would share the read position of one file."""
     try:
         check_file(path)
         facts = path.stat()
@@ -179,8 +204,8 @@ def _archive(path: Path) -> zipfile.ZipFile:
         raise unreadable_file(path, error, GET_ZIP) from error
     except zipfile.BadZipFile as error:
         raise InputError(
-            f"{path} cannot be read as a zip file ({error}). It was not downloaded to its end, or is none: download it "
-            "again."
+            f"{path} cannot be read as a zip file ({error}). The download is incomplete, or the file has another "
+            "format. Download it again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""StreetScenes: rendered street scenes, written once in the layout and naming of Cityscapes."""
+"""StreetScenes: synthetic street scenes, written in the file layout of Cityscapes."""
 
 import json
 from pathlib import Path
@@ -19,21 +19,21 @@ from uap.utils.errors import InputError
 from uap.utils.progress import progress
 
 RENDERED_SIZE = (256, 512)
-"""Height and width that scenes are rendered at; `size` resizes them like any other image."""
+"""Height and width at which scenes are rendered; `size` resizes them like any other image."""
 
 FIRST_INDEX: dict[Split, int] = {"train": 0, "val": 1_000_000, "test": 2_000_000}
-"""Scenes of different splits never share an index, so no validation scene is ever trained on."""
+"""The first scene index of each split. Splits have different indices, so that their scenes differ."""
 
 MOST_SCENES = FIRST_INDEX["val"]
-"""More of a split would be those of the next one."""
+"""Largest number of scenes of a split; more would overlap with the next split."""
 
 MANIFEST = "streetscenes.json"
 
 
 class StreetScenes(Cityscapes):
-    """Rendered street scenes with 13 of Cityscapes' classes, 512 x 256, as many as are asked for.
+    """Synthetic street scenes with 13 of Cityscapes' classes, 512 x 256, in any number.
 
-    Scenes that are not in `root` yet are rendered when they are first needed.
+    Scenes are rendered into `root` when they are first needed.
 
     Example:
         >>> scenes = StreetScenes("scenes", split="train", scenes=2)
@@ -56,9 +56,9 @@ class StreetScenes(Cityscapes):
         """Describe the scenes.
 
         Args:
-            root: the folder that the scenes are written to.
+            root: folder to which the scenes are written.
             split: `train`, `val` or `test`.
-            size: height and width that scenes are resized to.
+            size: height and width to which scenes are resized.
             scenes: number of scenes of the split `train`.
             scored_scenes: number of scenes of the splits `val` and `test`.
             scene_seed: seed of the scenes.
@@ -84,10 +84,10 @@ class StreetScenes(Cityscapes):
         return self.scenes if self.split == "train" else self.scored_scenes
 
     def prepare(self, num_workers: int = 0) -> None:
-        """Render the scenes that are not in `root` yet, with a number of processes.
+        """Render the scenes that are missing in `root`, with a number of processes.
 
         Raises:
-            InputError: the folder holds other scenes, or cannot be written.
+            InputError: the folder contains other scenes, or cannot be written.
         """
         self._check_manifest()
         missing = [i for i in range(self.count) if not self._is_rendered(i)]
@@ -95,12 +95,12 @@ class StreetScenes(Cityscapes):
             self._render_all(missing, num_workers)
 
     def _render_all(self, missing: list[int], num_workers: int) -> None:
-        """Render scenes in worker processes: threads would wait for each other between the many small strokes."""
+        """Render scenes in worker processes: threads are slow for many small shapes."""
         threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # a process that is forked has none of OpenCV's threads, and would wait for them
+        cv2.setNumThreads(1)  # a forked process lacks the threads of OpenCV and would wait for them forever
         try:
             rendered: DataLoader[None] = DataLoader(
-                missing,  # type: ignore[arg-type]  # a list is a data set too
+                missing,  # type: ignore[arg-type]  # a list can be a data set
                 batch_size=None,
                 collate_fn=self._render,  # type: ignore[arg-type]  # of one index
                 num_workers=num_workers,
@@ -144,11 +144,11 @@ class StreetScenes(Cityscapes):
         train_id_path = self._path(LABELS.replace("labelIds", "labelTrainIds"), index)
         _write_png(train_id_path, train_ids)
         _write_png(self._path(LABELS, index), label_ids)
-        _write_png(self._path(IMAGE, index), image[..., ::-1])  # last: no image is ever without labels
+        _write_png(self._path(IMAGE, index), image[..., ::-1])  # last, so that every image has labels
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a picture, so that a scene that is there is whole."""
+    """Write a PNG file atomically, so that every existing file is complete."""
     try:
         with atomic_file(path) as file:
             if not cv2.imwrite(str(file), pixels):

@@ -1,4 +1,4 @@
-"""Which images are learned from (sampled with a seed, or listed in a file), and which are scored."""
+"""Selection of images: sampled with a seed, evenly spread, or listed in a file."""
 
 from pathlib import Path
 
@@ -11,32 +11,42 @@ from uap.utils.errors import InputError
 
 
 def sampled(count: int, limit: int, seed: int) -> NDArray[np.int64]:
-    """Return `limit` of the numbers below `count`, sampled with the seed and sorted."""
+    """Return `limit` of the rows from 0 to `count` - 1, sampled without replacement, sorted."""
     return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
 
 
 def evenly(count: int, wanted: int | None) -> NDArray[np.int64]:
-    """Return `wanted` of the numbers below `count`, evenly spread from the first to the last; all where it is None.
+    """Return `wanted` of the rows from 0 to `count` - 1, evenly spread from the first to the last.
 
-    What is scored, attacked or shown is chosen by this alone, so that the same number is the same images everywhere.
-    Where there are not so many, all are taken.
+    All commands select scored, attacked and plotted images with this function, so that the same number selects the
+    same images.
+
+    Args:
+        count: number of images.
+        wanted: number of selected images; None, or a number above `count`, selects all.
     """
     wanted = count if wanted is None else min(wanted, count)
     return np.linspace(0, count - 1, wanted).round().astype(np.int64)
 
 
 def path_below(item: Item, root: Path) -> str:
-    """Return the path of an item's image below `root` or in a zip file there; a frame of a video has its name alone."""
-    place = item.image
-    if isinstance(place, Path):
-        return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
-    return place.member if isinstance(place, ZipMember) else item.name
+    """Return the path of an item's image relative to `root` or in a zip file; for a frame of a video, its name."""
+    image = item.image
+    if isinstance(image, Path):
+        return image.relative_to(root).as_posix() if image.is_relative_to(root) else str(image)
+    return image.member if isinstance(image, ZipMember) else item.name
 
 
 def listed(items: list[Item], path: Path, root: Path) -> list[int]:
-    """Return the rows of the items that a text file lists, one to a line, in the order of the items.
+    """Return the rows of the items that a text file lists, sorted.
 
-    A line is an item's name, the name of its image file, or the path of that file below `root` or in a zip file there.
+    Each line is the name of an item, the name of its image file, or the path of this file relative to `root` or in a
+    zip file.
+
+    Args:
+        items: the items of a data set.
+        path: the text file.
+        root: the folder of the data set.
 
     Raises:
         InputError: the file cannot be read or is empty, or a line names no image, or more than one.
@@ -65,7 +75,7 @@ def _lines(path: Path) -> list[str]:
     check_file(path)
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: not text, or an invalid file name
         raise InputError(
             f"data.files {path} cannot be read{paths.searched_in(path)} ({error}). Give a text file of one name "
             "per line."

@@ -1,4 +1,4 @@
-"""Frames of video files: read one after the other, or as the images of a data set."""
+"""Frames of video files, read in order or as images of a data set."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,13 @@ from uap.utils.progress import progress
 
 
 class VideoFacts(NamedTuple):
-    """What a video file says of itself; `frames` is an estimate in some formats."""
+    """The metadata of a video file.
+
+    Attributes:
+        frames: number of frames, an estimate for some formats.
+        frames_per_second: frame rate.
+        size: height and width of the frames.
+    """
 
     frames: int
     frames_per_second: float
@@ -35,10 +41,10 @@ class VideoFacts(NamedTuple):
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Return the number of frames, their rate, and their height and width.
+    """Return the metadata of a video file.
 
     Raises:
-        InputError: the file is missing or no video.
+        InputError: the file is missing or not a video.
     """
     with _opened(path) as video:
         frames, rate, height, width = (
@@ -54,12 +60,16 @@ def video_facts(path: Path) -> VideoFacts:
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield every n-th frame of a video from the first on: its index, and its pixels as RGB uint8 (H, W, 3).
+    """Yield every n-th frame of a video from the first on: its index, and its pixels as RGB uint8 `(H, W, 3)`.
 
-    The way that is exact for every codec: to seek a frame by its index is not.
+    All frames are decoded in order, because seeking a frame by its index is not exact for every codec.
+
+    Args:
+        path: the video file.
+        every: n.
 
     Raises:
-        InputError: the file is missing or no video, or not one frame can be read.
+        InputError: the file is missing or not a video, or no frame can be read.
     """
     index = -1
     with _opened(path) as video:
@@ -84,8 +94,8 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
         if not video.isOpened():
             check_readable(path)
             raise InputError(
-                f"{path} cannot be opened as a video. It is truncated, no video, or of a codec that OpenCV does not "
-                "read: copy it again, or convert it to H.264."
+                f"{path} cannot be opened as a video. It is truncated or not a video, or OpenCV does not support its "
+                "codec. Copy it again, or convert it to H.264."
             )
         yield video
     finally:
@@ -94,7 +104,15 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
 
 @dataclass(frozen=True)
 class Frame(Source):
-    """A frame of a video: the `row`-th in the file `kept`, which holds those that were decoded before."""
+    """A decoded frame of a video.
+
+    Attributes:
+        video: the video file.
+        index: index of the frame in the video.
+        kept: the file of decoded frames.
+        row: row of the frame in that file.
+        size: height and width of the decoded frame.
+    """
 
     video: Path
     index: int
@@ -104,32 +122,31 @@ class Frame(Source):
 
     @property
     def name(self) -> str:
-        """The name of a file that would hold the frame."""
+        """The name that the frame would have as a plain file."""
         return f"{self.video.stem}_{self.index:06d}.png"
 
     def __str__(self) -> str:
-        """Return the place as messages show it."""
+        """Return the path for messages."""
         return f"Frame {self.index} of {self.video}, kept in {self.kept},"
 
     def open(self) -> Image.Image:
-        """Return the picture at the data's size."""
+        """Return the image at the size of the data set."""
         count = self.size[0] * self.size[1] * 3
         return Image.fromarray(np.fromfile(self.kept, np.uint8, count, offset=self.row * count).reshape(*self.size, 3))
 
     def stamp(self) -> list[str | int]:
-        """Return what the video's file says, and the index."""
+        """Return the stamp of the video file, and the index."""
         return [*stamp(self.video), self.index]
 
 
 class VideoFrames(ImageFolder):
-    """Every n-th frame of a video, or of the videos in a folder and the folders in it.
+    """Every n-th frame of a video, or of the videos in a folder and its subfolders.
 
-    With folders `train`, `val` or `test` in the root, these are the splits. Else the last share of each video is scored
-    and what comes before is learned from: neighboring frames are all but equal, so that a draw would score what was
-    learned.
+    If the root has folders `train`, `val` or `test`, these are the splits. Otherwise, the last share of each video is
+    both `val` and `test`, and the earlier frames are `train`. The frames are not sampled randomly, because neighboring
+    frames are almost identical.
 
-    A video is decoded once from its beginning to its end, and its frames are kept at `size` in the cache folder:
-    as many bytes as pixels, times three.
+    A video is decoded once. Its frames are cached at `size`, with three bytes per pixel.
 
     Example:
         >>> VideoFrames("drive.mp4", split="val", every=25).every
@@ -154,15 +171,15 @@ class VideoFrames(ImageFolder):
         """Describe the videos.
 
         Args:
-            root: a video, or a folder of them.
+            root: a video, or a folder of videos.
             split: `train`, `val` or `test`.
             size: height and width that frames are resized to.
-            every: use the first of so many frames.
+            every: use every n-th frame, from the first on.
             scored_share: share of each video in `val` and `test`, if the root has no folders `train`, `val` or `test`.
             resampling: how frames are resized: `pil` averages over dropped pixels, `opencv` does not.
 
         Raises:
-            InputError: `every` is below 1, a share that is not from 0 to below 1, or a size below 1.
+            InputError: `every` is below 1, a share outside [0, 1), or a size below 1.
         """
         super().__init__(root, split, size, scored_share, resampling=resampling)
         if every < 1:
@@ -170,15 +187,15 @@ class VideoFrames(ImageFolder):
         self.every = every
 
     def prepare(self, num_workers: int = 0) -> None:
-        """Decode the videos that were not decoded before."""
+        """Decode the videos that are not in the cache."""
         self.read_items(self.folder(self.split))
 
     def stored_size(self, image: Path | Source) -> tuple[int, int]:
-        """Return the height and width of the frames of an image's video."""
+        """Return the height and width of the frames of the video that contains an image."""
         return video_facts(image.video).size if isinstance(image, Frame) else super().stored_size(image)
 
     def find_files(self, folder: Path) -> list[Path]:
-        """Return the videos in a folder, or the one that is given in its place."""
+        """Return the videos in a folder, or the video itself if the root is a video."""
         return [folder] if folder.is_file() else super().find_files(folder)
 
     def read_items(self, folder: Path) -> list[Item]:
@@ -192,7 +209,7 @@ class VideoFrames(ImageFolder):
         return items
 
     def is_scored(self, items: list[Item]) -> NDArray[np.bool_]:
-        """Return (N,), True for the last share of each video."""
+        """Return a bool array `(N,)`, True for the last share of each video."""
         scored = []
         for _, frames in groupby(items, lambda item: item.name.rpartition("_")[0]):
             count = len(list(frames))
@@ -200,18 +217,18 @@ class VideoFrames(ImageFolder):
             scored += [False] * (count - held) + [True] * held
         return np.array(scored)
 
-    def find(self, place: Path | Source) -> Path | Source:
-        """Return a path as it stands where it exists, else under the data's root, else the frame of that name."""
-        found = super().find(place)
+    def find(self, path: Path | Source) -> Path | Source:
+        """Return a path unchanged if it exists, else the path below `root`, or the frame of that name."""
+        found = super().find(path)
         if isinstance(found, Path) and not found.exists():
             for folder in {self.folder(split) for split in SPLITS}:
                 for item in self.read_items(folder):
-                    if item.name == str(place):
+                    if item.name == str(path):
                         return item.image
         return found
 
     def _decoded(self, video: Path) -> Path:
-        """Return the file of a video's frames, uint8 (N, H, W, 3), made where it is not there."""
+        """Return the file of the decoded frames of a video, uint8 `(N, H, W, 3)`; decode them if it does not exist."""
         settings = [stamp(video), self.every, self.size, self.resampling]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
         kept = paths.cache_folder() / "frames" / f"{key}.rgb"
@@ -220,12 +237,12 @@ class VideoFrames(ImageFolder):
         count = -(-video_facts(video).frames // self.every)
         frames = read_frames(video, self.every)
         try:
-            with atomic_file(kept) as place, place.open("wb") as file:
+            with atomic_file(kept) as unfinished, unfinished.open("wb") as file:
                 for _, frame in progress(frames, f"Reading {video.name}", "frame", max(count, 0)):
                     file.write(pictures.resize_image(frame, self.size, self.resampling).tobytes())
         except OSError as error:
             raise InputError(
-                f"Frames of {video} cannot be kept in {kept.parent} ({error}). Set UAP_CACHE to a folder with room, or "
-                "a larger --data.every."
+                f"Frames of {video} cannot be kept in {kept.parent} ({error}). Set UAP_CACHE to a folder with free "
+                "space, or set a larger --data.every."
             ) from error
         return kept

@@ -1,4 +1,4 @@
-"""Pascal VOC 2012 (Everingham et al., IJCV 2015), with the labels of SBD (Hariharan et al., ICCV 2011) if wished."""
+"""Pascal VOC 2012 (Everingham et al., IJCV 2015), optionally with SBD (Hariharan et al., ICCV 2011)."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from uap.utils.errors import InputError
 
 TREE = """Expected:
   ROOT/JPEGImages/*.jpg
-  ROOT/SegmentationClass/*.png                             (palette PNGs; an attack does without)
+  ROOT/SegmentationClass/*.png                             (palette PNGs; optional for an attack)
   ROOT/ImageSets/Segmentation/{train,val,trainval}.txt     (1,464, 1,449 and 2,913 names)"""
 
 SBD_TREE = """Expected:
@@ -24,9 +24,9 @@ SBD_TREE = """Expected:
 
 
 class PascalVOC(SegmentationDataset):
-    """Photographs of 20 kinds of objects before a background, of many sizes; labels optional.
+    """Photographs with 20 object classes and background, of many sizes; labels optional.
 
-    Every image is resized to `size`, whatever its proportions.
+    Every image is resized to `size`, without preserving its aspect ratio.
 
     Example:
         >>> len(PascalVOC("data/VOCdevkit/VOC2012", split="trainval").table)
@@ -47,10 +47,11 @@ class PascalVOC(SegmentationDataset):
         """Describe the images.
 
         Args:
-            root: the folder of the year, which holds `JPEGImages`.
+            root: the folder of the year, which contains `JPEGImages`.
             split: `train`, `val`, `test` or `trainval`.
             size: height and width that images and labels are resized to.
-            sbd: the folder of SBD, to learn from its images too, without those that VOC validates on: 10,582 in all.
+            sbd: the folder of SBD, to add its images to the training images, without the validation images of VOC;
+                10,582 images in total.
             resampling: how images are resized: `pil` averages over dropped pixels, `opencv` does not.
 
         Raises:
@@ -84,27 +85,31 @@ class PascalVOC(SegmentationDataset):
             return check_labeled(items, labels, tree)
         return say_unlabeled(items, images, [f"{labels}/*{ending}"])
 
-    def read_ids(self, place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids (H, W) of a PNG of VOC or of a `.mat` file of SBD."""
-        if not isinstance(place, Path) or place.suffix != ".mat":
-            return super().read_ids(place)
-        check_file(place)
+    def read_ids(self, path: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids `(H, W)` of a PNG file of VOC or of a `.mat` file of SBD."""
+        if not isinstance(path, Path) or path.suffix != ".mat":
+            return super().read_ids(path)
+        check_file(path)
         try:
-            ids: NDArray[np.uint8] = loadmat(place)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
-        except Exception as error:  # SciPy lets out whatever a damaged file leads to
+            ids: NDArray[np.uint8] = loadmat(path)["GTcls"]["Segmentation"][0, 0].astype(np.uint8)
+        except Exception as error:  # SciPy can raise any error for a damaged file
             if isinstance(error, OSError) and error.errno is not None:
-                raise unreadable_file(place, error, "Extract the labels again.") from error
+                raise unreadable_file(path, error, "Extract the labels again.") from error
             raise InputError(
-                f"{place} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again."
+                f"{path} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again."
             ) from error
         return ids
 
-    def label_ids(self, ids: NDArray[np.uint8], place: Path | Source) -> NDArray[np.uint8]:
-        """Return the ids as they are: VOC's are those of its table, 255 is the border of objects."""
+    def label_ids(self, ids: NDArray[np.uint8], path: Path | Source) -> NDArray[np.uint8]:
+        """Return the ids unchanged: they are the ids of the table, and 255 for the borders of objects.
+
+        Raises:
+            InputError: an id that VOC does not define.
+        """
         wrong = ids[(ids >= len(VOC)) & (ids != IGNORE)]
         if wrong.size:
             raise InputError(
-                f"{place} holds the id {wrong[0]}, expected 0 to {len(VOC) - 1}, or 255. Are these the palette PNGs of "
+                f"{path} holds the id {wrong[0]}, expected 0 to {len(VOC) - 1}, or 255. Are these the palette PNGs of "
                 "SegmentationClass?"
             )
         return ids
@@ -114,7 +119,7 @@ def _names(path: Path, setting: str, tree: str) -> list[str]:
     check_file(path)
     try:
         names = path.read_text(encoding="utf-8").split()
-    except (OSError, ValueError) as error:  # the latter of what is no text, or of a name that no file can have
+    except (OSError, ValueError) as error:  # ValueError: not text, or an invalid file name
         raise InputError(f"No list of images {path} ({error}). Set --data.{setting} to its folder. {tree}") from error
     if not names:
         raise InputError(f"{path} lists no image. {tree}")

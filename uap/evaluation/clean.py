@@ -1,4 +1,4 @@
-"""The clean figures of a network over a split: IoU by class, before anything is attacked."""
+"""The clean metrics of a network on a split: IoU by class, without an attack."""
 
 import numpy as np
 import torch
@@ -13,15 +13,15 @@ from uap.victims import Victim
 from uap.victims.setup_warnings import setup_warnings
 
 
-def clean_figures(victim: Victim, data: SegmentationData) -> str:
-    """Return the table of a network's clean figures on the scored split of `data`, and what is doubtful of them.
+def clean_table(victim: Victim, data: SegmentationData) -> str:
+    """Return a text table of the clean metrics of a network on the scored images, followed by warnings.
 
     Args:
         victim: the network.
         data: images and labels.
 
     Raises:
-        InputError: the network does not take the size, or the images have no labels of its classes.
+        InputError: the network does not support the size, or the images have no labels of its classes.
     """
     device = device_trainer().strategy.root_device
     victim.to(device).check(data.size)

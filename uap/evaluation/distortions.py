@@ -1,7 +1,6 @@
-"""Distortions between the attacker and the network, as modules from images to images.
+"""Distortions of images between the attacker and the network, as modules.
 
-Images are `(N, 3, H, W)` of any dtype, 0 to 255. Every distortion returns uint8: rounded and clipped, as a file or the
-bus of a camera stores them.
+They map images `(N, 3, H, W)` of any dtype, 0 to 255, to uint8 images, which are rounded and clipped as in a file.
 """
 
 import io
@@ -17,7 +16,7 @@ from uap.utils.quantize import eight_bit
 
 
 class Jpeg(nn.Module):
-    """JPEG of a quality (1 to 100), as PIL writes it: chroma at half the resolution.
+    """JPEG compression by PIL with a quality from 1 to 100, with chroma at half the resolution.
 
     Example:
         >>> Jpeg(95)(torch.full((1, 3, 8, 8), 9.0)).unique().tolist()
@@ -25,7 +24,7 @@ class Jpeg(nn.Module):
     """
 
     def __init__(self, quality: int) -> None:
-        """Set the quality."""
+        """Set the quality, 1 to 100."""
         super().__init__()
         self.quality = quality
 
@@ -41,7 +40,7 @@ class Jpeg(nn.Module):
 
 
 class Resize(nn.Module):
-    """Resizing by a factor below 1 and back, bilinearly with antialiasing; the small images have 8 bits too.
+    """Bilinear resizing by a factor below 1 and back, with antialiasing. The small images are rounded to 8 bits.
 
     Example:
         >>> Resize(0.5)(torch.full((1, 3, 8, 8), 9.0)).shape
@@ -65,9 +64,9 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class GaussianNoise(nn.Module):
-    """Normal noise of a standard deviation in grey levels, sampled for each value of each image in turn.
+    """Gaussian noise with a standard deviation in grey levels, independent for each value.
 
-    The same seed gives the same noise for the same images in the same order, in batches of any size.
+    The same seed gives the same noise for the same images in the same order, independent of the batch size.
 
     Example:
         >>> image = torch.full((1, 3, 8, 8), 9.0)
@@ -76,7 +75,7 @@ class GaussianNoise(nn.Module):
     """
 
     def __init__(self, std: float, seed: int) -> None:
-        """Set the standard deviation and the seed, 0 or more."""
+        """Set the standard deviation in grey levels, and the seed, which is 0 or more."""
         super().__init__()
         self.std = std
         self.random = np.random.default_rng(seed)
@@ -88,10 +87,10 @@ class GaussianNoise(nn.Module):
 
 
 class EightBit(nn.Module):
-    """The 8-bit adversarial images of a perturbation."""
+    """Adds a perturbation and returns 8-bit adversarial images."""
 
     def __init__(self, perturbation: Perturbation) -> None:
-        """Take the perturbation."""
+        """Set the perturbation."""
         super().__init__()
         self.perturbation = perturbation
 
@@ -101,7 +100,12 @@ class EightBit(nn.Module):
 
 
 def shifted(perturbation: Perturbation, pixels: int) -> Perturbation:
-    """Return a perturbation shifted down and to the right, wrapping around the proto-tile."""
+    """Return a perturbation that is shifted down and to the right, cyclically within the proto-tile.
+
+    Args:
+        perturbation: the perturbation, which stays unchanged.
+        pixels: the shift in both directions.
+    """
     moved = Perturbation((perturbation.proto.shape[-2], perturbation.proto.shape[-1]), perturbation.epsilon)
     moved.load_state_dict({"proto": perturbation.proto.detach().roll((pixels, pixels), (-2, -1))})
     moved.image_size = perturbation.image_size

@@ -1,4 +1,4 @@
-"""The loop that evaluates an attack or a perturbation: every metric of the objective, as float and as 8-bit images."""
+"""Evaluation of an attack or a perturbation: all metrics of the objective, on float and on 8-bit images."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -16,7 +16,7 @@ from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
 Scored = Literal["float", "8-bit"]
-"""`float` scores adversarial images as the attack returns them, `8-bit` rounded and clipped, as they can be saved."""
+"""`float` scores adversarial images as the attack returns them; `8-bit` scores them rounded and clipped."""
 
 
 @dataclass
@@ -24,10 +24,11 @@ class Result:
     """The metrics of an evaluation.
 
     Attributes:
-        metrics: by `float` and `8-bit`, values by key of `uap.metrics.names.METRICS`.
-        images: the number of images.
-        forwards: images that the attack sent forward through the network after the clean pass, 0 for a perturbation.
-        backwards: images that the attack computed a gradient for.
+        metrics: for `float` and `8-bit`, the values by key of `uap.metrics.names.METRICS`.
+        images: number of images.
+        forwards: number of forward passes of the attack, counted per image, without the clean pass; 0 for a
+            perturbation.
+        backwards: number of gradients of the attack, counted per image.
 
     Example:
         >>> print(Result({"float": {"kept": 0.25}}, images=4))
@@ -61,27 +62,27 @@ def evaluate(
 ) -> Result:
     """Evaluate an attack or a perturbation on a network and images.
 
-    The adversary sees images and the network's own predictions; labels, where the images have them, serve the IoU
-    alone. Counts are summed over all images before they are divided.
+    The attack uses images and predictions of the network; labels are only used for the IoU. Counts are summed over all
+    images before they are divided.
 
     Args:
-        victim: images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, H, W)`: a `Victim` or any module like it.
+        victim: a `Victim` or another module that maps images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, H, W)`.
         images: a tensor, a data set or a loader; labels are class ids of the victim, 255 = ignored. If a batch has the
-            victim's own `prediction`, an objective that needs no more saves the clean pass.
+            clean `prediction` of the victim, and the objective needs no logits, the clean pass is skipped.
         attack: an image-dependent attack, a perturbation (a module from images to images), or None for clean images.
-        objective: what the attacker wants; it names its metrics.
-        scored: which forms of the adversarial images are scored.
-        batch_size: images in a batch; a loader keeps its own.
-        seed: of attacks and objectives that sample.
+        objective: the goal of the attack; it defines the metrics.
+        scored: the forms of the adversarial images to score.
+        batch_size: images in a batch; ignored for a loader.
+        seed: seed of random attacks and objectives.
         extra: names of further metrics of `uap.metrics.names.METRICS`.
-        title: of the progress bar.
-        progress: show a progress bar.
+        title: title of the progress bar.
+        progress: whether to show a progress bar.
 
     Returns:
         The metrics; `print(result)` shows a table.
 
     Raises:
-        InputError: no images, an unknown form, or an epsilon below 1 where only 8-bit images are scored.
+        InputError: there are no images, a form is unknown, or epsilon is below 1 and only 8-bit images are scored.
 
     Example:
         >>> import torch
@@ -136,7 +137,7 @@ def _clean(
 
 
 def _known(victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator) -> tuple[Tensor, Goal]:
-    """Return the clean predictions `(N, *L)` and the goal; without the network if the predictions are known."""
+    """Return the clean predictions `(N, *L)` and the goal; the network is not run if the predictions are known."""
     if batch.prediction is not None and isinstance(objective, PredictionObjective):
         return batch.prediction, objective.from_prediction(victim, batch.prediction, generator)
     clean, goal, _ = _clean(victim, batch, objective, generator)

@@ -1,4 +1,4 @@
-"""The parts of an experiment that scoring needs, built from its configuration; no run begins, no folder is made."""
+"""Components of an experiment that are built from its configuration, without starting a run."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from uap.objectives import PredictionObjective
 from uap.utils.paths import check_file
 
 
-def config_of(place: Path) -> Path:
-    """Return the configuration of a run folder, or the configuration file that is given itself.
+def config_of(path: Path) -> Path:
+    """Return the configuration file of a run folder, or the path itself if it is not a folder.
 
     Raises:
-        InputError: there is none, or it may not be read.
+        InputError: the file does not exist or cannot be read.
     """
-    config = place / "config.yaml" if place.is_dir() else place
+    config = path / "config.yaml" if path.is_dir() else path
     check_file(
         config,
         "configuration",
@@ -29,17 +29,17 @@ def config_of(place: Path) -> Path:
 
 
 def settings_of(config: Path, key: str) -> Any:
-    """Return what a configuration has under a key of its first level, None where it has nothing there.
+    """Return the value of a top-level key of a configuration, or None if it lacks the key.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the configuration cannot be read.
     """
     content, _ = read_configuration(str(config))
     return content.get(key)
 
 
 def build_data(config: Path, size: tuple[int, int] | None = None, eval_images: int | None = None) -> SegmentationData:
-    """Build the `data` of a configuration; nothing is read yet.
+    """Build the `data` of a configuration; no image is read.
 
     Args:
         config: the YAML file.
@@ -47,7 +47,7 @@ def build_data(config: Path, size: tuple[int, int] | None = None, eval_images: i
         eval_images: replaces the number of scored images of the configuration.
 
     Raises:
-        InputError: the file describes no data, or data that cannot be built.
+        InputError: the file describes no data, or the data cannot be built.
     """
     given = {"size": size, "eval_images": eval_images}
     changes = {name: value for name, value in given.items() if value is not None}
@@ -58,16 +58,16 @@ def build_target(config: Path) -> PredictionObjective:
     """Build the `model.objective` of a configuration.
 
     Raises:
-        InputError: the file describes no target, or one that cannot be built.
+        InputError: the file describes no objective, or the objective cannot be built.
     """
     return build_component(config, "model.objective", PredictionObjective)  # type: ignore[type-abstract]
 
 
 def device_trainer() -> Trainer:
-    """Return a trainer that runs and writes nothing; it chooses the device, and clean predictions ask for it.
+    """Return a trainer that is only used to select the device, and to compute clean predictions.
 
     Raises:
-        InputError: Lightning cannot work in this environment.
+        InputError: Lightning cannot create a trainer in this environment.
     """
     with as_input_error("The trainer"):
         return Trainer(

@@ -14,7 +14,7 @@ TARGET_METRICS = ("miou_target_before", "miou_target")
 """Mean IoU with the target, over the classes of the target (Metzen et al., sec. 4, Generalizability)."""
 
 CLEAN = ("success_before", "miou_clean", "miou_target_before")
-"""The metrics of clean images, which do not depend on a perturbation."""
+"""The metrics of clean images; they do not depend on a perturbation."""
 
 TITLES = {name: metric.description for name, metric in METRICS.items() if metric.unit in ("share", "ratio")}
 """The descriptions of the metrics of predictions by name, in the order of the tables."""
@@ -23,14 +23,14 @@ TITLES = {name: metric.description for name, metric in METRICS.items() if metric
 def score(
     victim: Victim, samples: Samples, objective: PredictionObjective, attack: nn.Module | None, title: str
 ) -> dict[str, float]:
-    """Return the metrics of 8-bit adversarial images.
+    """Return the metrics of a perturbation on 8-bit images, by name.
 
     Args:
         victim: the network.
-        samples: the images with the network's predictions, and labels in its classes.
+        samples: the images, with predictions of the network and labels in its classes.
         objective: the goal, in the classes of the network.
         attack: a perturbation, or another module from images to adversarial images; None for clean images.
-        title: of the progress bar.
+        title: title of the progress bar.
     """
     result = evaluate(
         victim,
@@ -45,8 +45,13 @@ def score(
     return result.metrics["8-bit"]
 
 
-def print_doubts(name: str, found: list[dict[str, float]]) -> None:
-    """Print a warning if the setup of a network seems wrong, judged by its best mean IoU with the labels."""
+def print_setup_warnings(name: str, found: list[dict[str, float]]) -> None:
+    """Print a warning if the best clean mean IoU of a network is too low, which suggests a wrong setup.
+
+    Args:
+        name: name of the network or run, for the message.
+        found: metrics of several evaluations of the network.
+    """
     clean = [metrics["miou_clean"] for metrics in found if "miou_clean" in metrics]
-    for doubt in setup_warnings(None, 0, max(clean, default=None)):
-        print(f"warning: {name}: {doubt}", flush=True)
+    for warning in setup_warnings(None, 0, max(clean, default=None)):
+        print(f"warning: {name}: {warning}", flush=True)

@@ -1,7 +1,7 @@
-"""Robustness curves: every network, attack and epsilon of a grid, each scored once and kept (Arnab et al., CVPR 2018).
+"""Robustness curves: metrics for a grid of networks, attacks and epsilons (Arnab et al., CVPR 2018).
 
-A cell of the grid is one network, attack and epsilon. Its metrics lie in a file that is named after a hash of
-everything they depend on, so that a run that was ended goes on, and a larger grid reuses what is there.
+A cell of the grid is one network, attack and epsilon. Its metrics are stored in a file whose name is a hash of
+everything that they depend on, so that an interrupted run can be continued, and a larger grid reuses existing cells.
 """
 
 import time
@@ -23,19 +23,19 @@ ARNAB_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """The epsilons of Arnab et al., sec. 4."""
 
 Metrics = dict[str, dict[str, float]]
-"""By `float` and `8-bit`, values by key of `uap.metrics.names.METRICS`."""
+"""For `float` and `8-bit`, the values by key of `uap.metrics.names.METRICS`."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One network, attack and epsilon.
+    """A cell of the grid: one network, attack and epsilon.
 
     Attributes:
-        network: the name of the network.
+        network: name of the network.
         victim: the network.
         attack: the attack.
-        epsilon: in grey levels; None for an attack without such a bound.
-        file: where the metrics are kept, named after all that they depend on.
+        epsilon: largest change of a pixel value, in grey levels; None for an attack without such a bound.
+        file: the file of the metrics.
     """
 
     network: str
@@ -46,13 +46,13 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The cell as progress lines name it."""
+        """The name of the cell in progress lines."""
         bound = "" if self.epsilon is None else f", epsilon {self.epsilon:g}"
         return f"{self.network}, {self.attack.name}{bound}"
 
     @property
     def cost(self) -> int:
-        """The computing time in forward passes, about; a backward pass takes two."""
+        """The approximate computing time, in forward passes; a backward pass counts as two."""
         return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 3  # clean, float and 8-bit images
 
 
@@ -64,18 +64,18 @@ def grid(
     seed: int,
     folder: Path,
 ) -> list[Cell]:
-    """Return the cells; an attack without an epsilon has one for each network.
+    """Return the cells of the grid; an attack without an epsilon has one cell for each network.
 
     Args:
         victims: the networks by name.
         attacks: the attacks.
-        epsilons: in grey levels.
+        epsilons: the epsilons, in grey levels.
         data: the images, set up.
-        seed: of attacks and objectives that sample.
-        folder: where cells are kept.
+        seed: seed of random attacks and objectives.
+        folder: the folder of the files of cells.
 
     Raises:
-        InputError: an image is gone, or an epsilon is out of range.
+        InputError: an image does not exist, or an epsilon is out of range.
     """
     scored = data.datasets["scored"].images
     images = [scored.reading(), list(data.size), data.table.names, stamps(scored.items, with_labels=True)]
@@ -130,7 +130,7 @@ def score(cell: Cell, data: SegmentationData, seed: int) -> Metrics:
 
 
 def read_cell(file: Path) -> Metrics | None:
-    """Return the metrics of a cell that was scored before; None without them, or if the file is damaged."""
+    """Return the metrics in the file of a cell; None if the file is missing or damaged."""
     try:
         metrics = read_json(file, "metrics")["metrics"]
         return {form: dict(metrics[form]) for form in ("float", "8-bit")}
@@ -139,10 +139,10 @@ def read_cell(file: Path) -> Metrics | None:
 
 
 def score_all(cells: list[Cell], data: SegmentationData, seed: int) -> Iterator[tuple[Cell, Metrics]]:
-    """Yield every cell with its metrics, scored now where they are not there; says how long the others will take."""
+    """Yield every cell with its metrics; cells without a file are scored, and the remaining time is printed."""
     found = {cell.file: read_cell(cell.file) for cell in cells}
     missing = [cell for cell in cells if found[cell.file] is None]
-    todo, done, start = sum(cell.cost for cell in missing), 0, time.monotonic()
+    total, done, start = sum(cell.cost for cell in missing), 0, time.monotonic()
     for number, cell in enumerate(missing, start=1):
         metrics = found[cell.file] = score(cell, data, seed)
         about = {"network": cell.network, "attack": cell.attack.name, "epsilon": cell.epsilon}
@@ -150,7 +150,7 @@ def score_all(cells: list[Cell], data: SegmentationData, seed: int) -> Iterator[
         done += cell.cost
         if not is_quiet():
             ratio = 100 * metrics["float"]["iou_ratio"]
-            left = time_left((time.monotonic() - start) / done * (todo - done))
+            left = time_left((time.monotonic() - start) / done * (total - done))
             print(f"{number} of {len(missing)}: {cell.title}: IoU ratio {ratio:.1f} %, {left}", flush=True)
     for cell in cells:
         yield cell, found[cell.file] or {}

@@ -1,4 +1,4 @@
-"""A perturbation with what it was learned for, carried over to other networks; and random signs in its place."""
+"""Saved perturbations with their targets, the translation of targets to other networks, and random-sign controls."""
 
 import copy
 import hashlib
@@ -24,17 +24,17 @@ from uap.victims.building import build_victim
 
 @dataclass(frozen=True)
 class SavedPerturbation:
-    """One perturbation and its target, in the classes of the network that it was learned against.
+    """A perturbation and its target, in the classes of the network on which it was learned.
 
     Attributes:
-        name: how tables call it.
-        perturbation: what is added to images.
-        size: height and width of the images that it needs; None for a periodic one, which fits any.
+        name: its name in tables.
+        perturbation: the perturbation.
+        size: height and width of the images that it fits; None for a periodic perturbation, which fits any size.
         target: the objective; a static target with its scene.
         table: the classes of the target.
-        victim: the fingerprint of the network that it was learned against.
-        is_control: whether it is random signs and not learned.
-        facts: what tables say of it.
+        victim: fingerprint of the network on which it was learned.
+        is_control: whether it consists of random signs instead of a learned perturbation.
+        facts: its properties in tables.
     """
 
     name: str
@@ -47,7 +47,7 @@ class SavedPerturbation:
     facts: dict[str, str]
 
     def identity(self) -> str:
-        """Return a hash of the perturbation and of its target, whatever they are called."""
+        """Return a hash of the perturbation and its target, which does not depend on their names."""
         target = self.target
         aim = [_hash(_scene(target)), self.victim] if isinstance(target, StaticTarget) else _objective_name(target)
         proto = _hash(self.perturbation.proto.detach().cpu().numpy())
@@ -55,13 +55,13 @@ class SavedPerturbation:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def target_for(self, victim: Victim, size: tuple[int, int]) -> tuple[PredictionObjective | None, str]:
-        """Return the target in the classes of a network, at a size.
+        """Return the target in the classes of a network, for images of a size.
 
-        Classes are the same by name or synonym (`uap.utils.class_tables`). A pixel of a static target whose class the
-        network does not have is ignored. The scene is resized by the nearest neighbor.
+        Classes are matched by name or synonym (`uap.utils.class_tables`). Pixels of a static target are ignored if the
+        network lacks their class. The scene is resized by the nearest neighbor.
 
         Returns:
-            The target, or None where the network has none of its classes; and a note on what was lost, or nothing.
+            The target, or None if the network has none of its classes; and a note about missing classes, or "".
         """
         names = self.table.first(len(victim.table)).names
         is_own = victim.fingerprint() == self.victim and names == victim.table.names
@@ -80,12 +80,12 @@ class SavedPerturbation:
 
 
 def _hidden_in(
-    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8], theirs: LabelTable
+    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8], other: LabelTable
 ) -> tuple[PredictionObjective | None, str]:
     names = {name: int(ids[own]) for name, own in zip(target.hide, table.ids(target.hide), strict=True)}
     unknown = [name for name, found in names.items() if found == IGNORE]
     target.hidden_classes = tuple(sorted({found for found in names.values() if found != IGNORE}))
-    target.hide = [theirs.names[found] for found in target.hidden_classes]
+    target.hide = [other.names[found] for found in target.hidden_classes]
     note = f"this network has no class {', '.join(unknown)}" if unknown else ""
     return (target if target.hidden_classes else None), note
 
@@ -110,7 +110,7 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
     """Read the perturbation of a run folder and its target.
 
     Raises:
-        InputError: the folder holds no finished run, or a file of it cannot be used.
+        InputError: the folder has no finished run, or one of its files cannot be used.
     """
     config, file = config_of(folder), folder / "perturbation.safetensors"
     perturbation, metadata = load_perturbation(file)
@@ -119,10 +119,12 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
     if isinstance(target, StaticTarget):
         scene = load_scene(file, size)
         if scene is None:
-            raise InputError(f"{file} holds no scene of its static target. Learn it again with python -m uap.fit.")
+            raise InputError(f"{file} has no scene of its static target. Learn it again with python -m uap.fit.")
         target.scene = scene.numpy()
     elif not isinstance(target, HideClasses | Untargeted):
-        raise InputError(f"{config} has a {type(target).__name__}, expected StaticTarget, HideClasses or Untargeted.")
+        raise InputError(
+            f"{config} has the objective {type(target).__name__}, expected StaticTarget, HideClasses or Untargeted."
+        )
     return SavedPerturbation(
         name=name,
         perturbation=perturbation,
@@ -142,14 +144,14 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
 
 
 def random_signs(learned: list[SavedPerturbation], seed: int) -> list[SavedPerturbation]:
-    """Return the controls of some perturbations: epsilon times a random sign for each channel of each pixel.
+    """Return controls of perturbations: epsilon times a random sign for each channel of each pixel.
 
-    A control has the epsilon, the tile and the target of a perturbation: it tells what is the perturbation's doing from
-    what any noise of its strength does. Perturbations that agree in all three share one.
+    A control has the same epsilon, tile size and target as its perturbation, and shows the effect of noise with the
+    same largest value. Perturbations that agree in all three share a control.
 
     Args:
         learned: the perturbations.
-        seed: of the signs.
+        seed: seed of the signs.
     """
     controls: dict[str, SavedPerturbation] = {}
     for each in learned:
@@ -164,7 +166,7 @@ def random_signs(learned: list[SavedPerturbation], seed: int) -> list[SavedPertu
 
 
 def _named(controls: list[SavedPerturbation]) -> list[SavedPerturbation]:
-    """Name controls by their epsilon, and where that is not enough by the perturbation that they stand for."""
+    """Name controls by their epsilon, and also by their perturbation if several have the same epsilon."""
     names = [f"random signs, epsilon {each.perturbation.epsilon:g}" for each in controls]
     counts = Counter(names)
     return [

@@ -1,4 +1,4 @@
-"""A network and the images on which perturbations are scored."""
+"""The evaluation setup of a perturbation: a network and images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from uap.data import SegmentationData
-from uap.data.clean_predictions import KnownPredictions, make_predictions, place_of
+from uap.data.clean_predictions import KnownPredictions, make_predictions, predictions_path
 from uap.data.samples import Samples
 from uap.datasets.sources import stamps
 from uap.evaluation.experiment import build_data
@@ -22,7 +22,7 @@ from uap.victims.building import build_victim
 
 
 class EvaluationSetup:
-    """The network of an experiment and its scored images, at the experiment's size or at another."""
+    """A network and the images on which perturbations are evaluated, at the size of the experiment or another size."""
 
     def __init__(
         self, name: str, config: Path, images: int | None, trainer: Trainer, data_from: Path | None = None
@@ -30,14 +30,14 @@ class EvaluationSetup:
         """Build the network and find the images.
 
         Args:
-            name: how tables call it.
-            config: a configuration file with `model.victim`, and with `data` unless `data_from` has them.
-            images: score so many, in the place of the configuration's `data.eval_images`.
-            trainer: tells the device.
-            data_from: a configuration file whose `data` are taken in the place of its own.
+            name: its name in tables.
+            config: a configuration file with `model.victim`, and with `data` unless `data_from` is given.
+            images: number of images; None for `data.eval_images` of the configuration.
+            trainer: gives the device.
+            data_from: a configuration file whose `data` replaces that of `config`.
 
         Raises:
-            InputError: network or data cannot be built or do not fit each other.
+            InputError: the network or the data cannot be built.
         """
         self.name = name
         self.data_from = data_from or config
@@ -49,10 +49,10 @@ class EvaluationSetup:
         self.loaded: dict[tuple[int, int], SegmentationData] = {}
 
     def data(self, size: tuple[int, int]) -> SegmentationData:
-        """Return the scored images at a size, which the network was tried at once.
+        """Return the images at a size. The first call for a size checks the network on it.
 
         Raises:
-            InputError: the images are not there, or the network does not take the size.
+            InputError: the images do not exist, or the network does not support the size.
         """
         if size not in self.loaded:
             try:
@@ -69,10 +69,10 @@ class EvaluationSetup:
         return data
 
     def identity(self, size: tuple[int, int]) -> list[Any]:
-        """Return all that a perturbation's figures depend on here, for a hash.
+        """Return everything that metrics depend on except the perturbation, as plain values for a hash.
 
         Raises:
-            InputError: as `data`, or an image is gone.
+            InputError: as of `data`, or an image does not exist.
         """
         images = self.data(size).datasets["scored"].images
         try:
@@ -83,7 +83,7 @@ class EvaluationSetup:
         return [*network, images.table.names, size, images.resampling, images.upright, files]
 
     def facts(self) -> dict[str, str]:
-        """Return what tables say of it."""
+        """Return its properties for tables."""
         data = self.data(self.size)
         return {
             "network": type(self.victim.network).__name__ + (" (random weights)" if self.victim.is_untrained else ""),
@@ -93,13 +93,13 @@ class EvaluationSetup:
         }
 
     def samples(self, size: tuple[int, int]) -> Samples:
-        """Return the images at a size, with clean predictions, and with labels in the classes of the network.
+        """Return the images at a size, with clean predictions and with labels in the classes of the network.
 
         Raises:
-            InputError: as `data`, or the predictions cannot be kept.
+            InputError: as of `data`, or the predictions cannot be written.
         """
         samples = self.data(size).datasets["scored"]
-        path = place_of(samples, self.victim)
+        path = predictions_path(samples, self.victim)
         make_predictions(samples, self.victim, path, self.trainer)
         return replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
 
@@ -111,15 +111,15 @@ class EvaluationSetup:
     ) -> tuple[dict[str, float] | None, str]:
         """Return the metrics of a perturbation on this network and its images.
 
-        A perturbation that is not periodic is scored on images of the size that it was learned for.
+        A perturbation that is not periodic is scored on images of the size for which it was learned.
 
         Args:
             learned: the perturbation and its objective.
-            title: of the progress bar.
-            change: returns what is scored in place of the perturbation; None for clean images.
+            title: title of the progress bar.
+            change: maps the perturbation to the module that is scored, or to None for clean images.
 
         Returns:
-            The metrics, or None if the network has no class of the target; and a note on what was lost.
+            The metrics by name, or None if the network has no class of the target; and a note about missing classes.
         """
         size = learned.size or self.size
         samples = self.samples(size)

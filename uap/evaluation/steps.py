@@ -1,4 +1,4 @@
-"""How far a command of many steps is: a bar on a terminal, a line now and then in a log."""
+"""Progress of a command with many steps: a bar on a terminal, occasional lines in a log."""
 
 import sys
 import time
@@ -10,11 +10,18 @@ from uap.utils.progress import is_quiet, progress, time_left
 T = TypeVar("T")
 
 LINE_EVERY = 30.0
-"""Seconds between two lines, at least."""
+"""Smallest number of seconds between two lines."""
 
 
 def steps(things: Iterable[T], total: int, title: str, unit: str) -> Iterator[T]:
-    """Yield `total` things one by one and show the time left; nothing is shown in the quiet mode."""
+    """Yield the elements of an iterable and show the remaining time, except in quiet mode.
+
+    Args:
+        things: the elements.
+        total: number of elements.
+        title: title of the bar and the lines.
+        unit: singular noun for an element.
+    """
     start = shown = time.monotonic()
     has_lines = not sys.stderr.isatty() and not is_quiet()
     for done, thing in enumerate(progress(things, title, unit, total), start=1):

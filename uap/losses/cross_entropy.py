@@ -15,8 +15,8 @@ class CrossEntropy(Loss):
 
     Towards labels, a location whose label has a softmax probability p above tau has loss 0 (Metzen et al., ICCV 2017,
     sec. 3.2, arXiv 1704.05712). Away from labels the loss is log p, and the gradient is 0 where 1 - p is above tau.
-    With a cut-off of 0 only locations count whose prediction is not yet what the attacker wants: the masked cross entropy
-    of Croce et al. (ECCV 2024, arXiv 2306.12941). No gradient flows through the comparison.
+    With a cut-off of 0 only locations count whose prediction is not yet what the attacker wants: the masked cross
+    entropy of Croce et al. (ECCV 2024, arXiv 2306.12941). No gradient flows through the comparison.
 
     Args:
         confidence: the cut-off tau, a probability; None for no cut-off.

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from uap.metrics.counts import SIZES, class_counts, left_classes, size_counts
 from uap.metrics.names import RATES
-from uap.metrics.rates import CountTable, distribution, maybe_of_nothing
+from uap.metrics.rates import CountTable, distribution, without_update_warning
 from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Objective
 
 
 class Breakdown:
-    """Counts by class and by size, beside the `Scores` of the same images.
+    """Counts by class and by object size, in addition to the `Scores` of the same images.
 
     Args:
         objective: the objective of the attack.
@@ -42,17 +42,17 @@ class Breakdown:
         self.by_size.update(size_counts(predicted, region, self.hidden_classes))
 
     def _count(self, ids: Tensor, hits: Tensor, predicted: Tensor) -> None:
-        """Count by class hits and pixels of `ids`, and the pixels that are predicted as the class."""
+        """Count, for each class, hits and pixels of `ids`, and the pixels that are predicted as the class."""
         classes = len(self.names)
         after = class_counts(predicted, hits, classes)[:, 1:]
         self.by_class.update(torch.cat([class_counts(ids, hits, classes), after], dim=1))
 
-    @maybe_of_nothing()
+    @without_update_warning()
     def compute(self, scores: Scores) -> dict[str, Any]:
         """Return the details of `metrics.json`. Every rank must call it.
 
         Args:
-            scores: those of the same images.
+            scores: the scores of the same images.
         """
         per_image = {
             name: distribution(rate.per_image()[:, 1:], higher_is_better=RATES[name].higher_is_better is not False)

@@ -1,4 +1,4 @@
-"""Counts of the locations that decide a metric, image by image: pure functions of predictions."""
+"""Counts of locations for each image, from which the metrics are computed."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ SIZES = ("small", "medium", "large")
 """The sizes of objects, by their area."""
 
 SIZE_BOUNDS = (32**2, 96**2)
-"""The pixels from which on an object is medium and large, as COCO has them (pycocotools, cocoeval.py, `areaRng`)."""
+"""The smallest areas of medium and of large objects in pixels, as in COCO (pycocotools, cocoeval.py, `areaRng`)."""
 
 
 def success_counts(predicted: Tensor, target: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def success_counts(predicted: Tensor, target: Tensor) -> Tensor:
         target: (N, H, W) class ids, 255 = ignored.
 
     Returns:
-        (N, 2) int64: pixels that are the target's class, pixels that count.
+        (N, 2) int64: pixels of the target's class, pixels that count.
 
     Example:
         >>> success_counts(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 0, 255]]])).tolist()
@@ -72,7 +72,7 @@ def preserved_counts(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tenso
 
 
 def remaining_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """Count the pixels predicted as the hidden classes, wherever they are, after the attack and before it.
+    """Count the pixels predicted as the hidden classes, anywhere in the image, after and before the attack.
 
     Args:
         predicted: (N, H, W) class ids on the adversarial images.
@@ -80,7 +80,7 @@ def remaining_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]
         classes: the hidden class ids.
 
     Returns:
-        (N, 2) int64: pixels after, pixels before; there can be more of the first.
+        (N, 2) int64: pixels after, pixels before; the first number can be larger.
 
     Example:
         >>> remaining_counts(torch.tensor([[[2, 2, 1]]]), torch.tensor([[[False, False, True]]]), (2,)).tolist()
@@ -97,15 +97,15 @@ COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]
     "kept": lambda predicted, batch, classes: success_counts(predicted, batch["prediction"]),
     "remaining": lambda predicted, batch, classes: remaining_counts(predicted, batch["hidden"], classes),
 }
-"""How a metric of `uap.metrics.names` counts predictions `(N, *L)` on adversarial images.
+"""The functions that count hits and locations for metrics of `uap.metrics.names`, by name.
 
-The mapping has `prediction` `(N, *L)` on the clean images, `target` `(N, *L)` with 255 = ignored, and `hidden`
-`(N, *L)` bool where the objective hides classes. The tuple has the ids of these classes. Each function returns `(N, 2)`
-int64."""
+Their arguments are the predictions `(N, *L)` on adversarial images, a mapping, and the ids of the hidden classes. The
+mapping has `prediction` `(N, *L)` on the clean images, `target` `(N, *L)` with 255 = ignored, and `hidden` `(N, *L)`
+bool if the objective hides classes. Each function returns `(N, 2)` int64."""
 
 
 def left_classes(predicted: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """Return bool (N, H, W), True where class ids (N, H, W) are none of `classes`.
+    """Return bool `(N, H, W)`, True for the pixels whose class ids are not in `classes`.
 
     Example:
         >>> left_classes(torch.tensor([[[0, 2, 1]]]), (1, 2)).tolist()
@@ -118,7 +118,7 @@ def class_counts(ids: Tensor, hits: Tensor, classes: int) -> Tensor:
     """Count pixels and hits by class.
 
     Args:
-        ids: (N, H, W) class ids; those that are not below `classes` count nowhere.
+        ids: (N, H, W) class ids; ids of `classes` or more are ignored.
         hits: (N, H, W) bool.
         classes: number of classes.
 

@@ -1,7 +1,6 @@
-"""The table of metrics: what each is called, its unit, which end is better, its definition and its source.
+"""The table of metrics: name, unit, direction, definition and source of each.
 
-Everything that prints, plots or stores a metric reads this table. Adding a metric is one row here and one class in
-`uap/metrics/`.
+All tables, plots and files use these names. To add a metric, add a row here and its computation in `uap/metrics/`.
 """
 
 from collections.abc import Mapping
@@ -9,20 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 Unit = Literal["share", "ratio", "grey levels", "dB", "number"]
-"""`share` is from 0 to 1 and printed in per cent; `ratio` too, but can exceed 1."""
+"""The unit of a metric. `share` is from 0 to 1 and printed in per cent; `ratio` too, but it can exceed 1."""
 
 
 @dataclass(frozen=True)
 class MetricName:
-    """What is known of a metric.
+    """The description of a metric.
 
     Attributes:
-        name: in files and in code.
-        title: in tables and plots.
-        unit: of its values.
-        higher_is_better: for the attacker; None for what the attack does not change.
-        definition: in a line.
-        source: the paper that defines it, or nothing.
+        name: its name in files and in code.
+        title: its name in tables and plots.
+        unit: unit of its values.
+        higher_is_better: whether a higher value is better for the attacker; None for metrics of clean images.
+        definition: its definition in one line.
+        source: the paper that defines it, or "".
 
     Example:
         >>> METRICS["psnr"].title, METRICS["psnr"].unit, METRICS["psnr"].higher_is_better
@@ -48,7 +47,7 @@ class MetricName:
         return f"{self.title[:1].upper() if capitalized else self.title[:1]}{self.title[1:]}: {self.definition}"
 
     def text(self, value: float) -> str:
-        """Return a value as tables print it.
+        """Return a value as text for tables.
 
         Example:
             >>> METRICS["kept"].text(0.0423), METRICS["perceptibility"].text(0.001712)
@@ -69,7 +68,7 @@ _ROWS = (
     MetricName("hidden", "hidden", "share", True, "pixels of the hidden classes that got another class", METZEN),
     MetricName("preserved", "preserved", "share", True, "background pixels that kept their class", METZEN),
     MetricName(
-        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes after the attack, divided by those before"
+        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes after the attack over those before"
     ),
     MetricName("kept", "kept", "share", False, "pixels that kept the class of the clean prediction"),
     MetricName(
@@ -93,16 +92,19 @@ METRICS = {row.name: row for row in _ROWS}
 """All metrics by name, in the order of the tables."""
 
 RATES = {name: METRICS[name] for name in ("success_rate", "hidden", "preserved", "remaining", "kept")}
-"""The metrics that are quotients of counts of locations, for each image as for all (`uap.metrics.counts.COUNTS`)."""
+"""The metrics that are quotients of counts and change under an attack (`uap.metrics.counts.COUNTS`)."""
 
 
 def images_scored(scored: int, in_split: int) -> str:
-    """Return the number of images behind a metric, for tables: `8 of 48`, or `48` for the whole split."""
+    """Return the number of scored images as text for tables: `8 of 48`, or `48` for the whole split."""
     return f"{scored} of {in_split}" if scored < in_split else str(scored)
 
 
 def overall(values: Mapping[str, float]) -> float:
-    """Return the mean over some of `RATES` by name, each turned so that 1 is best; 0 of none. It can be below 0.
+    """Return the mean of some of `RATES`, with 1 - value for those for which lower is better. It can be below 0.
+
+    Args:
+        values: the values by name; an empty mapping gives 0.
 
     Example:
         >>> overall({"hidden": 0.9, "remaining": 0.3})
@@ -116,7 +118,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     """Return metrics as a text table, with a row for each metric that any column has.
 
     Args:
-        columns: by title, values by key.
+        columns: for each title of a column, the values by name.
 
     Example:
         >>> print(table({"float": {"kept": 0.042}, "8-bit": {"kept": 0.05}}))

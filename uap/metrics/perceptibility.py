@@ -1,4 +1,4 @@
-"""How visible a change of images is; each function returns one number for each image."""
+"""Measures of the visibility of a change of images; each function returns one number per image."""
 
 import torch
 from torch import Tensor

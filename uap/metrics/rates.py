@@ -1,4 +1,4 @@
-"""Counts summed over batches and ranks: torchmetrics of rates and tables, and the spread of a rate over images."""
+"""Torchmetrics that sum counts over batches and ranks, and the distribution of a rate over images."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,16 +10,15 @@ from torchmetrics import Metric
 
 
 def distribution(counts: Tensor, *, higher_is_better: bool = True) -> dict[str, float | list[float]]:
-    """Summarize a rate over images; an image without counted pixels is left out.
+    """Return the distribution of a rate over images; images without counted pixels are left out.
 
     Args:
         counts: (images, 2) int64: hits, pixels.
-        higher_is_better: whether the attack succeeds least where the rate is lowest, or where it is highest.
+        higher_is_better: whether a higher rate is better for the attacker.
 
     Returns:
-        `worst_decile`, the mean share of the tenth of the images (rounded down, at least one) on which the attack
-        succeeds least, and `deciles`, the 11 shares from the lowest over each 10 % to the highest. Nothing where there
-        is no image.
+        `worst_decile`, the mean rate of the tenth of the images (rounded down, at least one) with the worst rates for
+        the attacker, and `deciles`, the 0th, 10th, ..., 100th percentile of the rate. Empty without images.
 
     Example:
         >>> distribution(torch.tensor([[1, 4], [3, 4], [0, 0]]))["worst_decile"]
@@ -39,11 +38,11 @@ def distribution(counts: Tensor, *, higher_is_better: bool = True) -> dict[str, 
 
 
 @contextmanager
-def maybe_of_nothing() -> Iterator[None]:
-    """Let metrics be computed that no image was added to: a rank may get none, and a validation may be off.
+def without_update_warning() -> Iterator[None]:
+    """Suppress the warning of torchmetrics about metrics without an update, because a rank may have no images.
 
     Example:
-        >>> with maybe_of_nothing():
+        >>> with without_update_warning():
         ...     print(PixelRate().compute())
         tensor(nan, dtype=torch.float64)
     """
@@ -53,9 +52,9 @@ def maybe_of_nothing() -> Iterator[None]:
 
 
 class PixelRate(Metric):
-    """A quotient of pixel counts, hits over pixels, of a data set, with the counts of each image.
+    """Hits divided by pixels, summed over a data set, with the counts of each image.
 
-    Where the hits are not among the pixels, it can exceed 1.
+    The rate can exceed 1 if the hits are not a subset of the pixels.
 
     Example:
         >>> rate = PixelRate()
@@ -69,7 +68,7 @@ class PixelRate(Metric):
     pixels: Tensor
 
     def __init__(self) -> None:
-        """Start at no pixels."""
+        """Start without pixels."""
         super().__init__()
         self.add_state("hits", torch.tensor(0, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("pixels", torch.tensor(0, dtype=torch.int64), dist_reduce_fx="sum")
@@ -77,7 +76,7 @@ class PixelRate(Metric):
         self.images: list[Tensor]
 
     def update(self, counts: Tensor, index: Tensor) -> None:
-        """Add the counts (N, 2) of the images with the indices (N,)."""
+        """Add the counts `(N, 2)` of hits and pixels of the images with the indices `(N,)`."""
         self.hits += counts[:, 0].sum()
         self.pixels += counts[:, 1].sum()
         self.images.append(torch.cat([index[:, None].to(counts), counts], dim=1))
@@ -88,7 +87,7 @@ class PixelRate(Metric):
         return rate.masked_fill(self.pixels.cpu() == 0, torch.nan)  # hits over no pixel would be infinite
 
     def per_image(self) -> Tensor:
-        """Return (images, 3) int64 of all ranks, by index: index, hits, pixels. Every rank must call it."""
+        """Return `(images, 3)` int64, sorted by index: index, hits, pixels. Every rank must call it."""
         with self.sync_context():
             images = self.images if isinstance(self.images, list) else [self.images]
             rows = torch.cat([torch.zeros(0, 3, dtype=torch.int64), *(counts.cpu() for counts in images)])
@@ -96,7 +95,7 @@ class PixelRate(Metric):
 
 
 class CountTable(Metric):
-    """A table of counts, summed over a data set.
+    """A table of counts that are summed over a data set.
 
     Example:
         >>> table = CountTable(1, 2)
@@ -110,14 +109,14 @@ class CountTable(Metric):
     table: Tensor
 
     def __init__(self, rows: int, columns: int) -> None:
-        """Start at zero."""
+        """Start with zeros."""
         super().__init__()
         self.add_state("table", torch.zeros(rows, columns, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, counts: Tensor) -> None:
-        """Add counts (rows, columns)."""
+        """Add counts `(rows, columns)`."""
         self.table += counts.to(self.table.device)
 
     def compute(self) -> Tensor:
-        """Return the sums (rows, columns) int64, on the CPU."""
+        """Return the sums `(rows, columns)` int64, on the CPU."""
         return self.table.cpu()

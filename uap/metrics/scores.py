@@ -1,4 +1,4 @@
-"""All metrics of an objective over a set of images, summed up batch by batch and over ranks."""
+"""All metrics of an objective over a set of images, accumulated over batches and ranks."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from uap.metrics import perceptibility as change
 from uap.metrics.counts import COUNTS
 from uap.metrics.iou import ClassIoU
 from uap.metrics.names import METRICS, RATES
-from uap.metrics.rates import PixelRate, maybe_of_nothing
+from uap.metrics.rates import PixelRate, without_update_warning
 from uap.objectives.base import Goal, Objective
 
 LABELED = ("miou_clean", "miou_adversarial")
@@ -119,7 +119,7 @@ class Scores:
         for largest in self.largest.values():
             largest.update(change.largest_change(outcome.images, outcome.adversarial).amax().float())
 
-    @maybe_of_nothing()
+    @without_update_warning()
     def compute(self) -> dict[str, float]:
         """Return the metrics by name in the order of `METRICS`, without undefined ones. Every rank must call it."""
         metrics: dict[str, Metric] = {**self.counts, **self.means, **self.largest}
@@ -129,7 +129,7 @@ class Scores:
             found["iou_ratio"] = found["miou_adversarial"] / found["miou_clean"]
         return {name: found[name] for name in METRICS if name in found and math.isfinite(found[name])}
 
-    @maybe_of_nothing()
+    @without_update_warning()
     def per_image(self, names: list[str]) -> list[dict[str, Any]]:
         """Return a row for each image: its name, and hits, pixels and share of each rate. Every rank must call it.
 

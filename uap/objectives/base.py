@@ -19,8 +19,8 @@ Model = Callable[[Tensor], Tensor]
 Mask = NDArray[np.uint8]
 
 ReadTarget = Callable[[Path, bool], Mask]
-"""Returns class ids `(H, W)` of the victim for a path: its prediction on a picture if the second argument is True, or the
-labels of a PNG if it is False."""
+"""Returns class ids `(H, W)` of the victim for a path: its prediction on a picture if the second argument is True, or
+the labels of a PNG if it is False."""
 
 
 @dataclass(frozen=True)

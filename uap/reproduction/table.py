@@ -104,7 +104,7 @@ def metrics_of(trial: Trial, out: Path) -> dict[str, float]:
         return {}
     if trial.command == "transfer":
         cells = read_json(folder / "transfer.json", "cells")["cells"]
-        found = {("control" if c["control"] else "scored", key): v for c in cells for key, v in c["figures"].items()}
+        found = {("control" if c["control"] else "scored", key): v for c in cells for key, v in c["metrics"].items()}
         return {f"{kind}/{key}": value for (kind, key), value in found.items() if is_number(value)}
     metrics = read_json(folder / "metrics.json")
     return {_scored(key): value for key, value in metrics.items() if is_number(value)}

@@ -1,1 +1,1 @@
-"""Universal perturbations: one pattern for all images."""
+"""Universal perturbations: one perturbation for all images."""

@@ -1,4 +1,4 @@
-"""The adversarial images of a run as files: what is there is not made again, nor taken for that of another attack."""
+"""The files of adversarial images of a run, which a restarted run reuses if they are of the same attack."""
 
 import json
 from contextlib import ExitStack
@@ -15,21 +15,21 @@ from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
 SECONDS = "seconds"
-"""The text of a PNG that says how long its attack took."""
+"""The key of the PNG text with the seconds that the attack took."""
 
 
 class AdversarialFiles:
-    """A folder of 8-bit PNGs, and `attack.json`, which says what they depend on."""
+    """A folder of 8-bit PNG files, and `attack.json` with the settings of the attack."""
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
-        """Open the folder for an attack; it is made where it is missing.
+        """Open the folder for an attack, and create it if it does not exist.
 
         Args:
-            folder: of the adversarial images.
-            identity: everything that they depend on beside the images; plain values.
+            folder: folder of the adversarial images.
+            identity: the settings that they depend on apart from the images, as plain values.
 
         Raises:
-            InputError: the folder cannot be written, or holds the images of another attack.
+            InputError: the folder cannot be written, or contains the images of another attack.
         """
         self.folder = folder
         card = folder / "attack.json"
@@ -54,20 +54,25 @@ class AdversarialFiles:
         ]
         if differing:
             raise InputError(
-                f"{self.folder} holds images of another attack: its {'; its '.join(differing)}. Set another "
+                f"{self.folder} contains images of another attack: its {'; its '.join(differing)}. Set another "
                 "--trainer.default_root_dir, or continue with the config.yaml beside it."
             )
 
     def path(self, name: str) -> Path:
-        """Return where the adversarial image of a name lies, or will."""
+        """Return the path of the adversarial image with a name; it need not exist."""
         return self.folder / f"{name}.png"
 
     def has(self, name: str) -> bool:
-        """Return whether the adversarial image of a name is there."""
+        """Return whether the adversarial image with a name exists."""
         return self.path(name).exists()
 
     def read(self, name: str, image: Tensor, epsilon: float) -> Tensor:
-        """Return the adversarial image (3, H, W) uint8 of an image (3, H, W) uint8.
+        """Return the adversarial image `(3, H, W)` uint8 of an image.
+
+        Args:
+            name: name of the image.
+            image: `(3, H, W)` uint8.
+            epsilon: largest change of a pixel value, in grey levels.
 
         Raises:
             InputError: the file cannot be read, or is not within epsilon grey levels of the image.
@@ -81,18 +86,18 @@ class AdversarialFiles:
         return pixels
 
     def seconds(self, name: str) -> float:
-        """Return how long the attack on an image took, 0 where its file does not say."""
+        """Return the seconds that the attack on an image took; 0 if its file does not contain them."""
         return float(open_image(self.path(name)).info.get(SECONDS, 0))
 
     def write(self, images: dict[str, Tensor], seconds: float) -> None:
-        """Write the adversarial images (3, H, W) uint8 of a batch by name: none of them appears before all are whole.
+        """Write the adversarial images of a batch; no file appears before all of them are complete.
 
         Args:
-            images: by name.
-            seconds: that the attack on each of them took.
+            images: adversarial images `(3, H, W)` uint8 by name.
+            seconds: seconds that the attack on each image took.
 
         Raises:
-            InputError: they cannot be written.
+            InputError: the files cannot be written.
         """
         text = PngInfo()
         text.add_text(SECONDS, f"{seconds:.3f}")
@@ -103,5 +108,6 @@ class AdversarialFiles:
                     pixels.save(batch.enter_context(atomic_file(self.path(name))), "png", pnginfo=text)
         except OSError as error:
             raise InputError(
-                f"Adversarial images cannot be written to {self.folder} ({error}). Make room, and start again to go on."
+                f"Adversarial images cannot be written to {self.folder} ({error}). Free disk space, and start the run "
+                "again to continue."
             ) from error

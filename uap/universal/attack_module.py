@@ -30,7 +30,7 @@ from uap.victims import Victim
 class AttackModule(LightningModule, abc.ABC):
     """A LightningModule that attacks a frozen network; a validation scores its 8-bit adversarial images.
 
-    A subclass says what the adversarial images are (`adversarial`) and what is reported of them (`facts`).
+    A subclass returns the adversarial images (`adversarial`) and the properties that are reported (`facts`).
     """
 
     def __init__(
@@ -116,10 +116,10 @@ class AttackModule(LightningModule, abc.ABC):
 
     @abc.abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Return what `metrics.json` says of the perturbation beside the metrics."""
+        """Return the properties of the perturbation that `metrics.json` contains in addition to the metrics."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Move the victim too, which is no submodule; for the others of an ensemble change the dtype only."""
+        """Move the victim too, which is not a submodule; for the others of an ensemble, change only the dtype."""
         self.victim._apply(fn)  # type: ignore[no-untyped-call]
         for member in self.victims[1:]:
             member._apply(lambda tensor: tensor.to(fn(tensor).dtype))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, and refused where they do not fit."""
+"""Checkpoints: atomic writing, and checks before a run is resumed."""
 
 import os
 import zipfile
@@ -15,19 +15,19 @@ from uap.utils.run_folder import write_error_message
 from uap.utils.safe_load import safe_load
 
 IDENTITY = "uap"
-"""The key under which a checkpoint says what its perturbation was learned for."""
+"""The key of a checkpoint for the settings of its attack."""
 
 KEYS = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
-"""What a checkpoint has besides."""
+"""Other required keys of a checkpoint."""
 
 HALF_WRITTEN = "*.tmp.ckpt"
-"""What a killed run leaves of a checkpoint, by the names that `atomic_file` gives."""
+"""The pattern of unfinished checkpoints of a killed run; `atomic_file` names them."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint under another name, waits until it is on the disk, and then gives it its name.
+    """Writes a checkpoint to a temporary file, syncs it to disk, and then renames it.
 
-    However a run ends, a checkpoint is either the one before or the new one.
+    Thus a checkpoint file is always complete, even if the run is killed while it is written.
     """
 
     def save_checkpoint(
@@ -36,46 +36,50 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            InputError: it cannot be written; the one before is as it was.
+            InputError: the checkpoint cannot be written; the previous one is unchanged.
         """
         path = Path(path)
         try:
-            with atomic_file(path) as place, place.open("wb") as file:
+            with atomic_file(path) as unfinished, unfinished.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            folder = os.open(path.parent, os.O_RDONLY)  # the name too
+            folder = os.open(path.parent, os.O_RDONLY)  # syncs the new name
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter on a full disk
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
             raise InputError(write_error_message(path, error)) from error
 
 
 def discard_half_written(checkpoint: Path) -> None:
-    """Remove what a killed run did not finish beside the checkpoint that it is resumed from."""
+    """Remove unfinished checkpoints in the folder of the checkpoint from which a run is resumed."""
     for path in checkpoint.parent.glob(HALF_WRITTEN):
         if path != checkpoint:
             path.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, learned: str) -> dict[str, Any]:
-    """Return a checkpoint with a parameter whose name begins with `learned`.
+    """Return the content of a checkpoint.
+
+    Args:
+        path: the file.
+        learned: prefix of the name of a parameter that it must contain.
 
     Raises:
-        InputError: it is missing, damaged, asks to run code, or holds no such parameter; the message names an older
-            one beside it that is whole.
+        InputError: the file is missing or damaged, could run code, or lacks the parameter. The message names an older
+            valid checkpoint in the same folder if there is one.
     """
     try:
         return _read(path, learned)
     except InputError as error:
         whole = next((other for other in _others(path) if _is_whole(other, learned)), None)
-        raise InputError(f"{error} {whole} is whole: resume from that." if whole else str(error)) from error
+        raise InputError(f"{error} {whole} is valid: resume from that file." if whole else str(error)) from error
 
 
 def _others(path: Path) -> list[Path]:
-    """Return the other checkpoints beside one, the newest first; none where their folder may not be read."""
+    """Return the other checkpoints in the folder of a checkpoint, the newest first; none if it cannot be read."""
     try:
         written = set(path.parent.glob("*.ckpt")) - set(path.parent.glob(HALF_WRITTEN)) - {path}
         return sorted(written, key=lambda other: -other.stat().st_mtime)
@@ -85,16 +89,16 @@ def _others(path: Path) -> list[Path]:
 
 def _read(path: Path, learned: str) -> dict[str, Any]:
     checkpoint = safe_load(path)
-    with zipfile.ZipFile(path) as archive:  # torch reads its zip files without a look at their checksums
+    with zipfile.ZipFile(path) as archive:  # torch does not verify the checksums of its zip files
         damaged = archive.testzip()
     if damaged is not None:
         raise InputError(f"{path} is damaged ({damaged}).")
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     found = [value for name, value in state.items() if str(name).startswith(learned)] if isinstance(state, dict) else []
     if not found:
-        raise InputError(f"{path} holds no {learned}. Expected a checkpoint that this command wrote.")
+        raise InputError(f"{path} contains no {learned}. Expected a checkpoint that this command wrote.")
     if not all(isinstance(value, Tensor) and value.isfinite().all() for value in found):
-        raise InputError(f"{path} holds a {learned} with entries that are no numbers. It was changed.")
+        raise InputError(f"{path} contains a {learned} with entries that are not finite. The file was changed.")
     content = cast(dict[str, Any], checkpoint)
     missing = [name for name in KEYS if name not in content]
     if missing:
@@ -111,10 +115,14 @@ def _is_whole(path: Path, learned: str) -> bool:
 
 
 def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Check that a checkpoint is of the same attack: size, epsilon, victim, recipe, images and steps.
+    """Check that a checkpoint is of the same attack.
+
+    Args:
+        checkpoint: content of the checkpoint.
+        expected: the settings of the attack, by name.
 
     Raises:
-        InputError: the message names everything that differs.
+        InputError: settings differ; the message names them.
     """
     found = checkpoint.get(IDENTITY, {})
     differing = [
@@ -124,6 +132,6 @@ def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None
     ]
     if differing:
         raise InputError(
-            f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml beside "
-            "it, or start anew without --ckpt_path."
+            f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml of "
+            "its run, or start a new run without --ckpt_path."
         )

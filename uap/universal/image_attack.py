@@ -1,4 +1,4 @@
-"""Image-dependent attacks with the objective and the steps of a universal one: its upper bound."""
+"""Image-dependent attacks with the settings of a universal attack, as its upper bound."""
 
 import hashlib
 import time
@@ -20,10 +20,10 @@ from uap.utils.progress import progress
 
 
 class ImageAttack(AttackModule):
-    """Learns a perturbation for each scored image by itself (Metzen et al., ICCV 2017, sec. 3.2).
+    """Learns a separate perturbation for each scored image (Metzen et al., ICCV 2017, sec. 3.2).
 
-    A validation attacks the images batch by batch and writes them to `adversarial/` of the run folder. What is scored
-    are the files, so that a run that was stopped and started again ends with the same figures.
+    A validation attacks the images batch by batch and writes them to `adversarial/` in the run folder. The files are
+    scored, so that a run that is stopped and restarted has the same metrics.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class ImageAttack(AttackModule):
         """Describe the attack.
 
         Args:
-            steps: for each image; the paper's 60 by default.
-            tile: not used, for the perturbation of one image has no period; as in configurations of a universal one.
-            random_shift: not used either.
-            settings: those of `AttackModule`.
+            steps: number of steps for each image; 60 in the paper.
+            tile: not used; it is a setting in configurations of universal attacks.
+            random_shift: not used, like `tile`.
+            settings: settings of `AttackModule`.
 
         Raises:
-            InputError: a number of steps below 1, an ensemble, or what `AttackModule` refuses.
+            InputError: a number of steps below 1, an ensemble, or an invalid setting of `AttackModule`.
         """
         super().__init__(**settings)
         if steps < 1:
@@ -60,23 +60,23 @@ class ImageAttack(AttackModule):
 
     @property
     def progress(self) -> float:
-        """The share of the steps on this batch that are done, 0 to 1."""
+        """The share of finished steps on the current batch, 0 to 1."""
         return self.taken / self.steps
 
     def setup(self, stage: str) -> None:
-        """Predict the clean images, and find the adversarial images of earlier starts."""
+        """Predict the clean images, and find existing adversarial images."""
         super().setup(stage)
         self.check_reach(self.steps)
         self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
         items = data_of(self.trainer).datasets["scored"].items
         done = sum(self.files.has(item.name) for item in items)
         rank_zero_info(
-            f"Attacking {len(items) - done} images, {done} were done before. Should this run be stopped, start it "
-            f"again with --trainer.default_root_dir {self.trainer.default_root_dir} to continue."
+            f"Attacking {len(items) - done} images, {done} were done before. If this run is stopped, start it again "
+            f"with --trainer.default_root_dir {self.trainer.default_root_dir} to continue."
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that an adversarial image depends on beside its image."""
+        """Return the settings that an adversarial image depends on, as plain values."""
         shared = super().identity()
         own: dict[str, Any] = {
             "steps": self.steps,
@@ -92,7 +92,7 @@ class ImageAttack(AttackModule):
         self.scored = {}
 
     def adversarial(self, batch: Batch) -> Tensor:
-        """Return the adversarial images `(N, 3, H, W)` uint8 from their files; those that have none are attacked."""
+        """Return the adversarial images `(N, 3, H, W)` uint8 from their files; missing files are computed."""
         names = self._names(batch)
         missing = [row for row, name in enumerate(names) if not self.files.has(name)]
         if missing:
@@ -110,10 +110,10 @@ class ImageAttack(AttackModule):
 
     @torch.enable_grad()
     def learn(self, batch: Batch) -> Tensor:
-        """Attack the images of a batch, each by itself.
+        """Attack the images of a batch separately.
 
         Returns:
-            The adversarial images `(N, 3, H, W)` uint8 as they can be saved.
+            The adversarial images `(N, 3, H, W)` uint8.
 
         Raises:
             InputError: a gradient is not finite.
@@ -126,8 +126,8 @@ class ImageAttack(AttackModule):
             optimizer.zero_grad()
             adversarial = torch.cat([add(image[None]) for add, image in zip(own, images, strict=True)])
             losses = self.image_losses(self.victim(adversarial).float(), batch, self.progress)
-            # A sum: no image's gradient depends on the others of its batch. Half precision would lose the gradient of a
-            # loss that is divided by the pixel count.
+            # a sum, so that the gradient of an image does not depend on the batch; in half precision, the gradient of a
+            # loss that is divided by the pixel count would underflow
             (losses.sum() * images[0, 0].numel()).backward()  # type: ignore[no-untyped-call]
             self._check_finite(own)
             optimizer.step()
@@ -149,7 +149,7 @@ class ImageAttack(AttackModule):
         """Return None: each image has its own perturbation."""
 
     def facts(self) -> dict[str, Any]:
-        """Return the largest change, and the cost of the attack on the scored images, over all starts."""
+        """Return the largest change and the total cost of the attack on the scored images, for `metrics.json`."""
         seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
         return {
             "largest_entry": self.largest_change,

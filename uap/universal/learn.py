@@ -1,4 +1,4 @@
-"""Learning a universal perturbation in memory, without a trainer, a file or a configuration."""
+"""Learning of a universal perturbation in memory, without a trainer, files or a configuration."""
 
 import numpy as np
 import torch
@@ -32,32 +32,33 @@ def learn(
 ) -> Perturbation:
     """Learn one perturbation for all images (Metzen et al., ICCV 2017, arXiv 1704.05712).
 
-    It takes the steps of `python -m uap.fit`: sign steps with momentum on the mean loss of each batch, a step size that
-    falls by a cosine, and a clip to epsilon after every step. Use the command for runs that resume, that run on several
-    devices, or that are logged.
+    The steps are those of `python -m uap.fit`: sign steps with momentum on the mean loss of a batch, with a cosine
+    schedule of the step size, and clipping to epsilon after every step. Use the command for runs that are logged, can
+    be resumed, or use several devices.
 
     Args:
-        victim: images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, *L)`: a `Victim` or any module like it, in eval mode.
-        images: a tensor `(N, 3, H, W)`, a data set or a loader; all images of one size.
-        objective: what the attacker wants.
-        epsilon: the largest change of a pixel value, in grey levels.
-        tile: height and width of the periodic proto-tile; None for a perturbation of the images' size.
-        passes: how often each image is used.
-        batch_size: images in a step; a loader keeps its own.
-        lr: the first step size, in grey levels.
+        victim: a `Victim` or another module in eval mode that maps images `(N, 3, H, W)`, 0 to 255, to logits
+            `(N, C, *L)`.
+        images: a tensor `(N, 3, H, W)`, a data set or a loader; all images have the same size.
+        objective: the goal of the attack.
+        epsilon: largest change of a pixel value, in grey levels.
+        tile: height and width of the periodic proto-tile; None for a perturbation of the size of the images.
+        passes: number of passes over the images.
+        batch_size: images per step; ignored for a loader.
+        lr: initial step size, in grey levels.
         momentum: decay of the sum of past gradients.
-        loss: the loss at each location; None for the generalized cross entropy.
-        reduction: how an image's locations are combined; None for the mean, or `Balanced(0.65)` where the goal has a
+        loss: loss at each location; None for the generalized cross entropy.
+        reduction: reduction over the locations of an image; None for the mean, or `Balanced(0.65)` if the goal has a
             region.
-        random_shift: roll the tile by a random shift in each step, so that its position on an image does not matter.
-        seed: of the order of the images and of whatever the objective samples.
-        progress: show a progress bar.
+        random_shift: whether to shift the tile randomly in each step, so that its position does not matter.
+        seed: seed of the order of the images and of random objectives.
+        progress: whether to show a progress bar.
 
     Returns:
-        The perturbation, within epsilon; `perturbation(images)` adds it.
+        The perturbation, within epsilon; `perturbation(images)` adds it to images.
 
     Raises:
-        InputError: a value out of range, no images, images of several sizes, or a gradient that is not finite.
+        InputError: a value is out of range, there are no images, images differ in size, or a gradient is not finite.
 
     Example:
         >>> import torch
@@ -88,7 +89,7 @@ def learn(
             goal = goals(batch)
             shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
             logits = victim(perturbation(batch.images, shift)).float()
-            # a sum over locations: half precision would lose the gradient of their mean
+            # a sum over locations, because in half precision the gradient of their mean would underflow
             value = reduction(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
             (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
             if not perturbation.proto.grad.isfinite().all():
@@ -98,13 +99,13 @@ def learn(
             perturbation.project_(epsilon)
             bar.update()
             bar.set_postfix_str(f"reached {float(goal.reached(logits.detach()).float().mean()):.3f}", refresh=False)
-    if perturbation is None:  # a loader whose length promised batches that did not come
+    if perturbation is None:  # a loader with a length, but without batches
         raise InputError("There are no images, expected one or more.")
     return perturbation.requires_grad_(False)
 
 
 class _Goals:
-    """The goals of batches; clean predictions are made once for each image whose position is known."""
+    """The goals of batches; the clean prediction of an image is computed once if its index is known."""
 
     def __init__(self, victim: Model, objective: Objective, generator: torch.Generator) -> None:
         self.victim = victim

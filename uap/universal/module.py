@@ -1,4 +1,4 @@
-"""The method, on one page: sign-gradient steps on one perturbation for all images, over a frozen network."""
+"""The universal attack: sign-gradient steps on one perturbation for all images, with a frozen network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,18 +29,18 @@ from uap.utils.errors import InputError
 from uap.victims import Victim
 
 SAMPLE = np.s_[..., ::8, ::8]
-"""The pixels that count for the success of a step in the progress bar. All of them would cost as much as the loss."""
+"""The pixels that are used for the success in the progress bar; all pixels would take as long as the loss."""
 
 SCORED = "perturbation_sha256"
-"""The key of `metrics.json` for the hash of the file that an evaluation scored."""
+"""The key of `metrics.json` for the hash of the evaluated perturbation file."""
 
 
 class UniversalAttack(AttackModule):
-    """Learns one perturbation that makes a frozen network draw the target on every image (Metzen et al., ICCV 2017).
+    """Learns one perturbation with which a network predicts the target on every image (Metzen et al., ICCV 2017).
 
-    Each step takes the gradient of the loss between the network's output on `clip(image + tile(proto))` and the image's
-    target, averaged over images, tiles and ranks, moves the proto-tile by the sign of it (or as the optimizer has it),
-    and clips it to epsilon.
+    Each step computes the gradient of the loss between the output of the network on `clip(image + tile(proto))` and the
+    target of the image, averaged over images and ranks and summed over tiles. The optimizer moves the proto-tile, by
+    default by the sign of the gradient. Then the proto-tile is clipped to epsilon.
     """
 
     def __init__(
@@ -62,26 +62,26 @@ class UniversalAttack(AttackModule):
         """Describe the attack.
 
         Args:
-            victim: the network under attack.
-            objective: what it is to draw.
+            victim: network under attack.
+            objective: goal of the attack.
             size: height and width of the images.
-            ensemble: further networks to learn against at the same time, each with its own prediction as target; they
-                count alike, and are spread over the GPUs where one process has several. What is scored is `victim`.
-            epsilon: the largest change of a grey level (0 to 255).
-            tile: height and width of the periodic proto-tile; the image's size for no period.
-            start_epsilon: a larger epsilon to start from, which falls to epsilon evenly over the first 60 % of the run.
-            parametrization: `clip` to epsilon after each step, or `tanh`, which never leaves it.
-            random_shift: roll the proto-tile by a random shift in each step, so that it may lie anywhere on the image.
-            loss: what a pixel costs; the generalized cross entropy by default. The paper's is `CrossEntropy`, with
+            ensemble: further networks under attack, each with its own prediction as target. All have the same weight,
+                and they are distributed over the GPUs of a single process. Only `victim` is scored.
+            epsilon: largest change of a grey level (0 to 255).
+            tile: height and width of the periodic proto-tile; None for a perturbation of the size of the images.
+            start_epsilon: a larger epsilon to start from; it falls linearly to epsilon over the first 60 % of steps.
+            parametrization: `clip` to epsilon after each step, or `tanh`, which never exceeds it.
+            random_shift: whether to shift the proto-tile randomly in each step, so that its position does not matter.
+            loss: loss of a pixel; the generalized cross entropy by default. The paper's is `CrossEntropy`, with
                 tau = 0.75.
-            reduction: how the pixels of an image add up; by default all alike, and hidden ones balanced with the others
-                where the target hides any. The paper's are `Omega`.
-            optimizer: what moves the perturbation; sign steps with momentum by default.
-            lr_scheduler: how the step size changes from step to step; over the whole run by a cosine by default.
+            reduction: sum over the pixels of an image; by default the mean, or balanced between the hidden pixels and
+                the others if the objective hides any. The paper's are `Mean` and `Omega`.
+            optimizer: moves the perturbation; sign steps with momentum by default.
+            lr_scheduler: changes the step size after each step; a cosine over all steps by default.
 
         Raises:
-            InputError: an epsilon out of range, a start_epsilon that is not above it or goes with a tanh, a tile that
-                is larger than the images.
+            InputError: an epsilon out of range, a start_epsilon that is not above it or is combined with a tanh, or a
+                tile that is larger than the images.
         """
         super().__init__(
             victim, objective, size, ensemble, epsilon, start_epsilon, parametrization, loss, reduction, optimizer,
@@ -99,16 +99,17 @@ class UniversalAttack(AttackModule):
 
     @property
     def progress(self) -> float:
-        """The share of the run's steps that are done, 0 to 1."""
+        """The share of finished steps, 0 to 1."""
         return min(self.trainer.global_step / self.total_steps, 1.0)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Return the loss of a batch, a sum over pixels that is averaged over images.
+        """Return the loss of a batch: summed over pixels, averaged over images.
 
-        A short last batch counts by its images, so that steps add up exactly. The sum has the size that optimizers
-        with an absolute constant, such as Adam, and half precision need.
+        The sum is divided by the batch size also for a smaller last batch, so that every image has the same weight. The
+        loss is not divided by the number of pixels, because gradients would be too small for half precision and for
+        optimizers with an absolute constant, such as Adam.
         """
-        adversarial, weight = self.perturbation(batch["image"], self._phase(batch_index)), batch["weight"]
+        adversarial, weight = self.perturbation(batch["image"], self._random_shift(batch_index)), batch["weight"]
         self.finite_gradient.watch(adversarial, batch["index"])
         share = weight / data_of(self.trainer).batch_size
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
@@ -118,24 +119,24 @@ class UniversalAttack(AttackModule):
             loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
             shown, wanted = logits.detach()[SAMPLE].argmax(1), prepared["target"][SAMPLE]
             hits = success_counts(shown, wanted)
-            if self.objective.sign < 0:  # success is to have left the class
+            if self.objective.sign < 0:  # success means another class than the clean prediction
                 hits[:, 0] = hits[:, 1] - hits[:, 0]
             counts += (hits * weight[:, None]).sum(0)
-        figures = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
-        self.log_dict(figures, prog_bar=True)
+        metrics = {"train/loss": loss.detach() / weight.sum(), "train/success": counts[0] / counts[1]}
+        self.log_dict(metrics, prog_bar=True)
         summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size
         return summed
 
-    def _phase(self, batch_index: int) -> tuple[int, int]:
-        """Return the shift of this batch: drawn from its place in the run, so that a resumed run draws the same."""
+    def _random_shift(self, batch_index: int) -> tuple[int, int]:
+        """Return the random shift of a batch; it depends only on seed, epoch, batch and rank, to be reproducible."""
         if not self.random_shift:
             return 0, 0
-        place = [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
-        down, right = np.random.default_rng(place).integers(self.perturbation.proto.shape[-2:])
+        seed = [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
+        down, right = np.random.default_rng(seed).integers(self.perturbation.proto.shape[-2:])
         return int(down), int(right)
 
     def adversarial(self, batch: Batch) -> Tensor:
-        """Return the adversarial images `(N, 3, H, W)` uint8 that are scored."""
+        """Return the adversarial images `(N, 3, H, W)` uint8 of a batch."""
         return self.perturbation.eight_bit(batch["image"])
 
     def change(self) -> Tensor:
@@ -143,13 +144,13 @@ class UniversalAttack(AttackModule):
         return tile(self.perturbation.proto.detach(), self.size).float()
 
     def facts(self) -> dict[str, Any]:
-        """Return what `metrics.json` says of the perturbation: for an evaluation, the hash of the scored file too."""
+        """Return the largest entry and the tile size, and the hash of an evaluated file, for `metrics.json`."""
         proto = self.perturbation.proto.detach()
         facts = {"largest_entry": round(float(proto.abs().max()), 4), "tile": list(proto.shape[-2:])}
         return facts | ({SCORED: self.scored_file} if self.scored_file else {})
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return what moves the perturbation, under the schedule."""
+        """Return the optimizer of the perturbation and its schedule."""
         self.total_steps = total_steps(self.trainer)
         optimizer, schedule = self.moved_by([self.perturbation], self.total_steps)
         self.check_reach(self.total_steps)
@@ -163,13 +164,17 @@ class UniversalAttack(AttackModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say beside the perturbation what it was learned for."""
+        """Store the settings of the attack with the perturbation."""
         checkpoint[IDENTITY] = self.identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another attack."""
+        """Check that the checkpoint is of the same attack.
+
+        Raises:
+            InputError: its settings differ.
+        """
         check_identity(checkpoint, self.identity())
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return the projection and the guards: no configuration can leave them out."""
+        """Return the projection and the checks, which no configuration can remove."""
         return [ProjectToEpsilon(), self.finite_gradient, Ranks()]

@@ -1,4 +1,4 @@
-"""Sign-gradient steps."""
+"""Optimizers with sign-gradient steps, and the cosine schedule."""
 
 import abc
 import math
@@ -15,7 +15,7 @@ from uap.utils.errors import InputError
 
 
 class _ByTensor(Optimizer):
-    """An optimizer whose step treats each tensor by itself."""
+    """An optimizer that updates each tensor separately."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -35,10 +35,11 @@ class _ByTensor(Optimizer):
 
 
 class SignSGD(_ByTensor):
-    """Steps of one size in the direction of the gradient's sign.
+    """Sign-gradient descent, with momentum.
 
-    Without momentum it is the step of Metzen et al. (sec. 3.3). With momentum the sign is that of a decaying sum of
-    gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant that the sign drops).
+    Without momentum, the steps are those of Metzen et al. (sec. 3.3). With momentum, the sign is that of a decaying sum
+    of gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant factor, which does
+    not change the sign).
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(2))
@@ -49,15 +50,15 @@ class SignSGD(_ByTensor):
     """
 
     def __init__(self, params: ParamsT, lr: float = 2.0, momentum: float = 0.9) -> None:
-        """Set the step.
+        """Set the step size and the momentum.
 
         Args:
-            params: what to optimize.
-            lr: the step size, in the parameters' unit; 1 is the paper.
-            momentum: decay of the sum of past gradients; 0 is the paper.
+            params: parameters to optimize.
+            lr: step size, in the unit of the parameters; 1 in the paper.
+            momentum: decay of the sum of past gradients; 0 in the paper.
 
         Raises:
-            InputError: a step size that is not positive, a momentum that is not within [0, 1).
+            InputError: a step size that is not positive, or a momentum outside [0, 1).
         """
         if not 0 < lr < math.inf or not 0 <= momentum < 1:
             raise InputError(
@@ -76,10 +77,11 @@ class SignSGD(_ByTensor):
 
 
 class GradientAggregation(_ByTensor):
-    """Stochastic gradient aggregation (Liu et al., ICCV 2023): sign steps that look ahead, then one from their start.
+    """Stochastic gradient aggregation (Liu et al., ICCV 2023).
 
-    Each of `inner_steps` steps goes by the sign of its own gradient; the last one returns to the start of the round and
-    goes from there by the sign of the sum of the round's gradients, which is steadier than that of one small batch.
+    A round has `inner_steps` gradients. All but the last step use the sign of their own gradient. The last step returns
+    to the start of the round and uses the sign of the sum of all gradients of the round, which is less noisy than that
+    of a single small batch.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -93,31 +95,31 @@ class GradientAggregation(_ByTensor):
     """
 
     def __init__(self, params: ParamsT, lr: float = 1.0, inner_steps: int = 4) -> None:
-        """Set the steps.
+        """Set the step size and the number of inner steps.
 
         Args:
-            params: what to optimize.
-            lr: the size of the inner and of the outer steps, in the parameters' unit.
-            inner_steps: gradients to a round; in the middle of one the parameters are those of the look-ahead.
+            params: parameters to optimize.
+            lr: size of the inner and outer steps, in the unit of the parameters.
+            inner_steps: gradients per round; within a round, the parameters are those of the inner steps.
 
         Raises:
-            InputError: a step size that is not positive, a number of steps below 1.
+            InputError: a step size that is not positive, or a number of steps below 1.
         """
         if not 0 < lr < math.inf or inner_steps < 1:
             raise InputError(f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.")
         super().__init__(params, {"lr": lr, "inner_steps": inner_steps})
 
     def check(self, steps: int) -> None:
-        """Check that a run of so many steps ends with a round.
+        """Check that a run with a number of steps ends with a complete round.
 
         Raises:
-            InputError: it ends within one.
+            InputError: the run ends within a round.
         """
         inner = self.defaults["inner_steps"]
         if steps % inner:
             raise InputError(
-                f"The run has {steps} steps, which is no multiple of optimizer.inner_steps {inner}, so that it would "
-                "end in the middle of a round. Set another inner_steps, or other trainer.max_epochs or data.limit."
+                f"The run has {steps} steps, which is not a multiple of optimizer.inner_steps {inner}, so that it "
+                "would end within a round. Set another inner_steps, trainer.max_epochs or data.limit."
             )
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
@@ -146,10 +148,14 @@ class _UnitGradient(torch.autograd.Function):
 
 
 def unit_gradient(images: Tensor, weight: Tensor) -> Tensor:
-    """Return images `(N, C, H, W)`; the gradient of each that comes back is scaled to a mean magnitude `weight` `(N,)`.
+    """Return images unchanged, and scale the gradient of each image in the backward pass to a given mean magnitude.
 
-    With it several networks count alike, however steep their losses are. Each image is scaled by itself, so that the
-    gradients of batches still add up.
+    Thus all networks of an ensemble have the same weight, independent of the scale of their losses. Each image is
+    scaled separately, so that the gradient does not depend on the batches.
+
+    Args:
+        images: `(N, C, H, W)`.
+        weight: `(N,)`, the mean magnitude of the gradient of each image.
 
     Example:
         >>> images = torch.ones(1, 1, 1, 2, requires_grad=True)
@@ -162,9 +168,9 @@ def unit_gradient(images: Tensor, weight: Tensor) -> Tensor:
 
 
 class CosineToEnd(LRScheduler):
-    """The step size falls by a half cosine from its start to `final` times it when the run ends.
+    """A cosine schedule from the initial step size to `final` times the initial step size at the end of the run.
 
-    The attack tells it how long the run is; every other scheduler of torch can be named in its place.
+    The attack sets `total_steps`. A configuration can name any other scheduler of torch instead.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -181,13 +187,18 @@ class CosineToEnd(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, final: float = 0.0) -> None:
-        """Schedule `optimizer`, stepped once after each of its steps."""
+        """Schedule the step size of an optimizer; call `step` after each of its steps.
+
+        Args:
+            optimizer: the optimizer.
+            final: the last step size, relative to the initial one.
+        """
         self.final = final
         self.total_steps = 1
         super().__init__(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state without the run's length, which is the resumed run's own."""
+        """Return the state without the number of steps, which a resumed run sets itself."""
         return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
 
     def get_lr(self) -> list[float | Tensor]:

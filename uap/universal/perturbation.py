@@ -1,4 +1,4 @@
-"""The perturbation: the only thing that is learned, and its file."""
+"""The perturbation, its parametrizations, and its file."""
 
 import json
 import math
@@ -18,9 +18,9 @@ from uap.utils.quantize import eight_bit
 
 
 def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
-    """Repeat a proto-tile over an image (Metzen et al., sec. 3.3) and crop where the image is no multiple.
+    """Repeat a proto-tile over an image (Metzen et al., sec. 3.3), and crop it to the size of the image.
 
-    The gradient of all tiles falls on the one proto-tile, as their sum.
+    The gradient of the proto-tile is the sum of the gradients of all tiles.
 
     Args:
         proto: (3, h, w).
@@ -41,14 +41,14 @@ def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def check_epsilon(epsilon: float, setting: str) -> None:
-    """Check that a bound is in grey levels, and large enough that something of it can be saved with 8 bits.
+    """Check that epsilon is in grey levels, and not too small for 8-bit images.
 
     Args:
-        epsilon: the largest absolute value of a perturbation.
-        setting: what it is called, for the message.
+        epsilon: largest absolute value of a perturbation.
+        setting: name of the setting, for the message.
 
     Raises:
-        InputError: it is not within [1, 255].
+        InputError: epsilon is outside [1, 255].
 
     Example:
         >>> check_epsilon(10, "epsilon")
@@ -60,21 +60,21 @@ def check_epsilon(epsilon: float, setting: str) -> None:
     if 1 <= epsilon <= 255:
         return
     levels = round(epsilon * 255) if 0 < epsilon < 1 else 0
-    advice = f" Did you mean {levels}, which {epsilon:g} is on a scale from 0 to 1?" if levels else ""
+    advice = f" Did you mean {levels}, the value for {epsilon:g} on the scale from 0 to 1?" if levels else ""
     raise InputError(
-        f"{setting} is {epsilon}, expected grey levels above 0 and up to 255 (the paper has 2 to 20); below 1 nothing "
-        f"of it is left in an 8-bit image.{advice}"
+        f"{setting} is {epsilon}, expected grey levels from 1 to 255 (the paper uses 2 to 20); a value below 1 has no "
+        f"effect on 8-bit images.{advice}"
     )
 
 
 Parametrization = Literal["clip", "tanh"]
-"""How a perturbation stays within epsilon: by clipping it after each step, or as epsilon * tanh of what is learned."""
+"""How a perturbation stays within epsilon: it is clipped after each step, or is epsilon * tanh of a parameter."""
 
 
 class Tanh(nn.Module):
-    """epsilon * tanh(w / epsilon), with w in grey levels and near it where it is small.
+    """The function epsilon * tanh(w / epsilon) of a parameter w in grey levels; it is close to w for small w.
 
-    After Carlini and Wagner (2017), whose tanh bounds the image; here it bounds what is added.
+    Carlini and Wagner (2017) bound the image by a tanh; here it bounds the perturbation.
 
     Example:
         >>> Tanh(epsilon=10.0)(torch.tensor([0.0, 1000.0])).tolist()
@@ -110,11 +110,11 @@ class Perturbation(nn.Module):
 
         Args:
             tile_size: height and width of the proto-tile; the image's size for a perturbation that is not periodic.
-            epsilon: the largest absolute value, in grey levels.
-            parametrization: what is learned, the proto-tile itself or what its tanh is taken of.
+            epsilon: largest absolute value, in grey levels.
+            parametrization: whether the parameter is the proto-tile (`clip`), or the argument of a tanh (`tanh`).
 
         Raises:
-            InputError: epsilon is not within [1, 255], or the tile has no pixels.
+            InputError: epsilon is outside [1, 255], or the tile has no pixels.
         """
         super().__init__()
         check_epsilon(epsilon, "epsilon")
@@ -123,37 +123,40 @@ class Perturbation(nn.Module):
         self.epsilon = epsilon
         self.parametrization = parametrization
         self.image_size: tuple[int, int] | None = None
-        """Height and width of the only images that it may be put on; None for any, over which it is repeated."""
+        """Height and width of the images to which it can be added; None for any size, over which it is repeated."""
         self.proto = nn.Parameter(torch.zeros(3, *tile_size))
         if parametrization == "tanh":
             register_parametrization(self, "proto", Tanh(epsilon))
 
     @property
     def parameter(self) -> nn.Parameter:
-        """The only trainable parameter: the proto-tile, or what its tanh is taken of."""
+        """The only trainable parameter: the proto-tile, or the argument of the tanh."""
         return next(self.parameters())
 
-    def forward(self, images: Tensor, phase: tuple[int, int] = (0, 0)) -> Tensor:
-        """Return the adversarial images `(N, 3, H, W)` float32 for images of any dtype, both in 0 to 255.
+    def forward(self, images: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
+        """Return the adversarial images `(N, 3, H, W)` float32, 0 to 255.
 
         Args:
-            images: (N, 3, H, W).
-            phase: pixels by which the proto-tile is rolled down and to the right first.
+            images: `(N, 3, H, W)` of any dtype, 0 to 255.
+            shift: pixels by which the proto-tile is shifted cyclically, down and to the right.
 
         Raises:
-            InputError: the images are of another size than `image_size`.
+            InputError: the images have another size than `image_size`.
         """
-        proto = self.proto.roll(phase, (-2, -1)) if any(phase) else self.proto
+        proto = self.proto.roll(shift, (-2, -1)) if any(shift) else self.proto
         return (images.float() + tile(proto, self._size(images))).clamp(0, 255)
 
     @torch.no_grad()
     def eight_bit(self, images: Tensor) -> Tensor:
-        """Return the adversarial images as they can be saved: within epsilon, rounded, clipped; uint8, as `images`.
+        """Return the adversarial images `(N, 3, H, W)` uint8: rounded, clipped, and within epsilon.
 
-        Of an epsilon that is no whole number its whole part can be saved: rounding would go beyond it.
+        The perturbation is first clipped to the integer part of epsilon, because rounding could exceed epsilon.
+
+        Args:
+            images: `(N, 3, H, W)` of any dtype, 0 to 255.
 
         Raises:
-            InputError: the images are of another size than `image_size`.
+            InputError: the images have another size than `image_size`.
         """
         whole = math.floor(self.epsilon)
         noise = tile(self.proto.clamp(-whole, whole), self._size(images))
@@ -163,14 +166,14 @@ class Perturbation(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         if self.image_size not in (None, size):
             raise InputError(
-                f"The images have {size[0]} x {size[1]} pixels, the perturbation is for {self.image_size} alone: it "
-                "has no period. Resize the images, or set its `image_size` to None to repeat or crop it."
+                f"The images have {size[0]} x {size[1]} pixels, but the perturbation is only for {self.image_size}: "
+                "it is not periodic. Resize the images, or set its `image_size` to None to repeat or crop it."
             )
         return size
 
     @torch.no_grad()
     def project_(self, bound: float) -> None:
-        """Clip every entry to [-bound, bound] grey levels, in place; a tanh is within epsilon by itself."""
+        """Clip every entry to [-bound, bound] grey levels in place, except for a tanh, which is within epsilon."""
         if self.parametrization == "clip":
             self.proto.clamp_(-bound, bound)
 
@@ -178,13 +181,13 @@ class Perturbation(nn.Module):
 def save_perturbation(
     perturbation: Perturbation, path: Path, metadata: dict[str, str], scene: Tensor | None = None
 ) -> None:
-    """Write the proto-tile as float32 safetensors with its metadata.
+    """Write a perturbation to a safetensors file, as float32 with metadata.
 
     Args:
-        perturbation: within its epsilon.
-        path: the file; replaced whole or not at all.
-        metadata: what is to be known of it; `epsilon` is added.
-        scene: (H, W) uint8, the static target that it was learned for, if it was.
+        perturbation: the perturbation, within its epsilon.
+        path: the file, which is written atomically.
+        metadata: further metadata; `epsilon` is added.
+        scene: `(H, W)` uint8, its static target; None for another objective.
 
     Example:
         >>> import tempfile
@@ -201,13 +204,13 @@ def save_perturbation(
 
 
 def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
-    """Read a perturbation and its metadata.
+    """Read a perturbation and its metadata from a file of `save_perturbation`.
 
-    Without a period it fits images of the size that it was learned on alone; set its `image_size` to None to repeat or
-    crop it.
+    If the perturbation is not periodic, it can only be added to images of the size on which it was learned; set its
+    `image_size` to None to repeat or crop it.
 
     Raises:
-        InputError: there is no such file, or it holds no perturbation within its epsilon.
+        InputError: the file does not exist, or contains no perturbation within its epsilon.
 
     Example:
         >>> import tempfile
@@ -230,13 +233,13 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
         learned_on = learned_size(perturbation, metadata)
     except (SafetensorError, KeyError, ValueError, RecursionError, OSError, InputError) as error:
         raise InputError(
-            f"{path} holds no perturbation ({str(error).rstrip('.')}). Expected a safetensors file with the tensor "
+            f"{path} contains no perturbation ({str(error).rstrip('.')}). Expected a safetensors file with the tensor "
             "`proto` and the metadata `epsilon`, as a run writes it."
         ) from error
     with torch.no_grad():
         if not (proto.abs() <= perturbation.epsilon).all():
             raise InputError(
-                f"{path} is no perturbation within its epsilon {perturbation.epsilon}: its largest entry is "
+                f"{path} is not within its epsilon {perturbation.epsilon}: its largest entry is "
                 f"{proto.abs().max():.3f}. It was changed after it was learned."
             )
         perturbation.proto.copy_(proto)
@@ -246,12 +249,12 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
 
 
 def learned_size(perturbation: Perturbation, metadata: dict[str, str]) -> tuple[int, int]:
-    """Return height and width of the images that a perturbation was learned on: its tile's, where its file has none.
+    """Return the height and width of the images on which a perturbation was learned.
 
-    Where they differ from the tile's, it is periodic.
+    The perturbation is periodic if they differ from those of its tile. Without metadata, they are those of its tile.
 
     Raises:
-        ValueError: the file's size is no [height, width].
+        ValueError: the size in the metadata is not [height, width].
     """
     size = json.loads(metadata["size"]) if "size" in metadata else list(perturbation.proto.shape[-2:])
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
@@ -260,20 +263,20 @@ def learned_size(perturbation: Perturbation, metadata: dict[str, str]) -> tuple[
 
 
 def load_scene(path: Path, size: tuple[int, int]) -> Tensor | None:
-    """Return the static target (H, W) uint8, if any, of a file that `load_perturbation` reads.
+    """Return the static target `(H, W)` uint8 in a perturbation file, or None.
 
     Args:
-        path: the file.
-        size: height and width of the images that the perturbation was learned on.
+        path: a file that `load_perturbation` can read.
+        size: height and width of the images on which the perturbation was learned.
 
     Raises:
-        InputError: the target is no scene of that size.
+        InputError: the target has another size or dtype.
     """
     with safe_open(path, "pt") as file:
         scene: Tensor | None = file.get_tensor("scene") if "scene" in file.keys() else None  # noqa: SIM118
     if scene is not None and (scene.dtype != torch.uint8 or tuple(scene.shape) != size):
         raise InputError(
             f"{path} has a `scene` of {tuple(scene.shape)} and {scene.dtype}, expected {size} and uint8, as the images "
-            "that it was learned on. It was changed: learn it again with python -m uap.fit."
+            "on which it was learned. The file was changed: learn it again with python -m uap.fit."
         )
     return scene

@@ -1,4 +1,4 @@
-"""Perturbations from files that are not a run's last: its checkpoints, and arrays of other projects."""
+"""Perturbations in files of runs, in checkpoints, and in arrays of other projects."""
 
 import json
 from pathlib import Path
@@ -17,32 +17,32 @@ from uap.utils.paths import check_file
 from uap.utils.safe_load import safe_load
 
 Unit = Literal["grey-levels", "0-to-1"]
-"""What an array counts in: grey levels as in 8-bit images, or parts of their whole range."""
+"""The unit of an array: grey levels (0 to 255), or the scale from 0 to 1."""
 
 CHECKPOINTS = (".ckpt",)
 ARRAYS = (".npy", ".pt", ".pth", ".png")
 
 NO_CHANGE = 128
-"""The entry of an array without a sign, such as a picture, that stands for no change."""
+"""The entry of an unsigned array, such as an image, that means no change."""
 
 ROUNDING = 1e-3
-"""Grey levels by which 8 / 255 in float32 may exceed 8 when it is multiplied out."""
+"""Grey levels by which an array may exceed epsilon through rounding, for example 8 / 255 in float32 times 255."""
 
 
 def read_perturbation(
     path: str | Path, unit: Unit | None = None, epsilon: float | None = None
 ) -> tuple[Perturbation, dict[str, str]]:
-    """Read a perturbation and its metadata: a run's, a checkpoint's, or an array of another project.
+    """Read a perturbation and its metadata from a file of a run, a checkpoint, or an array of another project.
 
     Args:
-        path: safetensors of a run, `.ckpt`, or an array `(3, H, W)`, `(H, W, 3)` or `(1, 3, H, W)` in RGB: `.npy`,
-            `.pt` or `.pth` with a tensor, or `.png`, where 128 is no change.
-        unit: of an array, which does not say it.
-        epsilon: of an array, in grey levels whatever its unit.
+        path: a safetensors file of a run, a `.ckpt` file, or an RGB array `(3, H, W)`, `(H, W, 3)` or `(1, 3, H, W)`:
+            `.npy`, `.pt` or `.pth` with a tensor, or `.png`, where 128 is no change.
+        unit: unit of an array; None for other files.
+        epsilon: epsilon of an array, always in grey levels; None for other files.
 
     Raises:
-        InputError: there is no such file, it holds no perturbation within its epsilon, or an array comes without unit
-            and epsilon, or another file with them.
+        InputError: the file does not exist, or contains no perturbation within its epsilon; or unit and epsilon are
+            missing for an array, or given for another file.
 
     Example:
         >>> import tempfile
@@ -57,8 +57,8 @@ def read_perturbation(
         check_file(path, "perturbation")
         if unit is None or epsilon is None:
             raise InputError(
-                f"{path} is an array, which says neither its unit nor its epsilon. Give --unit grey-levels (0 to 255) "
-                "or --unit 0-to-1, and --epsilon in grey levels, such as --epsilon 8."
+                f"{path} is an array, which contains neither its unit nor its epsilon. Give --unit grey-levels (0 to "
+                "255) or --unit 0-to-1, and --epsilon in grey levels, such as --epsilon 8."
             )
         return _of_array(path, unit, epsilon)
     if unit is not None or epsilon is not None:
@@ -79,9 +79,9 @@ def _of_checkpoint(path: Path) -> tuple[Perturbation, dict[str, str]]:
         size = (known["size"][0], known["size"][1])
     except (LookupError, TypeError, ValueError, RuntimeError, InputError) as error:
         raise InputError(
-            f"{path} does not say what its perturbation is of ({error}). Expected a checkpoint of python -m uap.fit."
+            f"{path} lacks the settings of its attack ({error}). Expected a checkpoint of python -m uap.fit."
         ) from error
-    perturbation.project_(perturbation.epsilon)  # a run may start from a larger one
+    perturbation.project_(perturbation.epsilon)  # a run can start from a larger epsilon
     perturbation.image_size = size if size == (height, width) else None
     return perturbation, {
         "epsilon": str(perturbation.epsilon),
@@ -101,14 +101,14 @@ def _of_array(path: Path, unit: Unit, epsilon: float) -> tuple[Perturbation, dic
     other = "0-to-1" if unit == "grey-levels" else "grey-levels"
     if not largest <= epsilon + ROUNDING:
         raise InputError(
-            f"{path} goes beyond its epsilon: its largest entry is {largest:g} grey levels, epsilon is {epsilon:g}. "
-            f"Check --epsilon, and whether its unit is {other}; a picture has {NO_CHANGE} for no change, and is not "
-            "amplified."
+            f"{path} exceeds its epsilon: its largest entry is {largest:g} grey levels, epsilon is {epsilon:g}. "
+            f"Check --epsilon, and whether the unit is {other}. In an image, {NO_CHANGE} is no change, and the "
+            "perturbation must not be amplified."
         )
     if 0 < largest < 0.5:
         raise InputError(
-            f"{path} changes nothing: its largest entry is {largest:g} grey levels, which rounding to 8 bits takes "
-            f"away. Is its unit {other}?"
+            f"{path} changes nothing: its largest entry is {largest:g} grey levels, which rounding to 8 bits removes. "
+            f"Is its unit {other}?"
         )
     with torch.no_grad():
         perturbation.proto.copy_(change.clamp(-epsilon, epsilon))
@@ -117,11 +117,11 @@ def _of_array(path: Path, unit: Unit, epsilon: float) -> tuple[Perturbation, dic
 
 
 def _change(path: Path, array: NDArray[Any], unit: Unit) -> Tensor:
-    """Return (3, H, W) float32 in grey levels."""
+    """Return the change `(3, H, W)` float32 in grey levels."""
     if array.dtype.kind not in "iuf" or (array.dtype.kind == "u" and unit != "grey-levels"):
         raise InputError(
-            f"{path} holds {array.dtype} in the unit {unit}, expected numbers with a sign, or whole grey levels around "
-            f"{NO_CHANGE}. Save it as float32."
+            f"{path} has the dtype {array.dtype} and the unit {unit}, expected signed numbers, or integer grey levels "
+            f"around {NO_CHANGE}. Save it as float32."
         )
     shape = array.shape
     array = array[0] if array.ndim == 4 and len(array) == 1 else array
@@ -149,5 +149,5 @@ def _read(path: Path) -> NDArray[Any]:
     except (TypeError, RuntimeError, OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as an array ({error}). Save it again.") from error
     if not isinstance(found, np.ndarray):
-        raise InputError(f"{path} holds a {type(found).__name__}, expected a single array. Save the array alone.")
+        raise InputError(f"{path} contains a {type(found).__name__}, expected a single array. Save only the array.")
     return found

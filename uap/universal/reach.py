@@ -1,4 +1,4 @@
-"""How far an optimizer can move a perturbation in the steps of a run."""
+"""A warning if the steps of a run are too small to reach epsilon."""
 
 import math
 import warnings
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 ROUNDING = 1e-3
-"""Relative; what floating-point sums of step sizes may lack."""
+"""Relative tolerance for rounding errors in sums of step sizes."""
 
 
 def warn_of_small_steps(
@@ -18,16 +18,16 @@ def warn_of_small_steps(
 ) -> None:
     """Warn if all steps of a run in one direction would not reach epsilon, as with a step on the scale from 0 to 1.
 
-    Steps whose size depends on the gradient's, as those of SGD, have no known reach: of them nothing is said.
+    There is no warning for optimizers such as SGD, whose step size depends on the magnitude of the gradient.
 
     Args:
-        parameter: one that the optimizer moves and that nothing else needs; its values are lost.
-        optimizer: in its initial state, which is lost too.
-        schedule: of its step size, likewise.
-        steps: of the run.
-        epsilon: the bound, in grey levels.
+        parameter: a parameter of the optimizer that is not used otherwise; its values change.
+        optimizer: an optimizer in its initial state, which changes.
+        schedule: its schedule in the initial state, which changes.
+        steps: number of steps of the run.
+        epsilon: largest absolute value of the perturbation, in grey levels.
     """
-    if isinstance(schedule, ReduceLROnPlateau):  # depends on what the run will measure
+    if isinstance(schedule, ReduceLROnPlateau):  # depends on metrics of the run
         return
     moved = _moved(parameter, optimizer)
     if moved is None:
@@ -47,7 +47,7 @@ def warn_of_small_steps(
 
 
 def _moved(parameter: nn.Parameter, optimizer: Optimizer) -> float | None:
-    """Return how far a first step of size 1 goes, None if that depends on the size of the gradient."""
+    """Return the change by a first step of size 1; None if it depends on the magnitude of the gradient."""
     group, found = optimizer.param_groups[0], []
     size, group["lr"] = group["lr"], 1.0
     for gradient in (1.0, 1000.0):

@@ -16,7 +16,7 @@ from uap.cli.data_arguments import data_from_words, settings_of_data
 from uap.cli.entry import run_command
 from uap.datasets import BDD100K, CamVid, Cityscapes, PascalVOC, SegmentationDataset
 from uap.datasets.pictures import read_image, resize_image
-from uap.evaluation.clean import clean_figures
+from uap.evaluation.clean import clean_table
 from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, TABLES
 from uap.utils.errors import InputError
@@ -219,7 +219,7 @@ def main(args: list[str] | None = None) -> None:
         print(listing())
     elif given.data is not None:
         data = data_from_words(given.data, settings, given.images, "python -m uap.victims")
-        print(clean_figures(build_victim(find_victim(given.name), given.weights), data))
+        print(clean_table(build_victim(find_victim(given.name), given.weights), data))
     else:
         print(show(build_victim(find_victim(given.name), given.weights), given))
 

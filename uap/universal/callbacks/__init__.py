@@ -1,1 +1,1 @@
-"""Callbacks, one concern each."""
+"""Lightning callbacks of attacks and trainings."""

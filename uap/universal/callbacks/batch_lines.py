@@ -1,4 +1,4 @@
-"""How far a long evaluation is, in a log."""
+"""Progress of a long evaluation in a log."""
 
 import time
 from typing import Any
@@ -10,9 +10,9 @@ from uap.utils.progress import time_left
 
 
 class BatchLines(Callback):
-    """Prints a line after every batch of an evaluation, with the time left at the pace of the last one.
+    """Prints a line after every batch of an evaluation, with the remaining time estimated from the last batch.
 
-    Only where progress is printed as lines: a terminal has a bar.
+    It prints nothing on a terminal, which has a progress bar.
     """
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

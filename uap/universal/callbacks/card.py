@@ -1,4 +1,4 @@
-"""What training a victim leaves behind: its weights and the card that says what they are."""
+"""The results of training a victim: its weights and its model card."""
 
 import json
 import sys
@@ -20,32 +20,32 @@ from uap.utils.errors import InputError
 from uap.utils.safe_load import safe_load
 
 STARTS = ("imagenet", "encoder_weights", "weights", "weights_backbone")
-"""What networks call the weights that their training started from; they are not to be downloaded for an attack."""
+"""Arguments of networks for initial weights, which are not downloaded for an attack."""
 
 
 class VictimCard(Callback):
-    """Writes what a trained network is attacked with, and its card.
+    """Writes the weights, the configuration and the model card of a trained network.
 
-    `victim.safetensors`, the weights of the best validation; `victim.yaml`, the configuration of the victim, for
-    `python -m uap.fit --config`; and `victim.json`: network, data, seeds, command, IoU by class.
+    `victim.safetensors` has the weights of the best validation. `victim.yaml` is the configuration of the victim for
+    `python -m uap.fit --config`. `victim.json` has the network, the data, the seeds, the command and the IoU by class.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock.
 
         Raises:
-            InputError: the run would end without a validation, which chooses the weights that are kept.
+            InputError: the run would end without a validation, which selects the best weights.
         """
         every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or 0
         if 0 < epochs < every or trainer.limit_val_batches == 0:
             raise InputError(
-                f"A training of {epochs} epochs that validates every {every} epochs, on {trainer.limit_val_batches} of "
-                "the batches, validates never. Set --trainer.check_val_every_n_epoch 1."
+                f"A training of {epochs} epochs with a validation every {every} epochs on {trainer.limit_val_batches} "
+                "of the batches has no validation. Set --trainer.check_val_every_n_epoch 1."
             )
         self.start = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write all three."""
+        """Write the three files."""
         if not trainer.is_global_zero:
             return
         training, data = cast(VictimTraining, pl_module), data_of(trainer)
@@ -56,8 +56,8 @@ class VictimCard(Callback):
         best = cast(dict[str, Any], safe_load(folder / "checkpoints" / "best.ckpt"))
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
-        with atomic_file(folder / "victim.safetensors") as place:
-            save_file({name: value.contiguous() for name, value in state.items()}, place)
+        with atomic_file(folder / "victim.safetensors") as file:
+            save_file({name: value.contiguous() for name, value in state.items()}, file)
         card = {
             "network": type(training.network).__name__,
             "parameters": sum(p.numel() for p in training.network.parameters()),
@@ -85,7 +85,7 @@ class VictimCard(Callback):
 
 
 def victim_block(training: VictimTraining, folder: Path) -> dict[str, Any]:
-    """Return the configuration that attacks the network of a run folder."""
+    """Return the configuration of the victim for the network of a run folder."""
     named = [name for name, table in TABLES.items() if table == training.table]
     network = yaml.safe_load((folder / "config.yaml").read_text())["model"]["network"]
     built = network.get("init_args") or {}

@@ -1,4 +1,4 @@
-"""What a run shows in Weights & Biases at its end."""
+"""The results of a run in Weights & Biases."""
 
 import copy
 import tempfile
@@ -15,9 +15,9 @@ from torch import Tensor
 from uap.data.datamodule import data_of
 from uap.metrics.names import RATES
 from uap.universal.attack_module import AttackModule
-from uap.universal.callbacks.logger_errors import only_warned
+from uap.universal.callbacks.logger_errors import errors_as_warnings
 from uap.universal.callbacks.pictures import Example, examples, universal_change
-from uap.universal.callbacks.results import Figures, Results, callback_of, write_perturbation
+from uap.universal.callbacks.results import Metrics, Results, callback_of, write_perturbation
 from uap.universal.callbacks.wandb_run import log_artifact
 from uap.universal.module import UniversalAttack
 from uap.universal.perturbation import Perturbation
@@ -27,18 +27,18 @@ from uap.utils.safe_load import safe_load
 
 
 class Dashboard(Callback):
-    """Logs to W&B at the end of a run or of an evaluation: examples with masks as layers, the perturbation, and tables.
+    """Logs examples with masks, the perturbation, and tables to W&B at the end of a run or an evaluation.
 
-    A run also leaves its perturbation as an artifact, `latest`. Its version `best` is that of the best checkpoint: the
-    same version where the last epoch was the best one.
+    A run also logs its perturbation as an artifact `latest`. The version `best` is the perturbation of the best
+    checkpoint. If the last epoch was the best one, both are the same version.
     """
 
     def __init__(self, images: int = 4) -> None:
-        """Log `images` examples."""
+        """Set the number of logged examples."""
         self.images = images
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say which end of each curve is the good one."""
+        """Define for each metric whether its maximum or its minimum is best."""
         ends = {name: "max" if metric.higher_is_better else "min" for name, metric in RATES.items()}
         ends["miou_adversarial"] = "min"
         for logger in _loggers(trainer):
@@ -47,18 +47,18 @@ class Dashboard(Callback):
                 logger.experiment.define_metric(metric, summary=summary, step_metric="trainer/global_step")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what was learned."""
+        """Log the results of a run."""
         attack = cast(UniversalAttack, pl_module)
         for logger in _loggers(trainer):
-            with only_warned(logger):
+            with errors_as_warnings(logger):
                 self._log(logger, attack, trainer)
                 _log_artifacts(logger, attack, trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what was evaluated; validations within a fit wait for its end."""
+        """Log the results of an evaluation; validations during a fit are not logged."""
         if trainer.state.fn != TrainerFn.FITTING:
             for logger in _loggers(trainer):
-                with only_warned(logger):
+                with errors_as_warnings(logger):
                     self._log(logger, cast(AttackModule, pl_module), trainer)
 
     def _log(self, logger: WandbLogger, attack: AttackModule, trainer: Trainer) -> None:
@@ -108,11 +108,11 @@ def _tables(results: Results) -> dict[str, list[dict[str, Any]]]:
 
 
 def _log_artifacts(logger: WandbLogger, attack: UniversalAttack, trainer: Trainer) -> None:
-    folder, figures = Path(trainer.default_root_dir), callback_of(trainer, Results).figures
+    folder, metrics = Path(trainer.default_root_dir), callback_of(trainer, Results).metrics
     kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.filename == "best"]
     aliases = ["latest"]
     if kept and kept[0].best_model_path:
-        best, known = _best(kept[0], attack, figures)
+        best, known = _best(kept[0], attack, metrics)
         if torch.equal(best.proto, attack.perturbation.proto.cpu()):
             aliases += ["best"]
         else:
@@ -120,14 +120,14 @@ def _log_artifacts(logger: WandbLogger, attack: UniversalAttack, trainer: Traine
                 path = Path(temporary) / "perturbation.safetensors"
                 write_perturbation(best, attack.objective, known, path)
                 log_artifact(logger, path, known, ["best"])
-    log_artifact(logger, folder / "perturbation.safetensors", figures, aliases)
+    log_artifact(logger, folder / "perturbation.safetensors", metrics, aliases)
 
 
-def _best(kept: ModelCheckpoint, attack: UniversalAttack, figures: Figures) -> tuple[Perturbation, Figures]:
-    """Return the best perturbation and what is known of it: the run's figures are those of its last one."""
+def _best(kept: ModelCheckpoint, attack: UniversalAttack, metrics: Metrics) -> tuple[Perturbation, Metrics]:
+    """Return the best perturbation and its metadata, without the metrics, which are those of the last one."""
     checkpoint = cast(dict[str, Any], safe_load(Path(kept.best_model_path)))
     best = copy.deepcopy(attack.perturbation).cpu()
     best.load_state_dict({key.removeprefix("perturbation."): value for key, value in checkpoint["state_dict"].items()})
-    known = {name: value for name, value in figures.items() if "/" not in name and name != "largest_entry"}
+    known = {name: value for name, value in metrics.items() if "/" not in name and name != "largest_entry"}
     score = float(cast(Tensor, kept.best_model_score))
     return best, known | {"score": score, "epoch": checkpoint["epoch"], "global_step": checkpoint["global_step"]}

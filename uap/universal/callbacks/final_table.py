@@ -1,4 +1,4 @@
-"""The table that a run prints at its end."""
+"""The table of results at the end of a run."""
 
 import math
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ def print_table(found: Mapping[str, Any], per_image: Mapping[str, Any], split: s
     """Print the metrics of a run, the cost, and the files.
 
     Args:
-        found: `metrics.json`; metrics have the names `SPLIT/METRIC`.
-        per_image: summaries of the rates over the scored images.
+        found: the content of `metrics.json`; the names of metrics are `SPLIT/METRIC`.
+        per_image: distributions of the rates over the scored images.
         split: the split of the scored images.
         folder: the run folder.
     """
@@ -40,7 +40,7 @@ def _metrics(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str)
         values = [found.get(f"{column}/{name}") for column in columns]
         if any(value is not None for value in values):
             lines.append(_row(metric.title, ["" if value is None else metric.text(value) for value in values]))
-        if name == next(iter(per_image), None):  # of the scored images, which have the last column
+        if name == next(iter(per_image), None):  # the last column has the scored images
             worst = METRICS[name].text(per_image[name]["worst_decile"])
             lines.append(_row("  worst decile", ["" for _ in columns[1:]] + [worst]))
     counts = found["images"]  # an evaluation of the training split has scored images only
@@ -51,10 +51,10 @@ def _metrics(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str)
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
     largest, epsilon = found["largest_entry"], found["epsilon"]
-    unused = f"   (not reached: the largest entry is {largest:.3g}; take more or larger steps)"
+    unused = f"   (not reached: the largest entry is {largest:.3g}; use more or larger steps)"
     lines = [_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")]
     if found["victim_untrained"]:
-        lines.append(f"{'network':<{LABEL}}{found['victim']} with random weights: these metrics say nothing")
+        lines.append(f"{'network':<{LABEL}}{found['victim']} with random weights: these metrics have no meaning")
     if "seconds" in found:
         left_out = "" if "steps" in found else " without validation"
         lines += [

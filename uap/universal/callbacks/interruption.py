@@ -1,4 +1,4 @@
-"""A run that is told to end: it finishes its step, saves, and ends; nothing is lost."""
+"""Interruption by a signal: a run finishes its step, saves a checkpoint, and ends."""
 
 import contextlib
 import signal
@@ -19,25 +19,25 @@ from uap.utils.run_folder import LAST, is_local_rank_zero, remove_empty_run_fold
 from uap.utils.slurm import requeue
 
 SIGNALS = (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM)
-"""The signals that end a run; where processes were sent different ones, the first of these counts."""
+"""The signals that end a run, by priority if processes received different ones."""
 
 
 class Interruption(Checkpoint):
-    """Ends a run after the step that it is in when a signal comes, with a checkpoint to go on from.
+    """Ends a run after the current batch if it receives a signal, and saves a checkpoint from which it can be resumed.
 
-    SIGTERM, which SLURM sends before it takes a machine away, leaves at once after that, with exit code 143. So does
-    SIGUSR1, which SLURM users have sent some time before that (`--signal=USR1@300`), with 138; under SLURM it queues
-    the job again. SIGINT (Ctrl-C) does what a run does at its end, the table of what was reached among it, and leaves
-    with 130. A signal during a validation waits for its end. A second one ends the run on the spot.
+    After SIGTERM, which SLURM sends before it ends a job, the run exits with code 143. After SIGUSR1, which SLURM can
+    send earlier (`--signal=USR1@300`), it exits with code 138, and under SLURM it queues the job again. After SIGINT
+    (Ctrl-C), it first writes and prints the results so far, and exits with code 130. A signal during a validation takes
+    effect at its end. A second signal ends the run immediately.
 
-    One rank that is told is enough: all agree after every step. Of a step whose gradient is summed over many batches
-    the sum so far is in the checkpoint, so that the resumed run ends as if it had not been interrupted.
+    A signal to one rank ends all ranks. If a gradient is accumulated over several batches, the checkpoint contains the
+    partial sum, so that the resumed run has the same result as one without an interruption.
 
-    It is a checkpoint callback for the place that Lightning gives those: behind all others, the projection among them.
+    The class is a `Checkpoint`, because Lightning calls checkpoint callbacks after all others, such as the projection.
     """
 
     def __init__(self) -> None:
-        """Wait for a signal."""
+        """Start without a signal."""
         self.received = 0
         self._waits = self._saved = False
         self._step = 0
@@ -45,9 +45,9 @@ class Interruption(Checkpoint):
         self._ranks = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signals over from Lightning, which gives them back itself when the run ends."""
+        """Replace the signal handlers; Lightning restores them when the run ends."""
         self._waits = True
-        if threading.current_thread() is threading.main_thread():  # no other may
+        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
             take_signals(self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -60,17 +60,17 @@ class Interruption(Checkpoint):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the gradients that are summed but not stepped by yet; of a part of an epoch how many shared it."""
+        """Return the accumulated gradients before their step, and within an epoch the number of ranks."""
         return {"summed": self._summed, "ranks": self._ranks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the gradients of the run that was cut off."""
+        """Restore the accumulated gradients of the interrupted run."""
         self._summed = state_dict["summed"]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """End here if the run was saved, when its last step is logged too.
+        """End the run if its checkpoint was saved; by now, its last step is logged.
 
-        In the first batch put the gradients of the run that was cut off where the next ones are added to them.
+        In the first batch of a resumed run, restore the accumulated gradients, to which the next ones are added.
         """
         if self._saved:
             self._end(trainer, pl_module)
@@ -82,7 +82,7 @@ class Interruption(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if the run is to end, unless an epoch ends here, which is saved when its validation is over."""
+        """Save a checkpoint if the run is to end; at the end of an epoch, it is saved after the validation."""
         if trainer.is_last_batch or not _any(trainer, self.received != 0):
             return
         if trainer.global_step == self._step:
@@ -92,7 +92,7 @@ class Interruption(Checkpoint):
         self._saved = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End between two epochs, which `last.ckpt` is of; what comes after the last one need not be waited for."""
+        """End the run between two epochs, where `last.ckpt` is up to date; after the last, signals end it at once."""
         if _any(trainer, self.received != 0):
             self._end(trainer, pl_module)
         self._waits = not _is_over(trainer)
@@ -106,19 +106,19 @@ class Interruption(Checkpoint):
                     callback.on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
             again = resume_arguments(Path(trainer.default_root_dir))
-            _say(f"stopped after {trainer.global_step} steps; go on with {again}")
+            _say(f"stopped after {trainer.global_step} steps; continue with {again}")
             _queue_again(number)
-        # rank 0 speaks for all: Lightning kills it, which may still be writing, where another one fails
+        # only rank 0 has a nonzero exit code: if another rank fails, Lightning kills rank 0, which may be writing files
         raise SystemExit(0 if trainer.global_rank else 128 + number)
 
 
 def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Let a handler have the signals that end a run; return their handlers before.
+    """Set the handler of the signals that end a run, and return their previous handlers.
 
-    Lightning has a handler of its own for SIGUSR1 under SLURM, which saves another checkpoint than the run's and lets
-    the run go on; it leaves the signal to a handler that is there before, and one that comes later replaces it.
+    Under SLURM, Lightning has its own handler for SIGUSR1, which saves a different checkpoint and continues the run.
+    Lightning keeps an earlier handler, and a later handler replaces that of Lightning.
 
-    A shell lets what it runs in the background ignore Ctrl-C: that stays ignored.
+    A signal that is ignored stays ignored, because shells let background processes ignore Ctrl-C.
     """
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
     taken = {number: found for number, found in before.items() if found not in (signal.SIG_IGN, None)}
@@ -128,7 +128,7 @@ def take_signals(handler: Callable[[int, FrameType | None], None]) -> dict[int, 
 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """End on the spot at a signal, and say how to go on where there is a checkpoint."""
+    """End the process immediately after a signal, and print how to resume the run if it has a checkpoint."""
     if parent_process() is None and is_local_rank_zero():
         remove_empty_run_folder()
         _say(f"{signal.Signals(number).name}: ended at once.{resume_hint()}")
@@ -137,23 +137,23 @@ def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _queue_again(number: int) -> None:
-    """Let SLURM queue the job again if that is what the signal is for, and say so."""
+    """Let SLURM queue the job again after SIGUSR1, and print this."""
     said = requeue() if number == signal.SIGUSR1 else ""
     if said:
         _say(said)
 
 
 def check_processes(checkpoint: dict[str, Any], processes: int) -> None:
-    """Check that a checkpoint from within an epoch is resumed by as many processes as shared the epoch's images.
+    """Check that a checkpoint from within an epoch is resumed with the same number of processes.
 
     Raises:
-        InputError: there were more, or fewer.
+        InputError: the number of processes differs.
     """
     shared = checkpoint.get("callbacks", {}).get(Interruption.__qualname__, {}).get("ranks", 0)
     if shared not in (0, processes):
         raise InputError(
-            f"The checkpoint is from within an epoch of {shared} processes, here there are {processes}. Resume with as "
-            "many, or from a checkpoint of the end of an epoch, such as best.ckpt."
+            f"The checkpoint is from within an epoch of {shared} processes, here there are {processes}. Resume with "
+            f"{shared} processes, or from a checkpoint of the end of an epoch, such as best.ckpt."
         )
 
 
@@ -166,20 +166,20 @@ def _any(trainer: Trainer, flag: bool) -> bool:
 
 
 def _is_over(trainer: Trainer) -> bool:
-    """Return whether the epoch that ends is the run's last."""
+    """Return whether the current epoch is the last one of the run."""
     epochs, steps = trainer.max_epochs, trainer.max_steps
     last = epochs not in (None, -1) and trainer.current_epoch + 1 >= (epochs or 0)
     return trainer.should_stop or last or (steps != -1 and trainer.global_step >= steps)
 
 
 def _say(text: str) -> None:
-    """Print a line if there is one, and anybody listens: `tee` dies of the same Ctrl-C."""
+    """Print a line, and ignore a closed output: Ctrl-C also ends a `tee` behind the run."""
     with contextlib.suppress(OSError, RuntimeError):
         print(f"\n{text}", flush=True)
 
 
 def _mean(trainer: Trainer, gradient: Tensor | None) -> Tensor | None:
-    """Return the mean over ranks of what each has summed: with it in each rank's place the sum goes on exactly."""
+    """Return the mean over ranks of an accumulated gradient; a resumed run continues exactly with it on every rank."""
     if gradient is None:
         return None
     mean: Tensor = trainer.strategy.reduce(gradient.clone(), reduce_op="mean")

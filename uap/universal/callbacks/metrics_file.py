@@ -1,4 +1,4 @@
-"""metrics.csv: every logged step in a file that any program reads."""
+"""The file metrics.csv with the metrics of every logged step."""
 
 import csv
 from pathlib import Path
@@ -11,10 +11,10 @@ from uap.utils.atomic_file import atomic_file
 
 
 class MetricsFile(Logger):
-    """Keeps one row per logged step; a resumed run continues the file and drops what came after its checkpoint."""
+    """A logger that writes one row per logged step; a resumed run removes the rows after its checkpoint."""
 
     def __init__(self, path: Path) -> None:
-        """Continue `path` where it exists."""
+        """Set the path of the file, which is continued if it exists."""
         super().__init__()
         self.path = path
         self.resumed = path.exists()
@@ -27,16 +27,16 @@ class MetricsFile(Logger):
 
     @property
     def version(self) -> str:
-        """There is one file per run."""
+        """The version of the logger, which is empty: there is one file per run."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave them to config.yaml."""
+        """Do nothing: config.yaml has the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append a row; a column that is new is added to all."""
+        """Append a row; a new column is added to all rows."""
         row = {"step": step or 0, **metrics}
         if self.resumed:
             rows = self._rows()
@@ -52,13 +52,13 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self.columns).writerow(row)
 
     def _rows(self) -> list[dict[str, str]]:
-        """Return the rows that are whole: a full disk cuts off the last one, and a file may be no such table at all."""
+        """Return the valid rows: the last row may be truncated, and the file may have another content."""
         with self.path.open(newline="", errors="replace") as file:
             rows = list(csv.DictReader(file))
         return [row for row in rows if None not in row and None not in row.values() and row.get("step", "").isdecimal()]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with atomic_file(self.path) as place, place.open("w", newline="") as file:
+        with atomic_file(self.path) as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""Pictures of the attack on a few fixed images, at the end of a run or of an evaluation."""
+"""Plots of the attack on a few images at the end of a run or an evaluation."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,17 @@ from uap.utils.plots import attack_figure, perturbation_figure, prediction_figur
 
 @dataclass(frozen=True)
 class Example:
-    """One image under attack; pictures uint8 (H, W, 3) RGB, masks uint8 (H, W) ids of the victim's classes."""
+    """An image under attack.
+
+    Attributes:
+        name: name of the image.
+        image: `(H, W, 3)` uint8 RGB, the clean image.
+        adversarial_image: `(H, W, 3)` uint8 RGB.
+        clean: `(H, W)` uint8, class ids that the victim predicts on the clean image.
+        adversarial: `(H, W)` uint8, class ids that the victim predicts on the adversarial image.
+        target: `(H, W)` uint8, class ids of the target.
+        labels: `(H, W)` uint8, class ids of the labels, 255 = ignored or without labels.
+    """
 
     name: str
     image: NDArray[np.uint8]
@@ -36,18 +46,18 @@ class Example:
 
     @property
     def change(self) -> NDArray[np.float32]:
-        """What the attack did to the image, (H, W, 3) in grey levels."""
+        """The change of the image, `(H, W, 3)` in grey levels."""
         return self.adversarial_image.astype(np.float32) - self.image
 
     def masks(self) -> dict[str, NDArray[np.uint8]]:
-        """Return the masks by name; `labels` only where there are any."""
+        """Return the class ids `(H, W)` by name; `labels` only if the image has labels."""
         masks = {"prediction": self.clean, "adversarial_prediction": self.adversarial, "target": self.target}
         return masks | ({"labels": self.labels} if (self.labels != IGNORE).any() else {})
 
 
 @torch.no_grad()
 def examples(attack: AttackModule, data: SegmentationData, count: int) -> list[Example]:
-    """Return the attack on `count` of the scored images, spread evenly over the data set."""
+    """Return the examples of `count` scored images, evenly spread over the data set."""
     dataset = data.datasets["scored"]
     chosen = subset.evenly(len(dataset), count).tolist()
     batch = default_collate([dataset[index] for index in chosen])
@@ -69,25 +79,25 @@ def examples(attack: AttackModule, data: SegmentationData, count: int) -> list[E
 
 
 def universal_change(attack: AttackModule) -> NDArray[np.float32] | None:
-    """Return the perturbation over a whole image, (H, W, 3) in grey levels; None where each image has its own."""
+    """Return the change of every image, `(H, W, 3)` in grey levels; None if each image has its own perturbation."""
     change = attack.change()
     return None if change is None else change.permute(1, 2, 0).cpu().numpy()
 
 
 @torch.no_grad()
 def prediction_on_noise(attack: UniversalAttack) -> NDArray[np.uint8]:
-    """Return the victim's prediction (H, W) on the perturbation over mid-grey: no image behind it."""
+    """Return the victim's prediction `(H, W)` on the perturbation added to a uniform grey image."""
     grey = torch.full((1, 3, *attack.size), 128, dtype=torch.uint8, device=attack.device)
     return cast(NDArray[np.uint8], attack.victim.predict(attack.perturbation.eight_bit(grey))[0].cpu().numpy())
 
 
 def write_panels(found: list[Example], table: LabelTable, folder: Path) -> None:
-    """Write pictures of the data's size, without titles, for others to arrange.
+    """Write the images and masks of examples as separate files at the size of the data, without titles.
 
     Args:
-        found: the examples; each gets `panels/<name>/`: `image`, `adversarial_image` and its masks, painted.
-        table: the victim's classes.
-        folder: gets `panels/` and `legend.json`, the colors of the classes that are to be seen.
+        found: the examples. The folder `panels/<name>/` gets `image`, `adversarial_image` and the painted masks.
+        table: the classes of the victim.
+        folder: the folder that gets `panels/`, and `legend.json` with the colors of the classes in the masks.
     """
     seen: set[int] = set()
     for example in found:
@@ -104,18 +114,22 @@ def write_panels(found: list[Example], table: LabelTable, folder: Path) -> None:
 
 
 class Pictures(Callback):
-    """Writes `pictures/` into the run folder.
+    """Writes the plots in `pictures/` of the run folder.
 
-    For every example: all six panels of the paper's figures 3 and 5, a second picture without photographs, and the
-    panels one by one; and once the perturbation with the prediction on it alone (figure 4). Where each image has a
-    perturbation of its own, its figures show that.
+    For every example, it writes a plot with the six panels of figures 3 and 5 of Metzen et al., a plot without
+    photographs, and each panel as a file. It also writes a plot of the perturbation with the prediction on it (figure
+    4). If each image has its own perturbation, the plots of an example show its perturbation.
     """
 
     def __init__(self, images: int = 4, amplify: float = 4.0) -> None:
-        """Draw `images` examples, the perturbation `amplify` times as strong (the paper: 4).
+        """Set the number of examples and the amplification.
+
+        Args:
+            images: number of examples.
+            amplify: factor by which plots amplify the perturbation; 4 in the paper.
 
         Raises:
-            InputError: no image, or a factor that is not positive.
+            InputError: the number of examples is below 1, or the factor is not positive.
         """
         if images < 1 or amplify <= 0:
             raise InputError(f"Pictures got images={images} and amplify={amplify}, expected 1 or more and above 0.")
@@ -123,15 +137,15 @@ class Pictures(Callback):
         self.amplify = amplify
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what was learned."""
-        self._draw(trainer, pl_module)
+        """Write the plots of a run."""
+        self._write(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what was evaluated; validations within a fit wait for its end."""
+        """Write the plots of an evaluation; validations during a fit have none."""
         if trainer.state.fn != TrainerFn.FITTING:
-            self._draw(trainer, pl_module)
+            self._write(trainer, pl_module)
 
-    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         attack = cast(AttackModule, pl_module)

@@ -1,4 +1,4 @@
-"""Several processes: that they hold the same perturbation, and which of them is gone when one is."""
+"""Checks of several processes: that their perturbations are equal, and which of them has ended."""
 
 import hashlib
 import os
@@ -15,24 +15,24 @@ from uap.utils.distributed import gather_objects
 from uap.utils.run_folder import LAST, resume_arguments
 
 PATIENCE = 2.0
-"""Seconds in which the system says of a process that it has ended."""
+"""Seconds to wait for the exit code of another process."""
 
 
 class RanksDifferError(RuntimeError):
-    """Ranks hold different perturbations, which no configuration can bring about."""
+    """The ranks have different perturbations, which no configuration can cause."""
 
 
 class Ranks(Callback):
-    """Checks after every epoch that all ranks hold the same perturbation, to the last bit, before it is saved.
+    """Checks after every epoch, before the checkpoint, that all ranks have the same perturbation bit for bit.
 
-    A rank that is gone makes the others' next exchange fail, which takes the run down; this says which one it was.
+    If a rank has ended, the next communication of the others fails and ends the run. The callback names that rank.
     """
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare a hash of the perturbation over the ranks.
 
         Raises:
-            RanksDifferError: they differ.
+            RanksDifferError: the perturbations differ.
         """
         if trainer.world_size == 1:
             return
@@ -41,21 +41,21 @@ class Ranks(Callback):
         differing = [rank for rank, found in enumerate(hashes) if found != hashes[0]]
         if differing:
             raise RanksDifferError(
-                f"After epoch {trainer.current_epoch} rank {', '.join(map(str, differing))} holds another perturbation "
+                f"After epoch {trainer.current_epoch} rank {', '.join(map(str, differing))} has another perturbation "
                 f"than rank 0. The last checkpoint is of the epoch before: {Path(trainer.default_root_dir) / LAST}."
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Name the rank that is gone, if it is that which ended the run.
+        """Name the rank that has ended, if this has ended the run.
 
         Raises:
-            SystemExit: with exit code 1, in the place of what the exchange with it said.
+            SystemExit: with exit code 1, instead of the error of the communication.
         """
         is_exchange = isinstance(exception, RuntimeError) and not isinstance(exception, RanksDifferError)
         gone = _gone(trainer) if trainer.world_size > 1 and is_exchange else ""
         if gone:
             again = resume_arguments(Path(trainer.default_root_dir))
-            print(f"error: {gone}, and the run with it. Go on with {again}", file=sys.stderr, flush=True)
+            print(f"error: {gone}, which has ended the run. Continue with {again}", file=sys.stderr, flush=True)
             raise SystemExit(1) from exception
 
 
@@ -64,7 +64,7 @@ def _digest(tensor: Tensor) -> str:
 
 
 def _gone(trainer: Trainer) -> str:
-    """Return which rank of this node has ended and how, as the process knows that started it; empty if none has."""
+    """Return a clause that names an ended rank of this node and its exit code; empty if there is none."""
     started = getattr(trainer.strategy.launcher, "procs", [])
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -75,6 +75,6 @@ def _gone(trainer: Trainer) -> str:
             if code:
                 return f"rank {rank} ended with exit code {code}"
         if not started and trainer.local_rank and os.getppid() == 1:
-            return "rank 0 is gone"
+            return "rank 0 has ended"
         time.sleep(0.05)
     return ""

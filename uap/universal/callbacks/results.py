@@ -1,4 +1,4 @@
-"""What a run leaves behind: the perturbation's files, the final figures, and the table on the screen."""
+"""The results of a run: the files of the perturbation, the final metrics, and the printed table."""
 
 import csv
 import json
@@ -30,18 +30,28 @@ from uap.victims.label_order import other_ids
 from uap.victims.setup_warnings import setup_warnings
 
 PICTURE = "perturbation.png"
-"""The last file that a run writes of its results."""
+"""The last file of results that a run writes."""
 
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
+"""Values by name in `metrics.json`: metrics with the names `SPLIT/METRIC`, and settings."""
+
 AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 
 @torch.no_grad()
 def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> tuple[Scores, Breakdown]:
-    """Score the 8-bit adversarial images of one set; every rank its share, within `trainer.limit_val_batches`.
+    """Score the 8-bit adversarial images of a role; every rank scores its share.
+
+    `trainer.limit_val_batches` limits the images of the role `scored`.
+
+    Args:
+        attack: the attack.
+        data: the data, set up.
+        role: the images to score.
+        prefix: name of the images in the title of the progress bar.
 
     Raises:
-        InputError: clean predictions, which may be made only now, cannot be kept.
+        InputError: clean predictions, which may be computed here, cannot be written.
     """
     attack.predicted += predict_missing(data.datasets[role], attack.victims[:1], attack.trainer)
     scores, breakdown = scores_of(attack, is_final=role == "scored"), breakdown_of(attack)
@@ -56,28 +66,28 @@ def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: s
 
 
 class Results(Callback):
-    """Counts what the run cost, and at its end writes the perturbation with its PNG, and the figures.
+    """Counts the cost of a run, and writes the metrics and the perturbation at its end.
 
     Attributes:
-        figures: the final figures and what they are of, as `metrics.json` has them; on rank 0.
-        details: the rest of `metrics.json`: success by image, by class and by size.
+        metrics: the final metrics and their settings, as in `metrics.json`; on rank 0.
+        details: the other content of `metrics.json`: success by image, by class and by object size.
         images: the rows of `per_image.csv`.
-        other_ids: what is said if the labels are read as other ids than they hold.
+        other_ids: a message if the labels seem to have other class ids, or None.
     """
 
     def __init__(self) -> None:
-        """Start at no cost."""
+        """Start without cost."""
         self.gradient_evaluations = 0
         self.seconds = 0.0
         self.clock = 0.0
         self.validating = 0.0
-        self.figures: Figures = {}
-        self.details: Figures = {}
+        self.metrics: Metrics = {}
+        self.details: Metrics = {}
         self.images: list[dict[str, Any]] = []
         self.other_ids: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the cost so far, which a resumed run continues."""
+        """Return the cost so far."""
         return {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": self._elapsed(),
@@ -85,13 +95,13 @@ class Results(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the cost of the run that is resumed."""
+        """Restore the cost of the run that is resumed."""
         self.gradient_evaluations = state_dict["gradient_evaluations"]
         self.seconds = state_dict["seconds"]
         self.validating = state_dict.get("validating", 0.0)  # older checkpoints have none
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, and take away the mark of a run that is over: an interrupted one has left its figures."""
+        """Start the clock, and remove the file that marks a finished run: an interrupted run may have written it."""
         self.clock = time.monotonic()
         if trainer.is_global_zero:
             (Path(trainer.default_root_dir) / PICTURE).unlink(missing_ok=True)
@@ -99,40 +109,40 @@ class Results(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images of this step on all ranks, once for each network: forward and backward in one is one."""
+        """Count one gradient evaluation per image of the batch and network, on all ranks."""
         networks = 1 + len(batch.get("ensemble", []))
         self.gradient_evaluations += len(batch["image"]) * networks * trainer.world_size
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score training and validation images on the last perturbation and write everything."""
+        """Score the training and validation images with the last perturbation, and write all results."""
         seconds = self._elapsed()
         attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
         training, _ = score(attack, data, "train", "training")
-        figures: Figures = {f"train/{name}": value for name, value in training.compute().items()}
-        figures |= self._scored(attack, data, *score(attack, data, "scored", data.split))
-        figures |= {
+        metrics: Metrics = {f"train/{name}": value for name, value in training.compute().items()}
+        metrics |= self._scored(attack, data, *score(attack, data, "scored", data.split))
+        metrics |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
             "images_per_second": round(self.gradient_evaluations / max(seconds - self.validating, 1e-9), 2),
         }
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)
-            self._write(figures, attack, data, folder)
-            write_perturbation(attack.perturbation, attack.objective, self.figures, folder / "perturbation.safetensors")
+            self._write(metrics, attack, data, folder)
+            write_perturbation(attack.perturbation, attack.objective, self.metrics, folder / "perturbation.safetensors")
             proto = attack.perturbation.proto.detach().permute(1, 2, 0).cpu().numpy()
             with atomic_file(folder / PICTURE) as file:
                 Image.fromarray(amplified(proto, 127 / attack.perturbation.epsilon)).save(file)
             self._print(attack, data, folder)
             for logger in trainer.loggers:
-                final = {key: value for key, value in figures.items() if key.startswith("train/")}
+                final = {key: value for key, value in metrics.items() if key.startswith("train/")}
                 logger.log_metrics(final, trainer.global_step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the time that no image is learned from."""
+        """Start the time of the validation, in which nothing is learned."""
         self.validating -= time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the figures of an evaluation; validations within a fit wait for its end."""
+        """Write the metrics of an evaluation; validations during a fit have no files."""
         self.validating += time.monotonic()
         if trainer.state.fn == TrainerFn.FITTING:
             return
@@ -144,24 +154,24 @@ class Results(Callback):
 
     @staticmethod
     def are_in(folder: Path) -> bool:
-        """Return whether a run has written everything: it begins with the figures and ends with the PNG."""
+        """Return whether a run has written all results; the PNG is the last file."""
         return (folder / PICTURE).is_file()
 
-    def _scored(self, attack: AttackModule, data: SegmentationData, scores: Scores, breakdown: Breakdown) -> Figures:
-        """Keep the details of the scored images and return their metrics. Every rank must call it."""
+    def _scored(self, attack: AttackModule, data: SegmentationData, scores: Scores, breakdown: Breakdown) -> Metrics:
+        """Store the details of the scored images and return their metrics. Every rank must call it."""
         self.images = scores.per_image([item.name for item in data.datasets["scored"].items])
         self.details = breakdown.compute(scores)
         self.other_ids = other_ids(scores.iou["miou_clean"].total(), attack.victim.table, data.table)
         return {f"{data.split}/{name}": value for name, value in scores.compute().items()}
 
     def _print(self, attack: AttackModule, data: SegmentationData, folder: Path) -> None:
-        print_table(self.figures, self.details["per_image"], data.split, folder)
-        miou = self.figures.get(f"{data.split}/miou_clean")
-        for doubt in setup_warnings(None, len(attack.victim.table), miou, self.other_ids):
-            print(f"warning: {doubt}")
+        print_table(self.metrics, self.details["per_image"], data.split, folder)
+        miou = self.metrics.get(f"{data.split}/miou_clean")
+        for warning in setup_warnings(None, len(attack.victim.table), miou, self.other_ids):
+            print(f"warning: {warning}")
 
-    def _write(self, figures: Figures, attack: AttackModule, data: SegmentationData, folder: Path) -> None:
-        self.figures = figures | {
+    def _write(self, metrics: Metrics, attack: AttackModule, data: SegmentationData, folder: Path) -> None:
+        self.metrics = metrics | {
             "epsilon": attack.epsilon,
             "size": list(attack.size),
             "target": type(attack.objective).__name__,
@@ -175,22 +185,22 @@ class Results(Callback):
             "images_in_split": data.images_in_split,
         }
         if len(attack.victims) > 1:
-            self.figures["ensemble"] = ", ".join(type(member.network).__name__ for member in attack.victims[1:])
-        self.figures |= attack.facts()
-        with atomic_file(folder / "per_image.csv") as place, place.open("w", newline="") as file:
+            self.metrics["ensemble"] = ", ".join(type(member.network).__name__ for member in attack.victims[1:])
+        self.metrics |= attack.facts()
+        with atomic_file(folder / "per_image.csv") as unfinished, unfinished.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(self.images[0]) if self.images else ["image"])
             writer.writeheader()
             writer.writerows(self.images)
-        with atomic_file(folder / "metrics.json") as place:
-            place.write_text(json.dumps(self.figures | self.details, indent=2) + "\n")
+        with atomic_file(folder / "metrics.json") as file:
+            file.write_text(json.dumps(self.metrics | self.details, indent=2) + "\n")
 
     def _elapsed(self) -> float:
         return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)
 
 
-def write_perturbation(perturbation: Perturbation, target: PredictionObjective, figures: Figures, path: Path) -> None:
-    """Write a perturbation with its figures as metadata, and with the static target that it was learned for."""
-    metadata = {key: str(value) for key, value in figures.items()}
+def write_perturbation(perturbation: Perturbation, target: PredictionObjective, metrics: Metrics, path: Path) -> None:
+    """Write a perturbation with its metrics as metadata, and with its static target if it has one."""
+    metadata = {key: str(value) for key, value in metrics.items()}
     scene = torch.from_numpy(target.scene) if isinstance(target, StaticTarget) else None
     save_perturbation(perturbation, path, metadata, scene)
 

@@ -1,4 +1,4 @@
-"""The metrics of the attack on the scored images, after every epoch."""
+"""The metrics of the attack on the scored images after every validation."""
 
 from typing import Any, cast
 
@@ -17,11 +17,11 @@ class SuccessMetrics(Callback):
 
     Attributes:
         scores: the metrics of the last validation.
-        breakdown: its counts by class and by size; None for a validation within a fit.
+        breakdown: its counts by class and by object size; None for a validation during a fit.
     """
 
     def __init__(self) -> None:
-        """Score nothing yet."""
+        """Start without scores."""
         self.scores: Scores
         self.breakdown: Breakdown | None = None
 
@@ -47,7 +47,7 @@ class SuccessMetrics(Callback):
             self.breakdown.update(outputs["outcome"])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the metrics, and `score` for the choice of the best checkpoint."""
+        """Log the metrics, and `score`, by which the best checkpoint is selected."""
         prefix = data_of(trainer).split
         found = self.scores.compute()
         for name, value in found.items():
@@ -56,10 +56,15 @@ class SuccessMetrics(Callback):
 
 
 def scores_of(attack: AttackModule, *, is_final: bool) -> Scores:
-    """Return the scores of an attack, without images; only final ones measure the change of images, which is slow."""
+    """Return empty scores of an attack.
+
+    Args:
+        attack: the attack.
+        is_final: whether to measure the change of images, which is slow.
+    """
     return Scores(attack.objective, len(attack.victim.table), attack.device, perceptibility=is_final)
 
 
 def breakdown_of(attack: AttackModule) -> Breakdown:
-    """Return the breakdown of an attack without images."""
+    """Return an empty breakdown of an attack."""
     return Breakdown(attack.objective, attack.victim.table.names, attack.device)

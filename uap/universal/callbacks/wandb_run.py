@@ -1,6 +1,6 @@
-"""The Weights & Biases run of a run: when it begins, its id, and its artifacts. The only file that imports wandb.
+"""The Weights & Biases run of an attack: its start, its id and its artifacts.
 
-Within functions: it takes a second, which a run without it need not.
+This is the only file that imports wandb. It does so in functions, because the import takes a second.
 """
 
 import os
@@ -13,61 +13,61 @@ from pytorch_lightning.loggers import WandbLogger
 from uap.utils.paths import cache_folder
 
 RUN_ID = "wandb_id.txt"
-"""The file of the run folder that keeps the W&B run's id, so that a resumed run continues it."""
+"""The file in the run folder with the id of the W&B run, which a resumed run continues."""
 
 
 OWN: set[str] = set()
-"""The environment variables of W&B that `keep_within` has set, and the user has not."""
+"""The environment variables of W&B that were set by `keep_within`, not by the user."""
 
 
 def keep_within(folder: Path) -> None:
-    """Let W&B write below the run folder and the cache folder alone: a home folder need not be one that can be written.
+    """Make W&B write only to the run folder and the cache folder, because the home folder may not be writable.
 
-    What a later `wandb sync` needs is in the run folder. A configuration of the user's own is read from where it lies,
-    and folders that environment variables name stay.
+    The run folder has everything that `wandb sync` needs. An existing W&B configuration of the user is still read, and
+    folders in environment variables are kept.
     """
     cache = cache_folder() / "wandb"
     folders = {"WANDB_DATA_DIR": folder / "wandb", "WANDB_CACHE_DIR": cache}
     if not os.path.exists(os.path.expanduser("~/.config/wandb/settings")):
         folders["WANDB_CONFIG_DIR"] = cache
-    for name, place in folders.items():
+    for name, path in folders.items():
         if name in OWN or name not in os.environ:
             OWN.add(name)
-            os.environ[name] = str(place.absolute())
+            os.environ[name] = str(path.absolute())
 
 
 class RunLogger(WandbLogger):
-    """A W&B run that begins when the training or the evaluation does: a start that is refused leaves none behind."""
+    """A W&B logger whose run starts with the training or evaluation, so that an invalid start creates no W&B run."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        """Describe a run whose files lie in `folder`."""
+        """Set the folder of its files and the settings of `WandbLogger`."""
         super().__init__(save_dir=str(folder), **settings)
-        self._wandb_init.pop("anonymous")  # without effect in wandb, which warns of it
+        self._wandb_init.pop("anonymous")  # wandb warns about it, and it has no effect
         self._kept = folder / RUN_ID
         self._begun = False
 
     def begin(self) -> None:
-        """Let the run begin, and keep its id; on rank 0."""
+        """Start the W&B run and store its id; call it on rank 0."""
         import wandb
 
         self._begun = True
         is_offline = self._wandb_init["mode"] != "online"
-        self._wandb_init["settings"] = wandb.Settings(quiet=True, silent=is_offline)  # `finalize` says where it lies
+        self._wandb_init["settings"] = wandb.Settings(quiet=True, silent=is_offline)  # `finalize` prints its path
         self._kept.write_text(f"{self.experiment.id}\n")
 
     @property
     def experiment(self) -> Any:
-        """The W&B run; Lightning asks for it before the setup, and takes an error for an answer.
+        """The W&B run. Lightning reads it before the setup and ignores the error.
 
         Raises:
-            AttributeError: it has not begun.
+            AttributeError: the run has not started.
         """
         if not self._begun:
-            raise AttributeError("The W&B run begins with the training, not before.")
+            raise AttributeError("The W&B run has not started.")
         return super().experiment
 
     def finalize(self, status: str) -> None:
-        """Say below the table where the run can be seen, or how it is sent there."""
+        """Print the address of the run, or the command that uploads an offline run."""
         super().finalize(status)
         run = self.experiment if self._begun and status == "success" else None
         if run is not None and not run.disabled:
@@ -75,10 +75,15 @@ class RunLogger(WandbLogger):
 
 
 def wandb_logger(folder: Path, name: str, resume: bool) -> RunLogger:
-    """Return the logger of a run: online where there is a login, else offline and without a question.
+    """Return the logger of a run, which is online with a login and offline without one.
 
-    The agent of a sweep chooses the run's id and project by environment variables, and W&B then takes no others. The
-    runs of a sweep are one group, unless `WANDB_RUN_GROUP` names another.
+    In a sweep, the agent sets id and project by environment variables, which take precedence. The runs of a sweep form
+    a group, unless `WANDB_RUN_GROUP` names another.
+
+    Args:
+        folder: the run folder.
+        name: name of the run.
+        resume: whether to continue the W&B run whose id is in the folder.
     """
     kept, sweep = folder / RUN_ID, os.environ.get("WANDB_SWEEP_ID")
     known = kept.read_text().strip() if resume and kept.exists() else None
@@ -97,12 +102,12 @@ def _has_login() -> bool:
 
     try:
         return bool(wandb.login(prompt=False))
-    except wandb.Error:  # there is a key, but no way to W&B: the run can be synced later
+    except wandb.Error:  # a key without a connection: the run can be synced later
         return False
 
 
 def log_artifact(logger: WandbLogger, path: Path, metadata: dict[str, Any], aliases: list[str]) -> None:
-    """Log a perturbation's file as the next version of the run's artifact."""
+    """Log the file of a perturbation as a new version of the artifact of the run."""
     import wandb
 
     artifact = wandb.Artifact(f"perturbation-{logger.experiment.id}", "perturbation", metadata=metadata)

@@ -25,14 +25,14 @@ def root(tmp_path: Path) -> Path:
     return make_camvid(tmp_path / "camvid", val=5)
 
 
-def ground_of(settings: dict[str, Any], images: int | None = None) -> EvaluationSetup:
+def setup_of(settings: dict[str, Any], images: int | None = None) -> EvaluationSetup:
     path = Path("setup.yaml")
     path.write_text(yaml.safe_dump(settings))
     return EvaluationSetup("setup", path, images, device_trainer())
 
 
 class Sized(nn.Module):
-    """A perturbation that notes the size of the images that it is added to."""
+    """A perturbation that records the sizes of the images."""
 
     def __init__(self, seen: list[tuple[int, ...]], perturbation: Perturbation) -> None:
         super().__init__()
@@ -52,21 +52,21 @@ def names(setup: EvaluationSetup, size: tuple[int, int] = SIZE) -> list[str]:
     return [item.name for item in setup.data(size).datasets["scored"].items]
 
 
-def test_images_are_evenly_spread_and_those_of_the_configuration_by_default(root: Path) -> None:
-    everything = names(ground_of(settings_of(root)))
+def test_images_are_evenly_spread(root: Path) -> None:
+    everything = names(setup_of(settings_of(root)))
     assert everything == [f"frame_{i:03d}" for i in range(5)]
-    assert names(ground_of(settings_of(root), 3)) == ["frame_000", "frame_002", "frame_004"]
-    assert names(ground_of(settings_of(root), 7)) == everything
+    assert names(setup_of(settings_of(root), 3)) == ["frame_000", "frame_002", "frame_004"]
+    assert names(setup_of(settings_of(root), 7)) == everything
     configured = settings_of(root)
     configured["data"]["init_args"]["eval_images"] = 2
-    setup = ground_of(configured)
+    setup = setup_of(configured)
     assert names(setup) == ["frame_000", "frame_004"]
     assert setup.facts()["images"] == "2 of 5"
-    assert names(ground_of(configured, 1)) == ["frame_000"]
+    assert names(setup_of(configured, 1)) == ["frame_000"]
 
 
-def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> None:
-    setup = ground_of(settings_of(root, size=(24, 32)))
+def test_perturbation_without_a_period_is_scored_at_its_size(root: Path) -> None:
+    setup = setup_of(settings_of(root, size=(24, 32)))
     large = make_run(Path("large"), settings_of(root, size=(48, 40)), noise(tile=(48, 40)), block_scene((48, 40)))
     periodic = make_run(Path("tiles"), settings_of(root, size=(48, 40)), noise(tile=(8, 8)), block_scene((48, 40)))
     for folder, size in ((large, (48, 40)), (periodic, (24, 32))):
@@ -76,14 +76,14 @@ def test_a_perturbation_without_a_period_gets_images_of_its_size(root: Path) -> 
         assert (set(seen), note) == ({size}, "")
 
 
-def test_figures_are_those_counted_by_hand(root: Path) -> None:
-    """A network of other classes in another order: what is sky here is what is called building there."""
+def test_metrics_equal_independent_counts(root: Path) -> None:
+    """The network has other classes in another order."""
     proto, scene = noise(), block_scene()
     scene[:, :4] = 255
     learned = read_saved(make_run(Path("run"), settings_of(root), proto, scene), "run")
-    setup = ground_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
-    figures, _ = setup.score(learned, "")
-    assert figures is not None
+    setup = setup_of(settings_of(root, classes=["building", "sky", "car"], threshold=140.5))
+    metrics, _ = setup.score(learned, "")
+    assert metrics is not None
 
     paths = sorted((root / "val").glob("*.png"))
     images = np.stack([read_image(path) for path in paths])
@@ -107,39 +107,39 @@ def test_figures_are_those_counted_by_hand(root: Path) -> None:
         "perceptibility": np.sqrt((change**2).sum(-1).mean((1, 2))).mean(),
         "max_norm": 255 * np.abs(change).max(),
     }
-    assert {name: figures[name] for name in expected} == pytest.approx(expected)
-    assert set(figures) - set(expected) == {"rms", "psnr", "ssim"}
-    assert len(set(figures.values())) == len(figures)  # so that none can be taken for another
-    assert list(figures) == [name for name in METRICS if name in figures]
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+    assert set(metrics) - set(expected) == {"rms", "psnr", "ssim"}
+    assert len(set(metrics.values())) == len(metrics)  # all values differ, so that a mix-up fails the test
+    assert list(metrics) == [name for name in METRICS if name in metrics]
 
 
-def test_the_mean_iou_with_the_target_is_over_the_targets_classes_alone(root: Path) -> None:
-    """A scene of one class: the other class is predicted, but has no part in the mean."""
+def test_miou_target_is_the_mean_over_classes_of_the_target(root: Path) -> None:
+    """The scene has one class. The other class is predicted, but is not in the mean."""
     learned = read_saved(make_run(Path("run"), settings_of(root), noise(), np.zeros(SIZE, np.uint8)), "run")
-    figures, _ = ground_of(settings_of(root)).score(learned, "")
-    assert figures is not None
-    assert 0 < figures["success_rate"] < 1
-    assert figures["miou_target"] == pytest.approx(figures["success_rate"])  # all of the image is in the union
+    metrics, _ = setup_of(settings_of(root)).score(learned, "")
+    assert metrics is not None
+    assert 0 < metrics["success_rate"] < 1
+    assert metrics["miou_target"] == pytest.approx(metrics["success_rate"])  # the union is the whole image
 
 
-def test_hidden_and_preserved_are_those_counted_by_hand(root: Path) -> None:
+def test_hidden_and_preserved_equal_independent_counts(root: Path) -> None:
     proto = noise(tile=(8, 8))
     settings = settings_of(root, classes=["road", "person"], hide=["person"])
     learned = read_saved(make_run(Path("run"), settings, proto), "run")
-    figures, _ = ground_of(settings_of(root, classes=["pole", "pedestrian"])).score(learned, "")
-    assert figures is not None
+    metrics, _ = setup_of(settings_of(root, classes=["pole", "pedestrian"])).score(learned, "")
+    assert metrics is not None
     images = np.stack([read_image(path) for path in sorted((root / "val").glob("*.png"))])
     clean, adversarial = bright(images), bright(perturbed(images, proto))
-    assert figures["hidden"] == pytest.approx((adversarial == 0)[clean == 1].mean())
-    assert figures["preserved"] == pytest.approx((adversarial == 0)[clean == 0].mean())
-    assert 0 < figures["hidden"] < 1
-    assert "success_rate" not in figures
-    assert figures["miou_target_before"] == pytest.approx((clean == 0).mean())  # the target is all pole
+    assert metrics["hidden"] == pytest.approx((adversarial == 0)[clean == 1].mean())
+    assert metrics["preserved"] == pytest.approx((adversarial == 0)[clean == 0].mean())
+    assert 0 < metrics["hidden"] < 1
+    assert "success_rate" not in metrics
+    assert metrics["miou_target_before"] == pytest.approx((clean == 0).mean())  # the class of the whole target is pole
 
 
-def test_the_identity_is_that_of_all_that_figures_depend_on(root: Path) -> None:
+def test_identity_changes_with_everything_that_metrics_depend_on(root: Path) -> None:
     def identity(size: tuple[int, int] = SIZE, images: int | None = None, **changes: Any) -> list[Any]:
-        return ground_of(settings_of(root, **changes), images).identity(size)
+        return setup_of(settings_of(root, **changes), images).identity(size)
 
     same = identity()
     assert identity() == same
@@ -156,16 +156,16 @@ def test_the_identity_is_that_of_all_that_figures_depend_on(root: Path) -> None:
     assert len({str(each) for each in different}) == len(different)
 
 
-def test_no_folder_is_left_behind(root: Path, tmp_path: Path) -> None:
+def test_scoring_writes_only_to_the_cache(root: Path, tmp_path: Path) -> None:
     learned = read_saved(make_run(tmp_path / "run", settings_of(root), noise(), block_scene()), "run")
-    setup = ground_of(settings_of(root))
+    setup = setup_of(settings_of(root))
     before = sorted(tmp_path.rglob("*"))
     setup.score(learned, "")
     new = set(tmp_path.rglob("*")) - set(before)
     assert all(path.is_relative_to(tmp_path / "cache") for path in new)
 
 
-def test_errors_name_the_column(root: Path) -> None:
-    setup = ground_of(settings_of(root / "nothing"))
+def test_errors_name_the_setup(root: Path) -> None:
+    setup = setup_of(settings_of(root / "nothing"))
     with pytest.raises(InputError, match=r"^setup: No images in .*nothing"):
         setup.data(SIZE)

@@ -1,4 +1,4 @@
-"""One perturbation against several networks at once."""
+"""Tests of attacks on an ensemble of networks."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def against(*ensemble: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_gradient_of_each_image_is_scaled_to_its_weight() -> None:
+def test_unit_gradient_scales_the_gradient_of_each_image() -> None:
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]).view(3, 1, 1, 3).requires_grad_()
     same = unit_gradient(x, torch.tensor([1.0, 0.5, 1.0]))
     assert torch.equal(same, x)
@@ -51,8 +51,8 @@ def test_the_gradient_of_each_image_is_scaled_to_its_weight() -> None:
     torch.testing.assert_close(gradient.view(3, 3), torch.tensor([[1.0, -2.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]))
 
 
-def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_others(root: Path, tmp_path: Path) -> None:
-    steep = network("tests.test_partners.Opposed", scale=1000.0)
+def test_member_with_a_large_gradient_does_not_dominate_the_ensemble(root: Path, tmp_path: Path) -> None:
+    steep = network("tests.test_ensemble.Opposed", scale=1000.0)
     alone = main(attack_args(root, tmp_path / "alone", **against()))
     joint = main(attack_args(root, tmp_path / "joint", **against(steep, network(), network())))
     evaluations = [
@@ -68,9 +68,9 @@ def test_a_partner_with_a_thousand_times_the_gradient_does_not_outvote_the_other
     assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)
 
 
-def test_a_joint_perturbation_is_a_compromise_of_what_each_network_alone_would_have(root: Path, tmp_path: Path) -> None:
+def test_perturbation_of_an_ensemble_is_a_compromise(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "own", **against()))
-    main(attack_args(root, tmp_path / "joint", **against(network("tests.test_partners.OtherChannels"))))
+    main(attack_args(root, tmp_path / "joint", **against(network("tests.test_ensemble.OtherChannels"))))
     own, joint = learned(tmp_path / "own"), learned(tmp_path / "joint")
 
     assert own[0].min() == 7  # the first network looks at the first channel most of all
@@ -78,14 +78,14 @@ def test_a_joint_perturbation_is_a_compromise_of_what_each_network_alone_would_h
     assert joint[2].max() == -7  # the member wants the third one the other way, and more
 
 
-def test_a_checkpoint_of_other_partners_is_refused(root: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_ensemble_raises_error(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out", **against(network())))
     changes = {"ckpt_path": str(tmp_path / "out/checkpoints/last.ckpt"), "trainer.max_epochs": 9}
     with pytest.raises(InputError, match=r"its ensemble is \['\w+'\], here it is \[\]"):
         main(attack_args(root, tmp_path / "out", **against(), **changes))
 
 
-def test_each_partner_has_its_own_target(root: Path, tmp_path: Path) -> None:
+def test_ensemble_members_have_separate_targets(root: Path, tmp_path: Path) -> None:
     changes = against(network("tests.helpers.Brightness", threshold=20.0)) | {
         "model.objective": "uap.objectives.StaticTarget",
         "model.objective.labels": "null",
@@ -99,7 +99,7 @@ def test_each_partner_has_its_own_target(root: Path, tmp_path: Path) -> None:
 
 
 class Opposed(torch.nn.Module):
-    """Wants the opposite of Contrast, and that very steeply."""
+    """A network with the opposite gradient of Contrast and a much larger magnitude."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Opposed(torch.nn.Module):
 
 
 class OtherChannels(torch.nn.Module):
-    """Looks at the third channel alone, and wants it dark."""
+    """A network that only uses the third channel; class 1 is dark."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class OtherChannels(torch.nn.Module):
         ("cpu", 1, ["cpu"] * 4),
     ],
 )
-def test_the_networks_of_one_process_are_spread_over_its_gpus(
+def test_ensemble_of_one_process_is_distributed_over_gpus(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root_device: str, processes: int, expected: list[str]
 ) -> None:
     attack = main(attack_args(root, tmp_path / "out", **against(network(), network(), network()))).model

@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def victim(*classes: str, threshold: float = 100.0) -> Victim:
-    """A network that no run was learned against."""
+    """Return a network on which no run was learned."""
     return Victim(Brightness(threshold, len(classes)), classes=list(classes))
 
 
@@ -42,7 +42,7 @@ def scene_of(target: PredictionObjective | None) -> list[list[int]]:
     return rows
 
 
-def test_a_scene_is_carried_over_by_the_names_of_the_classes(root: Path) -> None:
+def test_scene_is_translated_by_class_names(root: Path) -> None:
     learned = static_run(root, "road", "person", "wall", scene=[[0, 1, 2, 0]])
     target, note = learned.target_for(victim("pedestrian", "sky", "Road"), (1, 4))
     assert scene_of(target) == [[2, 0, 255, 2]]
@@ -50,14 +50,14 @@ def test_a_scene_is_carried_over_by_the_names_of_the_classes(root: Path) -> None
     assert scene_of(learned.target) == [[0, 1, 2, 0]]
 
 
-def test_pixels_that_were_ignored_before_are_not_lost(root: Path) -> None:
+def test_ignored_pixels_are_not_reported_as_lost(root: Path) -> None:
     learned = static_run(root, "road", "person", scene=[[0, 255, 255, 1]])
     target, note = learned.target_for(victim("person", "road"), (1, 4))
     assert scene_of(target) == [[1, 255, 255, 0]]
     assert note == ""
 
 
-def test_the_own_network_keeps_its_outputs_without_a_name(root: Path) -> None:
+def test_outputs_without_a_class_are_kept_for_the_same_network(root: Path) -> None:
     learned = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
     own = Victim(Brightness(THRESHOLD), classes=["road", "person"])
     assert scene_of(learned.target_for(own, (1, 4))[0]) == [[0, 1, 7, 255]]
@@ -66,20 +66,20 @@ def test_the_own_network_keeps_its_outputs_without_a_name(root: Path) -> None:
     assert note.startswith("25.0 %")
 
 
-def test_the_own_network_under_other_names_is_another(root: Path) -> None:
+def test_network_with_other_class_names_is_another_network(root: Path) -> None:
     learned = static_run(root, "road", "person", scene=[[0, 1, 7, 255]])
     renamed = Victim(Brightness(THRESHOLD), classes=["person", "road"])
     assert scene_of(learned.target_for(renamed, (1, 4))[0]) == [[1, 0, 255, 255]]
 
 
-def test_a_scene_is_resized_by_the_nearest_neighbor(root: Path) -> None:
+def test_scene_is_resized_by_the_nearest_neighbor(root: Path) -> None:
     learned = static_run(root, "road", "person")
     target, _ = learned.target_for(victim("person", "road"), (12, 64))
     expected = 1 - block_scene((12, 64))
     assert scene_of(target) == expected.tolist()
 
 
-def test_a_network_without_any_class_of_the_scene_has_no_target(root: Path) -> None:
+def test_network_without_the_classes_of_the_scene_has_no_target(root: Path) -> None:
     learned = static_run(root, "road", "person")
     assert learned.target_for(victim("cat", "dog"), SIZE) == (
         None,
@@ -94,7 +94,7 @@ def test_hidden_classes_are_found_by_synonym(root: Path) -> None:
     assert note == ""
 
 
-def test_a_hidden_class_that_a_network_does_not_have_is_said(root: Path) -> None:
+def test_note_names_hidden_classes_that_the_network_lacks(root: Path) -> None:
     learned = dynamic_run(root, "person", "truck")
     target, note = learned.target_for(victim("pedestrian", "road"), SIZE)
     assert cast(PredictionObjective, target).hidden_classes == (0,)
@@ -102,12 +102,12 @@ def test_a_hidden_class_that_a_network_does_not_have_is_said(root: Path) -> None
     assert learned.target_for(victim("cat", "road"), SIZE) == (None, "this network has no class person, truck")
 
 
-def test_a_periodic_perturbation_needs_no_size(root: Path) -> None:
+def test_periodic_perturbation_has_no_size(root: Path) -> None:
     assert dynamic_run(root, "person", tile=(8, 8)).size is None
     assert dynamic_run(root, "person").size == SIZE
 
 
-def test_facts_are_what_was_learned(root: Path) -> None:
+def test_facts_describe_the_perturbation(root: Path) -> None:
     assert dynamic_run(root, "person", "truck", tile=(8, 6)).facts == {
         "network": "Brightness",
         "data": "CamVid",
@@ -121,7 +121,7 @@ def proto(learned: SavedPerturbation) -> Tensor:
     return learned.perturbation.proto.detach()
 
 
-def test_a_control_is_random_signs_times_epsilon(root: Path) -> None:
+def test_control_is_epsilon_times_random_signs(root: Path) -> None:
     learned = static_run(root, "road", "person")
     (control,) = random_signs([learned], 0)
     assert (control.name, control.is_control, control.size) == ("random signs, epsilon 60", True, SIZE)
@@ -134,7 +134,7 @@ def test_a_control_is_random_signs_times_epsilon(root: Path) -> None:
     assert not learned.is_control
 
 
-def test_perturbations_that_differ_in_nothing_else_share_a_control(root: Path) -> None:
+def test_perturbations_with_the_same_settings_share_a_control(root: Path) -> None:
     first = static_run(root, "road", "person", name="first")
     settings = config(root, classes=["road", "person"])
     again = read_saved(make_run(root.parent / "again", settings, noise(seed=1), block_scene()), "again")
@@ -146,7 +146,7 @@ def test_perturbations_that_differ_in_nothing_else_share_a_control(root: Path) -
     ]
 
 
-def test_a_folder_without_a_run_is_a_sentence(root: Path, tmp_path: Path) -> None:
+def test_folder_without_a_run_raises_error(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no .*config.yaml. Give the folder of a run of python -m uap.fit"):
         read_saved(root, "x")
     make_run(tmp_path / "run", config(root, classes=["a", "b"]), noise(), block_scene())
@@ -155,13 +155,13 @@ def test_a_folder_without_a_run_is_a_sentence(root: Path, tmp_path: Path) -> Non
         read_saved(tmp_path / "run", "x")
 
 
-def test_a_static_target_needs_its_scene(root: Path, tmp_path: Path) -> None:
+def test_static_target_without_a_scene_raises_error(root: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "run", config(root, classes=["a", "b"]), noise(), None)
-    with pytest.raises(InputError, match=r"holds no scene of its static target. Learn it again"):
+    with pytest.raises(InputError, match=r"has no scene of its static target. Learn it again"):
         read_saved(tmp_path / "run", "x")
 
 
-def test_the_identity_is_that_of_perturbation_and_target(root: Path) -> None:
+def test_identity_depends_on_perturbation_and_target(root: Path) -> None:
     identity = dynamic_run(root, "person").identity()
     assert dynamic_run(root, "person").identity() == identity
     file = root.parent / "hide" / "perturbation.safetensors"
