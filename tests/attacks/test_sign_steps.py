@@ -75,15 +75,9 @@ def test_objectives_have_the_right_direction() -> None:
     assert (targeted.gather(1, least) >= before.gather(1, least)).all()
 
 
-<<<<<<< HEAD
-def test_images_beyond_the_pixel_range_are_clamped_only_if_asked() -> None:
+def test_pixel_range_is_clamped_only_with_clamp() -> None:
     victim, dark = Linear(), torch.full((1, 3, 2, 2), 2.0)
     assert FGSM(8)(victim, dark, Untargeted()).min() == -6
-=======
-def test_pixel_range_is_clamped_only_with_clamp() -> None:
-    victim, dark = Linear(), torch.ones(1, 3, 2, 2)
-    assert FGSM(8)(victim, dark, Untargeted()).min() == -7
->>>>>>> words
     assert FGSM(8, clamp=True)(victim, dark, Untargeted()).min() == 0
 
 
