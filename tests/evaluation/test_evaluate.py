@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tests.attacks.linear import Linear, images
-from uap.attacks import DAG, FGSM, IterativeFGSM
+from uap.attacks import DAG, FGSM, IterativeFGSM, SignSteps
 from uap.evaluation import evaluate
 from uap.metrics.names import METRICS
 from uap.metrics.perceptibility import perceptibility, psnr, ssim
@@ -169,3 +169,25 @@ def test_the_share_of_images_that_converged_is_a_metric() -> None:
     stopped = evaluate(victim, pictures, DAG(steps=1), RandomClasses(), batch_size=3, progress=False).metrics
     assert (found["float"]["converged"], stopped["float"]["converged"]) == (1, 0)
     assert "converged" not in evaluate(victim, pictures, FGSM(2), Untargeted(), progress=False).metrics["float"]
+
+
+def test_numbers_of_an_image_do_not_depend_on_its_batch_if_objective_and_attack_sample() -> None:
+    victim, pictures, _ = labeled(4)
+    attack = SignSteps(epsilon=4, steps=2, random_start=True)
+    found = [evaluate(victim, pictures, attack, RandomClasses(), batch_size=n, progress=False) for n in (1, 2, 4)]
+    assert found[1].metrics["float"] == pytest.approx(found[0].metrics["float"], rel=1e-5)
+    assert found[2].metrics["float"] == pytest.approx(found[0].metrics["float"], rel=1e-5)
+
+
+def test_clean_images_between_grey_levels_keep_to_epsilon_in_8_bit() -> None:
+    victim, pictures, _ = labeled()
+    between = (pictures + 0.6).clamp(max=254)
+    result = evaluate(victim, between, FGSM(2), Untargeted(), progress=False)
+    assert result.metrics["8-bit"]["max_norm"] <= 2
+    assert result.metrics["float"]["max_norm"] == pytest.approx(2, abs=1e-4)
+
+
+def test_a_metric_that_nobody_counts_is_refused() -> None:
+    victim, pictures, _ = labeled()
+    with pytest.raises(InputError, match="accuracy"):
+        evaluate(victim, pictures, None, Untargeted(), extra=("accuracy",), progress=False)

@@ -26,7 +26,7 @@ class Breakdown:
         """Start without images."""
         self.names = names
         self.hidden_classes: tuple[int, ...] = getattr(objective, "hidden_classes", ())
-        self.rate = next(name for name in RATES if name in objective.metrics)
+        self.rate = next((name for name in RATES if name in objective.metrics), "reached")
         self.by_class = CountTable(len(self.names), 3).to(device)
         self.by_size = CountTable(len(SIZES), 3).to(device)
 

@@ -68,7 +68,8 @@ _ROWS = (
     MetricName("hidden", "hidden", "share", True, "pixels of the hidden classes that got another class", METZEN),
     MetricName("preserved", "preserved", "share", True, "background pixels that kept their class", METZEN),
     MetricName(
-        "remaining", "remaining", "ratio", False, "pixels predicted as the hidden classes, after the attack over before it"
+        "remaining", "remaining", "ratio", False,
+        "pixels predicted as the hidden classes, after the attack over before it",
     ),
     MetricName("kept", "kept", "share", False, "pixels that kept the class of the clean prediction"),
     MetricName(

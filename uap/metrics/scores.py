@@ -14,6 +14,7 @@ from uap.metrics.iou import ClassIoU
 from uap.metrics.names import METRICS, RATES
 from uap.metrics.rates import PixelRate, without_update_warning
 from uap.objectives.base import Goal, Objective
+from uap.utils.errors import InputError
 
 LABELED = ("miou_clean", "miou_adversarial")
 """The metrics that need labels; their quotient is `iou_ratio`."""
@@ -71,6 +72,9 @@ class Scores:
         perceptibility: whether the change of the images is measured too.
         extra: names of further metrics.
 
+    Raises:
+        InputError: a metric that has no count.
+
     Example:
         >>> from uap.objectives import Untargeted
         >>> scores = Scores(Untargeted(), classes=2, device="cpu")
@@ -91,6 +95,12 @@ class Scores:
     ) -> None:
         """Start without images."""
         names = {*LABELED, *objective.metrics, *extra}
+        known = {*COUNTS, *IOU}
+        if not names <= known:
+            raise InputError(
+                f"{type(objective).__name__} names the metrics {', '.join(sorted(names - known))}, which have no count. "
+                f"Expected some of {', '.join(known)}; see docs/adding_an_attack.md for a new one."
+            )
         self.hidden_classes: tuple[int, ...] = getattr(objective, "hidden_classes", ())
         self.counts = {name: PixelRate().to(device) for name in COUNTS if name in names}
         self.iou = {name: ClassIoU(classes).to(device) for name in IOU if name in names}

@@ -1,7 +1,6 @@
 """The perturbation, its parametrizations, and its file."""
 
 import json
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file
-from uap.utils.quantize import eight_bit
+from uap.utils.quantize import quantize_change
 
 
 def tile(proto: Tensor, size: tuple[int, int]) -> Tensor:
@@ -158,9 +157,7 @@ class Perturbation(nn.Module):
         Raises:
             InputError: the images have another size than `image_size`.
         """
-        whole = math.floor(self.epsilon)
-        noise = tile(self.proto.clamp(-whole, whole), self._size(images))
-        return eight_bit(images.float() + noise)
+        return quantize_change(images.float(), tile(self.proto, self._size(images)), self.epsilon)
 
     def _size(self, images: Tensor) -> tuple[int, int]:
         size = (images.shape[-2], images.shape[-1])
