@@ -98,7 +98,7 @@ class Scores:
         known = {*COUNTS, *IOU}
         if not names <= known:
             raise InputError(
-                f"{type(objective).__name__} names the metrics {', '.join(sorted(names - known))}, which nothing counts. "
+                f"{type(objective).__name__} names metrics without a count: {', '.join(sorted(names - known))}. "
                 f"Expected some of {', '.join(known)}; see docs/adding_an_attack.md for a new one."
             )
         self.hidden_classes: tuple[int, ...] = getattr(objective, "hidden_classes", ())
