@@ -56,6 +56,7 @@ from uap.universal.callbacks.results import Results
 from uap.universal.callbacks.success import SuccessMetrics
 from uap.universal.module import UniversalAttack
 from uap.utils import paths
+from uap.utils.errors import InputError
 
 DEFAULT_CONFIG = paths.shipped("configs/streetscenes_static.yaml")
 
@@ -116,6 +117,10 @@ def main(args: ArgsType = None) -> RunCLI:
         add_arguments=_arguments,
         args=args,
     )
+    if cli.datamodule.split == "train":
+        raise InputError(
+            "data.split is train, but uap fit reports the metrics of the training images anyway. Choose val or test."
+        )
     cli.model.settings = attack_settings(cli) | {"data": _training_data_settings(cli)} | _step_settings(cli)
     if cli.resumed:  # before any file of the resumed run changes
         cli.model.on_load_checkpoint(cli.checkpoint)

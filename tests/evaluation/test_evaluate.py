@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 
 from tests.attacks.linear import Linear, images
 from uap.attacks import DAG, FGSM, IterativeFGSM, SignSteps
+from uap.attacks.base import Attack
 from uap.evaluation import evaluate
 from uap.metrics.names import METRICS
 from uap.metrics.perceptibility import perceptibility, psnr, ssim
@@ -191,3 +192,29 @@ def test_a_metric_that_nobody_counts_is_refused() -> None:
     victim, pictures, _ = labeled()
     with pytest.raises(InputError, match="accuracy"):
         evaluate(victim, pictures, None, Untargeted(), extra=("accuracy",), progress=False)
+
+
+class NotFinite(Linear):
+    """A network whose logits are finite and whose gradient is not."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return logits + 0 * (logits - logits.detach()).sqrt()
+
+
+@pytest.mark.parametrize("attack", [FGSM(4), DAG(steps=3)])
+def test_a_gradient_that_is_not_finite_is_no_success(attack: Attack) -> None:
+    with pytest.raises(InputError, match="gradient is not finite"):
+        evaluate(NotFinite(), images(2, (16, 20)), attack, LeastLikely(), progress=False)
+
+
+def test_a_perturbation_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(InputError, match="not finite"):
+        evaluate(Linear(), images(2, (16, 20)), Add(float("nan")), Untargeted(), progress=False)
+
+
+def test_a_dark_8_bit_image_is_scored_and_a_float_image_on_the_wrong_scale_is_not() -> None:
+    dark = torch.ones(1, 3, 16, 20, dtype=torch.uint8)
+    assert evaluate(Linear(), dark, None, Untargeted(), progress=False).images == 1
+    with pytest.raises(InputError, match="255"):
+        evaluate(Linear(), dark.float(), None, Untargeted(), progress=False)

@@ -123,3 +123,12 @@ def test_gradients_agree_with_finite_differences(loss: Loss, sign: int) -> None:
         step.view(-1)[position] = 1e-6
         expected = (loss(logits + step, goal, 0.5).sum() - loss(logits - step, goal, 0.5).sum()) / 2e-6
         torch.testing.assert_close(gradient.view(-1)[position], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_cut_off_away_from_a_label_waits_until_another_class_is_predicted() -> None:
+    logits = torch.zeros(1, 5, 1)
+    logits[0, 0] = 0.1  # a probability of 0.22 that is still the largest
+    logits.requires_grad_()
+    CrossEntropy(0.75)(logits, Goal(torch.tensor([[0]]), sign=-1)).sum().backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert (logits.grad != 0).all()

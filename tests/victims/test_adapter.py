@@ -1,4 +1,5 @@
 import copy
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,18 @@ def test_compile_setting_compiles_the_network(monkeypatch: pytest.MonkeyPatch) -
     asked = Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"], compile=True)
     Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"])
     assert compiled == [asked.network]
+
+
+def test_the_cache_key_changes_with_the_code_of_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for number, shown in enumerate(("x", "x.flip(3)")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        head = "import torch\n\nclass Net(torch.nn.Conv2d):\n    def forward(self, x):\n"
+        code = f"{head}        return super().forward({shown})\n"
+        (folder / f"net{number}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(folder))
+        torch.manual_seed(0)
+        network = importlib.import_module(f"net{number}").Net(3, 2, 1)
+        keys.add(Victim(network, classes=["dark", "bright"]).cache_key())
+    assert len(keys) == 2

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.batches import check_grey_levels
+from uap.utils.errors import InputError
 
 
 @dataclass
@@ -130,4 +131,8 @@ class Attack(abc.ABC):
         """
         self.cost.backwards += len(images) if count is None else count
         (gradient,) = torch.autograd.grad(losses.sum(), images)
+        if not gradient.isfinite().all():
+            raise InputError(
+                "The gradient is not finite. Check the weights and the normalization of the network, or use float32."
+            )
         return gradient

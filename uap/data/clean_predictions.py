@@ -104,7 +104,7 @@ class KnownPredictions:
 
 def _path(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
     """Return the path of the predictions on images with these stamps."""
-    settings = [victim.fingerprint(), images.size, images.resampling, images.upright, stamped]
+    settings = [victim.cache_key(), images.size, images.resampling, images.upright, stamped]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     return paths.cache_folder() / "predictions" / f"{key}.npy"
 

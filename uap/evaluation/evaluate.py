@@ -112,10 +112,14 @@ def evaluate(
             adversarial = _perturbed(attack, batch.images)
         index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
         result.images += len(batch.images)
+        if not adversarial.isfinite().all():
+            raise InputError("Adversarial images are not finite. Check the attack or the perturbation.")
         for form in scored:
             shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
             with torch.no_grad():
                 logits = victim(shown)
+            if not logits.isfinite().all():
+                raise InputError("The network's logits are not finite. Check its weights and its normalization.")
             outcome = Outcome(batch.images, shown, clean, logits.argmax(1), goal, batch.labels, index)
             if form not in scores:
                 scores[form] = Scores(objective, logits.shape[1], batch.images.device, extra=extra)

@@ -79,7 +79,7 @@ def grid(
     """
     scored = data.datasets["scored"].images
     images = [scored.reading(), list(data.size), data.table.names, stamps(scored.items, with_labels=True)]
-    networks = {name: [victim.fingerprint(), victim.table.names] for name, victim in victims.items()}
+    networks = {name: [victim.cache_key(), victim.table.names] for name, victim in victims.items()}
     return [
         Cell(name, victim, attack, epsilon, folder / f"{digest(images, networks[name], seed, settings)}.json")
         for attack in attacks

@@ -44,7 +44,7 @@ class EvaluationSetup:
         self.images = images
         self.trainer = trainer
         self.victim = build_victim(config).to(trainer.strategy.root_device)
-        self.fingerprint = self.victim.fingerprint()
+        self.cache_key = self.victim.cache_key()
         self.size = build_data(self.data_from).size
         self.loaded: dict[tuple[int, int], SegmentationData] = {}
 
@@ -79,8 +79,8 @@ class EvaluationSetup:
             files = stamps(images.items, with_labels=True)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from error
-        network = [self.fingerprint, self.victim.table.names]
-        return [*network, images.table.names, size, images.resampling, images.upright, files]
+        network = [self.cache_key, self.victim.table.names]
+        return [*network, images.table.names, size, images.reading(), files]
 
     def facts(self) -> dict[str, str]:
         """Return its properties for tables."""

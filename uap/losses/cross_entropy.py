@@ -14,7 +14,8 @@ class CrossEntropy(Loss):
     """The cross entropy with the labels, without a gradient where the goal is reached with confidence.
 
     Towards labels, a location whose label has a softmax probability p above tau has loss 0 (Metzen et al., ICCV 2017,
-    sec. 3.2, arXiv 1704.05712). Away from labels the loss is log p, and the gradient is 0 where 1 - p is above tau.
+    sec. 3.2, arXiv 1704.05712). Away from labels the loss is log p, and the gradient is 0 where 1 - p is above tau
+    and another class is predicted.
     With a cut-off of 0 only locations count whose prediction is not yet what the attacker wants: the masked cross
     entropy of Croce et al. (ECCV 2024, arXiv 2306.12941). No gradient flows through the comparison.
 
@@ -54,5 +55,5 @@ class CrossEntropy(Loss):
             reached = loss < -math.log(confidence) if confidence else torch.ones_like(loss, dtype=torch.bool)
         else:
             reached = loss > -math.log1p(-confidence)
-        # above a half, the probability alone decides which class is predicted
-        return reached & goal.reached(logits) if confidence < 0.5 else reached
+        # a probability above a half decides that a class is predicted; a small one does not decide that it is not
+        return reached if goal.sign > 0 and confidence >= 0.5 else reached & goal.reached(logits)

@@ -74,6 +74,7 @@ class PixelRate(Metric):
         self.add_state("pixels", torch.tensor(0, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("images", [], dist_reduce_fx="cat")
         self.images: list[Tensor]
+        self.images.append(torch.zeros(0, 3, dtype=torch.int64))  # a rank without images must send the same type
 
     def update(self, counts: Tensor, index: Tensor) -> None:
         """Add the counts `(N, 2)` of hits and pixels of the images with the indices `(N,)`."""

@@ -56,6 +56,7 @@ class RandomClasses(Objective):
         table = torch.arange(classes)
         for position, source in enumerate(present):
             # beyond the absent classes, the next present class: never the class itself
-            spare = present[(position + 1) % len(present)] if len(present) > 1 else source
+            others = [c for c in present if c not in unnamed] or present
+            spare = next((c for c in others[position + 1 :] + others if c != source), source)
             table[source] = absent[position] if position < len(absent) else spare
         return table.to(prediction.device)[prediction]

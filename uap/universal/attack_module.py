@@ -199,4 +199,5 @@ class AttackModule(LightningModule, abc.ABC):
             "size": list(self.size),
             "parametrization": self.parametrization,
             "victim": self.victim.fingerprint(),
+            "classes": list(self.victim.table.names),
         }

@@ -97,10 +97,11 @@ class Batches:
         for item in self.loader:
             index, content = item if self.is_indexed else (None, item)
             images, labels, prediction = _split(content)
+            if images.ndim == 4:
+                check_grey_levels(images)
             images = images.to(self.device).float()
             if images.ndim != 4 or images.shape[1] != 3:
                 raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
-            check_grey_levels(images)
             yield ImageBatch(images, _ids(labels, self.device), _ids(prediction, self.device), index)
 
 
@@ -123,12 +124,12 @@ def check_grey_levels(images: Tensor) -> None:
         images: `(N, 3, H, W)` of any dtype.
 
     Raises:
-        InputError: the largest value is above 0 and at most 1.
+        InputError: they are floating-point and their largest value is above 0 and at most 1.
 
     Example:
         >>> check_grey_levels(torch.full((1, 3, 2, 2), 9.0))
     """
-    if images.numel() and 0 < float(images.amax()) <= 1:
+    if images.is_floating_point() and images.numel() and 0 < float(images.amax()) <= 1:
         raise InputError(
             f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to 255. "
             "Multiply images on the scale from 0 to 1 by 255."

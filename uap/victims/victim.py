@@ -1,6 +1,7 @@
 """The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
 import hashlib
+import inspect
 import json
 import warnings
 from contextlib import nullcontext
@@ -137,7 +138,8 @@ class Victim(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Return class ids `(N, H, W)` uint8 for images `(N, 3, H, W)` of any dtype, 0 to 255."""
-        logits: Tensor = self(images.float())
+        with torch.autocast(images.device.type, enabled=False):  # its rounding would count as success of an attack
+            logits: Tensor = self(images.float())
         return logits.argmax(1).to(torch.uint8)
 
     def check(self, size: tuple[int, int]) -> None:
@@ -210,6 +212,24 @@ class Victim(nn.Module):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def cache_key(self) -> str:
+        """Return a hash of the fingerprint and of the code of the network's modules: 16 hexadecimal digits.
+
+        Results that are kept between runs depend on it, so that a network whose `forward` was edited is computed again.
+        """
+        kinds = {type(module) for module in self.network.modules() if not isinstance(module, torch.jit.ScriptModule)}
+        own = [kind for kind in kinds if kind.__module__.split(".")[0] != "torch"]
+        content = [self.fingerprint(), *sorted(map(_code, own))]
+        return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+
+
+def _code(kind: type) -> str:
+    """Return the source of a class; of one without a source its name."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _structure(network: nn.Module) -> str:
