@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "uap"
 LAYERS = [
     {"utils"},
     {"configuration"},
-    {"networks"},
+    {"networks", "defenses"},
     {"losses", "objectives", "metrics", "victims"},
     {"attacks", "datasets"},
     {"data"},
@@ -65,7 +65,7 @@ def test_packages_import_only_earlier_packages() -> None:
 
 
 def test_core_does_not_import_lightning_files_or_commands() -> None:
-    names = ("attacks", "datasets", "losses", "metrics", "networks", "objectives")
+    names = ("attacks", "datasets", "defenses", "losses", "metrics", "networks", "objectives")
     for path in [path for name in names for path in PACKAGE.glob(f"{name}/*.py")]:
         for module in imports(path):
             assert not module.startswith(("pytorch_lightning", "wandb", "argparse", "uap.data.")), f"{path}: {module}"

@@ -19,7 +19,8 @@ from torch import nn
 
 from uap.cli.arguments import sample_arguments
 from uap.cli.entry import run_command
-from uap.evaluation.distortions import EightBit, GaussianNoise, Jpeg, Resize, shifted
+from uap.defenses import GaussianNoise, Jpeg, Resize
+from uap.evaluation.distortions import EightBit, shifted
 from uap.evaluation.experiment import config_of, device_trainer
 from uap.evaluation.perturbation_scores import print_setup_warnings
 from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved

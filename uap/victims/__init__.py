@@ -4,6 +4,18 @@ from uap.victims.adapters.exported import Exported
 from uap.victims.adapters.huggingface import HuggingFace
 from uap.victims.adapters.smp import SegmentationModels
 from uap.victims.adapters.torchvision import Torchvision
+from uap.victims.defended import Defended
+from uap.victims.dense_crf import DenseCRF
+from uap.victims.multiscale import Multiscale
 from uap.victims.victim import Victim
 
-__all__ = ["Exported", "HuggingFace", "SegmentationModels", "Torchvision", "Victim"]
+__all__ = [
+    "Defended",
+    "DenseCRF",
+    "Exported",
+    "HuggingFace",
+    "Multiscale",
+    "SegmentationModels",
+    "Torchvision",
+    "Victim",
+]

@@ -1,0 +1,40 @@
+"""Random noise."""
+
+import torch
+from torch import Tensor
+
+from uap.defenses.base import Defense, rounded
+from uap.utils.errors import InputError
+
+
+class GaussianNoise(Defense):
+    """Normal noise, sampled for each value of each image in turn and rounded to 8 bits; its gradient is the identity's.
+
+    The same seed gives the same noise for the same images in the same order, in batches of any size.
+
+    Args:
+        std: standard deviation in grey levels, above 0.
+        seed: of the noise.
+
+    Raises:
+        InputError: the standard deviation is not above 0.
+
+    Example:
+        >>> images = torch.full((1, 3, 8, 8), 9.0)
+        >>> torch.equal(GaussianNoise(4)(images), GaussianNoise(4)(images))
+        True
+    """
+
+    def __init__(self, std: float, seed: int = 0) -> None:
+        """Set the standard deviation and the seed."""
+        super().__init__()
+        if not std > 0:
+            raise InputError(f"GaussianNoise got std={std}, expected grey levels above 0.")
+        self.std = std
+        self.seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def exact(self, images: Tensor) -> Tensor:
+        """Return the noisy images."""
+        noise = torch.stack([torch.randn(images.shape[1:], generator=self.generator) for _ in images])
+        return rounded(images.float() + self.std * noise.to(images.device))

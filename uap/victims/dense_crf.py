@@ -1,0 +1,171 @@
+"""A dense conditional random field behind a network."""
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from uap.utils.errors import InputError
+from uap.victims.victim import Victim
+from uap.victims.wrapped import WrappedVictim
+
+TRUNCATE = 4
+"""The spatial kernel ends after this many standard deviations."""
+
+COORDINATES = 5
+"""Coordinates of a pixel in the bilateral kernel: row, column, red, green and blue."""
+
+
+class DenseCRF(WrappedVictim):
+    """Mean-field inference of a dense CRF as a layer (CRF-RNN, Zheng et al., ICCV 2015, arXiv 1502.03240).
+
+    With unary logits U, each iteration computes Q = softmax(Z) and Z = U + w_s K_s Q + w_b K_b Q, starting from Z = U.
+    The kernels are Gaussians whose rows sum to 1: K_s of positions (theta_gamma), and K_b of positions (theta_alpha)
+    and colors (theta_beta). K_b is exact, not approximated by a lattice. The compatibility is Potts. The published
+    networks have learned weights; the defaults are their initial values.
+
+    Example:
+        >>> victim = Victim(torch.nn.Conv2d(3, 2, 1), classes=["road", "sky"])
+        >>> DenseCRF(victim, iterations=2)(torch.zeros(1, 3, 8, 12)).shape
+        torch.Size([1, 2, 8, 12])
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        iterations: int = 10,
+        theta_alpha: float = 160.0,
+        theta_beta: float = 3.0,
+        theta_gamma: float = 3.0,
+        spatial_weight: float = 3.0,
+        bilateral_weight: float = 5.0,
+        features: Literal["detached", "attached"] = "detached",
+        stride: int = 1,
+    ) -> None:
+        """Set the kernels.
+
+        Args:
+            victim: gives the unary logits.
+            iterations: of the mean field; 0 returns the logits of the victim.
+            theta_alpha: standard deviation of positions in the bilateral kernel, in pixels.
+            theta_beta: standard deviation of colors in the bilateral kernel, in grey levels.
+            theta_gamma: standard deviation of the spatial kernel, in pixels.
+            spatial_weight: weight w_s of the spatial kernel.
+            bilateral_weight: weight w_b of the bilateral kernel.
+            features: `detached` has no gradient through the colors of the bilateral kernel, as in the published
+                implementations; `attached` has it.
+            stride: computes the bilateral kernel on every so many pixels in each direction, and resizes its result; the
+                time falls by the fourth power.
+
+        Raises:
+            InputError: a value out of range.
+        """
+        super().__init__(victim)
+        thetas = (theta_alpha, theta_beta, theta_gamma)
+        if iterations < 0 or min(thetas) <= 0 or stride < 1 or features not in ("detached", "attached"):
+            raise InputError(
+                f"DenseCRF got iterations={iterations}, theta_alpha={theta_alpha}, theta_beta={theta_beta}, "
+                f"theta_gamma={theta_gamma}, stride={stride}, features={features!r}; expected 0 or more iterations, "
+                "thetas above 0, a stride of 1 or more, and detached or attached."
+            )
+        self.iterations = iterations
+        self.theta_alpha, self.theta_beta, self.theta_gamma = thetas
+        self.spatial_weight, self.bilateral_weight = spatial_weight, bilateral_weight
+        self.features = features
+        self.stride = stride
+
+    def settings(self) -> list[Any]:
+        """Return iterations, kernels and weights; `features` changes no logit."""
+        kernels = [self.theta_alpha, self.theta_beta, self.theta_gamma, self.spatial_weight, self.bilateral_weight]
+        return [self.iterations, *kernels, self.stride]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits `(N, C, H, W)` after the mean field for images `(N, 3, H, W)`."""
+        unary: Tensor = self.victim(images)
+        with torch.autocast(images.device.type, enabled=False):  # half precision cannot hold the exponents
+            return self.refine(unary.float(), images.float())
+
+    def refine(self, unary: Tensor, images: Tensor) -> Tensor:
+        """Return the logits `(N, C, H, W)` after the mean field.
+
+        Args:
+            unary: logits `(N, C, H, W)`.
+            images: `(N, 3, H, W)`, 0 to 255.
+        """
+        colors = images.detach() if self.features == "detached" else images
+        points = bilateral_features(colors, self.theta_alpha, self.theta_beta, self.stride)
+        logits = unary
+        for _ in range(self.iterations):
+            q = logits.softmax(1)
+            near = self.spatial_weight * spatial_filter(q, self.theta_gamma)
+            logits = unary + near + self.bilateral_weight * self._bilateral(q, points)
+        return logits
+
+    def _bilateral(self, q: Tensor, points: Tensor) -> Tensor:
+        if self.stride == 1:
+            return bilateral_filter(q, points)
+        size = (q.shape[-2], q.shape[-1])
+        coarse = F.interpolate(q, (points.shape[-2], points.shape[-1]), mode="area")
+        return F.interpolate(bilateral_filter(coarse, points), size, mode="bilinear", align_corners=False)
+
+
+def bilateral_features(images: Tensor, theta_alpha: float, theta_beta: float, stride: int = 1) -> Tensor:
+    """Return the coordinates `(N, 5, h, w)` of pixels whose Gaussian of standard deviation 1 is the bilateral kernel.
+
+    Args:
+        images: `(N, 3, H, W)`, 0 to 255.
+        theta_alpha: standard deviation of positions, in pixels.
+        theta_beta: standard deviation of colors, in grey levels.
+        stride: height and width are divided by it, rounded up.
+    """
+    height, width = images.shape[-2:]
+    size = (-(-height // stride), -(-width // stride))
+    colors = images if stride == 1 else F.interpolate(images, size, mode="area")
+    rows = (torch.arange(size[0], device=images.device, dtype=images.dtype) + 0.5) * height / size[0]
+    columns = (torch.arange(size[1], device=images.device, dtype=images.dtype) + 0.5) * width / size[1]
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None] / theta_alpha
+    features = torch.cat([grid.expand(len(images), -1, -1, -1), colors / theta_beta], dim=1)
+    return features - features.mean((2, 3), keepdim=True)  # large coordinates would cost float32 its digits
+
+
+def bilateral_filter(q: Tensor, features: Tensor) -> Tensor:
+    """Return K Q `(N, C, h, w)` for the Gaussian kernel K of features `(N, D, h, w)`, whose rows sum to 1.
+
+    A row of K is a softmax over j of f_i f_j - |f_j|^2 / 2, so that attention computes the product without K.
+
+    Args:
+        q: `(N, C, h, w)`.
+        features: `(N, D, h, w)`.
+    """
+    points, values = features.flatten(2).transpose(1, 2), q.flatten(2).transpose(1, 2)
+    ones = torch.ones_like(points[..., :1])
+    query = torch.cat([points, ones], dim=2)
+    key = torch.cat([points, -points.square().sum(2, keepdim=True) / 2], dim=2)
+    # of one width, or the CPU builds the whole matrix
+    width = max(query.shape[2], values.shape[2])
+    query, key, padded = (F.pad(tensor, (0, width - tensor.shape[2]))[:, None] for tensor in (query, key, values))
+    filtered = F.scaled_dot_product_attention(query, key, padded, scale=1.0)[:, 0, :, : values.shape[2]]
+    return filtered.transpose(1, 2).reshape(q.shape)
+
+
+def spatial_filter(q: Tensor, theta: float) -> Tensor:
+    """Return the Gaussian average `(N, C, H, W)` of `q` over positions; pixels beyond the border do not count.
+
+    Args:
+        q: `(N, C, H, W)`.
+        theta: standard deviation in pixels; the kernel ends after 4 of them.
+    """
+    reach = math.ceil(TRUNCATE * theta)
+    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=q.device, dtype=q.dtype) / theta).square())
+    ones = torch.ones_like(q[:1, :1])
+    return _separable(q, taps) / _separable(ones, taps)
+
+
+def _separable(x: Tensor, taps: Tensor) -> Tensor:
+    reach, shape = len(taps) // 2, x.shape
+    planes = x.reshape(-1, 1, shape[2], shape[3])
+    planes = F.conv2d(planes, taps.view(1, 1, -1, 1), padding=(reach, 0))
+    planes = F.conv2d(planes, taps.view(1, 1, 1, -1), padding=(0, reach))
+    return planes.reshape(shape)

@@ -1,0 +1,69 @@
+"""The base of victims that wrap another victim."""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uap.utils.class_tables import LabelTable
+from uap.victims.sanity_checks import noise_images
+from uap.victims.victim import Victim
+
+
+class WrappedVictim(Victim):
+    """A victim around another victim, with its classes, weights and preprocessing.
+
+    A subclass implements `forward` and returns its own settings (`settings`), which become part of the fingerprint.
+    """
+
+    def __init__(self, victim: Victim) -> None:
+        """Wrap a victim.
+
+        Args:
+            victim: any victim, wrapped or not.
+        """
+        nn.Module.__init__(self)  # not that of Victim: it would freeze and lay out the network again
+        self.victim = victim
+        self.train(False)
+
+    @property
+    def table(self) -> LabelTable:  # type: ignore[override]
+        """The classes of the outputs."""
+        return self.victim.table
+
+    @property
+    def network(self) -> nn.Module:  # type: ignore[override]
+        """The network of the wrapped victim."""
+        return self.victim.network
+
+    @property
+    def mean(self) -> Tensor:  # type: ignore[override]
+        """The mean of each channel, in grey levels."""
+        return self.victim.mean
+
+    @property
+    def std(self) -> Tensor:  # type: ignore[override]
+        """The standard deviation of each channel, in grey levels."""
+        return self.victim.std
+
+    @property
+    def is_untrained(self) -> bool:  # type: ignore[override]
+        """Whether the weights of the network are random."""
+        return self.victim.is_untrained
+
+    def settings(self) -> list[Any]:
+        """Return the settings that the logits depend on beside the wrapped victim, as plain values."""
+        return []
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Check the wrapped victim and run the wrapper on one image; see `Victim.check`."""
+        self.victim.check(size)
+        with torch.no_grad():
+            self(noise_images(self, size)[:1])
+
+    def fingerprint(self) -> str:
+        """Return a hash of the wrapped victim and of the settings: 16 hexadecimal digits."""
+        content = json.dumps([type(self).__name__, self.victim.fingerprint(), self.settings()])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
