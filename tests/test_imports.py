@@ -11,7 +11,7 @@ LAYERS = [
     {"configuration"},
     {"networks", "defenses"},
     {"losses", "objectives", "metrics", "victims"},
-    {"attacks", "datasets"},
+    {"attacks", "datasets", "detectors"},
     {"data"},
     {"universal", "training"},
     {"evaluation"},
@@ -65,7 +65,7 @@ def test_packages_import_only_earlier_packages() -> None:
 
 
 def test_core_does_not_import_lightning_files_or_commands() -> None:
-    names = ("attacks", "datasets", "defenses", "losses", "metrics", "networks", "objectives")
+    names = ("attacks", "datasets", "defenses", "detectors", "losses", "metrics", "networks", "objectives")
     for path in [path for name in names for path in PACKAGE.glob(f"{name}/*.py")]:
         for module in imports(path):
             assert not module.startswith(("pytorch_lightning", "wandb", "argparse", "uap.data.")), f"{path}: {module}"

@@ -82,7 +82,7 @@ def test_blur_is_that_of_opencv() -> None:
 
 
 def test_bits_are_the_levels_that_are_left() -> None:
-    levels = BitDepth(2)(torch.arange(256.0).view(1, 1, 16, 16)).unique().tolist()  # type: ignore[no-untyped-call]
+    levels = BitDepth(2)(torch.arange(256.0).view(1, 1, 16, 16)).unique().tolist()
     assert levels == [0, 85, 170, 255]
     assert torch.equal(BitDepth(8)(pictures()), pictures())
 

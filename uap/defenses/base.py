@@ -17,7 +17,7 @@ class _StraightThrough(torch.autograd.Function):
         return exact.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
@@ -55,7 +55,7 @@ class Defense(nn.Module, abc.ABC):
             exact = self.exact(images.detach()).to(images.dtype)
         if not (torch.is_grad_enabled() and images.requires_grad):
             return exact
-        defended: Tensor = _StraightThrough.apply(self.approximate(images), exact)  # type: ignore[no-untyped-call]
+        defended: Tensor = _StraightThrough.apply(self.approximate(images), exact)
         return defended
 
 

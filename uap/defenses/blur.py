@@ -17,6 +17,7 @@ class Blur(Defense):
         InputError: the standard deviation is not above 0, or the kernel is larger than the images.
 
     Example:
+        >>> import torch
         >>> Blur(1.0)(torch.full((1, 3, 16, 16), 9.0)).unique().tolist()
         [9.0]
     """

@@ -1,6 +1,5 @@
 """What `uap distortions` does to a perturbation before it is added; distortions of images are `uap.defenses`."""
 
-import torch
 from torch import Tensor, nn
 
 from uap.universal.perturbation import Perturbation
