@@ -295,3 +295,27 @@ def test_invalid_start_leaves_no_folder(
     assert ended.value.code == 2
     assert capsys.readouterr().err.endswith("error: steps is 0, expected 1 or more.\n")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("attack", "largest"), [("FGSM", 60), ("IterativeFGSM", 60), ("DAG", 255)])
+def test_a_named_attack_writes_its_images(attack: str, largest: int, root: Path, tmp_path: Path) -> None:
+    objective = {"model.objective": "uap.objectives.StaticTarget", "model.objective.image": "train/frame_000.png"}
+    metrics = run(root, tmp_path / "out", attack=attack, images=2, **objective)
+    files = adversarial(tmp_path / "out")
+    assert len(files) == 2
+    changes = [
+        np.abs(pixels.astype(int) - np.asarray(Image.open(root / "val" / f"{name}.png"))).max()
+        for name, pixels in files.items()
+    ]
+    assert 0 < max(changes) <= largest
+    assert metrics["attack"] == attack
+    assert metrics["val/max_norm"] == max(changes)
+    again = run(root, tmp_path / "out", attack=attack, images=2, **objective)
+    assert without_time(again) == without_time(metrics)
+    with pytest.raises(InputError, match="images of another attack"):
+        run(root, tmp_path / "out", images=2, **objective)
+
+
+def test_an_unknown_attack_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no attack Nothing"):
+        run(root, tmp_path / "out", attack="Nothing")

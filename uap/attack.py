@@ -9,6 +9,8 @@ The most important settings, with their default values in parentheses:
   --config FILE                     settings, such as config.yaml of a run; add configs/full_batch.yaml as a
                                     second file for the recipe of the paper
   --steps N                         gradient steps for each image (60)
+  --attack NAME                     FGSM, IterativeFGSM or DAG with its own steps instead (null: steps as in
+                                    uap.fit); set the objective with --model.objective
   --images N                        number of images, evenly spread (null: all)
   --data.root FOLDER                folder of the data set (data/streetscenes)
   --data.split NAME                 split to attack: train, val or test (val)
@@ -50,7 +52,14 @@ def _arguments(parser: LightningArgumentParser) -> None:
         default=None,
         help="Number of images to attack, evenly spread; replaces data.eval_images.",
     )
-    parser.link_arguments("steps", "model.steps")
+    parser.add_argument(
+        "--attack",
+        type=str | None,
+        default=None,
+        help="Name of an attack whose algorithm replaces steps, loss and optimizer; the objective stays.",
+    )
+    for name in ("steps", "attack"):
+        parser.link_arguments(name, f"model.{name}")
 
 
 class AttackCLI(RunCLI):

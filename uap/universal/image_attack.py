@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from uap.attacks import named_attack
 from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.objectives import StaticTarget
@@ -17,6 +18,10 @@ from uap.universal.attack_module import AttackModule
 from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
+from uap.utils.quantize import quantize
+
+LARGEST = 255.0
+"""Bound of the change by an attack without an epsilon."""
 
 
 class ImageAttack(AttackModule):
@@ -30,6 +35,7 @@ class ImageAttack(AttackModule):
         self,
         *,
         steps: int = 60,
+        attack: str | None = None,
         tile: tuple[int, int] | None = None,
         random_shift: bool = False,
         **settings: Any,
@@ -38,12 +44,14 @@ class ImageAttack(AttackModule):
 
         Args:
             steps: number of steps for each image; 60 in the paper.
+            attack: name of an attack in `uap.attacks.ATTACKS`, whose algorithm and default settings replace steps, loss
+                and optimizer; the objective stays. None for the configured steps.
             tile: not used; it is a setting in configurations of universal attacks.
             random_shift: not used, like `tile`.
             settings: settings of `AttackModule`.
 
         Raises:
-            InputError: a number of steps below 1, an ensemble, or an invalid setting of `AttackModule`.
+            InputError: a number of steps below 1, an unknown attack, an ensemble, or what `AttackModule` refuses.
         """
         super().__init__(**settings)
         if steps < 1:
@@ -53,7 +61,9 @@ class ImageAttack(AttackModule):
                 f"model.ensemble has {len(self.victims) - 1} networks, but a single image is attacked on one network. "
                 "Leave them out with --model.ensemble null."
             )
-        self.steps = steps
+        self.attack = attack
+        self.algorithm = None if attack is None else named_attack(attack).build(self.epsilon)
+        self.steps = steps if self.algorithm is None else getattr(self.algorithm, "steps", 1)
         self.taken = 0
         self.largest_change = 0
         self.scored: dict[str, None] = {}
@@ -66,7 +76,8 @@ class ImageAttack(AttackModule):
     def setup(self, stage: str) -> None:
         """Predict the clean images, and find existing adversarial images."""
         super().setup(stage)
-        self.check_reach(self.steps)
+        if self.algorithm is None:
+            self.check_reach(self.steps)
         self.files = AdversarialFiles(Path(self.trainer.default_root_dir) / "adversarial", self.identity())
         items = data_of(self.trainer).datasets["scored"].items
         done = sum(self.files.has(item.name) for item in items)
@@ -80,6 +91,7 @@ class ImageAttack(AttackModule):
         shared = super().identity()
         own: dict[str, Any] = {
             "steps": self.steps,
+            **({"attack": self.attack} if self.attack else {}),
             "resampling": data_of(self.trainer).datasets["scored"].images.resampling,
         }
         if isinstance(self.objective, StaticTarget) and self.objective.scene is not None:
@@ -101,7 +113,8 @@ class ImageAttack(AttackModule):
             seconds = (time.monotonic() - start) / len(missing)
             self.files.write({names[row]: image for row, image in zip(missing, learned, strict=True)}, seconds)
         pairs = zip(names, batch["image"].cpu(), strict=True)
-        adversarial = torch.stack([self.files.read(name, image, self.epsilon) for name, image in pairs])
+        bound = LARGEST if self.algorithm is not None and self.algorithm.epsilon is None else self.epsilon
+        adversarial = torch.stack([self.files.read(name, image, bound) for name, image in pairs])
         self.scored |= dict.fromkeys(names)
         self.largest_change = max(
             self.largest_change, int((adversarial.int() - batch["image"].cpu().int()).abs().max())
@@ -119,6 +132,9 @@ class ImageAttack(AttackModule):
             InputError: a gradient is not finite.
         """
         images = batch["image"]
+        if self.algorithm is not None:
+            adversarial = self.algorithm(self.victim, images, self.objective)
+            return quantize(images, adversarial, self.algorithm.epsilon)
         own = [Perturbation(self.size, self.epsilon, self.parametrization).to(images.device) for _ in images]
         optimizer, schedule = self.moved_by(own, self.steps)
         self.taken = 0
@@ -153,6 +169,7 @@ class ImageAttack(AttackModule):
         seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
         return {
             "largest_entry": self.largest_change,
+            **({"attack": self.attack} if self.attack else {}),
             "tile": list(self.size),
             "steps": self.steps,
             "gradient_evaluations": evaluations,
