@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
 from uap.attacks import FGSM
@@ -14,6 +16,7 @@ from uap.defenses import BitDepth, GaussianNoise, Jpeg
 from uap.objectives import Untargeted
 from uap.utils.errors import InputError
 from uap.victims import Defended, DenseCRF, Multiscale, Victim
+from uap.victims.building import build_victim
 from uap.victims.dense_crf import bilateral_features, bilateral_filter, spatial_filter
 from uap.victims.wrapped import WrappedVictim
 
@@ -184,3 +187,19 @@ def test_kernels_are_gaussians_of_their_standard_deviation() -> None:
     point[..., 20] = 1
     filtered = spatial_filter(point, 3.0)[0, 0, 0]
     assert float(filtered[23] / filtered[20]) == pytest.approx(math.exp(-0.5), rel=1e-2)
+
+
+def test_a_configuration_can_wrap_a_victim(tmp_path: Path) -> None:
+    inner = {
+        "class_path": "uap.victims.Victim",
+        "init_args": {"network": {"class_path": "tests.helpers.Brightness"}, "classes": ["dark", "bright"]},
+    }
+    scales = {"class_path": "uap.victims.Multiscale", "init_args": {"victim": inner, "scales": [0.5, 1.0]}}
+    jpeg = {"class_path": "uap.defenses.Jpeg", "init_args": {"quality": 60}}
+    outer = {"class_path": "uap.victims.Defended", "init_args": {"victim": scales, "defenses": [jpeg]}}
+    (tmp_path / "victim.yaml").write_text(yaml.safe_dump({"model": {"victim": outer}}))
+    built = build_victim(tmp_path / "victim.yaml")
+    assert isinstance(built, Defended)
+    assert isinstance(built.victim, Multiscale)
+    assert built.table.names == ("dark", "bright")
+    assert built(image()).shape == (1, 2, 12, 16)
