@@ -110,7 +110,7 @@ class Scores:
 
     @property
     def rates(self) -> dict[str, PixelRate]:
-        """The rates of the objective that an attack changes, by name."""
+        """The rates of the objective on adversarial images, by name."""
         return {name: rate for name, rate in self.counts.items() if name in RATES}
 
     def update(self, outcome: Outcome) -> None:

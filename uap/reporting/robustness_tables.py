@@ -13,7 +13,7 @@ FORMS = {"float": "float images", "8-bit": "8-bit images"}
 """How adversarial images are scored, and its title."""
 
 UNBOUNDED = "no epsilon"
-"""The title of the column of attacks that have none."""
+"""The column title for attacks without an epsilon."""
 
 
 @dataclass(frozen=True)
