@@ -70,7 +70,7 @@ def test_a_histogram_counts_each_value_once() -> None:
     assert bars == [("0", "10", "2"), ("10", "20", "1"), ("50", "60", "1"), ("90", "100", "1")]
     heights = [float(height) for height in re.findall(r'height="([\d.]+)"', svg)]
     assert heights[0] == pytest.approx(2 * heights[1], abs=0.1)
-    assert "worst tenth 12.3 %" in svg
+    assert "worst decile 12.3 %" in svg
 
 
 def test_axes_of_counts_are_whole_numbers() -> None:

@@ -24,7 +24,7 @@ def test_a_page_has_every_metric_of_the_run(tmp_path: Path) -> None:
     metrics = [
         *("26.8 %", "91.4 %", "68.2 %", "clean images 78.1 %", "training 36.3 %", "training 91.0 %"),  # the head
         *("10", "9.75", "8 × 8", "178,500", "91.4", "8.4", "192", "4fa5416ca31c6980"),  # noqa: RUF001
-        *("lowest 1.2 %, median 34.5 %, highest 87.7 %", "worst tenth 1.2 %", "worst tenth 81.1 %"),  # by image
+        *("lowest 1.2 %, median 34.5 %, highest 87.7 %", "worst decile 1.2 %", "worst decile 81.1 %"),  # by image
         *("885,940", "98.8 %", "95.4 %", "42,950", "25.6 %", "75.7 %", "40.5 %"),  # by class
         *("1,212", "20,144", "61.1 %", "21", "190,333", "14.2 %"),  # by size
         *("488", "5,725", "1.2 %", "34.5 %", "97.0 %"),  # image by image

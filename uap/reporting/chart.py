@@ -200,4 +200,4 @@ def _polyline(line: Line, x: Scale, y: Scale) -> Polyline:
 
 
 def _mark(value: float, x: Scale) -> Mark:
-    return Mark(round(x(min(value, 100)), 1), f"worst tenth {value:.1f} %", "end" if value > 50 else "start")
+    return Mark(round(x(min(value, 100)), 1), f"worst decile {value:.1f} %", "end" if value > 50 else "start")

@@ -46,7 +46,7 @@ def card(run: Run) -> Card:
     split = next((split for split, name in scores if name == "miou_adversarial"), None)
     if split:
         attacked, clean = (percent(scores.get((split, name))) for name in ("miou_adversarial", "miou_clean"))
-        tiles.append(Tile("mean IoU, attacked", attacked, [f"clean images {clean}"]))
+        tiles.append(Tile(METRICS["miou_adversarial"].title, attacked, [f"clean images {clean}"]))
     setup = {
         "network": _network(run),
         "data": f"{_data(run)}, {_size(run)}" if NOTHING not in (_data(run), _size(run)) else _data(run),
@@ -90,7 +90,7 @@ def facts(runs: list[Run]) -> Rows:
             title = f"{title_of(name)}, {SPLITS.get(split, split)}"
             rows[title] = [text_of(name, one.get((split, name))) for one in scores]
     for rate, name in RATES.items():
-        rows[f"{name}, worst tenth of images"] = [percent(worst_tenth(run, rate)) for run in runs]
+        rows[f"{name}, worst decile of images"] = [percent(worst_tenth(run, rate)) for run in runs]
     for role, title in {"train": "images learned from", "scored": "images scored"}.items():
         rows[title] = [_images(run, role) for run in runs]
     rows["gradient evaluations"] = [count(run.metrics.get("gradient_evaluations")) for run in runs]
@@ -141,7 +141,7 @@ def _tile(run: Run, rate: str) -> Tile:
     if split != "train" and "train" in by_split:
         notes.append(f"training {percent(by_split['train'])}")
     if is_number(worst_tenth(run, rate)):
-        notes.append(f"worst tenth {percent(worst_tenth(run, rate))}")
+        notes.append(f"worst decile {percent(worst_tenth(run, rate))}")
     return Tile(RATES[rate], percent(by_split[split]), notes)
 
 

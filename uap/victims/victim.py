@@ -1,5 +1,6 @@
 """The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
+import colorsys
 import hashlib
 import inspect
 import json
@@ -249,11 +250,27 @@ def _structure(network: nn.Module) -> str:
 
 
 def table_of(classes: Classes) -> LabelTable:
-    """Return the class table with a name, or a table of class names: a known one, or a new one with random colors."""
+    """Return the class table with a name, or a table of class names: a known one, or a new one.
+
+    Classes of a new table have the colors of Cityscapes if it has their names, else hues that are evenly spaced.
+
+    Raises:
+        InputError: there is no table of that name.
+    """
     if isinstance(classes, str):
+        if classes not in TABLES:
+            raise InputError(
+                f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list."
+            )
         return TABLES[classes]
     known = [table for table in TABLES.values() if table.names == tuple(classes)]
     if known:
         return known[0]
-    colors = torch.randint(40, 256, (len(classes), 3), generator=torch.Generator().manual_seed(0)).tolist()
-    return LabelTable(tuple(classes), tuple((r, g, b) for r, g, b in colors))
+    cityscapes = dict(zip(TABLES["cityscapes"].names, TABLES["cityscapes"].colors, strict=True))
+    hues = {name: _hue(number / len(classes)) for number, name in enumerate(classes)}
+    return LabelTable(tuple(classes), tuple(cityscapes.get(name, hues[name]) for name in classes))
+
+
+def _hue(share: float) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(share, 0.7, 0.9))
+    return red, green, blue
