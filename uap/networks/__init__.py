@@ -4,7 +4,8 @@ from uap.networks.cgnet import CGNet
 from uap.networks.drn import DRND22
 from uap.networks.enet import ENet
 from uap.networks.espnet import ESPNet
+from uap.networks.espnetv2 import ESPNetv2
 from uap.networks.fast_scnn import FastSCNN
 from uap.networks.fcn8s import FCN8s
 
-__all__ = ["DRND22", "CGNet", "ENet", "ESPNet", "FCN8s", "FastSCNN"]
+__all__ = ["DRND22", "CGNet", "ENet", "ESPNet", "ESPNetv2", "FCN8s", "FastSCNN"]
