@@ -259,9 +259,7 @@ def table_of(classes: Classes) -> LabelTable:
     """
     if isinstance(classes, str):
         if classes not in TABLES:
-            raise InputError(
-                f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list."
-            )
+            raise InputError(f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list.")
         return TABLES[classes]
     known = [table for table in TABLES.values() if table.names == tuple(classes)]
     if known:
