@@ -123,7 +123,7 @@ def test_attack_does_not_download_initial_weights(tmp_path: Path) -> None:
 
 
 def test_training_without_validation_raises_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="A training of 6 epochs that validates every 7 epochs"):
+    with pytest.raises(InputError, match="training of 6 epochs with a validation every 7 epochs"):
         train_victim.main(small_camvid(tmp_path, **{"trainer.check_val_every_n_epoch": 7}))
 
 

@@ -1,7 +1,6 @@
 """Gaussian blur."""
 
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from uap.defenses.base import Defense, rounded
 from uap.utils.errors import InputError
@@ -35,6 +34,8 @@ class Blur(Defense):
 
     def approximate(self, images: Tensor) -> Tensor:
         """Return the blurred images without rounding."""
+        from torchvision.transforms.v2.functional import gaussian_blur  # slow to import
+
         reach = max(1, round(4 * self.sigma))
         if min(images.shape[-2:]) <= reach:
             raise InputError(

@@ -22,6 +22,7 @@ def shifted(perturbation: Perturbation, pixels: int) -> Perturbation:
     """Return a perturbation whose proto-tile is shifted cyclically, down and to the right.
 
     Example:
+        >>> import torch
         >>> perturbation = Perturbation((1, 3), epsilon=10)
         >>> with torch.no_grad():
         ...     _ = perturbation.proto.copy_(torch.tensor([1.0, 2.0, 3.0]).expand(3, 1, 3))
