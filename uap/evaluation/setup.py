@@ -47,6 +47,7 @@ class EvaluationSetup:
         self.cache_key = self.victim.cache_key()
         self.size = build_data(self.data_from).size
         self.loaded: dict[tuple[int, int], SegmentationData] = {}
+        self.predicted: dict[tuple[int, int], Samples] = {}
 
     def data(self, size: tuple[int, int]) -> SegmentationData:
         """Return the images at a size. The first call for a size checks the network on it.
@@ -98,10 +99,12 @@ class EvaluationSetup:
         Raises:
             InputError: as of `data`, or the predictions cannot be written.
         """
-        samples = self.data(size).datasets["scored"]
-        path = predictions_path(samples, self.victim)
-        make_predictions(samples, self.victim, path, self.trainer)
-        return replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
+        if size not in self.predicted:
+            samples = self.data(size).datasets["scored"]
+            path = predictions_path(samples, self.victim)
+            make_predictions(samples, self.victim, path, self.trainer)
+            self.predicted[size] = replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
+        return self.predicted[size]
 
     def score(
         self,

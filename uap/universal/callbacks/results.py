@@ -39,7 +39,9 @@ AnyCallback = TypeVar("AnyCallback", bound=Callback)
 
 
 @torch.no_grad()
-def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str) -> tuple[Scores, Breakdown]:
+def score(
+    attack: UniversalAttack, data: SegmentationData, role: Role, prefix: str, breakdown: Breakdown | None = None
+) -> Scores:
     """Score the 8-bit adversarial images of a role; every rank scores its share.
 
     `trainer.limit_val_batches` limits the images of the role `scored`.
@@ -49,20 +51,22 @@ def score(attack: UniversalAttack, data: SegmentationData, role: Role, prefix: s
         data: the data, set up.
         role: the images to score.
         prefix: name of the images in the title of the progress bar.
+        breakdown: counts the same images by class and by size, which is slow; None does not.
 
     Raises:
         InputError: clean predictions, which may be computed here, cannot be written.
     """
     attack.predicted += predict_missing(data.datasets[role], attack.victims[:1], attack.trainer)
-    scores, breakdown = scores_of(attack, is_final=role == "scored"), breakdown_of(attack)
+    scores = scores_of(attack, is_final=role == "scored")
     loader = data.loader(role, shuffle=False)
     batches = limited(len(loader), attack.trainer.limit_val_batches) if role == "scored" else len(loader)
     bar = progress(islice(loader, batches), f"Scoring {prefix}", "batch", batches)
     for batch in bar:
         outcome = attack.outcome(attack.transfer_batch_to_device(batch, attack.device, 0))
         scores.update(outcome)
-        breakdown.update(outcome)
-    return scores, breakdown
+        if breakdown is not None:
+            breakdown.update(outcome)
+    return scores
 
 
 class Results(Callback):
@@ -117,9 +121,11 @@ class Results(Callback):
         """Score the training and validation images with the last perturbation, and write all results."""
         seconds = self._elapsed()
         attack, data = cast(UniversalAttack, pl_module), data_of(trainer)
-        training, _ = score(attack, data, "train", "training")
+        training = score(attack, data, "train", "training")
         metrics: Metrics = {f"train/{name}": value for name, value in training.compute().items()}
-        metrics |= self._scored(attack, data, *score(attack, data, "scored", data.split))
+        breakdown = breakdown_of(attack)
+        scored = score(attack, data, "scored", data.split, breakdown)
+        metrics |= self._scored(attack, data, scored, breakdown)
         metrics |= {
             "gradient_evaluations": self.gradient_evaluations,
             "seconds": round(seconds, 1),
