@@ -2,53 +2,39 @@
 
 `robustness.json` holds, beside facts on the data, the networks and the attacks,
 
-    "cells": [{"network": NAME, "attack": NAME, "epsilon": 0.25, "cell": HASH,
+    "cells": [{"network": NAME, "made_from": NAME, "attack": NAME, "epsilon": 0.25, "cell": HASH,
                "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
 
-with the metrics of `uap.metrics.names.METRICS`. The epsilon is null for an attack without one. `robustness.csv` has the
-same metrics.
+with the metrics of `uap.metrics.names.METRICS`. `made_from` is the network that the attack was made on: the network
+itself, or the one without its wrapper. The epsilon is null for an attack without one. `robustness.csv` has the same
+metrics.
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
-from uap.attacks import ATTACKS, named_attack
+from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import data_from_words, settings_of_data
 from uap.cli.entry import run_command
+from uap.cli.network_arguments import build_victims, network_arguments, warn_of_classes, wrap
 from uap.data import SegmentationData
-from uap.evaluation.experiment import device_trainer
-from uap.evaluation.robustness import ARNAB_EPSILONS, Cell, grid, score_all
-from uap.metrics.names import METRICS, images_scored
+from uap.evaluation.attack_grid import ARNAB_EPSILONS, Network, grid, names_of, score_all
+from uap.evaluation.experiment import facts_of_data
+from uap.metrics.names import METRICS
 from uap.reporting.robustness_page import page
 from uap.reporting.robustness_plot import curve_figure
 from uap.reporting.robustness_tables import Score, csv_of, pivot_text, pivots
 from uap.utils.atomic_file import atomic_file
-from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
-from uap.utils.run_folder import unique_names
-from uap.utils.text_tables import json_text, lost_cells, markdown, writable, write
+from uap.utils.text_tables import check_cells_kept, json_text, markdown, writable, write
 from uap.victims import Victim
-from uap.victims.building import build_victim, find_victim
 
 PROGRAM = "uap robustness"
 
-
-def grey_levels(text: str) -> float:
-    """Return an epsilon of the command line.
-
-    Raises:
-        ArgumentTypeError: it is not above 0 and up to 255.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value <= 255:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 255 grey levels")
-    return value
+ARNAB_ATTACKS = ("FGSM", "FGSMII", "IterativeFGSM", "IterativeFGSMII")
+"""The default of `--attacks`: those of Arnab et al., sec. 2."""
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -58,7 +44,8 @@ def parse(words: list[str]) -> argparse.Namespace:
         description="Attacks every image of a split on several networks, and compares the networks by their IoU ratio "
         "over epsilon, on float and on 8-bit images. Prints tables, and writes robustness.csv, robustness.json, "
         "robustness.png and robustness.html. Each network, attack and epsilon is computed once: the same command goes "
-        "on where it was ended, and a larger grid computes only what is new.",
+        "on where it was ended, and a larger grid computes only what is new. A network in a wrapper, such as a "
+        "defense, is attacked twice: through the wrapper, and by an attack on the network alone.",
         epilog=f"example: {PROGRAM} espnet_camvid cgnet_camvid --weights espnet.pth cgnet.pth --attacks FGSM "
         "IterativeFGSMII --data CamVid --data.root data/camvid",
         allow_abbrev=False,
@@ -67,73 +54,23 @@ def parse(words: list[str]) -> argparse.Namespace:
         "networks", metavar="NETWORK", nargs="+",
         help="a configuration of configs/victim/ by name, or any YAML file with model.victim",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", metavar="FILE", nargs="+",
-        help="a weight file for each network, in the same order (default: those of the configurations)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--attacks", metavar="NAME", nargs="+", default=["FGSM", "FGSMII", "IterativeFGSM", "IterativeFGSMII"],
-        help=f"of {', '.join(ATTACKS)} (default: the four of Arnab et al.)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--epsilons", metavar="E", nargs="+", type=grey_levels, default=list(ARNAB_EPSILONS),
-        help=f"in grey levels (default: {' '.join(f'{epsilon:g}' for epsilon in ARNAB_EPSILONS)})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data", metavar="CLASS", required=True,
-        help="a labeled data set, such as CamVid; its settings as --data.root FOLDER, --data.split NAME, "
-        "--data.size [H,W], --data.batch_size N",
-    )  # fmt: skip
+    network_arguments(parser, epsilons=ARNAB_EPSILONS)
     parser.add_argument("--out", type=Path, default=Path("robustness"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(words)
 
 
-def build_victims(names: list[str], weights: list[str] | None, data: SegmentationData) -> dict[str, Victim]:
-    """Return the networks by name, on the device and tried at the size of the data.
+def pairs_of(victims: dict[str, Victim], wrappers: list[str], data: SegmentationData) -> list[tuple[Network, Network]]:
+    """Return the networks that attacks are made on and evaluated on.
 
-    Raises:
-        InputError: one cannot be built, does not take the size, or there are more or fewer weight files than networks.
+    Each network is attacked itself; a wrapped network is attacked through the wrapper and by the attack on the network.
     """
-    if weights is not None and len(weights) != len(names):
-        raise InputError(
-            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order."
-        )
-    files = [find_victim(name) for name in names]
-    given: list[str | None] = [*weights] if weights else [None] * len(files)
-    device = device_trainer().strategy.root_device
-    victims = {}
-    for title, file, of_file in zip(unique_names(files), files, given, strict=True):
-        victims[title] = build_victim(file, of_file).to(device)
-        try:
-            victims[title].check(data.size)
-        except InputError as error:
-            raise InputError(f"{title}: {error}") from error
-    return victims
-
-
-def check_kept(cells: list[Cell], file: Path) -> None:
-    """Check that the tables in the folder, if any, have no cell that the new ones lack.
-
-    Raises:
-        InputError: cells of other networks or settings would be lost from the tables.
-    """
-    lost = lost_cells(file, {cell.file.stem for cell in cells})
-    if lost:
-        first = f"{lost[0].get('network')}, {lost[0].get('attack')}"
-        raise InputError(
-            f"{file} has {len(lost)} results of other networks, attacks, epsilons or images ({first} first), which "
-            "would be lost from the tables. Set another --out, or name these too."
-        )
-
-
-def facts_of(data: SegmentationData) -> dict[str, str]:
-    """Return what the page says of the images."""
-    return {
-        "data": f"{type(data).__name__}, {data.split}",
-        "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
-        "size": f"{data.size[0]} x {data.size[1]}",
-    }
+    pairs = []
+    for name, wrapped in wrap(victims, wrappers, data).items():
+        bare = Network(name, victims[name])
+        networks = [Network(title, victim) for title, victim in wrapped.items()]
+        pairs += [(bare, bare), *(pair for network in networks for pair in ((network, network), (bare, network)))]
+    return pairs
 
 
 def facts_of_networks(victims: dict[str, Victim], scores: list[Score]) -> dict[str, dict[str, str]]:
@@ -154,21 +91,25 @@ def main(args: list[str] | None = None) -> Path:
     given = parse(words)
     if given.quiet:
         be_quiet()
-    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks)]
+    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or ARNAB_ATTACKS)]
     data = data_from_words(given.data, settings, given.images, PROGRAM)
     data.prepare_data()
     data.setup("validate")
     victims = build_victims(given.networks, given.weights, data)
     out = writable(given.out)
-    cells = grid(victims, attacks, sorted(set(given.epsilons)), data, given.seed, out / "cells")
-    check_kept(cells, out / "robustness.json")
-    scores = [
-        Score(cell.network, cell.attack.name, cell.epsilon, metrics, cell.file.stem)
-        for cell, metrics in score_all(cells, data, given.seed)
-    ]
-    facts, networks = facts_of(data), facts_of_networks(victims, scores)
+    pairs = pairs_of(victims, given.wrappers, data)
+    cells = grid(pairs, attacks, sorted(set(given.epsilons)), data, given.seed)
+    check_cells_kept(out / "robustness.json", {cell.key for cell in cells})
+    found = list(score_all(cells, data, given.seed, out))
+    scores = [Score.of(cell, metrics) for cell, metrics in found]
+    evaluated = {network.name: network.victim for _, network in pairs}
+    warn_of_classes(evaluated)
+    facts, networks = facts_of_data(data), facts_of_networks(evaluated, scores)
     definitions = {attack.name: attack.definition for attack in attacks}
-    write_files(out, scores, {"seed": given.seed, **facts, "networks": networks, "attacks": definitions})
+    content = {"seed": given.seed, **facts, "networks": networks, "attacks": definitions}
+    tables = [names_of(cell) | {"metrics": metrics} for cell, metrics in found]
+    write(out / "robustness.json", json_text({**content, "cells": tables}))
+    write(out / "robustness.csv", csv_of(scores))
     with atomic_file(out / "robustness.png") as file:
         curve_figure(scores).savefig(file)
     write(out / "robustness.html", page(scores, out / "robustness.png", facts, networks, definitions))
@@ -176,16 +117,6 @@ def main(args: list[str] | None = None) -> Path:
     print("\n".join([*texts, *map(pivot_text, pivots(scores))]))
     print(f"{out / 'robustness.html'}  robustness.csv  robustness.json  robustness.png", flush=True)
     return out
-
-
-def write_files(out: Path, scores: list[Score], facts: dict[str, object]) -> None:
-    """Write the table as CSV and JSON."""
-    cells = [
-        {"network": s.network, "attack": s.attack, "epsilon": s.epsilon, "cell": s.cell, "metrics": s.metrics}
-        for s in scores
-    ]
-    write(out / "robustness.csv", csv_of(scores))
-    write(out / "robustness.json", json_text({**facts, "cells": cells}))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from sklearn.metrics import jaccard_score
 from tests.helpers import make_camvid, refusal
 from uap import robustness
 from uap.attacks import FGSM, IterativeFGSM
-from uap.evaluation import robustness as curves
+from uap.evaluation import attack_grid as curves
 from uap.evaluation.evaluate import evaluate
 from uap.objectives import LeastLikely
 from uap.reporting.robustness_plot import curve_figure
@@ -116,7 +116,7 @@ def count_evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float 
     seen: list[tuple[str, float | None]] = []
 
     def counted(victim: Any, images: Any, attack: Any, *args: Any, **settings: Any) -> Any:
-        seen.append((type(attack).__name__, attack.epsilon))
+        seen.append((type(attack.attack).__name__, attack.epsilon))
         return evaluate(victim, images, attack, *args, **settings)
 
     monkeypatch.setattr(curves, "evaluate", counted)
@@ -182,7 +182,7 @@ def test_changed_input_makes_other_cells(
     run(root, [victim], ["FGSM"], [60])
     changed = change[1](root)
     words = changed if isinstance(changed, list) else []
-    with pytest.raises(InputError, match=r"1 results of other .* \(plain, FGSM first\).* Set another --out"):
+    with pytest.raises(InputError, match=r"1 cells of other .* \(the first: plain, FGSM\).* Set another --out"):
         run(root, [victim], ["FGSM"], [60], *words)
     assert len(seen) == 1  # the error is raised before the evaluation
     run(root, [victim], ["FGSM"], [60], *words, "--out", "other")

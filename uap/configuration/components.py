@@ -1,5 +1,6 @@
 """Single components of a configuration, built without the rest."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,6 +28,29 @@ def build_component(file: Path, key: str, kind: type[T], **changes: Any) -> T:
     Raises:
         InputError: the file does not describe the component, or the component cannot be built.
     """
+
+    def add(parser: Parser) -> None:
+        parser.add_subclass_arguments(kind, "component", required=True, fail_untyped=False)
+
+    return cast(T, _built(file, key, add, changes))
+
+
+def build_factory(file: Path, key: str, kind: Any) -> Any:
+    """Build the callable that a configuration file describes under a key: a class with all but its first argument.
+
+    Args:
+        file: a YAML file with `class_path` and `init_args` under the key.
+        key: dotted key of the component.
+        kind: the type of the callable, such as `Callable[[Victim], WrappedVictim]`.
+
+    Raises:
+        InputError: the file does not describe the component.
+    """
+    return _built(file, key, lambda parser: parser.add_argument("--component", type=kind, required=True), {})
+
+
+def _built(file: Path, key: str, add: Callable[[Parser], object], changes: dict[str, Any]) -> Any:
+    """Build a component; `add` adds the argument `component` to a parser."""
     check_file(file, "configuration")
     try:
         block = read_settings(file)
@@ -34,7 +58,7 @@ def build_component(file: Path, key: str, kind: type[T], **changes: Any) -> T:
             block = block[name]
         block["init_args"] = (block.get("init_args") or {}) | changes
         parser = Parser(exit_on_error=False)
-        parser.add_subclass_arguments(kind, "component", required=True, fail_untyped=False)
+        add(parser)
         with construction(block, key):
             built = parser.instantiate_classes(parser.parse_object({"component": block}))
     except ArgumentError as error:
@@ -45,4 +69,4 @@ def build_component(file: Path, key: str, kind: type[T], **changes: Any) -> T:
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
             "configs/victim/ or the config.yaml of a run."
         ) from error
-    return cast(T, built.component)
+    return built.component

@@ -59,6 +59,34 @@ class Defense(nn.Module, abc.ABC):
         return defended
 
 
+class RandomDefense(Defense):
+    """A defense that samples from a generator of its own.
+
+    Args:
+        seed: of the generator.
+
+    Example:
+        >>> class Brighter(RandomDefense):
+        ...     def exact(self, images):
+        ...         return images + torch.rand(1, generator=self.generator)
+        >>> defense, images = Brighter(), torch.full((1, 3, 2, 2), 9.0)
+        >>> first = defense(images)
+        >>> defense.reset()
+        >>> torch.equal(defense(images), first)
+        True
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        """Seed the generator."""
+        super().__init__()
+        self.seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def reset(self) -> None:
+        """Seed the generator again, so that an evaluation does not depend on those before it."""
+        self.generator.manual_seed(self.seed)
+
+
 def rounded(images: Tensor) -> Tensor:
     """Return images rounded and clipped to 8 bits, as float32."""
     return eight_bit(images).float()

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from uap.defenses.base import Defense, rounded
+from uap.defenses.base import RandomDefense, rounded
 from uap.utils.errors import InputError
 
 
-class GaussianNoise(Defense):
+class GaussianNoise(RandomDefense):
     """Normal noise, sampled for each value of each image in turn and rounded to 8 bits; its gradient is the identity's.
 
     The same seed gives the same noise for the same images in the same order, in batches of any size.
@@ -27,12 +27,10 @@ class GaussianNoise(Defense):
 
     def __init__(self, std: float, seed: int = 0) -> None:
         """Set the standard deviation and the seed."""
-        super().__init__()
+        super().__init__(seed)
         if not std > 0:
             raise InputError(f"GaussianNoise got std={std}, expected grey levels above 0.")
         self.std = std
-        self.seed = seed
-        self.generator = torch.Generator().manual_seed(seed)
 
     def exact(self, images: Tensor) -> Tensor:
         """Return the noisy images."""

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uap.defenses.base import Defense, rounded
+from uap.defenses.base import Defense, RandomDefense, rounded
 from uap.utils.errors import InputError
 
 
@@ -44,7 +44,7 @@ class Resize(Defense):
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
 
-class RandomResize(Defense):
+class RandomResize(RandomDefense):
     """Resizing as in `Resize` by a random factor, sampled for each image in each call (Xie et al., arXiv 1711.01991).
 
     Args:
@@ -62,11 +62,10 @@ class RandomResize(Defense):
 
     def __init__(self, low: float = 0.5, high: float = 1.0, seed: int = 0) -> None:
         """Set the range of the factor."""
-        super().__init__()
+        super().__init__(seed)
         if not 0 < low <= high:
             raise InputError(f"RandomResize got low={low} and high={high}, expected 0 < low <= high.")
-        self.low, self.high, self.seed = low, high, seed
-        self.generator = torch.Generator().manual_seed(seed)
+        self.low, self.high = low, high
         self.chosen: list[Resize] = []
 
     def exact(self, images: Tensor) -> Tensor:

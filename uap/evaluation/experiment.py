@@ -9,6 +9,7 @@ from uap.configuration.class_errors import as_input_error
 from uap.configuration.components import build_component
 from uap.configuration.config_files import read_configuration
 from uap.data import SegmentationData
+from uap.metrics.names import images_scored
 from uap.objectives import PredictionObjective
 from uap.utils.paths import check_file
 
@@ -61,6 +62,15 @@ def build_target(config: Path) -> PredictionObjective:
         InputError: the file describes no objective, or the objective cannot be built.
     """
     return build_component(config, "model.objective", PredictionObjective)  # type: ignore[type-abstract]
+
+
+def facts_of_data(data: SegmentationData) -> dict[str, str]:
+    """Return what tables say of the scored images of data that are set up."""
+    return {
+        "data": f"{type(data).__name__}, {data.split}",
+        "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
+        "size": f"{data.size[0]} x {data.size[1]}",
+    }
 
 
 def device_trainer() -> Trainer:

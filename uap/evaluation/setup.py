@@ -12,10 +12,9 @@ from uap.data import SegmentationData
 from uap.data.clean_predictions import KnownPredictions, make_predictions, predictions_path
 from uap.data.samples import Samples
 from uap.datasets.sources import stamps
-from uap.evaluation.experiment import build_data
+from uap.evaluation.experiment import build_data, facts_of_data
 from uap.evaluation.perturbation_scores import score
 from uap.evaluation.saved_perturbation import SavedPerturbation
-from uap.metrics.names import images_scored
 from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.victims.building import build_victim
@@ -88,9 +87,7 @@ class EvaluationSetup:
         data = self.data(self.size)
         return {
             "network": type(self.victim.network).__name__ + (" (random weights)" if self.victim.is_untrained else ""),
-            "data": f"{type(data).__name__}, {data.split}",
-            "images": images_scored(len(data.datasets["scored"]), data.images_in_split),
-            "size": f"{self.size[0]} x {self.size[1]}",
+            **facts_of_data(data),
         }
 
     def samples(self, size: tuple[int, int]) -> Samples:

@@ -25,14 +25,14 @@ def curve_figure(scores: list[Score]) -> Figure:
     left.set_ylabel("IoU ratio in %")
     left.set_ylim(0, max(105, left.get_ylim()[1]))
     handles, labels = left.get_legend_handles_labels()
-    networks = len({score.network for score in scores})
+    networks = len({score.title for score in scores})
     # a legend is filled column by column, so that each network has its own
     figure.legend(handles, labels, loc="outside lower center", ncols=min(networks, 4), fontsize=8, frameon=False)
     return figure
 
 
 def _draw_form(plot: Axes, scores: list[Score], form: str) -> None:
-    networks = list(dict.fromkeys(score.network for score in scores))
+    networks = list(dict.fromkeys(score.title for score in scores))
     attacks = list(dict.fromkeys(score.attack for score in scores))
     epsilons = epsilons_of(scores)
     if epsilons:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from uap.evaluation.attack_grid import Cell
 from uap.metrics.names import METRICS
 from uap.reporting.numbers import NOTHING
 from uap.utils.text_tables import csv_text, markdown
@@ -22,6 +23,7 @@ class Score:
 
     Attributes:
         network: its name.
+        made_from: the name of the network that the attack was made on.
         attack: its name in `uap.attacks.ATTACKS`.
         epsilon: in grey levels; None for an attack without such a bound.
         metrics: by `float` and `8-bit`, values by key of `uap.metrics.names.METRICS`.
@@ -33,6 +35,18 @@ class Score:
     epsilon: float | None
     metrics: dict[str, dict[str, float]]
     cell: str = ""
+    made_from: str = ""
+
+    @classmethod
+    def of(cls, cell: Cell, metrics: dict[str, dict[str, float]]) -> "Score":
+        """Return the score of a cell of `uap.evaluation.attack_grid`."""
+        return cls(cell.network.name, cell.attack.name, cell.epsilon, metrics, cell.key, cell.source.name)
+
+    @property
+    def title(self) -> str:
+        """The network, and the network that the attack was made on if that is another one."""
+        is_white_box = self.made_from in ("", self.network)
+        return self.network if is_white_box else f"{self.network} (attack on {self.made_from})"
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,10 @@ def epsilons_of(scores: list[Score]) -> list[float]:
 
 def curves_of(scores: list[Score]) -> dict[tuple[str, str], list[Score]]:
     """Return the scores of each network and attack, by ascending epsilon; the networks keep together."""
-    networks = list(dict.fromkeys(score.network for score in scores))
+    networks = list(dict.fromkeys(score.title for score in scores))
     curves: dict[tuple[str, str], list[Score]] = {}
-    for score in sorted(scores, key=lambda score: (networks.index(score.network), score.epsilon or 0.0)):
-        curves.setdefault((score.network, score.attack), []).append(score)
+    for score in sorted(scores, key=lambda score: (networks.index(score.title), score.epsilon or 0.0)):
+        curves.setdefault((score.title, score.attack), []).append(score)
     order = list(dict.fromkeys(score.attack for score in scores))
     return dict(sorted(curves.items(), key=lambda item: (networks.index(item[0][0]), order.index(item[0][1]))))
 
@@ -97,8 +111,15 @@ def csv_of(scores: list[Score]) -> str:
     """Return a CSV: a row for each score and form of the images, a column for each metric, shares from 0 to 1."""
     keys = [key for key in METRICS if any(key in values for score in scores for values in score.metrics.values())]
     rows = [
-        [score.network, score.attack, score.epsilon, form, *(score.metrics[form].get(key) for key in keys)]
+        [
+            score.network,
+            score.made_from or score.network,
+            score.attack,
+            score.epsilon,
+            form,
+            *(score.metrics[form].get(key) for key in keys),
+        ]
         for score in scores
         for form in FORMS
     ]
-    return csv_text(["network", "attack", "epsilon", "scored", *keys], rows)
+    return csv_text(["network", "made_from", "attack", "epsilon", "scored", *keys], rows)

@@ -40,17 +40,25 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def lost_cells(file: Path, kept: set[str]) -> list[dict[str, Any]]:
-    """Return the cells of a table that is in a folder already, by their key `cell`, that a new table does not have.
+def check_cells_kept(file: Path, keys: set[str]) -> None:
+    """Check that a table that is in a folder already has no cell that the new table lacks.
 
     Args:
-        file: the JSON file of the table, which need not exist.
-        kept: the keys of the new table.
+        file: the JSON file of the table with its `cells`, which need not exist.
+        keys: the hash of each cell of the new table, its key `cell`.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: cells of other settings would be lost, or the file is damaged.
     """
-    return [cell for cell in read_json(file, "cells")["cells"] if cell.get("cell") not in kept] if file.exists() else []
+    found = read_json(file, "cells")["cells"] if file.exists() else []
+    lost = [cell for cell in found if cell.get("cell") not in keys]
+    if lost:
+        texts = [value for key, value in lost[0].items() if key != "cell" and isinstance(value, str) and value]
+        first = ", ".join(dict.fromkeys(texts))
+        raise InputError(
+            f"{file} has {len(lost)} cells of other networks or settings (the first: {first}), which "
+            "would be lost from the tables. Set another --out, or name these too."
+        )
 
 
 def read_json(path: Path, *keys: str) -> dict[str, Any]:

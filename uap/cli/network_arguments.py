@@ -1,0 +1,115 @@
+"""The networks, attacks and images of the commands that attack images on several networks."""
+
+import argparse
+import math
+
+from uap.attacks import ATTACKS
+from uap.data import SegmentationData
+from uap.evaluation.experiment import device_trainer
+from uap.utils.errors import InputError
+from uap.utils.run_folder import unique_names
+from uap.victims import Victim
+from uap.victims.building import build_victim, build_wrapper, find_victim, find_wrapper
+
+
+def grey_levels(text: str) -> float:
+    """Return an epsilon of the command line.
+
+    Raises:
+        ArgumentTypeError: it is not above 0 and up to 255.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 255:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 255 grey levels")
+    return value
+
+
+def network_arguments(parser: argparse.ArgumentParser, *, epsilons: tuple[float, ...]) -> None:
+    """Add the arguments `--weights`, `--wrappers`, `--attacks`, `--epsilons` and `--data`.
+
+    Args:
+        parser: the parser.
+        epsilons: the default of `--epsilons`.
+    """
+    parser.add_argument(
+        "--weights", metavar="FILE", nargs="+",
+        help="a weight file for each network, in the same order; - for that of the configuration (default: those of "
+        "the configurations)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wrappers", metavar="NAME", nargs="+", default=[],
+        help="defenses, scales or a dense CRF around each network, compared with the network itself: names of "
+        "configs/wrapper/, such as jpeg_75 and multiscale, or YAML files",
+    )  # fmt: skip
+    parser.add_argument("--attacks", metavar="NAME", nargs="+", help=f"of {', '.join(ATTACKS)}")
+    parser.add_argument(
+        "--epsilons", metavar="E", nargs="+", type=grey_levels, default=list(epsilons),
+        help=f"in grey levels (default: {' '.join(f'{epsilon:g}' for epsilon in epsilons)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="CLASS",
+        help="a labeled data set, such as CamVid; its settings as --data.root FOLDER, --data.split NAME, "
+        "--data.size [H,W], --data.batch_size N",
+    )  # fmt: skip
+
+
+def build_victims(names: list[str], weights: list[str] | None, data: SegmentationData) -> dict[str, Victim]:
+    """Return the networks by name, on the device and tried at the size of the data.
+
+    Raises:
+        InputError: one cannot be built, does not take the size, or there are more or fewer weight files than networks.
+    """
+    if weights is not None and len(weights) != len(names):
+        raise InputError(
+            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order."
+        )
+    files = [find_victim(name) for name in names]
+    given = [None if file == "-" else file for file in weights] if weights else [None] * len(files)
+    device = device_trainer().strategy.root_device
+    victims = {}
+    for title, file, of_file in zip(unique_names(files), files, given, strict=True):
+        victims[title] = build_victim(file, of_file).to(device)
+        _check(title, victims[title], data)
+    return victims
+
+
+def wrap(victims: dict[str, Victim], wrappers: list[str], data: SegmentationData) -> dict[str, dict[str, Victim]]:
+    """Return each network's wrapped victims, by the names of the network and of the wrapped victim.
+
+    Raises:
+        InputError: a wrapper cannot be built, or does not take the size.
+    """
+    files = [find_wrapper(name) for name in wrappers]
+    builders = dict(zip(unique_names(files), map(build_wrapper, files), strict=True))
+    wrapped: dict[str, dict[str, Victim]] = {
+        name: {f"{name}, {wrapper}": build(victim).to(victim.mean.device) for wrapper, build in builders.items()}
+        for name, victim in victims.items()
+    }
+    for of_network in wrapped.values():
+        for title, victim in of_network.items():
+            _check(title, victim, data)
+    return wrapped
+
+
+def warn_of_classes(victims: dict[str, Victim]) -> None:
+    """Print a warning if networks have different classes, so that their IoU is over different classes."""
+    tables = {
+        frozenset(name for name in victim.table.names if not name.startswith("void")) for victim in victims.values()
+    }
+    if len(tables) > 1:
+        counts = ", ".join(f"{name} has {len(victim.table)}" for name, victim in victims.items())
+        print(
+            f"warning: the networks have different classes ({counts}), and the IoU of each is over its own classes "
+            "that the labels have. Compare their IoU ratios with care.",
+            flush=True,
+        )
+
+
+def _check(title: str, victim: Victim, data: SegmentationData) -> None:
+    try:
+        victim.check(data.size)
+    except InputError as error:
+        raise InputError(f"{title}: {error}") from error

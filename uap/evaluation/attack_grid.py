@@ -1,0 +1,224 @@
+"""Metrics for a grid of networks, attacks and epsilons (Arnab et al., CVPR 2018).
+
+A cell of the grid is a network, the network that the attack is made on, an attack and an epsilon. Its metrics are
+stored in a file whose name is a hash of everything that they depend on, so that an interrupted run can be continued,
+and a larger grid reuses existing cells.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uap.attacks import NamedAttack
+from uap.data import SegmentationData
+from uap.datasets.sources import stamps
+from uap.defenses import RandomDefense
+from uap.evaluation.evaluate import evaluate
+from uap.evaluation.transferred import Transferred
+from uap.utils.errors import InputError
+from uap.utils.progress import is_quiet, shows_bars, time_left
+from uap.utils.text_tables import digest, json_text, read_json, write
+from uap.victims import Victim
+
+ARNAB_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""The epsilons of Arnab et al., sec. 4."""
+
+Metrics = dict[str, dict[str, float]]
+"""For `float` and `8-bit`, the values by key of `uap.metrics.names.METRICS`."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and its name in tables."""
+
+    name: str
+    victim: Victim
+
+    def identity(self) -> list[Any]:
+        """Return what metrics depend on, as plain values."""
+        return [self.victim.cache_key(), self.victim.table.names]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the grid.
+
+    Attributes:
+        source: the network that the attack is made on.
+        network: the network that is evaluated; `source` itself in a white-box attack.
+        attack: the attack.
+        epsilon: largest change of a pixel value, in grey levels; None for an attack without such a bound.
+        made: a hash of everything that the adversarial images depend on.
+        key: a hash of everything that the metrics depend on.
+    """
+
+    source: Network
+    network: Network
+    attack: NamedAttack
+    epsilon: float | None
+    made: str
+    key: str
+
+    @property
+    def title(self) -> str:
+        """The name of the cell in progress lines."""
+        source = "" if self.source is self.network else f", made from {self.source.name}"
+        bound = "" if self.epsilon is None else f", epsilon {self.epsilon:g}"
+        return f"{self.network.name}{source}, {self.attack.name}{bound}"
+
+    @property
+    def cost(self) -> int:
+        """The approximate computing time, in forward passes; a backward pass counts as two."""
+        return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 3  # clean, float and 8-bit images
+
+
+def grid(
+    pairs: list[tuple[Network, Network]],
+    attacks: list[NamedAttack],
+    epsilons: list[float],
+    data: SegmentationData,
+    seed: int,
+) -> list[Cell]:
+    """Return the cells of the grid; an attack without an epsilon has one cell for each pair.
+
+    Args:
+        pairs: the network that attacks are made on, and the network that is evaluated.
+        attacks: the attacks.
+        epsilons: the epsilons, in grey levels.
+        data: the images, set up.
+        seed: seed of objectives that sample.
+
+    Raises:
+        InputError: an image does not exist, or an epsilon is out of range.
+    """
+    scored = data.datasets["scored"].images
+    files = stamps(scored.items, with_labels=True)
+    images = [scored.reading(), list(data.size), data.table.names, files]
+    cells = []
+    for attack in attacks:
+        for epsilon in epsilons if attack.has_epsilon else [None]:
+            settings = [plain_settings(attack.build(epsilon)), plain_settings(attack.objective()), seed]
+            for source, network in pairs:
+                made = digest(images, source.identity(), settings)
+                cells.append(Cell(source, network, attack, epsilon, made, digest(made, network.identity())))
+    return cells
+
+
+def plain_settings(thing: Any) -> Any:
+    """Return the class of an object and its attributes as plain values, for a hash.
+
+    Example:
+        >>> from uap.attacks import DAG
+        >>> plain_settings(DAG())[0]
+        'uap.attacks.dag.DAG'
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, list | tuple):
+        return [plain_settings(one) for one in thing]
+    if not hasattr(thing, "__dict__"):
+        return str(thing)
+    attributes = {name: plain_settings(value) for name, value in sorted(vars(thing).items())}
+    return [f"{type(thing).__module__}.{type(thing).__qualname__}", attributes]
+
+
+def score(cell: Cell, transferred: Transferred, data: SegmentationData) -> Metrics:
+    """Return the metrics of a cell, on float and on 8-bit images.
+
+    Raises:
+        InputError: the images have no labels of the network's classes.
+    """
+    victim = cell.network.victim
+    for module in (*victim.modules(), *cell.source.victim.modules()):
+        if isinstance(module, RandomDefense):
+            module.reset()
+    result = evaluate(
+        victim,
+        data.datasets["scored"].with_classes(victim.table).loader(),
+        transferred,
+        transferred.objective,
+        progress=shows_bars(),
+    )
+    if any("iou_ratio" not in values for values in result.metrics.values()):
+        raise InputError(
+            f"{cell.network.name}: the {result.images} images in {data.root} have no IoU with the network's classes "
+            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
+        )
+    return result.metrics
+
+
+def read_cell(file: Path) -> Metrics | None:
+    """Return the metrics in the file of a cell; None if the file is missing or damaged."""
+    try:
+        metrics = read_json(file, "metrics")["metrics"]
+        return {form: dict(metrics[form]) for form in ("float", "8-bit")}
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+
+
+def score_all(
+    cells: list[Cell], data: SegmentationData, seed: int, out: Path, *, keep_images: bool = False
+) -> Iterator[tuple[Cell, Metrics]]:
+    """Yield every cell with its metrics; cells without a file are scored, and the remaining time is printed.
+
+    Adversarial images are made once for all networks that are evaluated on them.
+
+    Args:
+        cells: the cells.
+        data: the images, set up.
+        seed: seed of objectives that sample.
+        out: the folder of the files of cells, `cells/`.
+        keep_images: whether adversarial images stay in `out/adversarial/` for networks that are evaluated later.
+    """
+    found = {cell.key: read_cell(_file(out, cell)) for cell in cells}
+    missing = [cell for cell in cells if found[cell.key] is None]
+    groups: dict[str, list[Cell]] = {}
+    for cell in missing:
+        groups.setdefault(cell.made, []).append(cell)
+    total, done, number, start = sum(cell.cost for cell in missing), 0, 0, time.monotonic()
+    for group in groups.values():
+        first = group[0]
+        with _folder(out, first, len(group), keep_images) as folder:
+            attack, objective = first.attack.build(first.epsilon), first.attack.objective()
+            transferred = Transferred(attack, first.source.victim, objective, seed, folder)
+            for cell in group:
+                metrics = found[cell.key] = score(cell, transferred, data)
+                write(_file(out, cell), json_text(names_of(cell) | {"metrics": metrics}))
+                done, number = done + cell.cost, number + 1
+                if not is_quiet():
+                    ratio = 100 * metrics["float"]["iou_ratio"]
+                    left = time_left((time.monotonic() - start) / done * (total - done))
+                    print(f"{number} of {len(missing)}: {cell.title}: IoU ratio {ratio:.1f} %, {left}", flush=True)
+    for cell in cells:
+        yield cell, found[cell.key] or {}
+
+
+def names_of(cell: Cell) -> dict[str, Any]:
+    """Return the names of a cell in the files of tables."""
+    return {
+        "network": cell.network.name,
+        "made_from": cell.source.name,
+        "attack": cell.attack.name,
+        "epsilon": cell.epsilon,
+        "cell": cell.key,
+    }
+
+
+def _file(out: Path, cell: Cell) -> Path:
+    return out / "cells" / f"{cell.key}.json"
+
+
+@contextlib.contextmanager
+def _folder(out: Path, cell: Cell, uses: int, keep_images: bool) -> Iterator[Path | None]:
+    """Yield the folder of the adversarial images of a cell; None if they are used once."""
+    if keep_images:
+        yield out / "adversarial" / cell.made
+    elif uses == 1:
+        yield None
+    else:
+        with tempfile.TemporaryDirectory(dir=out) as folder:
+            yield Path(folder)

@@ -1,0 +1,199 @@
+"""Adversarial images that are made on one network and used on another one."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from uap.attacks.base import Attack, Cost
+from uap.objectives.base import Goal, Model, Objective
+from uap.utils.atomic_file import atomic_file
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
+from uap.victims import Victim
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The adversarial images `(N, 3, H, W)`, the goal on the source, and what `Cost.converged` says."""
+
+    adversarial: Tensor
+    goal: Goal
+    converged: Tensor | None
+
+
+class Transferred(Attack):
+    """Uses the adversarial images of another network, the source: the attack does not see the evaluated network.
+
+    The images are those of the attack on the source (Arnab et al., CVPR 2018, sec. 6, arXiv 1711.09856). Evaluate with
+    `objective`: it scores a target in the classes of the evaluated network, and an untargeted attack by the
+    predictions of the evaluated network.
+
+    Args:
+        attack: the attack.
+        source: the network on which it is made.
+        objective: the goal of the attack on the source.
+        seed: seed of objectives that sample. The sample of an image depends on its content, not on its batch.
+        folder: a folder that keeps the adversarial images, 12 bytes a pixel, so that they are made once for all
+            networks; the caller names a folder for each source, attack, objective and seed. None keeps one batch.
+
+    Example:
+        >>> from uap.attacks import FGSM
+        >>> from uap.evaluation import evaluate
+        >>> from uap.objectives import Untargeted
+        >>> _ = torch.manual_seed(0)
+        >>> source, other = (Victim(torch.nn.Conv2d(3, 2, 1), classes=["road", "sky"]) for _ in range(2))
+        >>> transferred = Transferred(FGSM(2), source, Untargeted())
+        >>> images = torch.full((2, 3, 16, 16), 9.0)
+        >>> result = evaluate(other, images, transferred, transferred.objective, progress=False)
+        >>> result.metrics["float"]["max_norm"]
+        2.0
+    """
+
+    def __init__(
+        self, attack: Attack, source: Victim, objective: Objective, seed: int = 0, folder: Path | None = None
+    ) -> None:
+        """Describe the attack."""
+        self.attack = attack
+        self.source = source
+        self.seed = seed
+        self.folder = folder
+        self.epsilon = attack.epsilon
+        self.own_objective = objective
+        self.objective = objective if objective.sign < 0 else SourceTarget(self)
+        self._last: tuple[list[str], _Made] | None = None
+
+    def perturb(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean_logits: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Return the adversarial images of the source; the network and the goal are not used."""
+        made = self.made(images, clean_logits if victim is self.source else None)
+        self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64), converged=made.converged)
+        return made.adversarial
+
+    def made(self, images: Tensor, logits: Tensor | None = None) -> _Made:
+        """Return the adversarial images and the goal on the source.
+
+        Args:
+            images: `(N, 3, H, W)` float32, 0 to 255.
+            logits: what the source returns for them, if that is known.
+        """
+        names = [hashlib.sha256(image.cpu().numpy().tobytes()).hexdigest()[:32] for image in images]
+        if self._last is None or self._last[0] != names:
+            kept = [self._read(name, images.device) for name in names]
+            missing = [row for row, one in enumerate(kept) if one is None]
+            if missing:
+                known = None if logits is None else logits[missing]
+                new = self._make(images[missing], [names[row] for row in missing], known)
+                for position, row in enumerate(missing):
+                    kept[row] = _rows(new, slice(position, position + 1))
+                    self._write(names[row], kept[row])
+            self._last = names, _joined(one for one in kept if one is not None)
+        return self._last[1]
+
+    def _make(self, images: Tensor, names: list[str], logits: Tensor | None) -> _Made:
+        """Attack the source; the objective samples for each image from a generator of its own."""
+        with torch.no_grad():
+            logits = self.source(images).float() if logits is None else logits
+            goals = []
+            for row, name in enumerate(names):
+                generator = torch.Generator().manual_seed(self.seed + int(name[:12], 16))
+                one = slice(row, row + 1)
+                goals.append(self.own_objective.prepare(self.source, images[one], logits[one], generator))
+        goal = _joined_goals(goals)
+        generator = torch.Generator().manual_seed(self.seed + int(names[0][:12], 16))
+        adversarial = self.attack.run(self.source, images, goal, self.own_objective, logits, generator)
+        return _Made(adversarial, goal, self.attack.cost.converged)
+
+    def _read(self, name: str, device: torch.device) -> _Made | None:
+        if self.folder is None:
+            return None
+        try:
+            kept = load_file(self.folder / f"{name}.safetensors", str(device))
+            goal = Goal(kept["labels"].long(), kept.get("region"), self.own_objective.sign)
+            return _Made(kept["adversarial"], goal, kept.get("converged"))
+        except (OSError, SafetensorError, KeyError):
+            return None  # missing or damaged: it is made again
+
+    def _write(self, name: str, made: _Made | None) -> None:
+        if self.folder is None or made is None:
+            return
+        tensors = {
+            "adversarial": made.adversarial,
+            "labels": made.goal.labels.to(torch.uint8),
+            "region": made.goal.region,
+            "converged": made.converged,
+        }
+        path = self.folder / f"{name}.safetensors"
+        try:
+            with atomic_file(path) as file:
+                save_file({key: t.contiguous().cpu() for key, t in tensors.items() if t is not None}, file)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"Adversarial images cannot be kept in {self.folder} ({error}). Set another --out, or fewer --images."
+            ) from error
+
+
+class SourceTarget(Objective):
+    """The target of an attack on a source, in the classes of the evaluated network.
+
+    Classes are matched by name or synonym (`uap.utils.class_tables`); locations whose target has no class in the
+    evaluated network are ignored.
+
+    Args:
+        transferred: the attack on the source.
+
+    Example:
+        >>> from uap.attacks import FGSM
+        >>> from uap.objectives import LeastLikely
+        >>> road_sky, sky_road = (Victim(torch.nn.Identity(), classes=c) for c in (["road", "sky"], ["sky", "road"]))
+        >>> isinstance(Transferred(FGSM(2), road_sky, LeastLikely()).objective, SourceTarget)
+        True
+    """
+
+    def __init__(self, transferred: Transferred) -> None:
+        """Take the metrics of the objective on the source."""
+        self.transferred = transferred
+        self.metrics = transferred.own_objective.metrics  # type: ignore[misc]  # those of the instance
+        self.has_region = transferred.own_objective.has_region  # type: ignore[misc]
+
+    def prepare(
+        self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
+    ) -> Goal:
+        """Return the target of the source; see `Objective.prepare`."""
+        source = self.transferred.source
+        goal = self.transferred.made(images, clean_logits if victim is source else None).goal
+        table, own = getattr(victim, "table", None), source.table
+        if table is None or table.names == own.names:
+            return goal
+        ids = torch.from_numpy(own.translation(table)).to(goal.labels.device).long()
+        return Goal(ids[goal.labels.clamp(0, IGNORE)], goal.region, goal.sign)
+
+
+def _rows(made: _Made, rows: slice) -> _Made:
+    region = None if made.goal.region is None else made.goal.region[rows]
+    goal = Goal(made.goal.labels[rows], region, made.goal.sign)
+    return _Made(made.adversarial[rows], goal, None if made.converged is None else made.converged[rows])
+
+
+def _joined_goals(goals: list[Goal]) -> Goal:
+    regions = [goal.region for goal in goals if goal.region is not None]
+    return Goal(torch.cat([goal.labels for goal in goals]), torch.cat(regions) if regions else None, goals[0].sign)
+
+
+def _joined(parts: Iterable[_Made]) -> _Made:
+    every = list(parts)
+    converged = [one.converged for one in every if one.converged is not None]
+    adversarial = torch.cat([one.adversarial for one in every])
+    return _Made(adversarial, _joined_goals([one.goal for one in every]), torch.cat(converged) if converged else None)
