@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from uap.attacks import FGSM
 from uap.defenses import BitDepth, GaussianNoise, Jpeg
@@ -118,6 +119,15 @@ def test_the_mean_field_is_that_of_whole_matrices(iterations: int) -> None:
     crf = DenseCRF(net, iterations, theta_alpha=5, theta_beta=40, theta_gamma=1)
     expected = by_hand(net(images), images, iterations)
     torch.testing.assert_close(crf(images).double(), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 21])
+def test_the_kernel_is_never_built_as_a_matrix(classes: int) -> None:
+    """Flash attention, which works block by block, takes the tensors; with others torch builds the whole matrix."""
+    q, features = torch.rand(1, classes, 6, 8).softmax(1), bilateral_features(image(6, 8), 5.0, 40.0)
+    expected = bilateral_filter(q, features)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        torch.testing.assert_close(bilateral_filter(q, features), expected)
 
 
 def test_colors_that_do_not_matter_give_the_mean_of_near_pixels() -> None:

@@ -143,9 +143,11 @@ def bilateral_filter(q: Tensor, features: Tensor) -> Tensor:
     ones = torch.ones_like(points[..., :1])
     query = torch.cat([points, ones], dim=2)
     key = torch.cat([points, -points.square().sum(2, keepdim=True) / 2], dim=2)
-    # of one width, or the CPU builds the whole matrix
+    # of one width and contiguous, or the CPU builds the whole matrix
     width = max(query.shape[2], values.shape[2])
-    query, key, padded = (F.pad(tensor, (0, width - tensor.shape[2]))[:, None] for tensor in (query, key, values))
+    query, key, padded = (
+        F.pad(tensor, (0, width - tensor.shape[2])).contiguous()[:, None] for tensor in (query, key, values)
+    )
     filtered = F.scaled_dot_product_attention(query, key, padded, scale=1.0)[:, 0, :, : values.shape[2]]
     return filtered.transpose(1, 2).reshape(q.shape)
 

@@ -1,0 +1,75 @@
+"""Time of a step of an image-dependent attack, compared with the forward and backward pass of the network.
+
+    python -m benchmarks.attack_step [--network CGNet|FCN-8s] [--device cuda] [--batch 4] [--size 360 480] [--rounds 9]
+
+Both alternate in one process. The step is an iteration of Iterative FGSM or Iterative FGSM II (Arnab et al., CVPR
+2018): normalization, loss, gradient, sign step and clip. The bare pass is the forward pass and the gradient of the mean
+of the logits with respect to the normalized image.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.networks import NETWORKS, new_victim
+from benchmarks.step import now
+from uap.attacks import IterativeFGSM
+from uap.objectives import LeastLikely, Objective, Untargeted
+from uap.victims import Victim
+
+STEPS = 3
+"""Steps of each timed attack; the clean pass before them is not counted."""
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Return the time of a call."""
+    start = now()
+    run()
+    return now() - start
+
+
+def report(
+    victim: Victim, objective: Objective, device: str, batch: int, size: tuple[int, int], rounds: int
+) -> tuple[float, list[float]]:
+    """Return the median time of the bare pass, and the ratio of a step to it in each round."""
+    images = torch.randint(0, 256, (batch, 3, *size), device=device).float()
+    normalized = torch.randn_like(images).contiguous(memory_format=torch.channels_last).requires_grad_()
+    attack = IterativeFGSM(epsilon=8, steps=STEPS)
+    with torch.no_grad():
+        logits = victim(images).float()
+    goal = objective.prepare(victim, images, logits)
+
+    def bare() -> None:
+        for _ in range(STEPS):
+            torch.autograd.grad(victim.network(normalized).mean(), normalized)
+
+    def steps() -> None:
+        attack.run(victim, images, goal, objective, logits)
+
+    pairs = [(seconds(bare), seconds(steps)) for _ in range(rounds + 1)][1:]  # the first is warm-up
+    return statistics.median(one for one, _ in pairs) / STEPS, [step / one for one, step in pairs]
+
+
+def main() -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=NETWORKS, default="ESPNet")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--size", type=int, nargs=2, default=[360, 480])
+    parser.add_argument("--rounds", type=int, default=9)
+    given = parser.parse_args()
+    victim = new_victim(given.network, given.device)
+    print(
+        f"{given.network}, {given.batch} images of {given.size[0]} x {given.size[1]}, {torch.get_num_threads()} threads"
+    )
+    for name, objective in (("Iterative FGSM", Untargeted()), ("Iterative FGSM II", LeastLikely())):
+        bare, ratios = report(victim, objective, given.device, given.batch, tuple(given.size), given.rounds)
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+        print(f"{name:<20}{statistics.median(ratios):.3f} times the bare pass of {1000 * bare:.0f} ms ({spread})")
+
+
+if __name__ == "__main__":
+    main()
