@@ -33,6 +33,9 @@ from uap.victims import Victim
 
 PROGRAM = "uap robustness"
 
+OF_CLEAN = ("miou_clean", "confidence_clean", "entropy_clean")
+"""The metrics of clean images in the table of the networks."""
+
 ARNAB_ATTACKS = ("FGSM", "FGSMII", "IterativeFGSM", "IterativeFGSMII")
 """The default of `--attacks`: those of Arnab et al., sec. 2."""
 
@@ -75,11 +78,11 @@ def pairs_of(victims: dict[str, Victim], wrappers: list[str], data: Segmentation
 
 def facts_of_networks(victims: dict[str, Victim], scores: list[Score]) -> dict[str, dict[str, str]]:
     """Return what the tables say of each network."""
-    clean = {score.network: score.metrics["float"]["miou_clean"] for score in scores}
+    clean = {score.network: score.metrics["float"] for score in scores}
     return {
         name: {
             "class": type(victim.network).__name__ + (" (random weights)" if victim.is_untrained else ""),
-            METRICS["miou_clean"].title: METRICS["miou_clean"].text(clean[name]),
+            **{METRICS[key].title: METRICS[key].text(clean[name][key]) for key in OF_CLEAN if key in clean[name]},
         }
         for name, victim in victims.items()
     }

@@ -19,6 +19,7 @@ from uap.datasets.sources import stamps
 from uap.defenses import RandomDefense
 from uap.evaluation.evaluate import evaluate
 from uap.evaluation.transferred import Transferred
+from uap.metrics.scores import CERTAINTY
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet, shows_bars, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
@@ -141,6 +142,7 @@ def score(cell: Cell, transferred: Transferred, data: SegmentationData) -> Metri
         data.datasets["scored"].with_classes(victim.table).loader(),
         transferred,
         transferred.objective,
+        extra=tuple(CERTAINTY),
         progress=shows_bars(),
     )
     if any("iou_ratio" not in values for values in result.metrics.values()):

@@ -100,15 +100,16 @@ def evaluate(
     generator, of_attack = (torch.Generator().manual_seed(number) for number in (seed, seed + 1))
     scores: dict[str, Scores] = {}
     result, converged = Result(), 0
+    clean_logits: Tensor | None
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         if isinstance(attack, Attack):
             clean, goal, logits = _clean(victim, batch, objective, generator)
-            adversarial = attack.run(victim, batch.images, goal, objective, logits, of_attack)
+            adversarial, clean_logits = attack.run(victim, batch.images, goal, objective, logits, of_attack), logits
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
             converged += 0 if attack.cost.converged is None else int(attack.cost.converged.sum())
         else:
-            clean, goal = _known(victim, batch, objective, generator)
+            clean, goal, clean_logits = _known(victim, batch, objective, generator)
             adversarial = _perturbed(attack, batch.images)
         index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
         result.images += len(batch.images)
@@ -120,7 +121,8 @@ def evaluate(
                 logits = victim(shown)
             if not logits.isfinite().all():
                 raise InputError("The network's logits are not finite. Check its weights and its normalization.")
-            outcome = Outcome(batch.images, shown, clean, logits.argmax(1), goal, batch.labels, index)
+            predicted = logits.argmax(1)
+            outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels, index, logits, clean_logits)
             if form not in scores:
                 scores[form] = Scores(objective, logits.shape[1], batch.images.device, extra=extra)
             scores[form].update(outcome)
@@ -140,12 +142,13 @@ def _clean(
     return logits.argmax(1), objective.prepare(victim, batch.images, logits, generator), logits
 
 
-def _known(victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator) -> tuple[Tensor, Goal]:
-    """Return the clean predictions `(N, *L)` and the goal; the network is not run if the predictions are known."""
+def _known(
+    victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator
+) -> tuple[Tensor, Goal, Tensor | None]:
+    """Return what `_clean` returns; if predictions are known, the network is not run and the logits are None."""
     if batch.prediction is not None and isinstance(objective, PredictionObjective):
-        return batch.prediction, objective.from_prediction(victim, batch.prediction, generator)
-    clean, goal, _ = _clean(victim, batch, objective, generator)
-    return clean, goal
+        return batch.prediction, objective.from_prediction(victim, batch.prediction, generator), None
+    return _clean(victim, batch, objective, generator)
 
 
 @torch.no_grad()

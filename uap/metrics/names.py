@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["share", "ratio", "grey levels", "dB", "number"]
+Unit = Literal["share", "ratio", "grey levels", "dB", "nats", "number"]
 """The unit of a metric. `share` is from 0 to 1 and printed in per cent; `ratio` too, but it can exceed 1."""
 
 
@@ -55,11 +55,12 @@ class MetricName:
         """
         if self.unit in ("share", "ratio"):
             return f"{100 * value:.1f} %"
-        return f"{value:.2e}" if self.unit == "number" else f"{value:.2f}"
+        return f"{value:.2e}" if self.unit == "number" else f"{value:.3f}" if self.unit == "nats" else f"{value:.2f}"
 
 
 METZEN = "Metzen et al., ICCV 2017, sec. 4, arXiv 1704.05712"
 ARNAB = "Arnab et al., CVPR 2018, sec. 4, arXiv 1711.09856"
+CERTAINTY = "Arnab et al., CVPR 2018, sec. 7.1, arXiv 1711.09856"
 XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 _ROWS = (
@@ -81,6 +82,20 @@ _ROWS = (
     MetricName("miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images"),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
+    MetricName(
+        "confidence_clean", "confidence, clean", "share", None,
+        "probability of the predicted class, mean over the pixels of clean images", CERTAINTY,
+    ),
+    MetricName(
+        "confidence", "confidence", "share", None,
+        "probability of the predicted class, mean over the pixels of adversarial images", CERTAINTY,
+    ),
+    MetricName(
+        "entropy_clean", "entropy, clean", "nats", None, "entropy of the class probabilities, clean images", CERTAINTY
+    ),
+    MetricName(
+        "entropy", "entropy", "nats", None, "entropy of the class probabilities, adversarial images", CERTAINTY
+    ),
     MetricName("converged", "converged", "share", True, "images on which the attack ended before its last step"),
     MetricName("perceptibility", "perceptibility p", "number", False, "RMS length of the RGB change, from 0 to 1", XIE),
     MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import MaxMetric, MeanMetric, Metric
 
 from uap.metrics import perceptibility as change
+from uap.metrics.certainty import confidence, entropy
 from uap.metrics.counts import COUNTS
 from uap.metrics.iou import ClassIoU
 from uap.metrics.names import METRICS, RATES
@@ -26,6 +27,14 @@ PERCEPTIBILITY = {
     "ssim": change.ssim,
 }
 """Functions of images and adversarial images whose mean over images is a metric, by the metric's name."""
+
+CERTAINTY = {
+    "confidence_clean": confidence,
+    "confidence": confidence,
+    "entropy_clean": entropy,
+    "entropy": entropy,
+}
+"""Functions of logits whose mean over images is a metric if it is asked for, by the metric's name."""
 
 IOU = {
     "miou_clean": lambda outcome: (outcome.clean, outcome.labels),
@@ -49,6 +58,8 @@ class Outcome:
         goal: the goal of the attack.
         labels: `(N, *L)` class ids of the network, 255 = ignored; None without labels.
         index: `(N,)`, the row of each image in its data set.
+        logits: `(N, C, *L)` on the adversarial images; None if they are not known.
+        clean_logits: `(N, C, *L)` on the clean images; None if they are not known.
     """
 
     images: Tensor
@@ -58,6 +69,8 @@ class Outcome:
     goal: Goal
     labels: Tensor | None
     index: Tensor
+    logits: Tensor | None = None
+    clean_logits: Tensor | None = None
 
 
 class Scores:
@@ -95,7 +108,7 @@ class Scores:
     ) -> None:
         """Start without images."""
         names = {*LABELED, *objective.metrics, *extra}
-        known = {*COUNTS, *IOU}
+        known = {*COUNTS, *IOU, *CERTAINTY}
         if not names <= known:
             raise InputError(
                 f"{type(objective).__name__} names metrics without a count: {', '.join(sorted(names - known))}. "
@@ -105,7 +118,8 @@ class Scores:
         self.counts = {name: PixelRate().to(device) for name in COUNTS if name in names}
         self.iou = {name: ClassIoU(classes).to(device) for name in IOU if name in names}
         measured = PERCEPTIBILITY if perceptibility else {}
-        self.means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in measured}
+        means = [*measured, *(name for name in CERTAINTY if name in names)]
+        self.means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in means}
         self.largest = {name: MaxMetric().to(device) for name in (("max_norm",) if perceptibility else ())}
 
     @property
@@ -123,9 +137,14 @@ class Scores:
             prediction, reference = IOU[name](outcome)
             if reference is not None:
                 iou.update(prediction, reference)
-        for name, mean in self.means.items():
-            values = PERCEPTIBILITY[name](outcome.images, outcome.adversarial)
-            mean.update(values[values.isfinite()].float())  # the PSNR of an unchanged image is infinite
+        for name, change_of in PERCEPTIBILITY.items():
+            if name in self.means:
+                values = change_of(outcome.images, outcome.adversarial)
+                self.means[name].update(values[values.isfinite()].float())  # the PSNR of an unchanged image is infinite
+        for name, certainty in CERTAINTY.items():
+            logits = outcome.clean_logits if name.endswith("_clean") else outcome.logits
+            if name in self.means and logits is not None:
+                self.means[name].update(certainty(logits))
         for largest in self.largest.values():
             largest.update(change.largest_change(outcome.images, outcome.adversarial).amax().float())
 
