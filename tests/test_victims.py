@@ -9,7 +9,7 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.helpers import make_camvid, save
+from tests.helpers import make_camvid, refuses, save
 from uap.utils.class_tables import CAMVID
 from uap.utils.errors import InputError
 from uap.victims import Victim
@@ -129,7 +129,7 @@ def test_std_from_0_to_1_gives_a_warning() -> None:
 
 
 def test_missing_files_print_a_message() -> None:
-    with pytest.raises(InputError, match=r"There is no victim nothing\. .*espnet_"):
+    with refuses("victim", "unknown_name", "nothing"):
         main(["nothing", "--image", "x.png"])
     with pytest.raises(InputError, match="Give the name of a victim and --image FILE or --data CLASS, or none"):
         main(["espnet_camvid"])

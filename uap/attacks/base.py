@@ -133,6 +133,7 @@ class Attack(abc.ABC):
         (gradient,) = torch.autograd.grad(losses.sum(), images)
         if not gradient.isfinite().all():
             raise InputError(
-                "The gradient is not finite. Check the weights and the normalization of the network, or use float32."
+                "The gradient is not finite. Check the weights and the normalization of the network, or use float32.",
+                kind="not_finite",
             )
         return gradient

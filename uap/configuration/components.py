@@ -39,10 +39,11 @@ def build_component(file: Path, key: str, kind: type[T], **changes: Any) -> T:
             built = parser.instantiate_classes(parser.parse_object({"component": block}))
     except ArgumentError as error:
         reason = fault(str(error).replace('"component', f'"{key}', 1))
-        raise InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
+        raise InputError(f"{file}: {reason}. Compare it with configs/victim/.", kind="unusable_file") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
-            "configs/victim/ or the config.yaml of a run."
+            "configs/victim/ or the config.yaml of a run.",
+            kind="unusable_file",
         ) from error
     return cast(T, built.component)

@@ -3,6 +3,7 @@
 import re
 
 from uap.configuration.class_names import known_classes, unknown_class
+from uap.utils.errors import Kind
 
 NOISE = re.compile(
     r"Does not validate|Subtypes: |Errors:$|Given value type: |Given value: NestedArg|Expected an? <class 'NoneType'>|"
@@ -29,17 +30,34 @@ def sentence(message: str) -> str:
     return f"{fault(message)}. --print_config shows the settings and their values."
 
 
-def fault(message: str) -> str:
-    """Return the setting and the error of a message of the parser, without the types that were tried."""
+def setting_of(message: str) -> str | None:
+    """Return the dotted name of the setting that a message of the parser is about; None if it names none."""
+    keys = [match["key"] for line in _lines(message) if (match := KEY.search(line))]
+    return ".".join(keys) or None
+
+
+def kind_of(message: str) -> Kind:
+    """Return the kind of the fault in a message of the parser."""
+    if "is required" in message or "required: " in message:
+        return "missing_setting"
+    is_name = unknown_class(message) or re.search(r"is not accepted|nrecognized|typing\.Literal|not allowed", message)
+    return "unknown_name" if is_name else "wrong_type"
+
+
+def _lines(message: str) -> list[str]:
     found = [line.strip().removeprefix("- ") for line in message.splitlines()]
     # the message about a class that cannot be imported has one line or two
-    lines = [re.sub(r"^Problem with given class_path '[^']*': *", "", line) for line in found if line]
-    keys = [match["key"] for line in lines if (match := KEY.search(line))]
+    return [re.sub(r"^Problem with given class_path '[^']*': *", "", line) for line in found if line]
+
+
+def fault(message: str) -> str:
+    """Return the setting and the error of a message of the parser, without the types that were tried."""
+    lines, key = _lines(message), setting_of(message)
     faults = [_plain(line) for line in (KEY.sub("", line).strip() for line in lines) if line and not NOISE.search(line)]
     text = "; ".join(dict.fromkeys(faults)) or " ".join(message.split())
-    where = f"{'.'.join(keys)}: " if keys else ""
+    where = f"{key}: " if key else ""
     unknown = unknown_class(message)
-    similar, others = known_classes(".".join(keys), unknown) if unknown else ([], [])
+    similar, others = known_classes(key or "", unknown) if unknown else ([], [])
     if similar or others:
         suggestion = f" Did you mean {similar[0]}?" if similar else ""
         return f"{where}there is no class {unknown}.{suggestion} The classes are {', '.join([*similar, *others])}"

@@ -29,7 +29,9 @@ class GaussianNoise(Defense):
         """Set the standard deviation and the seed."""
         super().__init__()
         if not std > 0:
-            raise InputError(f"GaussianNoise got std={std}, expected grey levels above 0.")
+            raise InputError(
+                f"GaussianNoise got std={std}, expected grey levels above 0.", setting="std", kind="out_of_range"
+            )
         self.std = std
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)

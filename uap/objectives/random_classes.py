@@ -41,7 +41,11 @@ class RandomClasses(Objective):
         """
         classes = clean_logits.shape[1]
         if classes - len(self.keep) < 2:
-            raise InputError(f"RandomClasses needs 2 classes or more to permute, got {classes} and keep={self.keep}.")
+            raise InputError(
+                f"RandomClasses needs 2 classes or more to permute, got {classes} and keep={self.keep}.",
+                setting="keep",
+                kind="out_of_range",
+            )
         prediction = clean_logits.argmax(1)
         unnamed = void_classes(victim)
         labels = [self._permuted(one, classes, unnamed, generator) for one in prediction]

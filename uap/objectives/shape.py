@@ -75,7 +75,8 @@ class Shape(Objective):
         if form not in get_args(Form) or not 0 < scale <= 1:
             raise InputError(
                 f"Shape got form={form!r} and scale={scale}, expected one of {', '.join(get_args(Form))} and a scale "
-                "above 0 and up to 1."
+                "above 0 and up to 1.",
+                kind="out_of_range",
             )
         self.form: Form = form
         self.target_class = target_class
@@ -91,7 +92,7 @@ class Shape(Objective):
             InputError: the predictions are no maps, or the network has no class of a name.
         """
         if clean_logits.ndim != 4:
-            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.")
+            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
         classes, device = clean_logits.shape[1], clean_logits.device
         inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
         labels = clean_logits.argmax(1)
@@ -112,5 +113,8 @@ def _class_id(victim: Model, name: int | str) -> int:
         return name
     table = getattr(victim, "table", None)
     if table is None:
-        raise InputError(f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.")
+        raise InputError(
+            f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.",
+            kind="not_supported",
+        )
     return int(table.ids([name])[0])

@@ -78,7 +78,9 @@ class VictimTraining(LightningModule):
         }
         for name, (value, is_valid, expected) in ranges.items():
             if not is_valid:
-                raise InputError(f"model.{name} is {value}, expected {expected}.")
+                raise InputError(
+                    f"model.{name} is {value}, expected {expected}.", setting=f"model.{name}", kind="out_of_range"
+                )
         for message in scale_warnings(mean, std, "model"):
             warnings.warn(message, stacklevel=2)
         self.network = network.to(memory_format=torch.channels_last)
@@ -125,7 +127,9 @@ class VictimTraining(LightningModule):
         if len(shape) != 4 or shape[1] < len(self.table):
             raise InputError(
                 f"The network gives {tuple(shape)} for one image of {self.crop}, expected (1, {len(self.table)} or "
-                f"more, {self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes."
+                f"more, {self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes.",
+                setting="model.network",
+                kind="wrong_shape",
             )
         return int(shape[1])
 
@@ -136,7 +140,9 @@ class VictimTraining(LightningModule):
         if weights.shape != pixels.shape:
             raise InputError(
                 f"model.class_weights are {len(weights)} numbers, expected {len(pixels)}, one for each of "
-                f"{', '.join(self.table.names)}."
+                f"{', '.join(self.table.names)}.",
+                setting="model.class_weights",
+                kind="wrong_shape",
             )
         return weights
 

@@ -69,7 +69,11 @@ def learn(
         (torch.Size([3, 8, 8]), True)
     """
     if passes < 1 or batch_size < 1:
-        raise InputError(f"passes is {passes} and batch_size {batch_size}, expected 1 or more.")
+        raise InputError(
+            f"passes is {passes} and batch_size {batch_size}, expected 1 or more.",
+            setting="batch_size" if passes >= 1 else "passes",
+            kind="out_of_range",
+        )
     generator = torch.Generator().manual_seed(seed)
     batches = Batches(images, batch_size, generator, device_of(victim))
     goals = _Goals(victim, objective, generator)
@@ -85,7 +89,11 @@ def learn(
                 schedule = CosineToEnd(optimizer)
                 schedule.total_steps = total
             if tuple(batch.images.shape[-2:]) != size:
-                raise InputError(f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.")
+                raise InputError(
+                    f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.",
+                    setting="images",
+                    kind="wrong_shape",
+                )
             goal = goals(batch)
             shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
             logits = victim(perturbation(batch.images, shift)).float()
@@ -93,14 +101,16 @@ def learn(
             value = reduction(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
             (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
             if not perturbation.proto.grad.isfinite().all():
-                raise InputError(f"The gradient is not finite at step {step}. Check the network and the images.")
+                raise InputError(
+                    f"The gradient is not finite at step {step}. Check the network and the images.", kind="not_finite"
+                )
             optimizer.step()
             schedule.step()
             perturbation.project_(epsilon)
             bar.update()
             bar.set_postfix_str(f"reached {float(goal.reached(logits.detach()).float().mean()):.3f}", refresh=False)
     if perturbation is None:  # a loader with a length, but without batches
-        raise InputError("There are no images, expected one or more.")
+        raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
     return perturbation.requires_grad_(False)
 
 

@@ -78,12 +78,16 @@ class Batches:
         self.device = device
         self.is_indexed = not isinstance(images, DataLoader)
         if not len(images):  # type: ignore[arg-type]
-            raise InputError("There are no images, expected one or more.")
+            raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
         if isinstance(images, DataLoader):
             self.loader: DataLoader[Any] = images
         else:
             if isinstance(images, Tensor) and (images.ndim != 4 or images.shape[1] != 3):
-                raise InputError(f"Images have the shape {tuple(images.shape)}, expected (N, 3, H, W).")
+                raise InputError(
+                    f"Images have the shape {tuple(images.shape)}, expected (N, 3, H, W).",
+                    setting="images",
+                    kind="wrong_shape",
+                )
             self.loader = DataLoader(
                 _Indexed(images), batch_size=batch_size, shuffle=generator is not None, generator=generator
             )
@@ -101,7 +105,11 @@ class Batches:
                 check_grey_levels(images)
             images = images.to(self.device).float()
             if images.ndim != 4 or images.shape[1] != 3:
-                raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
+                raise InputError(
+                    f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).",
+                    setting="images",
+                    kind="wrong_shape",
+                )
             yield ImageBatch(images, _ids(labels, self.device), _ids(prediction, self.device), index)
 
 
@@ -113,7 +121,9 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
     if isinstance(content, Sequence) and content and isinstance(content[0], Tensor):
         return content[0], content[1] if len(content) > 1 else None, None
     raise InputError(
-        f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'."
+        f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'.",
+        setting="images",
+        kind="wrong_type",
     )
 
 
@@ -132,7 +142,9 @@ def check_grey_levels(images: Tensor) -> None:
     if images.is_floating_point() and images.numel() and 0 < float(images.amax()) <= 1:
         raise InputError(
             f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to 255. "
-            "Multiply images on the scale from 0 to 1 by 255."
+            "Multiply images on the scale from 0 to 1 by 255.",
+            setting="images",
+            kind="out_of_range",
         )
 
 

@@ -24,7 +24,9 @@ def find_victim(name: str) -> Path:
     if not found:
         raise InputError(
             f"There is no victim {name}. Give the path of a configuration, or one of these names: "
-            f"{', '.join(path.stem for path in shipped_victims())}."
+            f"{', '.join(path.stem for path in shipped_victims())}.",
+            setting="victim",
+            kind="unknown_name",
         )
     return found[0]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from uap.utils import paths
 from uap.utils.class_tables import TABLES, LabelTable
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
@@ -80,12 +80,19 @@ class Victim(nn.Module):
             InputError: a setting is out of range, or the weights cannot be read or do not fit the network.
         """
         super().__init__()
-        if min(std) <= 0 or size_multiple < 1 or min(input_size or (1,)) < 1:
-            raise InputError(
-                f"victim.std is {std}, size_multiple {size_multiple}, input_size {input_size}; expected all above 0."
-            )
+        for setting, value, least in (
+            ("std", std, min(std)), ("size_multiple", size_multiple, size_multiple),
+            ("input_size", input_size, min(input_size or (1,))),
+        ):  # fmt: skip
+            if not least > 0:
+                raise InputError(
+                    f"victim.{setting} is {value}, expected numbers above 0.",
+                    setting=f"model.victim.{setting}",
+                    kind="out_of_range",
+                )
         if weights is not None:
-            load_weights(network, paths.find(weights))
+            with in_setting("model.victim.weights"):
+                load_weights(network, paths.find(weights))
         self.network = network
         self.table = table_of(classes)
         self.channel_order = channel_order
@@ -259,7 +266,11 @@ def table_of(classes: Classes) -> LabelTable:
     """
     if isinstance(classes, str):
         if classes not in TABLES:
-            raise InputError(f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list.")
+            raise InputError(
+                f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list.",
+                setting="model.victim.classes",
+                kind="unknown_name",
+            )
         return TABLES[classes]
     known = [table for table in TABLES.values() if table.names == tuple(classes)]
     if known:

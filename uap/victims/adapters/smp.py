@@ -75,7 +75,9 @@ def _preprocessing(smp: ModuleType, encoder: str, weights: str) -> tuple[Literal
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"The preprocessing of the encoder {encoder} cannot be looked up ({first_line(error)}). Set "
-            "victim.mean and victim.std, in grey levels, and victim.channel_order."
+            "victim.mean and victim.std, in grey levels, and victim.channel_order.",
+            setting="model.victim.mean",
+            kind="missing_setting",
         ) from error
     scale = 255 / found["input_range"][1]
     mean, std = ([scale * value for value in found[name]] for name in ("mean", "std"))
