@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
-from uap.utils.batches import check_grey_levels
+from uap.utils.batches import check_images
 from uap.utils.errors import InputError
 
 
@@ -73,7 +73,7 @@ class Attack(abc.ABC):
         Raises:
             InputError: the objective does not fit the attack, the network or the images.
         """
-        check_grey_levels(images)
+        check_images(images)
         images = images.detach().float()
         with torch.no_grad():
             clean_logits = victim(images).float()

@@ -1,7 +1,6 @@
 """Supervised training of a victim, with the recipe of the networks in `checkpoints/`."""
 
 import math
-import warnings
 from typing import Any, Literal
 
 import torch
@@ -18,7 +17,7 @@ from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
 from uap.victims.outputs import padded_logits
-from uap.victims.setup_warnings import scale_warnings
+from uap.victims.setup_warnings import check_scale
 
 COUNTED_IMAGES = 200
 """Approximate number of training images, evenly spread, that are used to count the classes."""
@@ -81,8 +80,7 @@ class VictimTraining(LightningModule):
                 raise InputError(
                     f"model.{name} is {value}, expected {expected}.", setting=f"model.{name}", kind="out_of_range"
                 )
-        for message in scale_warnings(mean, std, "model"):
-            warnings.warn(message, stacklevel=2)
+        check_scale(mean, std, "model", "model")
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)

@@ -85,6 +85,7 @@ def learn(
             if perturbation is None:
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
+                perturbation.image_size = None if tile else size
                 optimizer = SignSGD([perturbation.proto], lr, momentum)
                 schedule = CosineToEnd(optimizer)
                 schedule.total_steps = total

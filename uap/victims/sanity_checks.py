@@ -1,6 +1,7 @@
 """Checks of a victim before an attack: one forward and backward pass on noise images."""
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
     try:
         with torch.enable_grad():
             logits: Tensor = victim(image)
-        _check_logits(logits, name, size, table)
+        check_logits(logits.detach(), name, image.shape, table)
         with torch.no_grad():
             beside_another: Tensor = victim(images)[:1]
     except InputError:
@@ -63,7 +64,18 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
     return logits.shape[1]
 
 
-def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: LabelTable) -> None:
+def check_logits(logits: Tensor, name: str, shape: Sequence[int], table: LabelTable) -> None:
+    """Check that the output of a network is logits of its classes.
+
+    Args:
+        logits: the output, expected `(N, C, H, W)` of a floating-point type.
+        name: name of the network, for the message.
+        shape: of the images, `(N, 3, H, W)`.
+        table: the classes. A network may have more outputs than classes.
+
+    Raises:
+        InputError: the output has another shape or type, is not finite, or contains probabilities.
+    """
     if not logits.is_floating_point():
         raise InputError(
             f"The network {name} gives {logits.dtype}, expected logits. Leave out the arg max at its end.",
@@ -72,8 +84,8 @@ def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: Label
         )
     if logits.ndim != 4 or logits.shape[1] < len(table):
         raise InputError(
-            f"The network {name} gives {tuple(logits.shape)} for one image of {size[0]} x {size[1]}, expected logits "
-            f"(1, {len(table)} or more, {size[0]}, {size[1]}) for its classes ({', '.join(table.names)}). "
+            f"The network {name} gives {tuple(logits.shape)} for images {tuple(shape)}, expected logits "
+            f"({shape[0]}, {len(table)} or more, {shape[2]}, {shape[3]}) for its classes ({', '.join(table.names)}). "
             "Set victim.classes to the classes of its outputs, or victim.output to another of its outputs.",
             setting="model.victim.classes",
             kind="wrong_shape",

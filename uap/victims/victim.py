@@ -17,8 +17,8 @@ from uap.utils.errors import InputError, in_setting
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
-from uap.victims.sanity_checks import ChangedInPlace, noise_images, probe
-from uap.victims.setup_warnings import scale_warnings
+from uap.victims.sanity_checks import ChangedInPlace, check_logits, noise_images, probe
+from uap.victims.setup_warnings import check_scale
 from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
 
@@ -77,7 +77,8 @@ class Victim(nn.Module):
                 depends on network and machine (`python -m benchmarks.passes`).
 
         Raises:
-            InputError: a setting is out of range, or the weights cannot be read or do not fit the network.
+            InputError: a setting is out of range, mean or std are on the scale from 0 to 1, or the weights cannot be
+                read or do not fit the network.
         """
         super().__init__()
         for setting, value, least in (
@@ -90,6 +91,7 @@ class Victim(nn.Module):
                     setting=f"model.victim.{setting}",
                     kind="out_of_range",
                 )
+        check_scale(mean, std, "victim", "model.victim")
         if weights is not None:
             with in_setting("model.victim.weights"):
                 load_weights(network, paths.find(weights))
@@ -101,6 +103,8 @@ class Victim(nn.Module):
         self.output = output
         self.ambiguity: str | None = None
         """A message if the output of the logits is ambiguous and was not selected."""
+        self.is_checked = False
+        """Whether the shape and the values of the logits were checked; the first forward pass does it."""
         self.out_of_place = False
         """Whether in-place changes of activations are replaced by new tensors."""
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -130,11 +134,22 @@ class Victim(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255."""
+        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255.
+
+        The first call adds outputs without a class to the table as `void`.
+
+        Raises:
+            InputError: at the first call, the network has fewer outputs than classes, or its output is not logits.
+        """
         size = (images.shape[-2], images.shape[-1])
         x = images.flip(1) if self.channel_order == "bgr" else images
         x = resize((x - self.mean).div_(self.std), self.input_size or size, antialias=True)
-        return resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
+        logits = resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
+        if not (self.is_checked or logits.is_meta):
+            check_logits(logits.detach(), type(self.network).__name__, images.shape, self.table)
+            self.table = self.table.first(logits.shape[1])
+            self.is_checked = True
+        return logits
 
     def _run(self, x: Tensor) -> Any:
         with OutOfPlace() if self.out_of_place else nullcontext():
@@ -176,8 +191,6 @@ class Victim(nn.Module):
                 "Set --model.victim.weights to its weight file.",
                 stacklevel=2,
             )
-        for message in scale_warnings(self.mean.flatten().tolist(), self.std.flatten().tolist(), "model.victim"):
-            warnings.warn(message, stacklevel=2)
 
     def _probe(self, size: tuple[int, int]) -> int:
         """Return the number of output channels; change the memory layout or execute out of place if needed."""
