@@ -89,7 +89,7 @@ class Shape(Objective):
         """Return the shape as the target; the region is its inside.
 
         Raises:
-            InputError: the predictions are no maps, or the network has no class of a name.
+            InputError: the predictions are no maps, or the network has no class of a name or id.
         """
         if clean_logits.ndim != 4:
             raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
@@ -97,19 +97,22 @@ class Shape(Objective):
         inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
         labels = clean_logits.argmax(1)
         if self.background is not None:
-            labels = torch.full_like(labels, _class_id(victim, self.background))
+            labels = torch.full_like(labels, _class_id(victim, self.background, classes))
+        given = None if self.target_class is None else _class_id(victim, self.target_class, classes)
         named = [c for c in range(classes) if c not in void_classes(victim)]
         for label, prediction in zip(labels, clean_logits.argmax(1), strict=True):
             order = [c for c in torch.randperm(classes, generator=generator).tolist() if c in named]
             absent = [c for c in order if not (prediction == c).any()]
             chosen = absent[0] if absent else named[-1]
-            label[inside] = chosen if self.target_class is None else _class_id(victim, self.target_class)
+            label[inside] = chosen if given is None else given
         return Goal(labels, inside.expand_as(labels))
 
 
-def _class_id(victim: Model, name: int | str) -> int:
-    """Return a class id for an id or a name."""
+def _class_id(victim: Model, name: int | str, classes: int) -> int:
+    """Return a class id for an id or a name, for a network with a number of outputs."""
     if isinstance(name, int):
+        if not 0 <= name < classes:
+            raise InputError(f"Shape got class {name}, expected an id from 0 to {classes - 1}.", kind="out_of_range")
         return name
     table = getattr(victim, "table", None)
     if table is None:
