@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from tests.helpers import Brightness, attack_args, fit_error, fit_refusal, save
+from tests.helpers import Brightness, attack_args, fit_error, fit_refusal, refuses, save
 from uap import fit
 from uap.cli.entry import run_command
+from uap.configuration.parser_messages import YAML
 from uap.networks.espnet import ESPNet
 from uap.utils.errors import Kind
 
@@ -141,7 +143,7 @@ def weights_without_numbers(root: Path) -> dict[str, Any]:
     return {"model.victim.weights": root / "nan.pth"}
 
 
-SETTINGS: dict[str, tuple[Any, str, Kind, str]] = {
+SETTINGS: dict[str, tuple[Any, str | None, Kind, str]] = {
     "weights that are no numbers": (weights_without_numbers, "model.victim.weights", "not_finite", "Brightness"),
     "a checkpoint without numbers": (checkpoint(without_numbers), "ckpt_path", "not_finite", "nan.ckpt"),
     "a checkpoint without a place": (checkpoint(without_loops), "ckpt_path", "unusable_file", "epoch, loops"),
@@ -255,6 +257,31 @@ SETTINGS: dict[str, tuple[Any, str, Kind, str]] = {
         "missing_setting",
         "HideClasses",
     ),
+    "no objective": ({"model.objective": "null"}, "model.objective", "missing_setting", "uap.objectives.HideClasses"),
+    "an objective without a class": (
+        written("x.yaml", b"model: {objective: {hide: [person]}}", "config"),
+        "model.objective",
+        "missing_setting",
+        "class_path",
+    ),
+    "an objective that is a base class": (
+        {"model.objective": "uap.objectives.PredictionObjective"},
+        "model.objective",
+        "missing_setting",
+        "uap.objectives.HideClasses, uap.objectives.StaticTarget",
+    ),
+    "an objective without its argument": (
+        {"model.objective": "uap.objectives.HideClasses"},
+        "model.objective.hide",
+        "missing_setting",
+        "hide",
+    ),
+    "no class of data": ({"data": "uap.data.SegmentationData"}, "data", "missing_setting", "uap.data.CamVid"),
+    "an abbreviated setting": ({"trainer.max_epo": 1}, None, "unknown_name", "--trainer.max_epo=1"),
+    "an abbreviated argument": ({"quie": "true"}, None, "unknown_name", "--quie=true"),
+    "an abbreviated component": ({"model.vict.weights": "x"}, None, "unknown_name", "--model.vict.weights=x"),
+    "an abbreviated setting of data": ({"data.limi": 3}, "data", "unknown_name", "limi"),
+    "an abbreviated setting of a network": ({"model.victim.weigh": "x"}, "model.victim", "unknown_name", "weigh"),
     "no such optimizer": (
         {"model.optimizer": "torch.optim.Adamm"},
         "model.optimizer",
@@ -363,6 +390,14 @@ def test_bad_setting_is_named_in_the_error(name: str, tmp_path: Path, capsys: py
     assert (error.setting, error.kind) == (setting, kind), error
     assert part in str(error)
     assert not Path("executed").exists()
+
+
+def test_forgotten_objective_is_named_with_its_classes_and_a_line_of_yaml(tmp_path: Path) -> None:
+    settings = yaml.safe_load((Path(__file__).parent / "brightness.yaml").read_text())
+    del settings["model"]["objective"]
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(settings))
+    with refuses("model.objective", "missing_setting", YAML["model.objective"]):
+        fit.main([f"--config={tmp_path / 'x.yaml'}", f"--data.root={tmp_path}"])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -35,6 +35,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.transfer",
+        allow_abbrev=False,
         description="Evaluates perturbations on networks and images that they were not learned on. Random signs of the "
         "same epsilon are the control. Writes transfer.md, transfer.csv and transfer.json. The names of the classes "
         "translate a static target to the classes of another network. A perturbation that is not periodic is evaluated "

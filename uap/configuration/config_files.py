@@ -165,7 +165,14 @@ def narrowest_first(hint: Any) -> Any:
 
 
 class Parser(LightningArgumentParser):
-    """The parser of Lightning with `ConfigFile` as the action of `--config`, and with input errors as messages."""
+    """The parser of Lightning with `ConfigFile` as the action of `--config`, and with input errors as messages.
+
+    Abbreviated options are refused: a later version could give an abbreviation another meaning.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a parser; the arguments are those of `LightningArgumentParser`."""
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an input error with a short message, without the usage and the types that were tried.
