@@ -1,6 +1,5 @@
 """The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
-import colorsys
 import hashlib
 import inspect
 import json
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils import paths
-from uap.utils.class_tables import TABLES, LabelTable
 from uap.utils.errors import InputError, in_setting
+from uap.victims.class_table import Classes, table_of
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
@@ -21,10 +20,6 @@ from uap.victims.sanity_checks import ChangedInPlace, check_logits, noise_images
 from uap.victims.setup_warnings import check_scale
 from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
-
-Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
-"""A class table by name, or the names of the outputs in their order."""
-
 
 NO_STRUCTURE = ("training", "name_or_path")
 """Attributes of modules that change no prediction: the mode, and the path of a network of Hugging Face."""
@@ -267,32 +262,3 @@ def _structure(network: nn.Module) -> str:
         if isinstance(value, plain) and key not in NO_STRUCTURE and not key.startswith("_")
     ]
     return f"{network!r}{settings!r}"
-
-
-def table_of(classes: Classes) -> LabelTable:
-    """Return the class table with a name, or a table of class names: a known one, or a new one.
-
-    Classes of a new table have the colors of Cityscapes if it has their names, else hues that are evenly spaced.
-
-    Raises:
-        InputError: there is no table of that name.
-    """
-    if isinstance(classes, str):
-        if classes not in TABLES:
-            raise InputError(
-                f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list.",
-                setting="model.victim.classes",
-                kind="unknown_name",
-            )
-        return TABLES[classes]
-    known = [table for table in TABLES.values() if table.names == tuple(classes)]
-    if known:
-        return known[0]
-    cityscapes = dict(zip(TABLES["cityscapes"].names, TABLES["cityscapes"].colors, strict=True))
-    hues = {name: _hue(number / len(classes)) for number, name in enumerate(classes)}
-    return LabelTable(tuple(classes), tuple(cityscapes.get(name, hues[name]) for name in classes))
-
-
-def _hue(share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(share, 0.7, 0.9))
-    return red, green, blue

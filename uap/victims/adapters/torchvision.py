@@ -5,7 +5,8 @@ from typing import Any
 from uap.networks.download import download
 from uap.utils import paths
 from uap.utils.errors import InputError
-from uap.victims.victim import Classes, Victim, table_of
+from uap.victims.class_table import Classes, table_of
+from uap.victims.victim import Victim
 
 
 class Torchvision(Victim):
