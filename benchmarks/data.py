@@ -33,7 +33,9 @@ def shares(profiler: SimpleProfiler, batches: int) -> list[float]:
 
 def main() -> None:
     """Read the command line and print the shares."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.data", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--epochs", type=int, default=3, help="epochs of the run, 2 or more (default: %(default)s)")
     given, arguments = parser.parse_known_args()
     keep_freed_memory()

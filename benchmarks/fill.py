@@ -56,7 +56,9 @@ def milliseconds(fill: Callable[[LabelMap], LabelMap], labels: LabelMap) -> floa
 
 def main() -> None:
     """Read the command line and print the medians."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fill", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fill", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--times", type=int, default=50, help="measurements of each variant (default: %(default)s)")
     times = parser.parse_args().times
     cv2.setNumThreads(1)

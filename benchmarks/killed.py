@@ -96,7 +96,9 @@ def are_identical(one: Path, other: Path) -> bool:
 
 def main() -> None:
     """Read the command line and print how many runs are identical."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.killed", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.killed", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument(
         "--times", type=int, default=30, help="number of kills before the end of a run (default: %(default)s)"
     )

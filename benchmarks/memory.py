@@ -50,7 +50,9 @@ class Sample(Callback):
 
 def main() -> None:
     """Read the command line and print the growth."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--steps", type=int, default=2000, help="steps of the run (default: %(default)s)")
     steps = parser.parse_args().steps
     keep_freed_memory()

@@ -70,7 +70,7 @@ def run_in(group: Path, folder: Path, workers: int) -> int:
 def main() -> None:
     """Read the command line and print the result."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.more_than_memory", description=(__doc__ or "").split("\n")[0]
+        prog="python -m benchmarks.more_than_memory", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
     )
     parser.add_argument("--images", type=int, default=4000, help="training images (default: %(default)s)")
     parser.add_argument("--gib", type=float, default=2.0, help="memory in GiB (default: %(default)s)")

@@ -127,7 +127,9 @@ def compare(variants: dict[str, Pass], rounds: int) -> float:
 
 def main() -> None:
     """Read the command line and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.passes", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.passes", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--network", choices=list(NETWORKS), default="ESPNet", help="(default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="images per pass (default: %(default)s)")

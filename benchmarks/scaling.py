@@ -47,7 +47,9 @@ def images_per_second(processes: int, images: int, folder: Path) -> float:
 
 def main() -> None:
     """Read the command line and print the rates."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scaling", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--times", type=int, default=3, help="runs of each number of processes (default: %(default)s)")
     parser.add_argument("--images", type=int, default=96, help="images per process (default: %(default)s)")
     given = parser.parse_args()

@@ -47,7 +47,9 @@ def seconds_to_first_step(folder: Path, name: str) -> float:
 
 def main() -> None:
     """Read the command line and print the medians."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.start", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--times", type=int, default=3, help="number of measurements (default: %(default)s)")
     times = parser.parse_args().times
     found: dict[str, list[float]] = {"help": [], "first start": [], "second start": []}

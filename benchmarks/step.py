@@ -195,7 +195,9 @@ def report(network: str, device: str, size: tuple[int, int], batch: int, steps: 
 
 def main() -> None:
     """Read the command line and print the comparison."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.step", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--network", choices=list(NETWORKS), default="ESPNet", help="(default: %(default)s)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where to run (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")

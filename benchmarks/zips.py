@@ -81,7 +81,9 @@ def network_rate() -> float:
 
 def main() -> None:
     """Read the command line and print the rates."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.zips", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.zips", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--images", type=int, default=12, help="number of images (default: %(default)s)")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,9 +1,10 @@
 """Helpers of the tests: small synthetic data sets, and networks with known predictions."""
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -21,6 +22,7 @@ from uap.cli.entry import run_command
 from uap.universal.module import UniversalAttack
 from uap.universal.perturbation import load_perturbation
 from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
+from uap.utils.errors import InputError, Kind
 
 SIZE = (24, 32)
 
@@ -251,11 +253,45 @@ def refusal(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> s
     return printed
 
 
+def input_error(main: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> InputError:
+    """Return the error of a command for bad input, and check its exit code 2 and that its message is printed."""
+    raised: list[InputError] = []
+
+    def recorded() -> None:
+        try:
+            main()
+        except InputError as error:
+            raised.append(error)
+            raise
+
+    printed = refusal(recorded, capsys)
+    (error,) = raised
+    assert str(error).strip() in printed
+    return error
+
+
+@contextlib.contextmanager
+def refuses(setting: str | None, kind: Kind | None, part: str = "") -> Iterator[None]:
+    """Check that an `InputError` is raised inside, with its setting, its kind and a part of its message."""
+    with pytest.raises(InputError) as raised:
+        yield
+    assert (raised.value.setting, raised.value.kind) == (setting, kind), raised.value
+    assert part in str(raised.value)
+
+
+def fit_error(change: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> InputError:
+    """Return the error of `uap.fit` for bad settings, which may depend on the root of the data."""
+    return input_error(lambda: _fit(change, folder), capsys)
+
+
+def _fit(change: Any, folder: Path) -> None:
+    root = make_camvid(folder / "camvid")
+    fit.main(attack_args(root, folder / "out", **(change(root) if callable(change) else change)))
+
+
 def fit_refusal(change: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Return the error message of `uap.fit` for bad settings, which may depend on the root of the data."""
-    root = make_camvid(folder / "camvid")
-    changes = change(root) if callable(change) else change
-    return refusal(lambda: fit.main(attack_args(root, folder / "out", **changes)), capsys)
+    return refusal(lambda: _fit(change, folder), capsys)
 
 
 def trainer_between_steps(ranks: int, strategy: Any) -> Any:

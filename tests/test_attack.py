@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learned, make_camvid, save
+from tests.helpers import SIZE, Contrast, KeepSteps, attack_args, learned, make_camvid, refuses, save
 from uap.fit import main
 from uap.objectives import Goal
 from uap.universal.module import UniversalAttack
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, Kind
 
 CONTRAST: dict[str, Any] = {
     "model.victim.network": "tests.helpers.Contrast",
@@ -168,21 +168,27 @@ def test_run_that_ends_early_is_within_epsilon(root: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "setting", "kind", "part"),
     [
         (
             {"trainer.max_epochs": -1, "trainer.max_time": "00:00:01:00"},
-            "max_epochs is -1, but the schedule",
+            "trainer.max_epochs",
+            "out_of_range",
+            "-1",
         ),
-        ({"trainer.precision": "bf16-true"}, "trainer.precision is bf16-true, which rounds the perturbation"),
+        ({"trainer.precision": "bf16-true"}, "trainer.precision", "not_supported", "bf16-true"),
         (
             {"model.optimizer": "uap.universal.optim.GradientAggregation", "model.optimizer.inner_steps": 4},
-            "The run has 6 steps, which is not a multiple of optimizer.inner_steps 4",
+            "model.optimizer.inner_steps",
+            "conflict",
+            "6 steps",
         ),
     ],
 )
-def test_invalid_run_raises_error(root: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_invalid_run_raises_error(
+    root: Path, tmp_path: Path, changes: dict[str, Any], setting: str, kind: Kind, part: str
+) -> None:
+    with refuses(setting, kind, part):
         main(attack_args(root, tmp_path / "out", **changes))
 
 
@@ -195,7 +201,7 @@ def test_scaler_handles_overflow_in_half_precision(root: Path, tmp_path: Path) -
     optimizer, _ = attack.moved_by([attack.perturbation], 1)
     attack.finite_gradient.on_before_optimizer_step(attack.trainer, attack, optimizer)
     scaler.get_scale = lambda: 0.5
-    with pytest.raises(InputError, match="gradient is not finite"):
+    with refuses(None, "not_finite"):
         attack.finite_gradient.on_before_optimizer_step(attack.trainer, attack, optimizer)
 
 
@@ -212,14 +218,12 @@ def test_tanh_is_learned_and_resumed_within_epsilon(root: Path, tmp_path: Path) 
 
     checkpoint = str(tmp_path / "whole/checkpoints/last.ckpt")
     main(attack_args(root, tmp_path / "whole", **changes, **{"trainer.max_epochs": 5, "ckpt_path": checkpoint}))
-    with pytest.raises(InputError, match="its parametrization is tanh, here it is clip"):
+    with refuses("ckpt_path", "conflict", "parametrization is tanh"):
         main(attack_args(root, tmp_path / "whole", **CONTRAST, **{"trainer.max_epochs": 6, "ckpt_path": checkpoint}))
 
 
 def test_tile_larger_than_the_images_raises_error(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"tile is \[8, 33\], larger than the images, \[24, 32\]\. Set it to their size"
-    ):
+    with refuses("model.tile", "out_of_range", "[8, 33]"):
         main(attack_args(root, tmp_path / "out", **{"model.tile": [8, 33]}))
 
 
@@ -227,7 +231,7 @@ def test_tile_larger_than_the_images_raises_error(root: Path, tmp_path: Path) ->
     "changes", [{"model.start_epsilon": 5}, {"model.start_epsilon": 9, "model.parametrization": "tanh"}]
 )
 def test_invalid_start_epsilon_raises_error(root: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"start_epsilon is .* expected more than epsilon, and clip"):
+    with refuses("model.start_epsilon", "conflict"):
         main(attack_args(root, tmp_path / "out", **CONTRAST, **changes))
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, make_camvid, save
+from tests.helpers import SIZE, attack_args, make_camvid, refuses, save
 from uap import fit
 from uap.attack import main
 from uap.data.batch import Batch
@@ -317,5 +317,5 @@ def test_a_named_attack_writes_its_images(attack: str, largest: int, root: Path,
 
 
 def test_an_unknown_attack_is_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no attack Nothing"):
+    with refuses("attack", "unknown_name", "Nothing"):
         run(root, tmp_path / "out", attack="Nothing")

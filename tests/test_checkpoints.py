@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import record_syncs
+from tests.helpers import record_syncs, refuses
 from uap.universal.checkpoints import KEYS, WholeCheckpoints, check_identity, discard_half_written, read_checkpoint
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
@@ -160,5 +160,5 @@ def test_resumed_checkpoint_is_not_removed(folder: Path) -> None:
 
 @pytest.mark.parametrize("found", [{}, {"uap": {"epsilon": 3.0}}])
 def test_checkpoint_without_settings_raises_error(found: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="its victim is None, here it is abc"):
+    with refuses("ckpt_path", "conflict", "its victim is None, here it is abc"):
         check_identity(found, {"epsilon": 3.0, "victim": "abc"})

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import attack_args, make_camvid
+from tests.helpers import attack_args, make_camvid, refuses
 from uap import attack as attack_images
 from uap import distortions, evaluate, fit, transfer
 from uap.data import CamVid, StreetScenes
 from uap.datasets import subset
 from uap.report import main as report
 from uap.universal.callbacks.pictures import examples
-from uap.utils.errors import InputError
 
 CHOSEN = ["frame_000", "frame_003", "frame_006"]
 """Three of seven, evenly spread."""
@@ -121,7 +120,7 @@ def test_too_large_number_of_images_is_reported(root: Path, caplog: pytest.LogCa
         data.setup("validate")
     assert len(data.datasets["scored"]) == 7
     assert any("data.eval_images is 20" in record.message for record in caplog.records)
-    with pytest.raises(InputError, match=r"data\.eval_images is 0"):
+    with refuses("data.eval_images", "out_of_range"):
         CamVid(str(root), (24, 32), eval_images=0)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import SIZE, attack_args, learned, make_camvid, save
+from tests.helpers import SIZE, attack_args, learned, make_camvid, refuses, save
 from uap import evaluate, fit
 from uap.universal.perturbation import Perturbation, save_perturbation
 from uap.utils.errors import InputError
@@ -167,7 +167,7 @@ def test_run_does_not_start_in_the_folder_of_an_evaluation(root: Path, tmp_path:
     fit.main(attack_args(root, tmp_path / "out"))
     perturbation = tmp_path / "out" / "perturbation.safetensors"
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))
-    with pytest.raises(InputError, match="contains metrics and no checkpoint"):
+    with refuses("trainer.default_root_dir", "conflict", "no checkpoint"):
         fit.main(attack_args(root, tmp_path / "scores"))
     with pytest.raises(InputError, match=r"data.split is val, here it is test"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation, **{"data.split": "test"}))
@@ -175,7 +175,7 @@ def test_run_does_not_start_in_the_folder_of_an_evaluation(root: Path, tmp_path:
 
     evaluate.main(attack_args(root, tmp_path / "scores", perturbation=perturbation))  # the same again
     save_perturbation(Perturbation(SIZE, 5), tmp_path / "other.safetensors", {"size": str(list(SIZE))})
-    with pytest.raises(InputError, match="another perturbation"):
+    with refuses("trainer.default_root_dir", "conflict", "another perturbation"):
         evaluate.main(attack_args(root, tmp_path / "scores", perturbation=tmp_path / "other.safetensors"))
     assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == json.loads(metrics) | {
         "clean_images_predicted": 0
@@ -184,7 +184,7 @@ def test_run_does_not_start_in_the_folder_of_an_evaluation(root: Path, tmp_path:
 
 def test_unwritable_run_folder_is_detected_at_the_start(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"cannot be written .* Set another --trainer.default_root_dir"):
+    with refuses("trainer.default_root_dir", "unusable_file"):
         fit.main(attack_args(root, tmp_path / "file" / "out"))
 
 
@@ -254,14 +254,14 @@ def test_run_is_not_continued_in_the_folder_of_another_run(root: Path, tmp_path:
     for name in ("a", "b"):
         fit.main(attack_args(root, tmp_path / name))
     checkpoint = tmp_path / "b" / "checkpoints" / "last.ckpt"
-    with pytest.raises(InputError, match="already contains a run"):
+    with refuses("trainer.default_root_dir", "conflict"):
         fit.main(attack_args(root, tmp_path / "a", ckpt_path=checkpoint, **{"trainer.max_epochs": 3}))
 
 
 def test_evaluate_with_a_perturbation_of_another_size_raises_error(root: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[12, 16]"})
-    with pytest.raises(InputError, match="images of 12 x 16 without a period, but the images of the data have 24 x 32"):
+    with refuses("data.size", "wrong_shape", "12 x 16"):
         evaluate.main(attack_args(root, tmp_path / "out", perturbation=path))
 
     save_perturbation(Perturbation((12, 16), 5), path, {"size": "[48, 64]"})  # periodic: fits any size

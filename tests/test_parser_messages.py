@@ -1,12 +1,14 @@
 """Tests of short messages for errors of the parser."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.helpers import fit_refusal, refusal
-from uap.configuration.parser_messages import sentence
+from uap.configuration.parser_messages import YAML, sentence
 from uap.victims.building import build_victim
 
 NESTED = """Parser key "data":
@@ -103,3 +105,12 @@ def test_missing_library_of_a_user_module_is_named(
     message = fit_refusal({"model.victim.network": "net_that_lacks.Net"}, tmp_path, capsys)
     assert "No module named 'no_such_library'" in message
     assert "there is no class" not in message
+
+
+@pytest.mark.parametrize("setting", YAML)
+def test_example_of_a_missing_setting_sets_it(setting: str) -> None:
+    content = yaml.safe_load(YAML[setting])
+    for name in setting.split("."):
+        content = content[name]
+    module, _, name = content["class_path"].rpartition(".")
+    assert getattr(importlib.import_module(module), name)(**content["init_args"])

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tests.helpers import refuses
 from uap.universal.optim import GradientAggregation, SignSGD
 from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation, tile
 from uap.utils.errors import InputError
@@ -88,13 +89,13 @@ def test_projection_clips_only_entries_above_epsilon() -> None:
 
 @pytest.mark.parametrize("epsilon", [0, -1, 0.99, 256, float("nan")])
 def test_epsilon_out_of_range_raises_error(epsilon: float) -> None:
-    with pytest.raises(InputError, match=r"epsilon is .*, expected grey levels from 1 to 255"):
+    with refuses("epsilon", "out_of_range"):
         Perturbation((4, 4), epsilon)
 
 
 @pytest.mark.parametrize("tile_size", [(0, 4), (4, -1)])
 def test_tile_without_pixels_raises_error(tile_size: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="expected height and width of 1 or more"):
+    with refuses("model.tile", "out_of_range"):
         Perturbation(tile_size, 10)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
-from tests.helpers import attack_args, fit_refusal, make_camvid, refusal
+from tests.helpers import attack_args, fit_refusal, make_camvid, refusal, refuses
 from tests.scoring.runs import block_scene, config, make_run, noise
 from uap import evaluate, fit, transfer
 from uap.networks.espnet import ESPNet
@@ -19,7 +19,6 @@ from uap.training.module import VictimTraining
 from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD
 from uap.universal.reach import warn_of_small_steps
 from uap.utils.errors import InputError
-from uap.victims import Victim
 
 
 @pytest.mark.parametrize(
@@ -135,12 +134,6 @@ def test_run_that_reaches_epsilon_has_no_note(tmp_path: Path, capsys: pytest.Cap
     assert "not reached" not in capsys.readouterr().out
 
 
-def test_mean_from_0_to_1_gives_a_warning() -> None:
-    network = nn.Conv2d(3, 2, 1)
-    with pytest.warns(UserWarning, match=r"model.victim.mean is \[0.485, 0.456, 0.406\].* Multiply"):
-        Victim(network, classes=["a", "b"], mean=(0.485, 0.456, 0.406), std=(58.4, 57.1, 57.4)).check((8, 8))
-
-
-def test_training_with_std_from_0_to_1_gives_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"model.std is \[0.229, 0.224, 0.225\].* Multiply"):
+def test_training_with_std_from_0_to_1_is_refused() -> None:
+    with refuses("model.std", "out_of_range", "[0.229, 0.224, 0.225]"):
         VictimTraining(ESPNet(5, q=1), std=(0.229, 0.224, 0.225))

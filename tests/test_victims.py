@@ -1,6 +1,5 @@
 """Tests of `python -m uap.victims`."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.helpers import make_camvid, save
+from tests.helpers import make_camvid, refuses, save
 from uap.utils.class_tables import CAMVID
 from uap.utils.errors import InputError
 from uap.victims import Victim
@@ -119,17 +118,8 @@ def test_file_without_a_victim_raises_error(text: str, message: str) -> None:
         build_victim(find_victim("bad.yaml"))
 
 
-def test_std_from_0_to_1_gives_a_warning() -> None:
-    network = torch.nn.Conv2d(3, 2, 1)
-    with pytest.warns(UserWarning, match=r"std is \[0.229, 0.224, 0.225\], .* scale from 0 to 1.* Multiply"):
-        Victim(network, classes=["a", "b"], std=(0.229, 0.224, 0.225)).check((8, 8))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        Victim(network, classes=["a", "b"]).check((8, 8))
-
-
 def test_missing_files_print_a_message() -> None:
-    with pytest.raises(InputError, match=r"There is no victim nothing\. .*espnet_"):
+    with refuses("victim", "unknown_name", "nothing"):
         main(["nothing", "--image", "x.png"])
     with pytest.raises(InputError, match="Give the name of a victim and --image FILE or --data CLASS, or none"):
         main(["espnet_camvid"])

@@ -173,6 +173,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.apply",
+        allow_abbrev=False,
         description="Add a perturbation to images or videos. Images are written as 8-bit PNG files with the name and "
         "the EXIF data of the original. A video is written as a lossless video (FFV1), and as a second video that "
         "shows the clean and the adversarial frames side by side.",

@@ -110,6 +110,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(
         "python -m uap.distortions",
+        allow_abbrev=False,
         description="Evaluates the 8-bit adversarial images of a run after JPEG compression, resizing and Gaussian "
         "noise, and with a shifted perturbation. The control of each metric are the clean images after the same "
         "distortion. Writes distortions.md, distortions.csv and distortions.json.",

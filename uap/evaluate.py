@@ -81,7 +81,9 @@ def load_into(attack: UniversalAttack, path: Path, unit: Unit | None = None, eps
         raise InputError(
             f"{path} was learned for images of {learned[0]} x {learned[1]} without a period, but the images of the "
             f"data have {attack.size[0]} x {attack.size[1]}. Set --data.size to {list(learned)}, or learn a periodic "
-            "perturbation with --model.tile."
+            "perturbation with --model.tile.",
+            setting="data.size",
+            kind="wrong_shape",
         )
     attack.perturbation, attack.epsilon = perturbation, perturbation.epsilon
     own = attack.victim.fingerprint()
@@ -99,7 +101,11 @@ def _check_scored(folder: Path, digest: str) -> None:
     """
     file = folder / "metrics.json"
     if file.exists() and read_json(file).get(SCORED) != digest:
-        raise InputError(f"{folder} contains metrics of another perturbation. Set another --trainer.default_root_dir.")
+        raise InputError(
+            f"{folder} contains metrics of another perturbation. Set another --trainer.default_root_dir.",
+            setting="trainer.default_root_dir",
+            kind="conflict",
+        )
 
 
 def main(args: ArgsType = None) -> RunCLI:

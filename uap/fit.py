@@ -119,7 +119,9 @@ def main(args: ArgsType = None) -> RunCLI:
     )
     if cli.datamodule.split == "train":
         raise InputError(
-            "data.split is train, but uap fit reports the metrics of the training images anyway. Choose val or test."
+            "data.split is train, but uap fit reports the metrics of the training images anyway. Choose val or test.",
+            setting="data.split",
+            kind="not_supported",
         )
     cli.model.settings = attack_settings(cli) | {"data": _training_data_settings(cli)} | _step_settings(cli)
     if cli.resumed:  # before any file of the resumed run changes

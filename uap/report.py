@@ -15,6 +15,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Parse the arguments `given`; None stands for the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m uap.report",
+        allow_abbrev=False,
         description="Writes one HTML page on one or several runs: metrics, curves, pictures with a slider between "
         "clean and adversarial, tables by class, object size and image, and the configuration. The page needs no "
         "internet connection and no other file, so you can send it by mail. Sections for which the runs have no data, "

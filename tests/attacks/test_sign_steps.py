@@ -1,14 +1,16 @@
 """Tests of FGSM and its iterative variants against closed forms on a linear victim, and against the definition."""
 
+import copy
 import math
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.attacks.linear import Linear, images
+from tests.helpers import refuses
 from uap.attacks import DAG, FGSM, Attack, IterativeFGSM, SignSteps
 from uap.losses import CosPGD, CrossEntropy, JensenShannon, Loss, Margin, SegPGD
 from uap.objectives import Goal, LeastLikely, Objective, RandomClasses, Untargeted
@@ -185,3 +187,21 @@ def test_values_out_of_range_raise_error(setting: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         SignSteps(**setting)
     assert not math.isnan(SignSteps().alpha)
+
+
+@pytest.mark.parametrize("attack", [SignSteps(epsilon=4, steps=3), DAG(steps=3)])
+def test_module_in_train_mode_is_attacked_in_eval_mode(attack: Attack) -> None:
+    network = nn.Sequential(Linear(6), nn.BatchNorm2d(6), nn.Dropout(0.5))
+    before = copy.deepcopy(network.state_dict())
+    objective, clean = LeastLikely(), images(3)
+    result = attack(network, clean, objective)
+    assert all(module.training for module in network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(result, attack(network.eval(), clean, objective))
+
+
+def test_mode_is_restored_after_an_error() -> None:
+    network = nn.Sequential(Linear(), nn.Dropout())
+    with refuses("objective", "not_supported"):
+        DAG()(network, images(), Untargeted())
+    assert network.training

@@ -53,7 +53,7 @@ def test_changed_input_computes_new_predictions(root: Path, changed: str) -> Non
     before = kept(data_in(root).datasets["train"], victim_of(), trainer())
     network = Counting(100.0) if changed == "weights" else Counting()
     victims: dict[str, dict[str, Any]] = {
-        "mean": {"mean": (1.0, 0.0, 0.0)},
+        "mean": {"mean": (2.0, 0.0, 0.0)},
         "std": {"std": (1.0, 1.0, 2.0)},
         "channel_order": {"channel_order": "bgr"},
     }

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.helpers import Brightness, make_camvid
+from tests.helpers import Brightness, make_camvid, refuses
 from uap import data, datasets
 from uap.attacks import FGSM
 from uap.data import SegmentationData
@@ -16,7 +16,6 @@ from uap.datasets import CamVid, SegmentationDataset
 from uap.evaluation.evaluate import evaluate
 from uap.objectives import Untargeted
 from uap.utils.class_tables import CITYSCAPES
-from uap.utils.errors import InputError
 from uap.victims import Victim
 
 
@@ -83,5 +82,5 @@ def test_unknown_setting_of_a_data_module_raises_error() -> None:
 
 
 def test_size_of_zero_raises_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="size is"):
+    with refuses("data.size", "out_of_range"):
         CamVid(str(tmp_path), size=(0, 4))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from tests.helpers import SIZE, save, scene
+from tests.helpers import SIZE, refuses, save, scene
 from uap.data import PascalVOC
 from uap.utils.class_tables import VOC
 from uap.utils.errors import InputError
@@ -166,5 +166,5 @@ def test_ids_outside_the_table_raise_error_with_file_name(root: Path) -> None:
 
 
 def test_unknown_training_split_raises_error(root: Path) -> None:
-    with pytest.raises(InputError, match="train_split is train_extra, but PascalVOC has the training splits train"):
+    with refuses("data.train_split", "unknown_name", "train_extra"):
         PascalVOC(str(root), train_split="train_extra")

@@ -10,11 +10,11 @@ from scipy.spatial.distance import cosine, jensenshannon
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from tests.helpers import refuses
 from uap.losses import CosPGD, CrossEntropy, GeneralizedCrossEntropy, JensenShannon, Loss, Margin, SegPGD
 from uap.objectives import Goal
 from uap.training.module import class_weights
 from uap.utils.class_tables import IGNORE
-from uap.utils.errors import InputError
 
 LOSSES = [
     CrossEntropy(),
@@ -213,19 +213,19 @@ def test_very_sure_networks_give_finite_losses_and_gradients(loss: Loss) -> None
 
 @pytest.mark.parametrize("confidence", [1.0, -0.5, 75.0, float("nan")])
 def test_a_cut_off_that_is_no_probability_is_refused(confidence: float) -> None:
-    with pytest.raises(InputError, match=r"loss.confidence is .*, expected a probability from 0 and below 1"):
+    with refuses("model.loss.confidence", "out_of_range"):
         CrossEntropy(confidence)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.5, -1.0, float("nan")])
 def test_an_exponent_out_of_range_is_refused(q: float) -> None:
-    with pytest.raises(InputError, match=r"loss.q is .*, expected an exponent above 0 and up to 1"):
+    with refuses("model.loss.q", "out_of_range"):
         GeneralizedCrossEntropy(q)
 
 
 @pytest.mark.parametrize("margin", [-1.0, float("nan")])
 def test_a_margin_below_0_is_refused(margin: float) -> None:
-    with pytest.raises(InputError, match=r"loss.margin is .*, expected a difference of logits, 0 or more"):
+    with refuses("model.loss.margin", "out_of_range"):
         Margin(margin)
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.helpers import refuses
 from uap.losses import Balanced, Mean, Omega, Reduction
 from uap.objectives import Goal
-from uap.utils.errors import InputError
 
 PIXELS = torch.tensor([[[1.0, 2.0], [4.0, 8.0]]])
 HIDDEN = torch.tensor([[[True, False], [False, True]]])
@@ -68,16 +68,23 @@ def test_a_pixel_without_a_loss_adds_nothing_and_the_divisor_stays(weights: Redu
 
 @pytest.mark.parametrize("omega", [-0.1, 1.1, float("nan")])
 def test_an_omega_that_is_no_weight_is_refused(omega: float) -> None:
-    with pytest.raises(InputError, match=r"reduction.omega is .*, expected a weight from 0 to 1"):
+    with refuses("model.reduction.omega", "out_of_range"):
         Omega(omega)
 
 
 @pytest.mark.parametrize(
-    ("hidden_weight", "smoothing"), [(-0.1, 1.0), (1.1, 1.0), (float("nan"), 1.0), (0.5, -1.0), (0.5, float("nan"))]
+    ("at_fault", "value"),
+    [
+        ("hidden_weight", -0.1),
+        ("hidden_weight", 1.1),
+        ("hidden_weight", float("nan")),
+        ("smoothing", -1.0),
+        ("smoothing", float("nan")),
+    ],
 )
-def test_a_balance_out_of_range_is_refused(hidden_weight: float, smoothing: float) -> None:
-    with pytest.raises(InputError, match=r"reduction.hidden_weight is .* and smoothing .*, expected 0 to 1, and 0 or"):
-        Balanced(hidden_weight, smoothing)
+def test_a_balance_out_of_range_is_refused(at_fault: str, value: float) -> None:
+    with refuses(f"model.reduction.{at_fault}", "out_of_range", str(value)):
+        Balanced(**{at_fault: value})
 
 
 @pytest.mark.parametrize("reduction", ALL)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.attacks.linear import Linear, images
+from tests.helpers import refuses
 from uap.objectives import Goal, LeastLikely, Objective, RandomClasses, Shape, StaticTarget, Untargeted
 from uap.objectives.shape import Form, shape_mask
 from uap.utils.class_tables import LabelTable
@@ -103,7 +104,7 @@ def test_only_objectives_with_a_region_have_one() -> None:
         assert (objective.prepare(victim, clean, victim(clean)).region is not None) == objective.has_region
 
 
-@pytest.mark.parametrize("objective", [RandomClasses(), Shape("square")])
+@pytest.mark.parametrize("objective", [RandomClasses(), Shape("square"), LeastLikely()])
 def test_an_output_without_a_class_is_never_a_target(objective: Objective) -> None:
     class Padded:
         table = LabelTable(("road", "sky", "person", "void"), ((0, 0, 0),) * 4)
@@ -114,4 +115,44 @@ def test_an_output_without_a_class_is_never_a_target(objective: Objective) -> No
     victim, clean = Padded(), images(20)
     goals = [objective.prepare(victim, clean, victim(clean), torch.Generator().manual_seed(seed)) for seed in range(5)]
     targets = torch.stack([goal.labels for goal in goals])
-    assert set(targets.flatten().tolist()) - {0} == {1, 2}
+    expected = {1} if isinstance(objective, LeastLikely) else {1, 2}  # the first of equal logits
+    assert set(targets.flatten().tolist()) - {0} == expected
+
+
+class WithVoid:
+    """A network with two classes between two outputs that have none, which are the least likely ones."""
+
+    table = LabelTable(("void", "road", "sky", "void1"), ((0, 0, 0),) * 4)
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits  # (4, P)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.logits.expand(len(images), -1, -1)
+
+
+def test_least_likely_chooses_no_output_without_a_class_in_later_steps_either() -> None:
+    victim = WithVoid(torch.tensor([[0.0, -9.0], [2.0, 1.0], [1.0, 2.0], [-9.0, 0.0]]))
+    objective, clean = LeastLikely(), images(1)
+    goal = objective.prepare(victim, clean, victim(clean))
+    assert goal.labels.tolist() == [[2, 1]]
+    current = torch.tensor([[[-9.0, -9.0], [1.0, 1.0], [2.0, 2.0], [-9.0, -9.0]]])
+    assert objective.refresh(goal, current).labels.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    "predicted", [[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 3, 1], [0, 1, 2, 3], [0, 3, 0, 3], [2, 2, 0, 0]]
+)
+def test_random_classes_replace_every_class_by_another_that_has_a_name(predicted: list[int]) -> None:
+    logits = torch.eye(4)[:, predicted]
+    victim, clean = WithVoid(logits), images(5)
+    goal = RandomClasses().prepare(victim, clean, victim(clean), torch.Generator().manual_seed(0))
+    assert set(goal.labels.flatten().tolist()) <= {1, 2}
+    assert (goal.labels != torch.tensor(predicted)).all()
+
+
+def test_a_shape_refuses_a_class_that_the_network_does_not_have() -> None:
+    maps = torch.zeros(1, 3, 4, 4)
+    for settings in ({"target_class": 3}, {"target_class": -1}, {"background": 3}):
+        with refuses(None, "out_of_range"):
+            Shape("circle", **settings).prepare(lambda images: maps, images(1), maps)

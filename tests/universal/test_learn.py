@@ -1,6 +1,8 @@
 """Tests of learning in memory on victims whose best perturbation is known."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tests.attacks.linear import Linear, images
 from uap.losses import CrossEntropy
-from uap.objectives import LeastLikely, Shape, Untargeted
+from uap.objectives import Goal, LeastLikely, RandomClasses, Shape, Untargeted
+from uap.objectives.base import Model
 from uap.universal.learn import learn
 from uap.utils.batches import Batches
 from uap.utils.errors import InputError
@@ -83,10 +86,60 @@ def test_locations_can_be_proposals() -> None:
     torch.testing.assert_close(maps, flat)
 
 
+class Recorded(RandomClasses):
+    """An objective that stores the first label of each image by the brightness of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[float, list[int]] = {}
+
+    def prepare(self, victim: Model, images: Tensor, clean_logits: Tensor, generator: Any = None) -> Goal:
+        goal = super().prepare(victim, images, clean_logits, generator)
+        for image, labels in zip(images, goal.labels, strict=True):
+            self.seen.setdefault(float(image.mean()), []).append(int(labels.flatten()[0]))
+        return goal
+
+
+@pytest.mark.parametrize("is_loader", [False, True])
+def test_an_image_keeps_its_sampled_target_in_all_passes(is_loader: bool) -> None:
+    """The shuffled loader gives no index."""
+    given: Any = images(6)
+    seen = []
+    for seed in (0, 0, 1):
+        objective = Recorded()
+        data = DataLoader(given, batch_size=2, shuffle=True) if is_loader else given
+        learn(Linear(12), data, objective, passes=3, batch_size=4, seed=seed, progress=False)
+        assert len(objective.seen) == 6
+        assert all(len(labels) == 3 and len(set(labels)) == 1 for labels in objective.seen.values())
+        seen.append(objective.seen)
+    assert seen[0] == seen[1] != seen[2]
+    assert len({labels[0] for labels in seen[0].values()}) > 1
+
+
+@pytest.mark.filterwarnings("default:lr is")
+def test_steps_too_small_for_epsilon_give_a_warning() -> None:
+    with pytest.warns(UserWarning, match="lr is 0.01: the 8 steps .* below epsilon 10"):
+        learn(TwoClasses(), bright(4), Untargeted(), passes=4, batch_size=2, lr=0.01, progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learn(TwoClasses(), bright(4), Untargeted(), passes=5, batch_size=2, progress=False)
+
+
+def test_module_in_train_mode_is_attacked_in_eval_mode() -> None:
+    network = nn.Sequential(TwoClasses(), nn.BatchNorm2d(2), nn.Dropout(0.5))
+    network[2].eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    learned = learn(network, bright(), Untargeted(), progress=False)
+    assert [module.training for module in network] == [True, True, False]
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(learned.proto, learn(network.eval(), bright(), Untargeted(), progress=False).proto)
+
+
 @pytest.mark.parametrize(
     ("given", "setting"),
     [
         (torch.zeros(0, 3, 4, 4), {}),
+        (torch.full((2, 3, 4, 4), 9.0), {"seed": -1}),
         (torch.full((1, 4, 4), 9.0), {}),
         (torch.rand(2, 3, 4, 4), {}),  # on the scale from 0 to 1
         (torch.full((2, 3, 4, 4), 9.0), {"passes": 0}),

@@ -1,5 +1,6 @@
 import copy
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tv
 
-from tests.helpers import Brightness
+from tests.helpers import Brightness, refuses
 from uap.networks import FastSCNN
 from uap.utils.class_tables import CAMVID
-from uap.utils.errors import InputError
-from uap.victims import Victim
+from uap.utils.errors import Kind
+from uap.victims import Multiscale, Victim
 
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 
@@ -148,7 +149,7 @@ def test_fingerprint_changes_with_any_weight(name: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"mean": (0.0, 0.0, 0.5)},
+        {"mean": (0.0, 0.0, 5.0)},
         {"std": (1.0, 1.0, 2.0)},
         {"channel_order": "bgr"},
         {"size_multiple": 2},
@@ -197,7 +198,7 @@ def test_fingerprint_is_equal_after_saving_and_loading(tmp_path: Path, name: str
 
 def test_error_of_a_network_is_quoted() -> None:
     victim = Victim(Fixed(fails), classes=["a"])
-    with pytest.raises(InputError, match=r"Fixed fails on images of 6 x 8 \(sizes must match\).*victim\.size_multiple"):
+    with refuses("data.size", "not_supported", "6 x 8"):
         victim.check((6, 8))
 
 
@@ -259,14 +260,57 @@ def test_another_output_can_be_selected(answer: Any, output: Any) -> None:
 
 def test_output_of_another_shape_raises_error() -> None:
     victim = Victim(Fixed(lambda x: x[:, 0]), classes=["a"])
-    with pytest.raises(
-        InputError, match=r"Fixed gives \(1, 6, 8\) for one image .*expected logits \(1, 1 or more, 6, 8"
-    ):
+    with refuses("model.victim.classes", "wrong_shape", "(1, 6, 8)"):
         victim.check((6, 8))
 
 
+@pytest.mark.parametrize("wrap", [lambda victim: victim, Multiscale])
+def test_first_forward_pass_refuses_too_few_outputs_and_names_further_ones_void(
+    wrap: Callable[[Victim], Victim],
+) -> None:
+    images = torch.full((2, 3, 6, 8), 9.0)
+    with refuses("model.victim.classes", "wrong_shape", "gives (2, 3, "):
+        wrap(Victim(nn.Conv2d(3, 3, 1), classes=list("abcd")))(images)
+    victim = wrap(Victim(nn.Conv2d(3, 3, 1), classes=list("ab")))
+    victim(images)
+    assert victim.table.names == ("a", "b", "void")
+
+
+@pytest.mark.parametrize(
+    ("network", "setting", "kind"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 3, 1), nn.Softmax(1)), "model.victim.output", "not_supported"),
+        (nn.Conv2d(3, 1, 1), "model.victim.network", "wrong_shape"),
+        (Fixed(lambda x: x.argmax(1, keepdim=True)), "model.victim.network", "wrong_type"),
+        (Fixed(lambda x: x / 0), "model.victim.weights", "not_finite"),
+    ],
+)
+def test_first_forward_pass_refuses_what_is_no_logits(network: nn.Module, setting: str, kind: Kind) -> None:
+    with refuses(setting, kind):
+        Victim(network, classes=["a"])(torch.full((1, 3, 6, 8), 9.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mean", {"mean": (0.485, 0.456, 0.406), "std": (58.4, 57.1, 57.4)}),
+        ("std", {"mean": (123.7, 116.3, 103.5), "std": (0.229, 0.224, 0.225)}),
+        ("std", {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}),
+        ("mean", {"mean": (0.5, 0.5, 0.5)}),
+    ],
+)
+def test_mean_and_std_for_images_from_0_to_1_are_refused(name: str, settings: dict[str, Any]) -> None:
+    with refuses(f"model.victim.{name}", "out_of_range", "Multiply mean and std by 255"):
+        Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"], **settings)
+
+
+@pytest.mark.parametrize("std", [1.0, 255.0])
+def test_images_may_be_only_scaled(std: float) -> None:
+    Victim(nn.Conv2d(3, 2, 1), classes=["a", "b"], std=(std, std, std))
+
+
 def test_too_few_outputs_raise_error() -> None:
-    with pytest.raises(InputError, match=r"gives \(1, 3, 6, 8\) .*\(sky, building, .*Set victim\.classes"):
+    with refuses("model.victim.classes", "wrong_shape", "(1, 3, 6, 8)"):
         Victim(nn.Identity(), classes="camvid").check((6, 8))
 
 
@@ -300,7 +344,8 @@ def test_names_of_a_known_table_get_its_colors() -> None:
     [{"std": (1.0, 0.0, 1.0)}, {"std": (-1.0, 1.0, 1.0)}, {"size_multiple": 0}, {"input_size": (0, 4)}],
 )
 def test_invalid_preprocessing_raises_error(settings: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"victim\.std is .*, size_multiple .*; expected all above 0"):
+    ((name, value),) = settings.items()
+    with refuses(f"model.victim.{name}", "out_of_range", str(value)):
         Victim(nn.Identity(), classes=["a"], **settings)
 
 

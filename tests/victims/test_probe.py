@@ -414,7 +414,9 @@ class ChannelsLast(Rough):
 def test_outputs_of_other_shapes_are_named() -> None:
     refused(Rough(), r"gives \(1, 4, 12, 16\) .*expected logits \(1, 5 or more, 12, 16\)", classes=list("abcde"))
     refused(Rough(), r"gives \(1, 4, 12, 16\) .*victim\.output to another of its outputs", classes="camvid")
-    refused(nn.Sequential(Rough(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), r"gives \(1, 4\) for one image of 12 x 16")
+    refused(
+        nn.Sequential(Rough(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), r"gives \(1, 4\) for images \(1, 3, 12, 16\)"
+    )
 
 
 def test_network_without_logits_is_named_with_its_output() -> None:

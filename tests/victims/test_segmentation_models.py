@@ -49,12 +49,11 @@ def test_weights_from_a_file_give_the_output_of_the_library(tmp_path: Path, monk
     torch.testing.assert_close(victim(image), network(seen), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("span", [[0, 1], [0, 255]])
+@pytest.mark.parametrize("largest", [1, 255])
 @pytest.mark.parametrize("space", ["RGB", "BGR"])
-def test_unusual_preprocessing_of_an_encoder_is_used(
-    monkeypatch: pytest.MonkeyPatch, span: list[int], space: str
-) -> None:
-    asked = preprocessing(monkeypatch, input_range=span, input_space=space)
+def test_unusual_preprocessing_of_an_encoder_is_used(monkeypatch: pytest.MonkeyPatch, largest: int, space: str) -> None:
+    mean, std = ([value * largest for value in values] for values in ([0.1, 0.2, 0.3], [0.2, 0.4, 0.5]))
+    asked = preprocessing(monkeypatch, input_range=[0, largest], input_space=space, mean=mean, std=std)
     victim = SegmentationModels("Unet", "resnet18", classes=list("ab"))
     victim.network = nn.Identity()
     image = torch.randint(2, 256, (1, 3, 4, 6)).float()

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
-from uap.utils.batches import check_grey_levels
+from uap.utils.batches import check_images
 from uap.utils.errors import InputError
+from uap.utils.eval_mode import in_eval_mode
 
 
 @dataclass
@@ -62,7 +63,8 @@ class Attack(abc.ABC):
         """Attack a batch of images.
 
         Args:
-            victim: images `(N, 3, H, W)` to logits `(N, C, *L)`: a `Victim` or any module like it, in eval mode.
+            victim: images `(N, 3, H, W)` to logits `(N, C, *L)`: a `Victim` or any module like it. A module in train
+                mode is attacked in eval mode, and is in train mode again afterwards.
             images: `(N, 3, H, W)` of any dtype, 0 to 255.
             objective: what the attacker wants.
             generator: source of randomness on the CPU, for attacks and objectives that sample.
@@ -71,11 +73,12 @@ class Attack(abc.ABC):
             The adversarial images `(N, 3, H, W)` float32, not rounded to 8 bits.
 
         Raises:
-            InputError: the objective does not fit the attack, the network or the images.
+            InputError: the images have another shape or dtype or are on the scale from 0 to 1, or the objective does
+                not fit the attack, the network or the images.
         """
-        check_grey_levels(images)
+        check_images(images)
         images = images.detach().float()
-        with torch.no_grad():
+        with torch.no_grad(), in_eval_mode(victim):
             clean_logits = victim(images).float()
             goal = objective.prepare(victim, images, clean_logits, generator)
         return self.run(victim, images, goal, objective, clean_logits, generator)
@@ -103,7 +106,8 @@ class Attack(abc.ABC):
             The adversarial images `(N, 3, H, W)` float32.
         """
         self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64))
-        return self.perturb(victim, images, goal, objective, clean_logits, generator).detach()
+        with in_eval_mode(victim):
+            return self.perturb(victim, images, goal, objective, clean_logits, generator).detach()
 
     @abc.abstractmethod
     def perturb(
@@ -133,6 +137,7 @@ class Attack(abc.ABC):
         (gradient,) = torch.autograd.grad(losses.sum(), images)
         if not gradient.isfinite().all():
             raise InputError(
-                "The gradient is not finite. Check the weights and the normalization of the network, or use float32."
+                "The gradient is not finite. Check the weights and the normalization of the network, or use float32.",
+                kind="not_finite",
             )
         return gradient

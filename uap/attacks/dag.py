@@ -61,7 +61,8 @@ class DAG(Attack):
         if variant not in ("paper", "authors") or not gamma > 0 or steps < 1 or not 0 <= (tolerance or 0) < 1:
             raise InputError(
                 f"DAG got variant={variant!r}, gamma={gamma}, steps={steps}, tolerance={tolerance}; expected 'paper' "
-                "or 'authors', gamma above 0 grey levels, 1 step or more, and a share from 0 and below 1."
+                "or 'authors', gamma above 0 grey levels, 1 step or more, and a share from 0 and below 1.",
+                kind="out_of_range",
             )
         self.variant = variant
         self.gamma = gamma
@@ -86,7 +87,9 @@ class DAG(Attack):
         if goal.sign < 0:
             raise InputError(
                 f"DAG needs a target for each location, which {type(objective).__name__} has not. Use RandomClasses, "
-                "Shape, LeastLikely or a static target."
+                "Shape, LeastLikely or a static target.",
+                setting="objective",
+                kind="not_supported",
             )
         clean = clean_logits.argmax(1)
         targets = ((goal.labels != clean) & (goal.labels != IGNORE)).flatten(1).sum(1)

@@ -90,5 +90,7 @@ def named_attack(name: str) -> NamedAttack:
         <uap.objectives.least_likely.LeastLikely object at ...>
     """
     if name not in ATTACKS:
-        raise InputError(f"There is no attack {name}. The attacks are {', '.join(ATTACKS)}.")
+        raise InputError(
+            f"There is no attack {name}. The attacks are {', '.join(ATTACKS)}.", setting="attack", kind="unknown_name"
+        )
     return ATTACKS[name]

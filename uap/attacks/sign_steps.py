@@ -54,7 +54,8 @@ class SignSteps(Attack):
         if not 0 < epsilon <= 255 or not alpha > 0 or steps < 1 or not 0 <= momentum <= 1:
             raise InputError(
                 f"{type(self).__name__} got epsilon={epsilon}, alpha={alpha}, steps={steps}, momentum={momentum}; "
-                "expected epsilon above 0 and up to 255 grey levels, alpha above 0, 1 step or more, momentum 0 to 1."
+                "expected epsilon above 0 and up to 255 grey levels, alpha above 0, 1 step or more, momentum 0 to 1.",
+                kind="out_of_range",
             )
         self.epsilon: float = epsilon
         self.alpha = alpha

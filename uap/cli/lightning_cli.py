@@ -26,7 +26,7 @@ from uap.universal.callbacks.progress import progress_callbacks
 from uap.universal.callbacks.wandb_run import RunLogger, keep_within, wandb_logger
 from uap.universal.checkpoints import WholeCheckpoints, discard_half_written, read_checkpoint
 from uap.utils.atomic_file import atomic_file
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import LAST, is_local_rank_zero, run_folder
 
@@ -167,7 +167,11 @@ class RunCLI(LightningCLI):
         try:
             super()._set_seed()
         except ValueError as error:
-            raise InputError(f"seed_everything: {error}. Set a whole number of 0 or more.") from error
+            raise InputError(
+                f"seed_everything: {error}. Set a whole number of 0 or more.",
+                setting="seed_everything",
+                kind="out_of_range",
+            ) from error
 
     def instantiate_classes(self) -> None:
         """Build model, data and trainer; raise an input error unchanged instead of the error that wraps it."""
@@ -209,7 +213,11 @@ class RunCLI(LightningCLI):
                 print(f"{folder} contains a run of this configuration. It resumes from {checkpoint}.", flush=True)
             return str(checkpoint)
         if (folder / "metrics.json").is_file():
-            raise InputError(f"{folder} contains metrics and no checkpoint. Set another --trainer.default_root_dir.")
+            raise InputError(
+                f"{folder} contains metrics and no checkpoint. Set another --trainer.default_root_dir.",
+                setting="trainer.default_root_dir",
+                kind="conflict",
+            )
         return None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -230,7 +238,7 @@ class RunCLI(LightningCLI):
         }
         settings["plugins"] = [*_as_list(self.config_init.trainer.plugins), WholeCheckpoints()]
         settings["enable_progress_bar"] = any(isinstance(callback, ProgressBar) for callback in callbacks)
-        with as_input_error("The trainer"):
+        with in_setting("trainer"), as_input_error("The trainer"):
             return super().instantiate_trainer(**settings)
 
     def _loggers(self) -> list[Logger]:

@@ -30,7 +30,7 @@ class UnbuiltClass(InputError):
 
     def __init__(self, name: str, message: str) -> None:
         """Store the name. It identifies the setting of the class."""
-        super().__init__(message)
+        super().__init__(message, kind="not_supported")
         self.name = name
 
 
@@ -51,7 +51,7 @@ def as_input_error(subject: str, name: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # classes of other libraries raise any error
         if isinstance(error, AttributeError) and WITHOUT_SETTINGS.match(str(error)):
-            raise InputError(wrapper(subject)) from error
+            raise InputError(wrapper(subject), kind="not_supported") from error
         raise UnbuiltClass(name, f"{subject} cannot be built: {_reason(error)}.{_advice(error)}") from error
 
 
@@ -62,7 +62,7 @@ def at_setting(key: str) -> Iterator[None]:
         with as_input_error(key):
             yield
     except UnbuiltClass as error:
-        raise InputError(f"{key}: {error}" if error.name else str(error)) from error
+        raise InputError(f"{key}: {error}" if error.name else str(error), setting=key, kind="not_supported") from error
 
 
 def _reason(error: Exception) -> str:
@@ -114,9 +114,10 @@ def construction(config: dict[str, Any], key: str = "") -> Iterator[None]:
         found = input_error_in(error) or (_raised[0] if _raised else None)
         if isinstance(found, UnbuiltClass) and found.name:
             keys = dict.fromkeys(settings_with(config, found.name, key))
-            raise InputError(f"{' or '.join(keys)}: {found}") from found
+            named = next(iter(keys)) if len(keys) == 1 else None
+            raise InputError(f"{' or '.join(keys)}: {found}", setting=named, kind="not_supported") from found
         advice = None if found else wrapper_advice(str(error))
-        raise (found or (InputError(advice) if advice else error)) from None
+        raise (found or (InputError(advice, kind="not_supported") if advice else error)) from None
 
 
 def _build(class_type: type[T], *args: Any, **kwargs: Any) -> T:

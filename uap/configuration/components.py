@@ -63,10 +63,11 @@ def _built(file: Path, key: str, add: Callable[[Parser], object], changes: dict[
             built = parser.instantiate_classes(parser.parse_object({"component": block}))
     except ArgumentError as error:
         reason = fault(str(error).replace('"component', f'"{key}', 1))
-        raise InputError(f"{file}: {reason}. Compare it with configs/victim/.") from error
+        raise InputError(f"{file}: {reason}. Compare it with configs/victim/.", kind="unusable_file") from error
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{file} describes no {key} ({str(error).strip()}). Expected {key} with class_path and init_args, as in "
-            "configs/victim/ or the config.yaml of a run."
+            "configs/victim/ or the config.yaml of a run.",
+            kind="unusable_file",
         ) from error
     return built.component

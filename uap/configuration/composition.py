@@ -45,7 +45,9 @@ def compose(content: dict[str, Any], folder: Path, source: str, including: tuple
     names = content.get(DEFAULTS) or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(
-            f"{source} has {DEFAULTS}: {names}, expected a list of paths, such as [victim/my_network.yaml]."
+            f"{source} has {DEFAULTS}: {names}, expected a list of paths, such as [victim/my_network.yaml].",
+            setting="defaults",
+            kind="wrong_type",
         )
     composed: dict[str, Any] = {}
     for name in names:
@@ -62,13 +64,27 @@ def _included(name: str, folder: Path, source: str, including: tuple[Path, ...])
         paths.check_file(file, "configuration", advice)
         if file.resolve() in [outer.resolve() for outer in including]:
             route = " -> ".join(str(path) for path in (*including, file))
-            raise InputError(f"The configuration {file} includes itself: {route}. {advice}")
+            raise InputError(
+                f"The configuration {file} includes itself: {route}. {advice}", setting="defaults", kind="conflict"
+            )
         settings = read_settings(file, including)
     except OSError as error:
-        raise InputError(f"The configuration {file} cannot be read ({error.strerror or error}). {advice}") from error
+        raise InputError(
+            f"The configuration {file} cannot be read ({error.strerror or error}). {advice}",
+            setting="defaults",
+            kind="unusable_file",
+        ) from error
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"The configuration {file} cannot be read as YAML: {reason}. {source} includes it.") from error
+        raise InputError(
+            f"The configuration {file} cannot be read as YAML: {reason}. {source} includes it.",
+            setting="defaults",
+            kind="unusable_file",
+        ) from error
     if not isinstance(settings, dict):
-        raise InputError(f"The configuration {file} holds no settings by name, such as data: or model:. {advice}")
+        raise InputError(
+            f"The configuration {file} holds no settings by name, such as data: or model:. {advice}",
+            setting="defaults",
+            kind="unusable_file",
+        )
     return settings

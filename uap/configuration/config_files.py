@@ -15,10 +15,10 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from uap.configuration.composition import compose, read_settings
 from uap.configuration.exclusive_settings import flat, overridden, with_overridden_settings
-from uap.configuration.parser_messages import sentence
+from uap.configuration.parser_messages import kind_of, sentence, setting_of
 from uap.configuration.plain_yaml import plain_yaml
 from uap.utils import paths
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
 
 # a configuration may only name classes of the type of a setting: not functions such as os.system, and no class at all
 # if the setting has no type
@@ -69,21 +69,34 @@ def read_configuration(file: str) -> tuple[dict[str, Any], bool]:
             content = compose(content, Path.cwd(), "--config") if isinstance(content, dict) else content
         else:
             path = paths.find(file)
-            paths.check_file(path, "configuration")
+            with in_setting("config"):
+                paths.check_file(path, "configuration")
             content, plain = read_settings(path), plain_yaml(path.read_text())
     except OSError as error:
         raise InputError(
             f"The configuration {file} cannot be read ({error.strerror or error}). Check its permissions and those of "
-            "its folders."
+            "its folders.",
+            setting="config",
+            kind="unusable_file",
         ) from error
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"The configuration {file} cannot be read as YAML: {reason}.") from error
+        raise InputError(
+            f"The configuration {file} cannot be read as YAML: {reason}.", setting="config", kind="unusable_file"
+        ) from error
     if not isinstance(content, dict):
         kind = "nothing" if content is None else f"a {type(content).__name__}"
-        raise InputError(f"The configuration {file} holds {kind}, expected settings by name, such as data: or model:.")
+        raise InputError(
+            f"The configuration {file} holds {kind}, expected settings by name, such as data: or model:.",
+            setting="config",
+            kind="unusable_file",
+        )
     if not isinstance(content.get("trainer", {}), dict):
-        raise InputError(f"The configuration {file} has trainer: {content['trainer']}, expected its settings by name.")
+        raise InputError(
+            f"The configuration {file} has trainer: {content['trainer']}, expected its settings by name.",
+            setting="trainer",
+            kind="wrong_type",
+        )
     return content, content != plain
 
 
@@ -121,7 +134,11 @@ def config_files_first(given: list[str]) -> list[str]:
     for word in words:
         if word in ("-c", "--config"):
             if (name := next(words, None)) is None:
-                raise InputError("--config is given without a file. Name one, such as configs/camvid_static.yaml.")
+                raise InputError(
+                    "--config is given without a file. Name one, such as configs/camvid_static.yaml.",
+                    setting="config",
+                    kind="missing_setting",
+                )
             files.append(f"--config={name}")
         else:
             (files if word.startswith("--config=") else settings).append(word)
@@ -148,7 +165,14 @@ def narrowest_first(hint: Any) -> Any:
 
 
 class Parser(LightningArgumentParser):
-    """The parser of Lightning with `ConfigFile` as the action of `--config`, and with input errors as messages."""
+    """The parser of Lightning with `ConfigFile` as the action of `--config`, and with input errors as messages.
+
+    Abbreviated options are refused: a later version could give an abbreviation another meaning.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a parser; the arguments are those of `LightningArgumentParser`."""
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise an input error with a short message, without the usage and the types that were tried.
@@ -158,7 +182,7 @@ class Parser(LightningArgumentParser):
         """
         if not self.exit_on_error:
             super().error(message, *args, **kwargs)
-        raise InputError(sentence(message))
+        raise InputError(sentence(message), setting=setting_of(message), kind=kind_of(message))
 
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         """Add an argument; its type is normalized by `narrowest_first`."""

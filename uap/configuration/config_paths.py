@@ -58,7 +58,8 @@ def expanded(value: str, source: str) -> str:
     def variable(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise InputError(
-                f"{source} names ${{{match[1]}}}, but this environment variable is not set. Set and export it."
+                f"{source} names ${{{match[1]}}}, but this environment variable is not set. Set and export it.",
+                kind="unknown_name",
             )
         return os.environ[match[1]]
 

@@ -28,7 +28,11 @@ def check_configuration(folder: Path, config: dict[str, Any], irrelevant: tuple[
     try:
         found = plain_yaml(file.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}). Set another --trainer.default_root_dir.") from error
+        raise InputError(
+            f"{file} cannot be read ({error}). Set another --trainer.default_root_dir.",
+            setting="trainer.default_root_dir",
+            kind="unusable_file",
+        ) from error
     before, now = (_flat(content, irrelevant) for content in (found, config))
     differing = [name for name in {**now, **before} if now.get(name) != before.get(name)]
     if differing:
@@ -37,7 +41,9 @@ def check_configuration(folder: Path, config: dict[str, Any], irrelevant: tuple[
         resume = f", or resume it with --ckpt_path {folder / LAST}" if (folder / LAST).exists() else ""
         raise InputError(
             f"{folder} already contains a run of another configuration: its {'; its '.join(named)}{others}. Set "
-            f"another --trainer.default_root_dir{resume}."
+            f"another --trainer.default_root_dir{resume}.",
+            setting="trainer.default_root_dir",
+            kind="conflict",
         )
 
 

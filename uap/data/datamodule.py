@@ -99,14 +99,22 @@ class SegmentationData(LightningDataModule, abc.ABC):
         for name, value in counts.items():
             least = 0 if name in ("num_workers", "seed") else 1
             if value is not None and value < least:
-                raise InputError(f"data.{name} is {value}, expected {least} or more.")
+                raise InputError(
+                    f"data.{name} is {value}, expected {least} or more.", setting=f"data.{name}", kind="out_of_range"
+                )
         check_machine(self.size, batch_size, num_workers)
         if not 0 <= cache_gib < math.inf:
-            raise InputError(f"data.cache_gib is {cache_gib}, expected 0 or more GiB of disk space.")
+            raise InputError(
+                f"data.cache_gib is {cache_gib}, expected 0 or more GiB of disk space.",
+                setting="data.cache_gib",
+                kind="out_of_range",
+            )
         if train_split not in images.train_splits:
             raise InputError(
                 f"data.train_split is {train_split}, but {type(images).__name__} has the training splits "
-                f"{', '.join(images.train_splits)}. Choose one of them."
+                f"{', '.join(images.train_splits)}. Choose one of them.",
+                setting="data.train_split",
+                kind="unknown_name",
             )
         self.split: ScoredSplit = split
         self.limit = limit
@@ -176,7 +184,11 @@ class SegmentationData(LightningDataModule, abc.ABC):
             InputError: the limit is above the number of images.
         """
         if self.limit is not None and self.limit > count:
-            raise InputError(f"data.limit is {self.limit}, but {found}. Set it to {count} or less.")
+            raise InputError(
+                f"data.limit is {self.limit}, but {found}. Set it to {count} or less.",
+                setting="data.limit",
+                kind="out_of_range",
+            )
         return subset.sampled(count, self.limit or count, self.seed)
 
     def augment(self, augmentation: Augmentation) -> None:

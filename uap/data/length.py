@@ -32,17 +32,23 @@ def total_steps(trainer: Trainer) -> int:
     epochs, most = trainer.max_epochs, trainer.max_steps
     if trainer.accumulate_grad_batches < 1:
         raise InputError(
-            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, expected 1 or more batches."
+            f"trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}, expected 1 or more batches.",
+            setting="trainer.accumulate_grad_batches",
+            kind="out_of_range",
         )
     if trainer.check_val_every_n_epoch == 0:
         raise InputError(
-            f"trainer.check_val_every_n_epoch is {trainer.check_val_every_n_epoch}, expected 1 or more epochs."
+            f"trainer.check_val_every_n_epoch is {trainer.check_val_every_n_epoch}, expected 1 or more epochs.",
+            setting="trainer.check_val_every_n_epoch",
+            kind="out_of_range",
         )
     if epochs is None or epochs == -1:
         if most == -1:
             raise InputError(
                 "trainer.max_epochs is -1, but the schedule needs the length of the run. Set --trainer.max_epochs "
-                "or --trainer.max_steps; --trainer.max_time can end the run earlier."
+                "or --trainer.max_steps; --trainer.max_time can end the run earlier.",
+                setting="trainer.max_epochs",
+                kind="out_of_range",
             )
         return most
     limit, data = trainer.limit_train_batches, trainer.datamodule  # type: ignore[attr-defined]

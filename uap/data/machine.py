@@ -27,12 +27,16 @@ def check_machine(size: tuple[int, int], batch_size: int, num_workers: int) -> N
     if needed > memory:
         raise InputError(
             f"data.batch_size is {batch_size} and data.size {size}, which takes more than {needed >> 30} GiB of "
-            f"memory, but this machine has {memory >> 30} GiB. Set a smaller batch or size."
+            f"memory, but this machine has {memory >> 30} GiB. Set a smaller batch or size.",
+            setting="data.batch_size",
+            kind="out_of_range",
         )
     cores = os.cpu_count() or 1
     most = max(MAX_WORKERS, 2 * cores)
     if num_workers > most:
         raise InputError(
             f"data.num_workers is {num_workers}, expected {most} or less on the {cores} cores of this machine. One or "
-            "two for each core are best."
+            "two for each core are best.",
+            setting="data.num_workers",
+            kind="out_of_range",
         )

@@ -66,7 +66,9 @@ def attach_targets(
             if not usable.any():
                 raise InputError(
                     f"The network predicts {hidden} on none of the {len(usable)} {NAMES[role]} images, so there is "
-                    "nothing to hide. Choose another class or other images, or check the network's preprocessing."
+                    "nothing to hide. Choose another class or other images, or check the network's preprocessing.",
+                    setting="model.objective.hide",
+                    kind="not_supported",
                 )
             if role == "train":
                 prepared.rows = _learnable(usable, data, hidden)
@@ -107,7 +109,9 @@ def _reader(data: SegmentationData, victim: Victim) -> ReadTarget:
             example = subset.path_below(images.items[0], data.root)
             raise InputError(
                 f"The image of the static target, {found}, does not exist. It was searched{paths.searched_in(path)} "
-                f"and in {data.root}. Set --model.objective.image to an image, such as {example} of these data."
+                f"and in {data.root}. Set --model.objective.image to an image, such as {example} of these data.",
+                setting="model.objective.image",
+                kind="missing_file",
             )
         if is_image:
             return one_prediction(images, victim, found)

@@ -76,7 +76,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
             InputError: a size below 1.
         """
         if min(size) < 1:
-            raise InputError(f"data.size is {size}, expected 1 or more.")
+            raise InputError(f"data.size is {size}, expected 1 or more.", setting="data.size", kind="out_of_range")
         self.root = Path(root)
         self.split = split
         self.size = size
@@ -115,7 +115,11 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
         except InputError as error:
             if self.root.exists() or self.root.is_absolute():
                 raise
-            raise InputError(f"There is no {self.root}{paths.searched_in(self.root)}. {error}") from error
+            raise InputError(
+                f"There is no {self.root}{paths.searched_in(self.root)}. {error}",
+                setting="data.root",
+                kind=error.kind or "missing_file",
+            ) from error
 
     def subset(self, rows: Iterable[int]) -> Self:
         """Return a data set with the images of some rows, in their order."""
@@ -160,7 +164,8 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
                 raise InputError(
                     f"{item.labels} has {ids.shape[0]} x {ids.shape[1]} pixels, but its image {item.image} has "
                     f"{image.shape[0]} x {image.shape[1]}, expected the same. Are they of the same data set? Extract "
-                    "both again, or resize the labels by the nearest neighbor."
+                    "both again, or resize the labels by the nearest neighbor.",
+                    kind="wrong_shape",
                 )
             row[3] = pictures.resize_mask(ids, self.size)
         return row

@@ -53,7 +53,9 @@ class BDD100K(SegmentationDataset):
             if found:
                 return self._with_labels(found, folder)
         raise InputError(
-            f"No images in {self.root / IMAGES[0] / self.split}. Set --data.root to the folder of BDD100K. {TREE}"
+            f"No images in {self.root / IMAGES[0] / self.split}. Set --data.root to the folder of BDD100K. {TREE}",
+            setting="data.root",
+            kind="missing_file",
         )
 
     def _with_labels(self, images: list[Path], folder: Path) -> list[Item]:

@@ -54,7 +54,11 @@ class CamVid(SegmentationDataset):
         folder, split = self.root / self.split, self.split
         images = readable_files(folder, ENDINGS, "pictures")
         if not images:
-            raise InputError(f"No images in {folder}. Set --data.root to CamVid's folder. {TREE}")
+            raise InputError(
+                f"No images in {folder}. Set --data.root to CamVid's folder. {TREE}",
+                setting="data.root",
+                kind="missing_file",
+            )
         folders = [self.root / layout.format(split) for layout in LAYOUTS]
         labels = next((found for found in folders if found.is_dir()), None)
         found = {} if labels is None else _by_image(labels)
@@ -84,7 +88,10 @@ class CamVid(SegmentationDataset):
             InputError: an id above 11.
         """
         if ids.max(initial=0) > VOID:
-            raise InputError(f"{path} holds the id {ids.max()}, expected 0 to {VOID}. Is it CamVid with 11 classes?")
+            raise InputError(
+                f"{path} holds the id {ids.max()}, expected 0 to {VOID}. Is it CamVid with 11 classes?",
+                kind="unusable_file",
+            )
         return np.where(ids == VOID, np.uint8(IGNORE), ids)
 
 

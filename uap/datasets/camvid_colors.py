@@ -68,7 +68,8 @@ def ids_of_colors(pixels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
         shown = ", ".join(f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:3].tolist())
         raise InputError(
             f"{path} has {unknown.size} colors of no class, {shown} first. Expected the colors of CamVid's 32 classes. "
-            f"List other colors in {class_dict_of(path)}, and resize labels only by the nearest neighbor."
+            f"List other colors in {class_dict_of(path)}, and resize labels only by the nearest neighbor.",
+            kind="unusable_file",
         )
     ids: NDArray[np.uint8] = np.array([known[code] for code in codes.tolist()], np.uint8)[found]
     return ids

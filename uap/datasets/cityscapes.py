@@ -51,7 +51,11 @@ class Cityscapes(SegmentationDataset):
         folder, files = self._files("leftImg8bit", split)
         images = _by_image(files, IMAGE)
         if not images:
-            raise InputError(f"No images in {folder}. Set --data.root to Cityscapes' folder. {TREE}")
+            raise InputError(
+                f"No images in {folder}. Set --data.root to Cityscapes' folder. {TREE}",
+                setting="data.root",
+                kind="missing_file",
+            )
         say_left_out(folder, (PurePath(name) for name in files if not name.endswith(IMAGE)), f"pictures *{IMAGE}")
         folder, files = self._files("gtFine", split)
         labels = _by_image(files, TRAIN_IDS) | _by_image(files, LABELS)
@@ -94,7 +98,8 @@ class Cityscapes(SegmentationDataset):
         if wrong.size:
             raise InputError(
                 f"{path} holds the id {wrong[0]}, expected Cityscapes' label ids 0 to {max(CITYSCAPES_LABEL_IDS)}, or "
-                "255. Are these labels of another data set?"
+                "255. Are these labels of another data set?",
+                kind="unusable_file",
             )
         train_ids = np.full(256, IGNORE, np.uint8)
         train_ids[list(CITYSCAPES_LABEL_IDS)] = range(len(CITYSCAPES_LABEL_IDS))

@@ -61,7 +61,11 @@ class ImageFolder(SegmentationDataset):
         """
         super().__init__(root, split, size, resampling)
         if not 0 <= scored_share < 1:
-            raise InputError(f"data.scored_share is {scored_share}, expected 0 or more, and less than 1.")
+            raise InputError(
+                f"data.scored_share is {scored_share}, expected 0 or more, and less than 1.",
+                setting="data.scored_share",
+                kind="out_of_range",
+            )
         self.scored_share = scored_share
         self.seed = seed
 
@@ -70,7 +74,7 @@ class ImageFolder(SegmentationDataset):
         folder = self.folder(self.split)
         items = self.read_items(folder)
         if not items:
-            raise InputError(f"No {self.kind} in {folder}. {self._tree()}")
+            raise InputError(f"No {self.kind} in {folder}. {self._tree()}", setting="data.root", kind="missing_file")
         if folder != self.root:
             self._say_beside()
             return items
@@ -80,7 +84,9 @@ class ImageFolder(SegmentationDataset):
         if scored.all() or not scored.any():
             raise InputError(
                 f"{folder} has {len(items)} images, too few to split them into training and scored images. Add images, "
-                "or set --data.scored_share 0 to use all images for both."
+                "or set --data.scored_share 0 to use all images for both.",
+                setting="data.root",
+                kind="out_of_range",
             )
         return [item for item, held in zip(items, scored, strict=True) if held != (self.split == "train")]
 
@@ -95,7 +101,9 @@ class ImageFolder(SegmentationDataset):
             InputError: the folder is a file.
         """
         if folder.is_file():
-            raise InputError(f"{folder} is a file, expected a folder. {self._tree()}")
+            raise InputError(
+                f"{folder} is a file, expected a folder. {self._tree()}", setting="data.root", kind="unusable_file"
+            )
         return readable_files(folder, self.endings, self.kind)
 
     def read_items(self, folder: Path) -> list[Item]:
@@ -128,7 +136,9 @@ class ImageFolder(SegmentationDataset):
         """
         raise InputError(
             f"{path} cannot be read as labels: {type(self).__name__} has no classes. Set model.objective.image to an "
-            "image, whose prediction is then the target."
+            "image, whose prediction is then the target.",
+            setting="model.objective.labels",
+            kind="not_supported",
         )
 
     def _tree(self) -> str:

@@ -34,7 +34,9 @@ def open_image(path: Path | Source, *, upright: bool = False) -> Image.Image:
     """Return a PIL image of 8 bits per channel, with its EXIF data; arguments and errors are those of `read_image`."""
     picture = _open(path)
     if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{path} has mode {picture.mode}, expected 8 bits per channel. Convert it first.")
+        raise InputError(
+            f"{path} has mode {picture.mode}, expected 8 bits per channel. Convert it first.", kind="unusable_file"
+        )
     return ImageOps.exif_transpose(picture) if upright else picture
 
 
@@ -95,7 +97,8 @@ def _check_ids(picture: Image.Image, path: Path | Source) -> None:
     if kind:
         raise InputError(
             f"{path} {kind}, expected an 8-bit PNG of one channel with a class id per pixel. Convert color-coded "
-            "labels to ids first. JPEG does not preserve ids: extract the original files again."
+            "labels to ids first. JPEG does not preserve ids: extract the original files again.",
+            kind="unusable_file",
         )
 
 

@@ -95,7 +95,8 @@ def check_labeled(items: list[Item], where: Path, tree: str) -> list[Item]:
     if missing:
         raise InputError(
             f"{len(missing)} of {len(items)} images of the split have no labels in {where}, {missing[0]} first. "
-            f"Extract or download them again, or move {where} away to use no labels. {tree}"
+            f"Extract or download them again, or move {where} away to use no labels. {tree}",
+            kind="missing_file",
         )
     return items
 

@@ -71,9 +71,15 @@ class StreetScenes(Cityscapes):
         counts = {"scenes": (scenes, 1), "scored_scenes": (scored_scenes, 1), "scene_seed": (scene_seed, 0)}
         for name, (value, least) in counts.items():
             if value < least:
-                raise InputError(f"data.{name} is {value}, expected {least} or more.")
+                raise InputError(
+                    f"data.{name} is {value}, expected {least} or more.", setting=f"data.{name}", kind="out_of_range"
+                )
             if name != "scene_seed" and value > MOST_SCENES:
-                raise InputError(f"data.{name} is {value}, expected {MOST_SCENES} or less.")
+                raise InputError(
+                    f"data.{name} is {value}, expected {MOST_SCENES} or less.",
+                    setting=f"data.{name}",
+                    kind="out_of_range",
+                )
         self.scenes = scenes
         self.scored_scenes = scored_scenes
         self.scene_seed = scene_seed
@@ -123,12 +129,16 @@ class StreetScenes(Cityscapes):
             found = json.loads(manifest.read_text())
         except (OSError, ValueError) as error:
             raise InputError(
-                f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root."
+                f"Street scenes cannot be kept in {self.root} ({error}). Set another --data.root.",
+                setting="data.root",
+                kind="unusable_file",
             ) from error
         if found != expected:
             raise InputError(
                 f"{self.root} holds scenes rendered with {found}, expected {expected}. "
-                "Set another --data.root, or remove that folder."
+                "Set another --data.root, or remove that folder.",
+                setting="data.root",
+                kind="conflict",
             )
 
     def _path(self, suffix: str, index: int) -> Path:

@@ -60,12 +60,16 @@ def listed(items: list[Item], path: Path, root: Path) -> list[int]:
     if unknown:
         raise InputError(
             f"{len(unknown)} of the {len(wanted)} names in {path} are none of the {len(items)} training images in "
-            f"{root}, {', '.join(unknown[:3])} first. Expected names such as {items[0].name}."
+            f"{root}, {', '.join(unknown[:3])} first. Expected names such as {items[0].name}.",
+            setting="data.files",
+            kind="unknown_name",
         )
     several = [name for name in wanted if len(rows[name]) > 1]
     if several:
         raise InputError(
-            f"{several[0]} in {path} is the name of {len(rows[several[0]])} images. Give their paths below {root}."
+            f"{several[0]} in {path} is the name of {len(rows[several[0]])} images. Give their paths below {root}.",
+            setting="data.files",
+            kind="conflict",
         )
     chosen = set().union(*(rows[name] for name in wanted))
     return sorted(chosen)
@@ -78,9 +82,15 @@ def _lines(path: Path) -> list[str]:
     except (OSError, ValueError) as error:  # ValueError: not text, or an invalid file name
         raise InputError(
             f"data.files {path} cannot be read{paths.searched_in(path)} ({error}). Give a text file of one name "
-            "per line."
+            "per line.",
+            setting="data.files",
+            kind="missing_file" if isinstance(error, FileNotFoundError) else "unusable_file",
         ) from error
     wanted = [line for line in lines if line]
     if not wanted:
-        raise InputError(f"data.files {path} is empty, expected the name of a training image on each line.")
+        raise InputError(
+            f"data.files {path} is empty, expected the name of a training image on each line.",
+            setting="data.files",
+            kind="unusable_file",
+        )
     return wanted

@@ -21,10 +21,15 @@ def unreadable_file(path: object, error: OSError, cure: str) -> InputError:
         cure: the advice for a missing file.
     """
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{path} does not exist. {cure}")
+        return InputError(f"{path} does not exist. {cure}", kind="missing_file")
     if isinstance(error, PermissionError):
-        return InputError(f"{path} may not be read (permission denied). Give yourself the right to read it: chmod +r.")
-    return InputError(f"{path} cannot be read ({error.strerror or error}). Check the disk and the path.")
+        return InputError(
+            f"{path} may not be read (permission denied). Give yourself the right to read it: chmod +r.",
+            kind="unusable_file",
+        )
+    return InputError(
+        f"{path} cannot be read ({error.strerror or error}). Check the disk and the path.", kind="unusable_file"
+    )
 
 
 def unreadable_picture(path: object, error: Exception) -> InputError:
@@ -32,17 +37,20 @@ def unreadable_picture(path: object, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.errno is not None:
         return unreadable_file(path, error, "Check the path, or extract the data set again.")
     if isinstance(error, Image.DecompressionBombError):
-        return InputError(f"{path} has too many pixels to be read ({error}). Make the picture smaller first.")
+        return InputError(
+            f"{path} has too many pixels to be read ({error}). Make the picture smaller first.", kind="unusable_file"
+        )
     if isinstance(error, UnidentifiedImageError):
         start = _start(path)
         if not start:
-            return InputError(f"{path} is empty, 0 bytes. Extract or download it again.")
+            return InputError(f"{path} is empty, 0 bytes. Extract or download it again.", kind="unusable_file")
         if not _begins_like_a_picture(start):
             return InputError(
                 f"{path} is not a picture, despite its name, expected one of {', '.join(FORMATS)}. Convert it, or "
-                "remove it."
+                "remove it.",
+                kind="unusable_file",
             )
-    return InputError(f"{path} is truncated or damaged ({error}). Extract or download it again.")
+    return InputError(f"{path} is truncated or damaged ({error}). Extract or download it again.", kind="unusable_file")
 
 
 def _start(path: object) -> bytes:

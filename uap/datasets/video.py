@@ -183,7 +183,7 @@ class VideoFrames(ImageFolder):
         """
         super().__init__(root, split, size, scored_share, resampling=resampling)
         if every < 1:
-            raise InputError(f"data.every is {every}, expected 1 or more.")
+            raise InputError(f"data.every is {every}, expected 1 or more.", setting="data.every", kind="out_of_range")
         self.every = every
 
     def prepare(self, num_workers: int = 0) -> None:

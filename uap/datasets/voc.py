@@ -76,7 +76,11 @@ class PascalVOC(SegmentationDataset):
         found = {path.stem: path for path in reversed(files_below(images)) if ends_in(path, ENDINGS)}
         missing = [name for name in names if name not in found]
         if missing:
-            raise InputError(f"{len(missing)} of {len(names)} images are not in {images}, {missing[0]} first. {tree}")
+            raise InputError(
+                f"{len(missing)} of {len(names)} images are not in {images}, {missing[0]} first. {tree}",
+                setting="data.root",
+                kind="missing_file",
+            )
         items = []
         for name in names:
             path = labels / (name + ending)
@@ -120,7 +124,11 @@ def _names(path: Path, setting: str, tree: str) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").split()
     except (OSError, ValueError) as error:  # ValueError: not text, or an invalid file name
-        raise InputError(f"No list of images {path} ({error}). Set --data.{setting} to its folder. {tree}") from error
+        raise InputError(
+            f"No list of images {path} ({error}). Set --data.{setting} to its folder. {tree}",
+            setting=f"data.{setting}",
+            kind="missing_file",
+        ) from error
     if not names:
         raise InputError(f"{path} lists no image. {tree}")
     return names

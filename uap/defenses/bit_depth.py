@@ -25,7 +25,7 @@ class BitDepth(Defense):
         """Set the number of bits."""
         super().__init__()
         if not 1 <= bits <= 8:
-            raise InputError(f"BitDepth got bits={bits}, expected 1 to 8.")
+            raise InputError(f"BitDepth got bits={bits}, expected 1 to 8.", setting="bits", kind="out_of_range")
         self.bits = bits
 
     def exact(self, images: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Blur(Defense):
         """Set the standard deviation."""
         super().__init__()
         if not sigma > 0:
-            raise InputError(f"Blur got sigma={sigma}, expected pixels above 0.")
+            raise InputError(f"Blur got sigma={sigma}, expected pixels above 0.", setting="sigma", kind="out_of_range")
         self.sigma = sigma
 
     def exact(self, images: Tensor) -> Tensor:
@@ -40,7 +40,9 @@ class Blur(Defense):
         if min(images.shape[-2:]) <= reach:
             raise InputError(
                 f"Blur with sigma={self.sigma} reaches {reach} pixels to each side, which images of "
-                f"{images.shape[-2]} x {images.shape[-1]} are too small for. Set a smaller sigma."
+                f"{images.shape[-2]} x {images.shape[-1]} are too small for. Set a smaller sigma.",
+                setting="sigma",
+                kind="out_of_range",
             )
         blurred: Tensor = gaussian_blur(images, [2 * reach + 1] * 2, [self.sigma] * 2)
         return blurred

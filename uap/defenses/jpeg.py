@@ -30,7 +30,7 @@ class Jpeg(Defense):
         """Set the quality."""
         super().__init__()
         if not 1 <= quality <= 100:
-            raise InputError(f"Jpeg got quality={quality}, expected 1 to 100.")
+            raise InputError(f"Jpeg got quality={quality}, expected 1 to 100.", setting="quality", kind="out_of_range")
         self.quality = quality
 
     def exact(self, images: Tensor) -> Tensor:

@@ -29,7 +29,9 @@ class GaussianNoise(RandomDefense):
         """Set the standard deviation and the seed."""
         super().__init__(seed)
         if not std > 0:
-            raise InputError(f"GaussianNoise got std={std}, expected grey levels above 0.")
+            raise InputError(
+                f"GaussianNoise got std={std}, expected grey levels above 0.", setting="std", kind="out_of_range"
+            )
         self.std = std
 
     def exact(self, images: Tensor) -> Tensor:

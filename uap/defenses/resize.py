@@ -28,7 +28,9 @@ class Resize(Defense):
         """Set the factor."""
         super().__init__()
         if not scale > 0:
-            raise InputError(f"Resize got scale={scale}, expected a factor above 0.")
+            raise InputError(
+                f"Resize got scale={scale}, expected a factor above 0.", setting="scale", kind="out_of_range"
+            )
         self.scale = scale
 
     def exact(self, images: Tensor) -> Tensor:
@@ -64,7 +66,9 @@ class RandomResize(RandomDefense):
         """Set the range of the factor."""
         super().__init__(seed)
         if not 0 < low <= high:
-            raise InputError(f"RandomResize got low={low} and high={high}, expected 0 < low <= high.")
+            raise InputError(
+                f"RandomResize got low={low} and high={high}, expected 0 < low <= high.", kind="out_of_range"
+            )
         self.low, self.high = low, high
         self.chosen: list[Resize] = []
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Model
-from uap.utils.batches import check_grey_levels
+from uap.utils.batches import check_images
+from uap.utils.eval_mode import in_eval_mode
 
 
 class Detector(abc.ABC):
@@ -35,8 +36,8 @@ class Detector(abc.ABC):
         Raises:
             InputError: the images are on the scale from 0 to 1, or the detector does not fit their size.
         """
-        check_grey_levels(images)
-        with torch.no_grad():
+        check_images(images)
+        with torch.no_grad(), in_eval_mode(victim):
             scores = [self.score(victim, image[None].float()) for image in images]
         return torch.tensor(scores, dtype=torch.float64)
 

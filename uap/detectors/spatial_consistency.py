@@ -38,7 +38,8 @@ class SpatialConsistency(Detector):
         if patches < 1 or multiple < 1 or (size is not None and size < 2):
             raise InputError(
                 f"SpatialConsistency got patches={patches}, size={size}, multiple={multiple}; expected 1 or more "
-                "patches and multiples, and a size of 2 or more."
+                "patches and multiples, and a size of 2 or more.",
+                kind="out_of_range",
             )
         self.patches = patches
         self.size = size
@@ -69,7 +70,9 @@ class SpatialConsistency(Detector):
         if int(room.min()) < 0 or high >= side:
             raise InputError(
                 f"Two patches of {side} pixels, shifted by up to {high}, do not fit into images of {height} x {width}. "
-                "Set a smaller size."
+                "Set a smaller size.",
+                setting="size",
+                kind="out_of_range",
             )
         generator = torch.Generator().manual_seed(self.seed)
         shifts = torch.randint(low, high + 1, (self.patches, 2), generator=generator)

@@ -13,6 +13,7 @@ from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.errors import InputError
+from uap.utils.eval_mode import in_eval_mode
 from uap.utils.quantize import quantize
 
 Scored = Literal["float", "8-bit"]
@@ -117,7 +118,7 @@ def evaluate(
             raise InputError("Adversarial images are not finite. Check the attack or the perturbation.")
         for form in scored:
             shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
-            with torch.no_grad():
+            with torch.no_grad(), in_eval_mode(victim):
                 logits = victim(shown)
             if not logits.isfinite().all():
                 raise InputError("The network's logits are not finite. Check its weights and its normalization.")
@@ -138,7 +139,8 @@ def _clean(
     victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator
 ) -> tuple[Tensor, Goal, Tensor]:
     """Return the clean predictions `(N, *L)`, the goal, and the clean logits `(N, C, *L)`."""
-    logits = victim(batch.images).float()
+    with in_eval_mode(victim):
+        logits = victim(batch.images).float()
     return logits.argmax(1), objective.prepare(victim, batch.images, logits, generator), logits
 
 

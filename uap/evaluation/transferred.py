@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -178,18 +178,22 @@ class SourceTarget(Objective):
         if table is None or table.names == own.names:
             return goal
         ids = torch.from_numpy(own.translation(table)).to(goal.labels.device).long()
-        return Goal(ids[goal.labels.clamp(0, IGNORE)], goal.region, goal.sign)
+        return replace(goal, labels=ids[goal.labels.clamp(0, IGNORE)])
 
 
 def _rows(made: _Made, rows: slice) -> _Made:
-    region = None if made.goal.region is None else made.goal.region[rows]
-    goal = Goal(made.goal.labels[rows], region, made.goal.sign)
+    goal = replace(
+        made.goal,
+        labels=made.goal.labels[rows],
+        region=None if made.goal.region is None else made.goal.region[rows],
+    )
     return _Made(made.adversarial[rows], goal, None if made.converged is None else made.converged[rows])
 
 
 def _joined_goals(goals: list[Goal]) -> Goal:
     regions = [goal.region for goal in goals if goal.region is not None]
-    return Goal(torch.cat([goal.labels for goal in goals]), torch.cat(regions) if regions else None, goals[0].sign)
+    labels = torch.cat([goal.labels for goal in goals])
+    return replace(goals[0], labels=labels, region=torch.cat(regions) if regions else None)
 
 
 def _joined(parts: Iterable[_Made]) -> _Made:

@@ -37,7 +37,11 @@ class CrossEntropy(Loss):
     def __init__(self, confidence: float | None = 0.75) -> None:
         """Set the cut-off."""
         if confidence is not None and not 0 <= confidence < 1:
-            raise InputError(f"loss.confidence is {confidence}, expected a probability from 0 and below 1, or null.")
+            raise InputError(
+                f"loss.confidence is {confidence}, expected a probability from 0 and below 1, or null.",
+                setting="model.loss.confidence",
+                kind="out_of_range",
+            )
         self.confidence = confidence
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:

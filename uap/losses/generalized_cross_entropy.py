@@ -32,7 +32,9 @@ class GeneralizedCrossEntropy(Loss):
     def __init__(self, q: float = 0.5) -> None:
         """Set the exponent."""
         if not 0 < q <= 1:
-            raise InputError(f"loss.q is {q}, expected an exponent above 0 and up to 1.")
+            raise InputError(
+                f"loss.q is {q}, expected an exponent above 0 and up to 1.", setting="model.loss.q", kind="out_of_range"
+            )
         self.q = q
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:

@@ -33,7 +33,11 @@ class Margin(Loss):
     def __init__(self, margin: float = 1.0) -> None:
         """Set the margin."""
         if not margin >= 0:
-            raise InputError(f"loss.margin is {margin}, expected a difference of logits, 0 or more.")
+            raise InputError(
+                f"loss.margin is {margin}, expected a difference of logits, 0 or more.",
+                setting="model.loss.margin",
+                kind="out_of_range",
+            )
         self.margin = margin
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:

@@ -83,7 +83,11 @@ class Omega(Reduction):
     def __init__(self, omega: float) -> None:
         """Set the weight."""
         if not 0 <= omega <= 1:
-            raise InputError(f"reduction.omega is {omega}, expected a weight from 0 to 1 (the paper has 0.9999).")
+            raise InputError(
+                f"reduction.omega is {omega}, expected a weight from 0 to 1 (the paper has 0.9999).",
+                setting="model.reduction.omega",
+                kind="out_of_range",
+            )
         self.omega = omega
 
     def __call__(self, losses: Tensor, goal: Goal) -> Tensor:
@@ -116,7 +120,10 @@ class Balanced(Reduction):
         """Set the weights."""
         if not 0 <= hidden_weight <= 1 or not smoothing >= 0:
             raise InputError(
-                f"reduction.hidden_weight is {hidden_weight} and smoothing {smoothing}, expected 0 to 1, and 0 or more."
+                f"reduction.hidden_weight is {hidden_weight} and smoothing {smoothing}, expected 0 to 1, and 0 or "
+                "more.",
+                setting=f"model.reduction.{'smoothing' if 0 <= hidden_weight <= 1 else 'hidden_weight'}",
+                kind="out_of_range",
             )
         self.hidden_weight = hidden_weight
         self.smoothing = smoothing

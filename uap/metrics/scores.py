@@ -112,7 +112,8 @@ class Scores:
         if not names <= known:
             raise InputError(
                 f"{type(objective).__name__} names metrics without a count: {', '.join(sorted(names - known))}. "
-                f"Expected some of {', '.join(known)}; see docs/adding_an_attack.md for a new one."
+                f"Expected some of {', '.join(known)}; see docs/adding_an_attack.md for a new one.",
+                kind="unknown_name",
             )
         self.hidden_classes: tuple[int, ...] = getattr(objective, "hidden_classes", ())
         self.counts = {name: PixelRate().to(device) for name in COUNTS if name in names}

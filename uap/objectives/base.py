@@ -31,6 +31,7 @@ class Goal:
         labels: `(N, *L)` int64 class ids; 255 is ignored.
         region: `(N, *L)` bool, the locations that a reduction may weigh differently; None for no such region.
         sign: +1 to move towards the labels (targeted), -1 to move away from them (untargeted).
+        excluded: class ids that `Objective.refresh` may not choose as labels: outputs without a class.
 
     Example:
         >>> import torch
@@ -44,6 +45,7 @@ class Goal:
     labels: Tensor
     region: Tensor | None = None
     sign: Literal[1, -1] = 1
+    excluded: tuple[int, ...] = ()
 
     def reached(self, logits: Tensor) -> Tensor:
         """Return bool `(N, *L)`: where the prediction is as the attacker wants it; False where ignored.

@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 
 from uap.objectives.base import Mask, PredictionObjective, ReadTarget
 from uap.utils.class_tables import IGNORE, LabelTable
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
 
 MANY_REGIONS = 200
 """With more hidden regions than this, one box around all of them is searched: merging their boxes would take longer."""
@@ -105,7 +105,11 @@ class HideClasses(PredictionObjective):
     def __init__(self, hide: list[str], min_pixels: int = 1) -> None:
         """Name the classes."""
         if not hide:
-            raise InputError("HideClasses got no class to hide. Name one or more, such as hide: [person].")
+            raise InputError(
+                "HideClasses got no class to hide. Name one or more, such as hide: [person].",
+                setting="model.objective.hide",
+                kind="missing_setting",
+            )
         self.hide = hide
         self.min_pixels = min_pixels
 
@@ -115,7 +119,8 @@ class HideClasses(PredictionObjective):
         Raises:
             InputError: the network does not have one of them.
         """
-        self.hidden_classes = table.ids(self.hide)
+        with in_setting("model.objective.hide"):
+            self.hidden_classes = table.ids(self.hide)
 
     def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
         """Return the filled prediction and the hidden pixels; an image that is all hidden has no target, but 255."""
@@ -123,11 +128,13 @@ class HideClasses(PredictionObjective):
             raise RuntimeError("HideClasses.make was called before there was a clean prediction")
         if not self.hidden_classes:
             raise InputError(
-                "HideClasses needs the names of the network's classes. Wrap it in uap.Victim(classes=...)."
+                "HideClasses needs the names of the network's classes. Wrap it in uap.Victim(classes=...).",
+                kind="not_supported",
             )
         if prediction.ndim != 2:
             raise InputError(
-                f"HideClasses needs predictions (H, W), got {prediction.shape}: only pixels have a nearest background."
+                f"HideClasses needs predictions (H, W), got {prediction.shape}: only pixels have a nearest background.",
+                kind="wrong_shape",
             )
         hidden = hidden_pixels(prediction, self.hidden_classes)
         return (np.full_like(prediction, IGNORE) if hidden.all() else fill_hidden(prediction, hidden)), hidden

@@ -5,11 +5,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.base import Goal, Model, Objective, void_classes
 
 
 class LeastLikely(Objective):
     """Move every prediction towards the class with the lowest logit at its location.
+
+    Outputs that the victim's table names `void` are never targets, because no class trained them.
 
     With it FGSM is FGSM II and iterative FGSM is iterative FGSM II of Kurakin et al. (arXiv 1611.01236) and of Arnab et
     al. (CVPR 2018, arXiv 1711.09856), who choose the class again in each iteration, on the current image.
@@ -28,8 +30,15 @@ class LeastLikely(Objective):
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
     ) -> Goal:
         """Return the least likely classes on the clean images as the target."""
-        return Goal(clean_logits.argmin(1))
+        excluded = tuple(sorted(void_classes(victim)))
+        return Goal(_least_likely(clean_logits, excluded), excluded=excluded)
 
     def refresh(self, goal: Goal, logits: Tensor) -> Goal:
         """Return the least likely classes on the current adversarial images as the target."""
-        return replace(goal, labels=logits.argmin(1))
+        return replace(goal, labels=_least_likely(logits, goal.excluded))
+
+
+def _least_likely(logits: Tensor, excluded: tuple[int, ...]) -> Tensor:
+    """Return the classes `(N, *L)` with the lowest logits `(N, C, *L)` that are not excluded."""
+    index = torch.tensor(excluded, dtype=torch.int64, device=logits.device)
+    return logits.index_fill(1, index, torch.inf).argmin(1)

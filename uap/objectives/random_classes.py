@@ -39,11 +39,15 @@ class RandomClasses(Objective):
         Raises:
             InputError: the network has too few classes.
         """
-        classes = clean_logits.shape[1]
-        if classes - len(self.keep) < 2:
-            raise InputError(f"RandomClasses needs 2 classes or more to permute, got {classes} and keep={self.keep}.")
+        classes, unnamed = clean_logits.shape[1], void_classes(victim)
+        named = classes - len(unnamed | set(self.keep))
+        if named < 2:
+            raise InputError(
+                f"RandomClasses needs 2 classes or more to permute, got {named} besides keep={self.keep}.",
+                setting="keep",
+                kind="out_of_range",
+            )
         prediction = clean_logits.argmax(1)
-        unnamed = void_classes(victim)
         labels = [self._permuted(one, classes, unnamed, generator) for one in prediction]
         return Goal(torch.stack(labels))
 
@@ -51,12 +55,13 @@ class RandomClasses(Objective):
         self, prediction: Tensor, classes: int, unnamed: frozenset[int], generator: torch.Generator | None
     ) -> Tensor:
         order = torch.randperm(classes, generator=generator).tolist()  # one sample an image, whatever it shows
-        present = [c for c in torch.unique(prediction).tolist() if c not in self.keep]
+        found = [c for c in torch.unique(prediction).tolist() if c not in self.keep]
+        present = sorted(found, key=lambda c: (c in unnamed, c))  # `void` takes an absent class last
         absent = [c for c in order if c not in present and c not in self.keep and c not in unnamed]
         table = torch.arange(classes)
         for position, source in enumerate(present):
             # beyond the absent classes, the next present class: never the class itself
-            others = [c for c in present if c not in unnamed] or present
+            others = [c for c in present if c not in unnamed] or absent
             spare = next((c for c in others[position + 1 :] + others if c != source), source)
             table[source] = absent[position] if position < len(absent) else spare
         return table.to(prediction.device)[prediction]

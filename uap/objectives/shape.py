@@ -75,7 +75,8 @@ class Shape(Objective):
         if form not in get_args(Form) or not 0 < scale <= 1:
             raise InputError(
                 f"Shape got form={form!r} and scale={scale}, expected one of {', '.join(get_args(Form))} and a scale "
-                "above 0 and up to 1."
+                "above 0 and up to 1.",
+                kind="out_of_range",
             )
         self.form: Form = form
         self.target_class = target_class
@@ -88,29 +89,35 @@ class Shape(Objective):
         """Return the shape as the target; the region is its inside.
 
         Raises:
-            InputError: the predictions are no maps, or the network has no class of a name.
+            InputError: the predictions are no maps, or the network has no class of a name or id.
         """
         if clean_logits.ndim != 4:
-            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.")
+            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
         classes, device = clean_logits.shape[1], clean_logits.device
         inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
         labels = clean_logits.argmax(1)
         if self.background is not None:
-            labels = torch.full_like(labels, _class_id(victim, self.background))
+            labels = torch.full_like(labels, _class_id(victim, self.background, classes))
+        given = None if self.target_class is None else _class_id(victim, self.target_class, classes)
         named = [c for c in range(classes) if c not in void_classes(victim)]
         for label, prediction in zip(labels, clean_logits.argmax(1), strict=True):
             order = [c for c in torch.randperm(classes, generator=generator).tolist() if c in named]
             absent = [c for c in order if not (prediction == c).any()]
             chosen = absent[0] if absent else named[-1]
-            label[inside] = chosen if self.target_class is None else _class_id(victim, self.target_class)
+            label[inside] = chosen if given is None else given
         return Goal(labels, inside.expand_as(labels))
 
 
-def _class_id(victim: Model, name: int | str) -> int:
-    """Return a class id for an id or a name."""
+def _class_id(victim: Model, name: int | str, classes: int) -> int:
+    """Return a class id for an id or a name, for a network with a number of outputs."""
     if isinstance(name, int):
+        if not 0 <= name < classes:
+            raise InputError(f"Shape got class {name}, expected an id from 0 to {classes - 1}.", kind="out_of_range")
         return name
     table = getattr(victim, "table", None)
     if table is None:
-        raise InputError(f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.")
+        raise InputError(
+            f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.",
+            kind="not_supported",
+        )
     return int(table.ids([name])[0])

@@ -43,7 +43,9 @@ class StaticTarget(PredictionObjective):
         if (image is None) == (labels is None):
             raise InputError(
                 f"A static target got image={image} and labels={labels}, expected one of the two. Set "
-                "one, and the other to null."
+                "one, and the other to null.",
+                setting="model.objective",
+                kind="conflict",
             )
         self.path = Path(image or labels or "")
         self.is_image = image is not None
@@ -72,11 +74,17 @@ class StaticTarget(PredictionObjective):
             self.scene = read(self.path, self.is_image)
         scene = self._scene()
         if (scene == IGNORE).all():
-            raise InputError(f"{self.path} labels no pixel with a class of the network: {', '.join(table.names)}.")
+            raise InputError(
+                f"{self.path} labels no pixel with a class of the network: {', '.join(table.names)}.",
+                setting="model.objective",
+                kind="unusable_file",
+            )
         if (scene[scene != IGNORE] >= len(table)).any():
             raise InputError(
                 f"The scene of {self.path} has classes that the network does not know: {', '.join(table.names)}. "
-                "It was learned for another network: learn it again with python -m uap.fit."
+                "It was learned for another network: learn it again with python -m uap.fit.",
+                setting="model.objective",
+                kind="not_supported",
             )
 
     def make(self, prediction: Mask | None) -> tuple[Mask, NDArray[np.bool_]]:
@@ -85,13 +93,17 @@ class StaticTarget(PredictionObjective):
         if prediction is not None and prediction.shape != scene.shape:
             raise InputError(
                 f"The static target has the shape {scene.shape}, but the predictions have {prediction.shape}. Give a "
-                "target of that shape."
+                "target of that shape.",
+                setting="model.objective",
+                kind="wrong_shape",
             )
         return scene, np.zeros(scene.shape, np.bool_)
 
     def _scene(self) -> Mask:
         if self.scene is None:
             raise InputError(
-                f"The static target {self.path} was not read. In Python, use StaticTarget.of_image or .of_labels."
+                f"The static target {self.path} was not read. In Python, use StaticTarget.of_image or .of_labels.",
+                setting="model.objective",
+                kind="not_supported",
             )
         return self.scene

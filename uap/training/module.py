@@ -1,7 +1,6 @@
 """Supervised training of a victim, with the recipe of the networks in `checkpoints/`."""
 
 import math
-import warnings
 from typing import Any, Literal
 
 import torch
@@ -18,7 +17,7 @@ from uap.metrics.iou import ClassIoU
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
 from uap.victims.outputs import padded_logits
-from uap.victims.setup_warnings import scale_warnings
+from uap.victims.setup_warnings import check_scale
 
 COUNTED_IMAGES = 200
 """Approximate number of training images, evenly spread, that are used to count the classes."""
@@ -78,9 +77,10 @@ class VictimTraining(LightningModule):
         }
         for name, (value, is_valid, expected) in ranges.items():
             if not is_valid:
-                raise InputError(f"model.{name} is {value}, expected {expected}.")
-        for message in scale_warnings(mean, std, "model"):
-            warnings.warn(message, stacklevel=2)
+                raise InputError(
+                    f"model.{name} is {value}, expected {expected}.", setting=f"model.{name}", kind="out_of_range"
+                )
+        check_scale(mean, std, "model", "model")
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)
@@ -125,7 +125,9 @@ class VictimTraining(LightningModule):
         if len(shape) != 4 or shape[1] < len(self.table):
             raise InputError(
                 f"The network gives {tuple(shape)} for one image of {self.crop}, expected (1, {len(self.table)} or "
-                f"more, {self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes."
+                f"more, {self.crop[0]}, {self.crop[1]}) for the data's classes. Set model.network's number of classes.",
+                setting="model.network",
+                kind="wrong_shape",
             )
         return int(shape[1])
 
@@ -136,7 +138,9 @@ class VictimTraining(LightningModule):
         if weights.shape != pixels.shape:
             raise InputError(
                 f"model.class_weights are {len(weights)} numbers, expected {len(pixels)}, one for each of "
-                f"{', '.join(self.table.names)}."
+                f"{', '.join(self.table.names)}.",
+                setting="model.class_weights",
+                kind="wrong_shape",
             )
         return weights
 

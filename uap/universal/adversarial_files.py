@@ -42,7 +42,9 @@ class AdversarialFiles:
                 file.write_text(json.dumps(expected, indent=2) + "\n")
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{card} cannot be used ({error}). Set another --trainer.default_root_dir, or remove {folder}."
+                f"{card} cannot be used ({error}). Set another --trainer.default_root_dir, or remove {folder}.",
+                setting="trainer.default_root_dir",
+                kind="unusable_file",
             ) from error
 
     def _check(self, found: Any, expected: dict[str, Any]) -> None:
@@ -55,7 +57,9 @@ class AdversarialFiles:
         if differing:
             raise InputError(
                 f"{self.folder} contains images of another attack: its {'; its '.join(differing)}. Set another "
-                "--trainer.default_root_dir, or continue with the config.yaml beside it."
+                "--trainer.default_root_dir, or continue with the config.yaml beside it.",
+                setting="trainer.default_root_dir",
+                kind="conflict",
             )
 
     def path(self, name: str) -> Path:

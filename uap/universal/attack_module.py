@@ -74,7 +74,9 @@ class AttackModule(LightningModule, abc.ABC):
         if start_epsilon is not None and (parametrization == "tanh" or not epsilon < start_epsilon):
             raise InputError(
                 f"start_epsilon is {start_epsilon} with epsilon {epsilon} and parametrization {parametrization}; "
-                "expected more than epsilon, and clip. Leave start_epsilon out, or set it to null."
+                "expected more than epsilon, and clip. Leave start_epsilon out, or set it to null.",
+                setting="model.start_epsilon",
+                kind="conflict",
             )
         # in a list: no submodules, so not saved, not trained, not synced over ranks
         self.victims = [victim, *(ensemble or [])]
@@ -130,7 +132,9 @@ class AttackModule(LightningModule, abc.ABC):
         if self.trainer.precision in ("16-true", "bf16-true"):
             raise InputError(
                 f"trainer.precision is {self.trainer.precision}, which rounds the perturbation to half precision. Set "
-                "bf16-mixed or 32-true."
+                "bf16-mixed or 32-true.",
+                setting="trainer.precision",
+                kind="not_supported",
             )
         for victim, device in zip(self.victims, cycle(self._devices()), strict=False):
             victim.to(device)

@@ -75,7 +75,11 @@ def read_checkpoint(path: Path, learned: str) -> dict[str, Any]:
         return _read(path, learned)
     except InputError as error:
         whole = next((other for other in _others(path) if _is_whole(other, learned)), None)
-        raise InputError(f"{error} {whole} is valid: resume from that file." if whole else str(error)) from error
+        raise InputError(
+            f"{error} {whole} is valid: resume from that file." if whole else str(error),
+            setting="ckpt_path",
+            kind=error.kind,
+        ) from error
 
 
 def _others(path: Path) -> list[Path]:
@@ -92,17 +96,26 @@ def _read(path: Path, learned: str) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:  # torch does not verify the checksums of its zip files
         damaged = archive.testzip()
     if damaged is not None:
-        raise InputError(f"{path} is damaged ({damaged}).")
+        raise InputError(f"{path} is damaged ({damaged}).", kind="unusable_file")
     state = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     found = [value for name, value in state.items() if str(name).startswith(learned)] if isinstance(state, dict) else []
     if not found:
-        raise InputError(f"{path} contains no {learned}. Expected a checkpoint that this command wrote.")
+        raise InputError(
+            f"{path} contains no {learned}. Expected a checkpoint that this command wrote.",
+            kind="unusable_file",
+        )
     if not all(isinstance(value, Tensor) and value.isfinite().all() for value in found):
-        raise InputError(f"{path} contains a {learned} with entries that are not finite. The file was changed.")
+        raise InputError(
+            f"{path} contains a {learned} with entries that are not finite. The file was changed.",
+            kind="not_finite",
+        )
     content = cast(dict[str, Any], checkpoint)
     missing = [name for name in KEYS if name not in content]
     if missing:
-        raise InputError(f"{path} has no {', '.join(missing)}. Expected a checkpoint that this command wrote.")
+        raise InputError(
+            f"{path} has no {', '.join(missing)}. Expected a checkpoint that this command wrote.",
+            kind="unusable_file",
+        )
     return content
 
 
@@ -133,5 +146,7 @@ def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None
     if differing:
         raise InputError(
             f"The checkpoint is of another attack: its {'; its '.join(differing)}. Resume with the config.yaml of "
-            "its run, or start a new run without --ckpt_path."
+            "its run, or start a new run without --ckpt_path.",
+            setting="ckpt_path",
+            kind="conflict",
         )

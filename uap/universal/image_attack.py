@@ -55,11 +55,13 @@ class ImageAttack(AttackModule):
         """
         super().__init__(**settings)
         if steps < 1:
-            raise InputError(f"steps is {steps}, expected 1 or more.")
+            raise InputError(f"steps is {steps}, expected 1 or more.", setting="model.steps", kind="out_of_range")
         if len(self.victims) > 1:
             raise InputError(
                 f"model.ensemble has {len(self.victims) - 1} networks, but a single image is attacked on one network. "
-                "Leave them out with --model.ensemble null."
+                "Leave them out with --model.ensemble null.",
+                setting="model.ensemble",
+                kind="not_supported",
             )
         self.attack = attack
         self.algorithm = None if attack is None else named_attack(attack).build(self.epsilon)
@@ -158,7 +160,8 @@ class ImageAttack(AttackModule):
         if not all(gradient is not None and gradient.isfinite().all() for gradient in gradients):
             raise InputError(
                 f"The gradient is not finite at step {self.taken} of the attack on an image. Check the network's "
-                "weights and normalization, or set --trainer.precision 32-true."
+                "weights and normalization, or set --trainer.precision 32-true.",
+                kind="not_finite",
             )
 
     def change(self) -> None:

@@ -1,5 +1,8 @@
 """Learning of a universal perturbation in memory, without a trainer, files or a configuration."""
 
+import zlib
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,8 +12,10 @@ from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reducti
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.universal.optim import CosineToEnd, SignSGD
 from uap.universal.perturbation import Perturbation
+from uap.universal.reach import warn_of_small_steps
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.errors import InputError
+from uap.utils.eval_mode import in_eval_mode
 
 
 def learn(
@@ -37,8 +42,8 @@ def learn(
     be resumed, or use several devices.
 
     Args:
-        victim: a `Victim` or another module in eval mode that maps images `(N, 3, H, W)`, 0 to 255, to logits
-            `(N, C, *L)`.
+        victim: a `Victim` or another module that maps images `(N, 3, H, W)`, 0 to 255, to logits `(N, C, *L)`. A
+            module in train mode is attacked in eval mode, and is in train mode again afterwards.
         images: a tensor `(N, 3, H, W)`, a data set or a loader; all images have the same size.
         objective: the goal of the attack.
         epsilon: largest change of a pixel value, in grey levels.
@@ -51,41 +56,50 @@ def learn(
         reduction: reduction over the locations of an image; None for the mean, or `Balanced(0.65)` if the goal has a
             region.
         random_shift: whether to shift the tile randomly in each step, so that its position does not matter.
-        seed: seed of the order of the images and of random objectives.
+        seed: seed of the order of the images and of random objectives; each image keeps its target in all passes.
         progress: whether to show a progress bar.
 
     Returns:
         The perturbation, within epsilon; `perturbation(images)` adds it to images.
 
     Raises:
-        InputError: a value is out of range, there are no images, images differ in size, or a gradient is not finite.
+        InputError: a value is out of range, there are no images, images differ in size or are on the scale from 0 to
+            1, or a gradient is not finite.
+
+    Warns:
+        UserWarning: all steps together are too small to reach epsilon.
 
     Example:
         >>> import torch
         >>> from uap.objectives import Untargeted
         >>> victim = torch.nn.Conv2d(3, 2, 1)
-        >>> delta = learn(victim, torch.full((4, 3, 8, 8), 90.0), Untargeted(), epsilon=5, progress=False)
+        >>> delta = learn(victim, torch.full((8, 3, 8, 8), 90.0), Untargeted(), epsilon=5, progress=False)
         >>> delta.proto.shape, float(delta.proto.detach().abs().max()) <= 5
         (torch.Size([3, 8, 8]), True)
     """
-    if passes < 1 or batch_size < 1:
-        raise InputError(f"passes is {passes} and batch_size {batch_size}, expected 1 or more.")
-    generator = torch.Generator().manual_seed(seed)
-    batches = Batches(images, batch_size, generator, device_of(victim))
-    goals = _Goals(victim, objective, generator)
+    for name, given, least in (("passes", passes, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if given < least:
+            raise InputError(f"{name} is {given}, expected {least} or more.", setting=name, kind="out_of_range")
+    batches = Batches(images, batch_size, torch.Generator().manual_seed(seed), device_of(victim))
+    goals = _Goals(victim, objective, seed)
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
     reduction = reduction or default_reduction(objective.has_region)
+    trial = Perturbation((1, 1), epsilon)
+    warn_of_small_steps(trial.parameter, *_optimizer(trial, lr, momentum, total), total, epsilon, ("lr", "epsilon"))
     perturbation: Perturbation | None = None
-    with tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
+    with in_eval_mode(victim), tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
         for step, batch in enumerate(batch for _ in range(passes) for batch in batches):
             if perturbation is None:
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
-                optimizer = SignSGD([perturbation.proto], lr, momentum)
-                schedule = CosineToEnd(optimizer)
-                schedule.total_steps = total
+                perturbation.image_size = None if tile else size
+                optimizer, schedule = _optimizer(perturbation, lr, momentum, total)
             if tuple(batch.images.shape[-2:]) != size:
-                raise InputError(f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.")
+                raise InputError(
+                    f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.",
+                    setting="images",
+                    kind="wrong_shape",
+                )
             goal = goals(batch)
             shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
             logits = victim(perturbation(batch.images, shift)).float()
@@ -93,37 +107,83 @@ def learn(
             value = reduction(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
             (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
             if not perturbation.proto.grad.isfinite().all():
-                raise InputError(f"The gradient is not finite at step {step}. Check the network and the images.")
+                raise InputError(
+                    f"The gradient is not finite at step {step}. Check the network and the images.", kind="not_finite"
+                )
             optimizer.step()
             schedule.step()
             perturbation.project_(epsilon)
             bar.update()
             bar.set_postfix_str(f"reached {float(goal.reached(logits.detach()).float().mean()):.3f}", refresh=False)
     if perturbation is None:  # a loader with a length, but without batches
-        raise InputError("There are no images, expected one or more.")
+        raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
     return perturbation.requires_grad_(False)
 
 
-class _Goals:
-    """The goals of batches; the clean prediction of an image is computed once if its index is known."""
+def _optimizer(perturbation: Perturbation, lr: float, momentum: float, steps: int) -> tuple[SignSGD, CosineToEnd]:
+    """Return the optimizer of a perturbation, and the schedule of its step size."""
+    optimizer = SignSGD([perturbation.parameter], lr, momentum)
+    schedule = CosineToEnd(optimizer)
+    schedule.total_steps = steps
+    return optimizer, schedule
 
-    def __init__(self, victim: Model, objective: Objective, generator: torch.Generator) -> None:
+
+class _Goals:
+    """The goals of batches. An image has the same goal in each pass, also if the objective samples it.
+
+    The sampling of an image depends on the seed and on its index in the data set; on its pixels if a loader gives no
+    index. The clean prediction of an image is computed once if its index is known.
+    """
+
+    def __init__(self, victim: Model, objective: Objective, seed: int) -> None:
         self.victim = victim
         self.objective = objective
-        self.generator = generator
+        self.seed = seed
         self.predictions: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def __call__(self, batch: ImageBatch) -> Goal:
-        index = None if batch.index is None else batch.index.tolist()
-        if index is None or not isinstance(self.objective, PredictionObjective):
-            return self.objective.prepare(self.victim, batch.images, self.victim(batch.images), self.generator)
+        generators = [self._generator(key) for key in _keys(batch)]
+        if isinstance(self.objective, PredictionObjective):
+            predictions = self._predictions(batch)
+            goals = [
+                self.objective.from_prediction(self.victim, one[None], generator)
+                for one, generator in zip(predictions, generators, strict=True)
+            ]
+        else:
+            clean_logits = self.victim(batch.images).float()
+            goals = [
+                self.objective.prepare(self.victim, image[None], logits[None], generator)
+                for image, logits, generator in zip(batch.images, clean_logits, generators, strict=True)
+            ]
+        regions = [goal.region for goal in goals if goal.region is not None]
+        return replace(
+            goals[0],
+            labels=torch.cat([goal.labels for goal in goals]),
+            region=torch.cat(regions) if regions else None,
+        )
+
+    def _predictions(self, batch: ImageBatch) -> Tensor:
+        """Return the clean predictions `(N, *L)` int64."""
+        if batch.index is None:
+            return self.victim(batch.images).argmax(1)
+        index = batch.index.tolist()
         if not all(i in self.predictions for i in index):
             found = self.victim(batch.images).argmax(1).cpu()
             kept = found.to(torch.uint8) if int(found.max()) < 256 else found
             self.predictions.update(zip(index, kept, strict=True))
-        prediction = torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
-        return self.objective.from_prediction(self.victim, prediction, self.generator)
+        return torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
+
+    def _generator(self, key: int) -> torch.Generator:
+        (state,) = np.random.SeedSequence([self.seed, key]).generate_state(1)
+        return torch.Generator().manual_seed(int(state))
+
+
+def _keys(batch: ImageBatch) -> list[int]:
+    """Return a number for each image: its index in the data set, or a checksum of its pixels."""
+    if batch.index is not None:
+        return list(batch.index.tolist())
+    return [zlib.crc32(image.contiguous().numpy().tobytes()) for image in batch.images.cpu()]
 
 
 def _shift(perturbation: Perturbation, seed: int, step: int) -> tuple[int, int]:

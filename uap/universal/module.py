@@ -89,7 +89,9 @@ class UniversalAttack(AttackModule):
         )  # fmt: skip
         if tile is not None and (tile[0] > size[0] or tile[1] > size[1]):
             raise InputError(
-                f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less."
+                f"model.tile is {list(tile)}, larger than the images, {list(size)}. Set it to their size or less.",
+                setting="model.tile",
+                kind="out_of_range",
             )
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
         self.random_shift = random_shift

@@ -62,7 +62,9 @@ class SignSGD(_ByTensor):
         """
         if not 0 < lr < math.inf or not 0 <= momentum < 1:
             raise InputError(
-                f"optimizer.lr is {lr} and momentum {momentum}, expected a step above 0 and a decay from 0 to below 1."
+                f"optimizer.lr is {lr} and momentum {momentum}, expected a step above 0 and a decay from 0 to below 1.",
+                setting=f"model.optimizer.{'momentum' if 0 < lr < math.inf else 'lr'}",
+                kind="out_of_range",
             )
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
@@ -106,7 +108,11 @@ class GradientAggregation(_ByTensor):
             InputError: a step size that is not positive, or a number of steps below 1.
         """
         if not 0 < lr < math.inf or inner_steps < 1:
-            raise InputError(f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.")
+            raise InputError(
+                f"optimizer.lr is {lr} and inner_steps {inner_steps}, expected above 0, and 1 or more.",
+                setting=f"model.optimizer.{'inner_steps' if 0 < lr < math.inf else 'lr'}",
+                kind="out_of_range",
+            )
         super().__init__(params, {"lr": lr, "inner_steps": inner_steps})
 
     def check(self, steps: int) -> None:
@@ -119,7 +125,9 @@ class GradientAggregation(_ByTensor):
         if steps % inner:
             raise InputError(
                 f"The run has {steps} steps, which is not a multiple of optimizer.inner_steps {inner}, so that it "
-                "would end within a round. Set another inner_steps, trainer.max_epochs or data.limit."
+                "would end within a round. Set another inner_steps, trainer.max_epochs or data.limit.",
+                setting="model.optimizer.inner_steps",
+                kind="conflict",
             )
 
     def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:

@@ -62,7 +62,9 @@ def check_epsilon(epsilon: float, setting: str) -> None:
     advice = f" Did you mean {levels}, the value for {epsilon:g} on the scale from 0 to 1?" if levels else ""
     raise InputError(
         f"{setting} is {epsilon}, expected grey levels from 1 to 255 (the paper uses 2 to 20); a value below 1 has no "
-        f"effect on 8-bit images.{advice}"
+        f"effect on 8-bit images.{advice}",
+        setting=setting,
+        kind="out_of_range",
     )
 
 
@@ -118,7 +120,11 @@ class Perturbation(nn.Module):
         super().__init__()
         check_epsilon(epsilon, "epsilon")
         if min(tile_size) < 1:
-            raise InputError(f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.")
+            raise InputError(
+                f"The proto-tile's size is {tile_size}, expected height and width of 1 or more.",
+                setting="model.tile",
+                kind="out_of_range",
+            )
         self.epsilon = epsilon
         self.parametrization = parametrization
         self.image_size: tuple[int, int] | None = None
@@ -164,7 +170,9 @@ class Perturbation(nn.Module):
         if self.image_size not in (None, size):
             raise InputError(
                 f"The images have {size[0]} x {size[1]} pixels, but the perturbation is only for {self.image_size}: "
-                "it is not periodic. Resize the images, or set its `image_size` to None to repeat or crop it."
+                "it is not periodic. Resize the images, or set its `image_size` to None to repeat or crop it.",
+                setting="images",
+                kind="wrong_shape",
             )
         return size
 
@@ -231,13 +239,17 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
     except (SafetensorError, KeyError, ValueError, RecursionError, OSError, InputError) as error:
         raise InputError(
             f"{path} contains no perturbation ({str(error).rstrip('.')}). Expected a safetensors file with the tensor "
-            "`proto` and the metadata `epsilon`, as a run writes it."
+            "`proto` and the metadata `epsilon`, as a run writes it.",
+            setting="perturbation",
+            kind="unusable_file",
         ) from error
     with torch.no_grad():
         if not (proto.abs() <= perturbation.epsilon).all():
             raise InputError(
                 f"{path} is not within its epsilon {perturbation.epsilon}: its largest entry is "
-                f"{proto.abs().max():.3f}. It was changed after it was learned."
+                f"{proto.abs().max():.3f}. It was changed after it was learned.",
+                setting="perturbation",
+                kind="unusable_file",
             )
         perturbation.proto.copy_(proto)
     if learned_on == (proto.shape[-2], proto.shape[-1]):
@@ -274,6 +286,7 @@ def load_scene(path: Path, size: tuple[int, int]) -> Tensor | None:
     if scene is not None and (scene.dtype != torch.uint8 or tuple(scene.shape) != size):
         raise InputError(
             f"{path} has a `scene` of {tuple(scene.shape)} and {scene.dtype}, expected {size} and uint8, as the images "
-            "on which it was learned. The file was changed: learn it again with python -m uap.fit."
+            "on which it was learned. The file was changed: learn it again with python -m uap.fit.",
+            kind="unusable_file",
         )
     return scene

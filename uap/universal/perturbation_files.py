@@ -58,12 +58,15 @@ def read_perturbation(
         if unit is None or epsilon is None:
             raise InputError(
                 f"{path} is an array, which contains neither its unit nor its epsilon. Give --unit grey-levels (0 to "
-                "255) or --unit 0-to-1, and --epsilon in grey levels, such as --epsilon 8."
+                "255) or --unit 0-to-1, and --epsilon in grey levels, such as --epsilon 8.",
+                setting="unit",
+                kind="missing_setting",
             )
         return _of_array(path, unit, epsilon)
     if unit is not None or epsilon is not None:
         raise InputError(
-            f"--unit and --epsilon are for arrays ({', '.join(ARRAYS)}); {path} has its own. Leave both out."
+            f"--unit and --epsilon are for arrays ({', '.join(ARRAYS)}); {path} has its own. Leave both out.",
+            kind="conflict",
         )
     return _of_checkpoint(path) if path.suffix in CHECKPOINTS else load_perturbation(path)
 
@@ -79,7 +82,9 @@ def _of_checkpoint(path: Path) -> tuple[Perturbation, dict[str, str]]:
         size = (known["size"][0], known["size"][1])
     except (LookupError, TypeError, ValueError, RuntimeError, InputError) as error:
         raise InputError(
-            f"{path} lacks the settings of its attack ({error}). Expected a checkpoint of python -m uap.fit."
+            f"{path} lacks the settings of its attack ({error}). Expected a checkpoint of python -m uap.fit.",
+            setting="perturbation",
+            kind="unusable_file",
         ) from error
     perturbation.project_(perturbation.epsilon)  # a run can start from a larger epsilon
     perturbation.image_size = size if size == (height, width) else None
@@ -95,7 +100,9 @@ def _of_array(path: Path, unit: Unit, epsilon: float) -> tuple[Perturbation, dic
     perturbation = Perturbation((change.shape[-2], change.shape[-1]), epsilon)
     if epsilon < 1:
         raise InputError(
-            f"--epsilon is {epsilon}, expected grey levels, 1 or more: did you mean {max(round(255 * epsilon), 1)}?"
+            f"--epsilon is {epsilon}, expected grey levels, 1 or more: did you mean {max(round(255 * epsilon), 1)}?",
+            setting="epsilon",
+            kind="out_of_range",
         )
     largest = float(change.abs().max())
     other = "0-to-1" if unit == "grey-levels" else "grey-levels"
@@ -103,12 +110,16 @@ def _of_array(path: Path, unit: Unit, epsilon: float) -> tuple[Perturbation, dic
         raise InputError(
             f"{path} exceeds its epsilon: its largest entry is {largest:g} grey levels, epsilon is {epsilon:g}. "
             f"Check --epsilon, and whether the unit is {other}. In an image, {NO_CHANGE} is no change, and the "
-            "perturbation must not be amplified."
+            "perturbation must not be amplified.",
+            setting="epsilon",
+            kind="conflict",
         )
     if 0 < largest < 0.5:
         raise InputError(
             f"{path} changes nothing: its largest entry is {largest:g} grey levels, which rounding to 8 bits removes. "
-            f"Is its unit {other}?"
+            f"Is its unit {other}?",
+            setting="unit",
+            kind="out_of_range",
         )
     with torch.no_grad():
         perturbation.proto.copy_(change.clamp(-epsilon, epsilon))
@@ -121,13 +132,19 @@ def _change(path: Path, array: NDArray[Any], unit: Unit) -> Tensor:
     if array.dtype.kind not in "iuf" or (array.dtype.kind == "u" and unit != "grey-levels"):
         raise InputError(
             f"{path} has the dtype {array.dtype} and the unit {unit}, expected signed numbers, or integer grey levels "
-            f"around {NO_CHANGE}. Save it as float32."
+            f"around {NO_CHANGE}. Save it as float32.",
+            setting="perturbation",
+            kind="wrong_type",
         )
     shape = array.shape
     array = array[0] if array.ndim == 4 and len(array) == 1 else array
     is_first, is_last = (array.ndim == 3 and array.shape[axis] == 3 for axis in (0, -1))
     if is_first == is_last or not array.size:
-        raise InputError(f"{path} has the shape {shape}, expected (3, H, W), (H, W, 3) or (1, 3, H, W). Transpose it.")
+        raise InputError(
+            f"{path} has the shape {shape}, expected (3, H, W), (H, W, 3) or (1, 3, H, W). Transpose it.",
+            setting="perturbation",
+            kind="wrong_shape",
+        )
     change = np.ascontiguousarray(array if is_first else array.transpose(2, 0, 1), np.float32)
     change = change - NO_CHANGE if array.dtype.kind == "u" else change
     return torch.from_numpy(change * (255 if unit == "0-to-1" else 1))
@@ -147,7 +164,13 @@ def _read(path: Path) -> NDArray[Any]:
         if isinstance(found, Tensor):
             found = found.detach().to(torch.float32 if found.is_floating_point() else found.dtype).numpy()
     except (TypeError, RuntimeError, OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as an array ({error}). Save it again.") from error
+        raise InputError(
+            f"{path} cannot be read as an array ({error}). Save it again.", setting="perturbation", kind="unusable_file"
+        ) from error
     if not isinstance(found, np.ndarray):
-        raise InputError(f"{path} contains a {type(found).__name__}, expected a single array. Save only the array.")
+        raise InputError(
+            f"{path} contains a {type(found).__name__}, expected a single array. Save only the array.",
+            setting="perturbation",
+            kind="unusable_file",
+        )
     return found

@@ -14,7 +14,12 @@ ROUNDING = 1e-3
 
 
 def warn_of_small_steps(
-    parameter: nn.Parameter, optimizer: Optimizer, schedule: LRScheduler, steps: int, epsilon: float
+    parameter: nn.Parameter,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    steps: int,
+    epsilon: float,
+    names: tuple[str, str] = ("model.optimizer.lr", "model.epsilon"),
 ) -> None:
     """Warn if all steps of a run in one direction would not reach epsilon, as with a step on the scale from 0 to 1.
 
@@ -26,6 +31,7 @@ def warn_of_small_steps(
         schedule: its schedule in the initial state, which changes.
         steps: number of steps of the run.
         epsilon: largest absolute value of the perturbation, in grey levels.
+        names: names of the settings of the step size and of epsilon, for the message.
     """
     if isinstance(schedule, ReduceLROnPlateau):  # depends on metrics of the run
         return
@@ -39,10 +45,10 @@ def warn_of_small_steps(
         if reach >= epsilon * (1 - ROUNDING):
             return
     warnings.warn(
-        f"model.optimizer.lr is {optimizer.defaults['lr']:g}: the {steps} steps of the run can move the "
-        f"perturbation by {reach:.3g} grey levels (0 to 255), which is below model.epsilon {epsilon:g}. Set a "
-        "larger lr or more steps.",
-        stacklevel=2,
+        f"{names[0]} is {optimizer.defaults['lr']:g}: the {steps} steps of the run can move the perturbation by "
+        f"{reach:.3g} grey levels (0 to 255), which is below {names[1]} {epsilon:g}. Set a larger lr, or take more "
+        "passes over the images.",
+        stacklevel=3,
     )
 
 

@@ -78,12 +78,12 @@ class Batches:
         self.device = device
         self.is_indexed = not isinstance(images, DataLoader)
         if not len(images):  # type: ignore[arg-type]
-            raise InputError("There are no images, expected one or more.")
+            raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
         if isinstance(images, DataLoader):
             self.loader: DataLoader[Any] = images
         else:
-            if isinstance(images, Tensor) and (images.ndim != 4 or images.shape[1] != 3):
-                raise InputError(f"Images have the shape {tuple(images.shape)}, expected (N, 3, H, W).")
+            if isinstance(images, Tensor):
+                _check_shape(images)
             self.loader = DataLoader(
                 _Indexed(images), batch_size=batch_size, shuffle=generator is not None, generator=generator
             )
@@ -97,11 +97,8 @@ class Batches:
         for item in self.loader:
             index, content = item if self.is_indexed else (None, item)
             images, labels, prediction = _split(content)
-            if images.ndim == 4:
-                check_grey_levels(images)
+            check_images(images)
             images = images.to(self.device).float()
-            if images.ndim != 4 or images.shape[1] != 3:
-                raise InputError(f"A batch has images of the shape {tuple(images.shape)}, expected (N, 3, H, W).")
             yield ImageBatch(images, _ids(labels, self.device), _ids(prediction, self.device), index)
 
 
@@ -113,27 +110,54 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
     if isinstance(content, Sequence) and content and isinstance(content[0], Tensor):
         return content[0], content[1] if len(content) > 1 else None, None
     raise InputError(
-        f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'."
+        f"A batch is a {type(content).__name__}, expected images, (images, labels), or a mapping with 'image'.",
+        setting="images",
+        kind="wrong_type",
     )
 
 
-def check_grey_levels(images: Tensor) -> None:
-    """Check that images are not on the scale from 0 to 1.
+def check_images(images: Tensor) -> None:
+    """Check shape and dtype of a batch of images, and that they are not on the scale from 0 to 1.
 
     Args:
-        images: `(N, 3, H, W)` of any dtype.
+        images: expected `(N, 3, H, W)` of an integer or floating-point dtype, 0 to 255.
 
     Raises:
-        InputError: they are floating-point and their largest value is above 0 and at most 1.
+        InputError: they have another shape or dtype, or are floating-point with a largest value above 0 and at most 1.
 
     Example:
-        >>> check_grey_levels(torch.full((1, 3, 2, 2), 9.0))
+        >>> check_images(torch.full((1, 3, 2, 2), 9.0))
     """
+    if not isinstance(images, Tensor) or images.dtype == torch.bool or images.is_complex():
+        kind = images.dtype if isinstance(images, Tensor) else f"of the type {type(images).__name__}"
+        raise InputError(
+            f"Images are {kind}, expected a tensor of integers or floating-point numbers from 0 to 255.",
+            setting="images",
+            kind="wrong_type",
+        )
+    _check_shape(images)
     if images.is_floating_point() and images.numel() and 0 < float(images.amax()) <= 1:
         raise InputError(
             f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to 255. "
-            "Multiply images on the scale from 0 to 1 by 255."
+            "Multiply images on the scale from 0 to 1 by 255.",
+            setting="images",
+            kind="out_of_range",
         )
+
+
+def _check_shape(images: Tensor) -> None:
+    if images.ndim == 4 and images.shape[1] == 3:
+        return
+    advice = ""
+    if images.ndim == 3 and images.shape[0] == 3:
+        advice = " Add the dimension of the batch: images[None]."
+    elif images.ndim in (3, 4) and images.shape[-1] == 3:
+        advice = " Move the channels to the front: images.movedim(-1, -3)."
+    raise InputError(
+        f"Images have the shape {tuple(images.shape)}, expected (N, 3, H, W).{advice}",
+        setting="images",
+        kind="wrong_shape",
+    )
 
 
 def _ids(ids: Tensor | None, device: torch.device | str) -> Tensor | None:

@@ -43,7 +43,8 @@ class LabelTable:
         if unknown:
             raise InputError(
                 f"There is no class {', '.join(map(repr, unknown))}: the classes are {', '.join(self.names)}. "
-                "Choose from these."
+                "Choose from these.",
+                kind="unknown_name",
             )
         return tuple(known.tolist())
 
@@ -141,7 +142,8 @@ def check_train_ids(ids: NDArray[np.uint8], source: object) -> NDArray[np.uint8]
     if wrong.size:
         raise InputError(
             f"{source} holds the id {wrong[0]}, expected train ids 0 to {len(CITYSCAPES) - 1}, or 255. Use masks for "
-            "semantic segmentation with train ids, not with the label ids of Cityscapes."
+            "semantic segmentation with train ids, not with the label ids of Cityscapes.",
+            kind="unusable_file",
         )
     return ids
 

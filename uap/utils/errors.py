@@ -1,9 +1,38 @@
 """The error for unusable user input, and helpers that quote errors of other libraries."""
 
+import contextlib
 import re
+from collections.abc import Iterator
+from typing import Literal
 
 LONGEST_QUOTE = 300
 """Maximal length of a quoted error message, in characters."""
+
+Kind = Literal[
+    "missing_file",
+    "unusable_file",
+    "missing_setting",
+    "unknown_name",
+    "out_of_range",
+    "wrong_type",
+    "wrong_shape",
+    "not_finite",
+    "conflict",
+    "not_supported",
+]
+"""The kinds of faults of user input.
+
+- `missing_file`: a file or folder does not exist.
+- `unusable_file`: a file or folder cannot be read or written, or its content cannot be used.
+- `missing_setting`: a setting or argument is required and was not given.
+- `unknown_name`: a name is not one of the known names.
+- `out_of_range`: a number, or a count of items, is outside the accepted range.
+- `wrong_type`: a value has another type or dtype than expected.
+- `wrong_shape`: a tensor or an image has another shape than expected.
+- `not_finite`: numbers are NaN or infinite.
+- `conflict`: two settings, or a setting and an existing result, contradict each other.
+- `not_supported`: a value is valid in itself, but this network, library or machine cannot be used with it.
+"""
 
 
 class InputError(Exception):
@@ -11,7 +40,42 @@ class InputError(Exception):
 
     The message says in one or two sentences which value was found, which was expected, and what to do. Commands print
     the message without a traceback and exit with code 2. Any other exception is a bug and keeps its traceback.
+
+    Attributes:
+        setting: the setting at fault by its dotted name in a configuration, such as `model.epsilon`, or the argument of
+            a function by its name; None if the fault is not in a single setting.
+        kind: the kind of the fault; None if it is not classified.
+
+    Example:
+        >>> error = InputError("model.epsilon is 0, expected 1 to 255.", setting="model.epsilon", kind="out_of_range")
+        >>> str(error), error.setting, error.kind
+        ('model.epsilon is 0, expected 1 to 255.', 'model.epsilon', 'out_of_range')
     """
+
+    def __init__(self, message: str = "", *, setting: str | None = None, kind: Kind | None = None) -> None:
+        """Store the message, the setting and the kind."""
+        super().__init__(message)
+        self.setting = setting
+        self.kind: Kind | None = kind
+
+
+@contextlib.contextmanager
+def in_setting(name: str) -> Iterator[None]:
+    """Set the setting of an `InputError` that is raised inside and names none.
+
+    Example:
+        >>> try:
+        ...     with in_setting("model.victim.weights"):
+        ...         raise InputError("There is no file a.pth.", kind="missing_file")
+        ... except InputError as error:
+        ...     error.setting
+        'model.victim.weights'
+    """
+    try:
+        yield
+    except InputError as error:
+        error.setting = error.setting or name
+        raise
 
 
 def input_error_in(error: BaseException) -> InputError | None:

@@ -59,11 +59,15 @@ def check_file(path: Path, kind: str = "file", advice: str = "Check the path.") 
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"There is no {kind} {path}: the path is a folder or another special file. {advice}")
+            raise InputError(
+                f"There is no {kind} {path}: the path is a folder or another special file. {advice}",
+                kind="missing_file",
+            )
         path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: the name contains a NUL
-        raise InputError(f"There is no {kind} {path}{searched_in(path)}. {advice}") from error
+        raise InputError(f"There is no {kind} {path}{searched_in(path)}. {advice}", kind="missing_file") from error
     except OSError as error:
         raise InputError(
-            f"The {kind} {path} cannot be read ({error.strerror}). Check its permissions and those of its folders."
+            f"The {kind} {path} cannot be read ({error.strerror}). Check its permissions and those of its folders.",
+            kind="unusable_file",
         ) from error

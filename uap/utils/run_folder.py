@@ -56,7 +56,11 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
         InputError: the folder is not writable, or it contains another run.
     """
     if "\0" in (given or ""):
-        raise InputError(f"{given!r} cannot be the name of a folder. Set another --trainer.default_root_dir.")
+        raise InputError(
+            f"{given!r} cannot be the name of a folder. Set another --trainer.default_root_dir.",
+            setting="trainer.default_root_dir",
+            kind="unusable_file",
+        )
     parents = Path(resumed).absolute().parents if resumed else []
     if given is not None:
         folder = Path(given)
@@ -69,7 +73,9 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
     if is_local_rank_zero() and own.exists() and own.parent not in parents:
         raise InputError(
             f"{folder} already contains a run. Resume it with --ckpt_path {folder / LAST}, or set another "
-            "--trainer.default_root_dir."
+            "--trainer.default_root_dir.",
+            setting="trainer.default_root_dir",
+            kind="conflict",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +83,9 @@ def run_folder(given: str | None, resumed: str | None, name: str) -> Path:
         (folder / ".writable").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir."
+            f"The run folder {folder} cannot be written ({error}). Set another --trainer.default_root_dir.",
+            setting="trainer.default_root_dir",
+            kind="unusable_file",
         ) from error
     return folder
 

@@ -32,10 +32,11 @@ def safe_load(path: Path) -> object:
         name = _refused(error)
         raise InputError(
             f"{path} is damaged or asks to run code when it is loaded{f' ({name})' if name else ''}, and was not "
-            f"loaded. {SAVE_AGAIN}"
+            f"loaded. {SAVE_AGAIN}",
+            kind="unusable_file",
         ) from error
     except Exception as error:  # a damaged file can make the reader raise any error, such as struct.error or IndexError
-        raise InputError(_unreadable(path, error)) from error
+        raise InputError(_unreadable(path, error), kind="unusable_file") from error
 
 
 def load_leaving_out(path: Path) -> tuple[object, list[str]]:

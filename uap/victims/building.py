@@ -43,7 +43,9 @@ def _find(name: str, kind: str) -> Path:
     if not found:
         names = ", ".join(path.stem for path in sorted(folder.glob("*.yaml")))
         raise InputError(
-            f"There is no {kind} {name}. Give the path of a configuration, or one of these names: {names}."
+            f"There is no {kind} {name}. Give the path of a configuration, or one of these names: {names}.",
+            setting=kind,
+            kind="unknown_name",
         )
     return found[0]
 

@@ -36,7 +36,11 @@ class Defended(WrappedVictim):
         """
         super().__init__(victim)
         if not defenses:
-            raise InputError("Defended got no defense, expected one or more, such as [Jpeg(75)].")
+            raise InputError(
+                "Defended got no defense, expected one or more, such as [Jpeg(75)].",
+                setting="defenses",
+                kind="missing_setting",
+            )
         self.defenses = nn.ModuleList(defenses)
 
     def settings(self) -> list[Any]:
@@ -57,7 +61,9 @@ class Defended(WrappedVictim):
             if defended.shape != images.shape:
                 raise InputError(
                     f"{type(defense).__name__} returns {tuple(defended.shape)} for images {tuple(images.shape)}, "
-                    "expected the same shape. Resize them back."
+                    "expected the same shape. Resize them back.",
+                    setting="defenses",
+                    kind="wrong_shape",
                 )
             images = defended
         logits: Tensor = self.victim(images)

@@ -68,7 +68,8 @@ class DenseCRF(WrappedVictim):
             raise InputError(
                 f"DenseCRF got iterations={iterations}, theta_alpha={theta_alpha}, theta_beta={theta_beta}, "
                 f"theta_gamma={theta_gamma}, stride={stride}, features={features!r}; expected 0 or more iterations, "
-                "thetas above 0, a stride of 1 or more, and detached or attached."
+                "thetas above 0, a stride of 1 or more, and detached or attached.",
+                kind="out_of_range",
             )
         self.iterations = iterations
         self.theta_alpha, self.theta_beta, self.theta_gamma = thetas

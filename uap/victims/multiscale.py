@@ -41,7 +41,9 @@ class Multiscale(WrappedVictim):
         super().__init__(victim)
         if not scales or min(scales) <= 0 or fuse not in ("max", "mean"):
             raise InputError(
-                f"Multiscale got scales={list(scales)} and fuse={fuse!r}, expected factors above 0, and max or mean."
+                f"Multiscale got scales={list(scales)} and fuse={fuse!r}, expected factors above 0, and max or mean.",
+                setting="scales",
+                kind="out_of_range",
             )
         self.scales = tuple(scales)
         self.fuse = fuse
@@ -66,7 +68,11 @@ class Multiscale(WrappedVictim):
         size = (images.shape[-2], images.shape[-1])
         scaled = (round(size[0] * scale), round(size[1] * scale))
         if min(scaled) < 1:
-            raise InputError(f"Images of {size[0]} x {size[1]} are too small for the scale {scale:g}.")
+            raise InputError(
+                f"Images of {size[0]} x {size[1]} are too small for the scale {scale:g}.",
+                setting="images",
+                kind="wrong_shape",
+            )
         if scaled == size:
             logits: Tensor = self.victim(images)
             return logits

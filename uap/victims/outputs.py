@@ -78,7 +78,11 @@ def _first(output: Any) -> Any:
         return output[_key(output)]
     if isinstance(output, (list, tuple)) and output:
         return output[0]
-    raise InputError(f"The network gives {describe(output)}, expected logits, or logits in a tuple or dictionary.")
+    raise InputError(
+        f"The network gives {describe(output)}, expected logits, or logits in a tuple or dictionary.",
+        setting="model.victim.network",
+        kind="not_supported",
+    )
 
 
 def _chosen(output: Any, choice: str | int) -> Any:
@@ -90,7 +94,9 @@ def _chosen(output: Any, choice: str | int) -> Any:
     if found is None:
         raise InputError(
             f"victim.output is {choice!r}, but the network gives {describe(output)}. Set it to one of these, or to "
-            "null for the default."
+            "null for the default.",
+            setting="model.victim.output",
+            kind="unknown_name",
         )
     return found
 
@@ -136,7 +142,11 @@ def ambiguity(output: Any) -> str | None:
 def _key(output: Mapping[str, Any]) -> str:
     known = [key for key in KNOWN_KEYS if key in output] or (list(output) if len(output) == 1 else [])
     if not known:
-        raise InputError(f"The network gives {describe(output)}. Set victim.output to the key of the logits.")
+        raise InputError(
+            f"The network gives {describe(output)}. Set victim.output to the key of the logits.",
+            setting="model.victim.output",
+            kind="missing_setting",
+        )
     return known[0]
 
 

@@ -1,6 +1,7 @@
 """Checks of a victim before an attack: one forward and backward pass on noise images."""
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
     try:
         with torch.enable_grad():
             logits: Tensor = victim(image)
-        _check_logits(logits, name, size, table)
+        check_logits(logits.detach(), name, image.shape, table)
         with torch.no_grad():
             beside_another: Tensor = victim(images)[:1]
     except InputError:
@@ -53,35 +54,61 @@ def probe(victim: nn.Module, size: tuple[int, int], table: LabelTable) -> int:
             raise _changed_in_place(name, error) from error
         raise InputError(
             f"The network {name} fails on images of {size[0]} x {size[1]} ({first_line(error)}). Set --data.size or "
-            "victim.input_size to a supported size, or victim.size_multiple to the number that divides supported sizes."
+            "victim.input_size to a supported size, or victim.size_multiple to the number that divides supported "
+            "sizes.",
+            setting="data.size",
+            kind="not_supported",
         ) from error
     _check_gradient(logits, image, name)
     _check_same(logits.detach(), beside_another, name)
     return logits.shape[1]
 
 
-def _check_logits(logits: Tensor, name: str, size: tuple[int, int], table: LabelTable) -> None:
+def check_logits(logits: Tensor, name: str, shape: Sequence[int], table: LabelTable) -> None:
+    """Check that the output of a network is logits of its classes.
+
+    Args:
+        logits: the output, expected `(N, C, H, W)` of a floating-point type.
+        name: name of the network, for the message.
+        shape: of the images, `(N, 3, H, W)`.
+        table: the classes. A network may have more outputs than classes.
+
+    Raises:
+        InputError: the output has another shape or type, is not finite, or contains probabilities.
+    """
     if not logits.is_floating_point():
-        raise InputError(f"The network {name} gives {logits.dtype}, expected logits. Leave out the arg max at its end.")
+        raise InputError(
+            f"The network {name} gives {logits.dtype}, expected logits. Leave out the arg max at its end.",
+            setting="model.victim.network",
+            kind="wrong_type",
+        )
     if logits.ndim != 4 or logits.shape[1] < len(table):
         raise InputError(
-            f"The network {name} gives {tuple(logits.shape)} for one image of {size[0]} x {size[1]}, expected logits "
-            f"(1, {len(table)} or more, {size[0]}, {size[1]}) for its classes ({', '.join(table.names)}). "
-            "Set victim.classes to the classes of its outputs, or victim.output to another of its outputs."
+            f"The network {name} gives {tuple(logits.shape)} for images {tuple(shape)}, expected logits "
+            f"({shape[0]}, {len(table)} or more, {shape[2]}, {shape[3]}) for its classes ({', '.join(table.names)}). "
+            "Set victim.classes to the classes of its outputs, or victim.output to another of its outputs.",
+            setting="model.victim.classes",
+            kind="wrong_shape",
         )
     if not logits.isfinite().all():
         raise InputError(
-            f"The network {name} gives numbers that are not finite. Check its weights, and the mean and std of images."
+            f"The network {name} gives numbers that are not finite. Check its weights, and the mean and std of images.",
+            setting="model.victim.weights",
+            kind="not_finite",
         )
     if logits.shape[1] == 1:
         raise InputError(
             f"The network {name} gives one output, expected one for each of two classes or more. If it is the score "
-            "of one class against the rest, add a channel of zeros: torch.cat([torch.zeros_like(x), x], 1)."
+            "of one class against the rest, add a channel of zeros: torch.cat([torch.zeros_like(x), x], 1).",
+            setting="model.victim.network",
+            kind="wrong_shape",
         )
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3):
         raise InputError(
             f"The network {name} gives probabilities, expected logits. Leave out its softmax, or set victim.output to "
-            "the input of the softmax."
+            "the input of the softmax.",
+            setting="model.victim.output",
+            kind="not_supported",
         )
 
 
@@ -89,12 +116,16 @@ def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
     if not logits.requires_grad:
         raise InputError(
             f"The network {name} gives no gradient with respect to the image. Remove the cause from its "
-            "forward: torch.no_grad, detach, NumPy or an arg max."
+            "forward: torch.no_grad, detach, NumPy or an arg max.",
+            setting="model.victim.network",
+            kind="not_supported",
         )
     if _leaves(logits) != {image}:
         raise InputError(
             f"The network {name} has weights that are missing in its parameters(), so they can be neither frozen nor "
-            "moved to a GPU. Put layers of a plain list or dictionary into nn.ModuleList or nn.ModuleDict."
+            "moved to a GPU. Put layers of a plain list or dictionary into nn.ModuleList or nn.ModuleDict.",
+            setting="model.victim.network",
+            kind="not_supported",
         )
     try:
         (gradient,) = torch.autograd.grad(logits.square().mean(), image)
@@ -103,7 +134,9 @@ def _check_gradient(logits: Tensor, image: Tensor, name: str) -> None:
     if not gradient.any():
         raise InputError(
             f"The gradient of the network {name} with respect to the image is 0 everywhere. Check its weights, and "
-            "whether its forward rounds or clips the image."
+            "whether its forward rounds or clips the image.",
+            setting="model.victim.network",
+            kind="not_supported",
         )
 
 
@@ -119,7 +152,9 @@ def _check_same(alone: Tensor, beside_another: Tensor, name: str) -> None:
         raise InputError(
             f"The network {name} gives another result for an image if the batch contains a second image. Switch off "
             "layers that stay active in eval mode: F.dropout without training=self.training, or BatchNorm with the "
-            "statistics of the batch. Export files from network.eval()."
+            "statistics of the batch. Export files from network.eval().",
+            setting="model.victim.network",
+            kind="not_supported",
         )
 
 

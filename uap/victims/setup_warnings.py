@@ -1,6 +1,8 @@
-"""Warnings about a wrong setup of a victim: channel order, mean, std, weights, or order of the classes."""
+"""Checks for a wrong setup of a victim: channel order, mean, std, weights, or order of the classes."""
 
 from collections.abc import Sequence
+
+from uap.utils.errors import InputError
 
 NEAR_CHANCE = 0.1
 """A network counts as guessing if its mean confidence is below 1 / C + NEAR_CHANCE * (1 - 1 / C) for C classes."""
@@ -9,24 +11,30 @@ LOW_IOU = 0.2
 """A mean IoU below this value suggests a wrong setup rather than a bad training."""
 
 
-def scale_warnings(mean: Sequence[float], std: Sequence[float], owner: str) -> list[str]:
-    """Return warnings if mean or std appear to be for images from 0 to 1, as most networks publish them.
+def check_scale(mean: Sequence[float], std: Sequence[float], owner: str, setting: str) -> None:
+    """Check that mean and std are not for images from 0 to 1, as most networks publish them.
 
-    Images have grey levels from 0 to 255 here. With such a std, the input of the network is 255 times too large.
+    Images have grey levels from 0 to 255 here. With such a std, the input of the network would be 255 times too large.
 
     Args:
         mean: mean of each channel.
         std: standard deviation of each channel.
-        owner: setting that has `mean` and `std`, such as `model.victim`, for the message.
+        owner: object that has `mean` and `std`, for the message.
+        setting: the dotted name of `owner` in a configuration.
+
+    Raises:
+        InputError: the largest std is below 1, or the largest mean is above 0 and at most 1.
     """
     small = {"std": std} if max(std) < 1 else {}
     if 0 < max(mean) <= 1:  # a mean of 0 fits both scales
         small |= {"mean": mean}
-    return [
-        f"{owner}.{name} is [{', '.join(f'{value:g}' for value in values)}], which looks like the scale from 0 to 1, "
-        "but images have grey levels from 0 to 255. Multiply mean and std by 255."
-        for name, values in small.items()
-    ]
+    for name, values in small.items():
+        raise InputError(
+            f"{owner}.{name} is [{', '.join(f'{value:g}' for value in values)}], which looks like the scale from 0 to "
+            "1, but images have grey levels from 0 to 255. Multiply mean and std by 255.",
+            setting=f"{setting}.{name}",
+            kind="out_of_range",
+        )
 
 
 def setup_warnings(

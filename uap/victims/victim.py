@@ -1,6 +1,5 @@
 """The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
-import colorsys
 import hashlib
 import inspect
 import json
@@ -12,19 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils import paths
-from uap.utils.class_tables import TABLES, LabelTable
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
+from uap.victims.class_table import Classes, table_of
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
-from uap.victims.sanity_checks import ChangedInPlace, noise_images, probe
-from uap.victims.setup_warnings import scale_warnings
+from uap.victims.sanity_checks import ChangedInPlace, check_logits, noise_images, probe
+from uap.victims.setup_warnings import check_scale
 from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
-
-Classes = Literal["bdd100k", "camvid", "cityscapes", "voc"] | list[str]
-"""A class table by name, or the names of the outputs in their order."""
-
 
 NO_STRUCTURE = ("training", "name_or_path")
 """Attributes of modules that change no prediction: the mode, and the path of a network of Hugging Face."""
@@ -77,15 +72,24 @@ class Victim(nn.Module):
                 depends on network and machine (`python -m benchmarks.passes`).
 
         Raises:
-            InputError: a setting is out of range, or the weights cannot be read or do not fit the network.
+            InputError: a setting is out of range, mean or std are on the scale from 0 to 1, or the weights cannot be
+                read or do not fit the network.
         """
         super().__init__()
-        if min(std) <= 0 or size_multiple < 1 or min(input_size or (1,)) < 1:
-            raise InputError(
-                f"victim.std is {std}, size_multiple {size_multiple}, input_size {input_size}; expected all above 0."
-            )
+        for setting, value, least in (
+            ("std", std, min(std)), ("size_multiple", size_multiple, size_multiple),
+            ("input_size", input_size, min(input_size or (1,))),
+        ):  # fmt: skip
+            if not least > 0:
+                raise InputError(
+                    f"victim.{setting} is {value}, expected numbers above 0.",
+                    setting=f"model.victim.{setting}",
+                    kind="out_of_range",
+                )
+        check_scale(mean, std, "victim", "model.victim")
         if weights is not None:
-            load_weights(network, paths.find(weights))
+            with in_setting("model.victim.weights"):
+                load_weights(network, paths.find(weights))
         self.network = network
         self.table = table_of(classes)
         self.channel_order = channel_order
@@ -94,6 +98,8 @@ class Victim(nn.Module):
         self.output = output
         self.ambiguity: str | None = None
         """A message if the output of the logits is ambiguous and was not selected."""
+        self.is_checked = False
+        """Whether the shape and the values of the logits were checked; the first forward pass does it."""
         self.out_of_place = False
         """Whether in-place changes of activations are replaced by new tensors."""
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -123,11 +129,22 @@ class Victim(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255."""
+        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255.
+
+        The first call adds outputs without a class to the table as `void`.
+
+        Raises:
+            InputError: at the first call, the network has fewer outputs than classes, or its output is not logits.
+        """
         size = (images.shape[-2], images.shape[-1])
         x = images.flip(1) if self.channel_order == "bgr" else images
         x = resize((x - self.mean).div_(self.std), self.input_size or size, antialias=True)
-        return resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
+        logits = resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
+        if not (self.is_checked or logits.is_meta):
+            check_logits(logits.detach(), type(self.network).__name__, images.shape, self.table)
+            self.table = self.table.first(logits.shape[1])
+            self.is_checked = True
+        return logits
 
     def _run(self, x: Tensor) -> Any:
         with OutOfPlace() if self.out_of_place else nullcontext():
@@ -169,8 +186,6 @@ class Victim(nn.Module):
                 "Set --model.victim.weights to its weight file.",
                 stacklevel=2,
             )
-        for message in scale_warnings(self.mean.flatten().tolist(), self.std.flatten().tolist(), "model.victim"):
-            warnings.warn(message, stacklevel=2)
 
     def _probe(self, size: tuple[int, int]) -> int:
         """Return the number of output channels; change the memory layout or execute out of place if needed."""
@@ -247,28 +262,3 @@ def _structure(network: nn.Module) -> str:
         if isinstance(value, plain) and key not in NO_STRUCTURE and not key.startswith("_")
     ]
     return f"{network!r}{settings!r}"
-
-
-def table_of(classes: Classes) -> LabelTable:
-    """Return the class table with a name, or a table of class names: a known one, or a new one.
-
-    Classes of a new table have the colors of Cityscapes if it has their names, else hues that are evenly spaced.
-
-    Raises:
-        InputError: there is no table of that name.
-    """
-    if isinstance(classes, str):
-        if classes not in TABLES:
-            raise InputError(f"There is no class table {classes!r}. Choose {', '.join(TABLES)}, or give a list.")
-        return TABLES[classes]
-    known = [table for table in TABLES.values() if table.names == tuple(classes)]
-    if known:
-        return known[0]
-    cityscapes = dict(zip(TABLES["cityscapes"].names, TABLES["cityscapes"].colors, strict=True))
-    hues = {name: _hue(number / len(classes)) for number, name in enumerate(classes)}
-    return LabelTable(tuple(classes), tuple(cityscapes.get(name, hues[name]) for name in classes))
-
-
-def _hue(share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(share, 0.7, 0.9))
-    return red, green, blue

@@ -37,13 +37,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         tensors = _tensors(state)
     except RecursionError as error:
         raise InputError(
-            f"{path} contains a network that contains itself. It is damaged: download it again."
+            f"{path} contains a network that contains itself. It is damaged: download it again.",
+            setting="model.victim.weights",
+            kind="unusable_file",
         ) from error
     if not tensors:
         reason = f" (objects of {omitted} are not data and were not loaded)" if left_out else ""
         raise InputError(
             f"{path} contains no tensors by name{reason}. Expected a state dictionary: parameter names and their "
-            "tensors, as `torch.save(network.state_dict(), path)` writes it."
+            "tensors, as `torch.save(network.state_dict(), path)` writes it.",
+            setting="model.victim.weights",
+            kind="unusable_file",
         )
     if left_out:
         warnings.warn(f"{path}: objects that are not data were left out: {omitted}.", stacklevel=2)
@@ -92,7 +96,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read ({error}). It is damaged: download or save it again.") from error
+        raise InputError(
+            f"{path} cannot be read ({error}). It is damaged: download or save it again.",
+            setting="model.victim.weights",
+            kind="unusable_file",
+        ) from error
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -121,7 +129,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise InputError(
             f"{path} contains the weights of another network than {type(network).__name__} as it is configured: "
             f"{len(missing)} tensors are missing{_first(missing)}, {len(extra)} are unknown{_first(extra)}, "
-            f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args."
+            f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args.",
+            setting="model.victim.weights",
+            kind="not_supported",
         )
     network.load_state_dict(state, strict=False)
 
@@ -136,7 +146,9 @@ def _check_not_quantized(state: dict[str, Tensor], own: dict[str, Tensor], path:
     if quantized and not any(value.dtype in QUANTIZED_DTYPES and value.ndim > 1 for value in own.values()):
         raise InputError(
             f"{path} contains a quantized network ({quantized[0]} is {state[quantized[0]].dtype}), which has no "
-            "gradient. Use the floating-point weights from which it was quantized."
+            "gradient. Use the floating-point weights from which it was quantized.",
+            setting="model.victim.weights",
+            kind="not_supported",
         )
 
 
@@ -173,7 +185,9 @@ def _matching_state(state: dict[str, Tensor], network: nn.Module, needed: list[s
     if len(complete) > 1 and "" not in complete:
         raise InputError(
             f"{path} contains {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the "
-            "right one in its own file."
+            "right one in its own file.",
+            setting="model.victim.weights",
+            kind="unusable_file",
         )
     return states[max(found, key=lambda prefix: found[prefix])]
 

@@ -40,7 +40,9 @@ class VictimCard(Callback):
         if 0 < epochs < every or trainer.limit_val_batches == 0:
             raise InputError(
                 f"A training of {epochs} epochs with a validation every {every} epochs on {trainer.limit_val_batches} "
-                "of the batches has no validation. Set --trainer.check_val_every_n_epoch 1."
+                "of the batches has no validation. Set --trainer.check_val_every_n_epoch 1.",
+                setting="trainer.check_val_every_n_epoch",
+                kind="conflict",
             )
         self.start = time.monotonic()
 

@@ -48,7 +48,8 @@ class FiniteGradient(Callback):
             raise InputError(
                 f"The gradient is not finite at step {trainer.global_step}: {int((~gradient.isfinite()).sum())} of "
                 f"{gradient.numel()} entries{_from(seen, trainer)}. The perturbation was left as it was. Check the "
-                "network's weights and normalization, or set --trainer.precision 32-true."
+                "network's weights and normalization, or set --trainer.precision 32-true.",
+                kind="not_finite",
             )
 
 

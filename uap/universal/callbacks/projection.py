@@ -28,7 +28,9 @@ class ProjectToEpsilon(Callback):
         if not learned.abs().amax().isfinite():  # checking each entry takes eight times as long
             raise InputError(
                 f"Step {trainer.global_step} left {int((~learned.isfinite()).sum())} of {learned.numel()} entries of "
-                "the perturbation that are not finite. Check the settings of model.optimizer, such as lr and eps."
+                "the perturbation that are not finite. Check the settings of model.optimizer, such as lr and eps.",
+                setting="model.optimizer",
+                kind="not_finite",
             )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

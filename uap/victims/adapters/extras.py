@@ -19,4 +19,8 @@ def library(name: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"This victim needs {name} ({error}). Install it: pip install -e '.[{extra}]'.") from error
+        raise InputError(
+            f"This victim needs {name} ({error}). Install it: pip install -e '.[{extra}]'.",
+            setting="model.victim",
+            kind="not_supported",
+        ) from error

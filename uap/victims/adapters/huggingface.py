@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from uap.utils.errors import InputError, first_line
 from uap.victims.adapters.extras import library
-from uap.victims.victim import Classes, Victim
+from uap.victims.class_table import Classes
+from uap.victims.victim import Victim
 
 
 class HuggingFace(Victim):

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from uap.utils.errors import InputError, first_line
 from uap.victims.adapters.extras import library
-from uap.victims.victim import Classes, Victim, table_of
+from uap.victims.class_table import Classes, table_of
+from uap.victims.victim import Victim
 
 Triple = tuple[float, float, float]
 
@@ -75,7 +76,9 @@ def _preprocessing(smp: ModuleType, encoder: str, weights: str) -> tuple[Literal
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"The preprocessing of the encoder {encoder} cannot be looked up ({first_line(error)}). Set "
-            "victim.mean and victim.std, in grey levels, and victim.channel_order."
+            "victim.mean and victim.std, in grey levels, and victim.channel_order.",
+            setting="model.victim.mean",
+            kind="missing_setting",
         ) from error
     scale = 255 / found["input_range"][1]
     mean, std = ([scale * value for value in found[name]] for name in ("mean", "std"))

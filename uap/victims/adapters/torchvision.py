@@ -5,7 +5,8 @@ from typing import Any
 from uap.networks.download import download
 from uap.utils import paths
 from uap.utils.errors import InputError
-from uap.victims.victim import Classes, Victim, table_of
+from uap.victims.class_table import Classes, table_of
+from uap.victims.victim import Victim
 
 
 class Torchvision(Victim):
@@ -40,18 +41,23 @@ class Torchvision(Victim):
         if name not in models.list_models(models.segmentation):
             raise InputError(
                 f"There is no segmentation network {name} in torchvision. Choose one of "
-                f"{', '.join(models.list_models(models.segmentation))}."
+                f"{', '.join(models.list_models(models.segmentation))}.",
+                kind="unknown_name",
             )
         kinds = models.get_model_weights(name)
         published = kinds.__members__.get(weights or "")
         if not published and weights is not None and not paths.find(weights).is_file():
             raise InputError(
                 f"There are no weights {weights} for {name}. Give a file, or one of the published weights "
-                f"{', '.join(kinds.__members__)}."
+                f"{', '.join(kinds.__members__)}.",
+                setting="model.victim.weights",
+                kind="unknown_name",
             )
         if classes is None and not published:
             raise InputError(
-                f"victim.classes is not set. Set it if the weights of {name} are not those of torchvision."
+                f"victim.classes is not set. Set it if the weights of {name} are not those of torchvision.",
+                setting="model.victim.classes",
+                kind="missing_setting",
             )
         categories = [category.strip("_") for category in published.meta["categories"]] if published else []
         classes = classes or categories

@@ -1,0 +1,20 @@
+"""Tests of the error for unusable input."""
+
+import pickle
+
+import pytest
+
+from uap.utils.errors import InputError, in_setting
+
+
+def test_error_keeps_its_setting_and_kind_between_processes() -> None:
+    error = InputError("model.epsilon is 0.", setting="model.epsilon", kind="out_of_range")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.setting, copy.kind) == ("model.epsilon is 0.", "model.epsilon", "out_of_range")
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "ckpt_path"), ("data.root", "data.root")])
+def test_the_setting_that_an_error_names_itself_stays(own: str | None, expected: str) -> None:
+    with pytest.raises(InputError) as raised, in_setting("ckpt_path"):
+        raise InputError("There is no file.", setting=own)
+    assert raised.value.setting == expected
