@@ -34,13 +34,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command's own arguments."""
     own = argparse.ArgumentParser(
         prog="python -m uap.reproduce",
-        usage="python -m uap.reproduce [NAME] [--on DATA] [--out FOLDER] [--shard i/n] [--quiet] [more of uap.fit's]",
+        usage="python -m uap.reproduce [NAME] [--on DATA] [--out FOLDER] [--shard i/n] [--quiet] [more arguments]",
         description="Runs all trials of a table or figure of a paper. Writes the results as Markdown, CSV, PNG and one "
         "HTML page. Trials that are done are skipped, interrupted trials are resumed, and tables share their trials. "
         "NAME is a reproduction, a folder of reproductions (metzen2017), or a YAML file of your own. Without NAME the "
         "command lists the reproductions.",
-        epilog="All other arguments go to python -m uap.fit in each trial, such as --data.root, "
-        "--model.victim.weights or --config FILE. The values that the table varies override them. "
+        epilog="All other arguments go to the command of each trial: for most tables uap fit, with arguments such as "
+        "--data.root, --model.victim.weights or --config FILE. The values that the table varies override them. "
         "Example: python -m uap.reproduce metzen2017/table1 --on streetscenes",
         allow_abbrev=False,
     )
@@ -146,7 +146,7 @@ def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tup
     such as `--attack.images`.
 
     Returns:
-        The changed reproductions, and the remaining arguments, which `uap.fit` gets.
+        The changed reproductions, and the remaining arguments, which the commands get.
 
     Raises:
         InputError: the remaining arguments do not begin with an option.
@@ -154,10 +154,11 @@ def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tup
     options = argparse.ArgumentParser(prog="python -m uap.reproduce", allow_abbrev=False, add_help=False)
     defaults: dict[str, Any] = {}
     for one in reproductions:
-        arguments = {f"{g.command}.{name}": value for g in one.grids for name, value in g.arguments.items()}
+        arguments = {f"{run.command}.{name}": value for run in one.runs for name, value in run.arguments.items()}
         defaults |= one.folders | arguments
     for name, default in defaults.items():
-        options.add_argument(f"--{name}", dest=name, type=type(default), default=default)
+        kind, count = (type(default[0]), "+") if isinstance(default, list) else (type(default), None)
+        options.add_argument(f"--{name}", dest=name, type=kind, nargs=count, default=default)
     known, left = options.parse_known_args(overrides)
     if left and not left[0].startswith("-"):
         raise InputError(f"{left[0]} is one name too many. Give one reproduction, or one folder of them, at a time.")
@@ -165,10 +166,11 @@ def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tup
 
 
 def _given(reproduction: Reproduction, given: dict[str, Any]) -> Reproduction:
-    grids = [
-        replace(g, arguments={name: given[f"{g.command}.{name}"] for name in g.arguments}) for g in reproduction.grids
+    runs = [
+        replace(run, arguments={name: given[f"{run.command}.{name}"] for name in run.arguments})
+        for run in reproduction.runs
     ]
-    return replace(reproduction, folders={name: given[name] for name in reproduction.folders}, grids=grids)
+    return replace(reproduction, folders={name: given[name] for name in reproduction.folders}, runs=runs)
 
 
 def _all(name: str) -> list[str]:
@@ -210,8 +212,8 @@ def _stem(out: Path, name: str, on: str | None) -> Path:
 
 
 def _say(results: Results) -> None:
-    print(f"\n{results.title}\n\n{table_markdown(results.table)}")
-    print(textwrap.fill(describe_setup(results.reproduction, results.rows), 120))
+    print(f"\n{results.title}\n\n{table_markdown(results.pivoted)}")
+    print(textwrap.fill(describe_setup(results), 120))
     if results.missing:
         print(textwrap.fill(missing_trials(results), 120))
     endings = [ending for ending in (".html", ".md", ".csv", ".png") if results.file(ending).exists()]

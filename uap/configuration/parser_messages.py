@@ -6,7 +6,8 @@ from uap.configuration.class_names import known_classes, unknown_class
 from uap.utils.errors import Kind
 
 NOISE = re.compile(
-    r"Does not validate|Subtypes: |Errors:$|Given value type: |Given value: NestedArg|Expected an? <class 'NoneType'>|"
+    r"Does not validate|Subtypes: |Errors:$|Given value type: |Given value: (NestedArg|Namespace)|"
+    r"Expected an? <class 'NoneType'>|Subclass types expect one of|^a (class path \(|dict with)|"
     r"Expected a path but .* either not accessible or invalid|Problem with given class_path .*:$"
 )
 """Lines of an error of jsonargparse that are left out."""

@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 
 from uap import fit
+from uap.configuration.config_files import read_configuration
 from uap.data.datamodule import SPEED
 from uap.reproduction.reproduction import Layer
 from uap.universal.perturbation import check_epsilon
 from uap.utils import paths
 from uap.utils.errors import InputError
+from uap.victims.building import find_victim
 
 PASSING = ("ckpt_path", "quiet", "trainer.logger", "trainer.enable_progress_bar", "trainer.default_root_dir")
 """Prefixes of the settings that do not change a result. `SPEED` lists those of the data."""
@@ -68,6 +70,43 @@ def determining(config: dict[str, Any]) -> dict[str, Any]:
     return {name: _with_contents(value) for name, value in known.items()}
 
 
+def options(arguments: dict[str, Any]) -> list[str]:
+    """Return arguments as words of a command line; None leaves an argument out.
+
+    A list becomes several words, or one word in brackets where the name has a dot, as the parsers of the commands
+    expect it.
+
+    Example:
+        >>> options({"images": 16, "epsilons": [1, 2], "data.size": [8, 8], "weights": None})
+        ['--images=16', '--epsilons', '1', '2', '--data.size=[8, 8]']
+    """
+    words: list[str] = []
+    for name, value in arguments.items():
+        if isinstance(value, list) and "." not in name:
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            words.append(f"--{name}={value if isinstance(value, str) else json.dumps(value)}")
+    return words
+
+
+def contents_of(words: list[str]) -> list[Any]:
+    """Return the words of a command line with the contents of the files that they name, as `determining` does.
+
+    A configuration, also one of `configs/victim/` by its name, counts with the contents of the files that it names.
+    """
+    return [_word_with_content(word) for word in words]
+
+
+def _word_with_content(word: str) -> Any:
+    name, _, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+    if len(value) >= LONGEST_PATH:
+        return word
+    found = [path for path in (paths.find(value), paths.shipped(f"configs/victim/{value}.yaml")) if path.is_file()]
+    if found and found[0].suffix in (".yaml", ".yml"):
+        return [name, _with_contents(read_configuration(str(found[0]))[0])]
+    return [name, _with_contents(value)]
+
+
 def _arguments(layers: list[Layer], folders: dict[str, str], scratch: Path) -> Iterator[str]:
     """Yield layers as command-line arguments.
 
@@ -76,8 +115,8 @@ def _arguments(layers: list[Layer], folders: dict[str, str], scratch: Path) -> I
     """
     for number, layer in enumerate(layers):
         for config in layer.configs:
-            yield f"--config={_file(_filled(config, folders))}"
-        settings = {name: _filled(value, folders) for name, value in layer.settings.items()}
+            yield f"--config={_file(filled(config, folders))}"
+        settings = {name: filled(value, folders) for name, value in layer.settings.items()}
         classes = {name: value for name, value in settings.items() if isinstance(value, dict) and "class_path" in value}
         if classes:
             file = scratch.with_name(f"{scratch.name}{number}.yaml")
@@ -95,15 +134,22 @@ def _file(name: str) -> Path:
     return path
 
 
-def _filled(value: Any, folders: dict[str, str]) -> Any:
-    """Replace the names in braces in all texts of a value by the folders."""
-    if isinstance(value, dict):
-        return {name: _filled(inner, folders) for name, inner in value.items()}
+def filled(value: Any, folders: dict[str, str]) -> Any:
+    """Return a value with the names in braces replaced by the folders, and the networks of `configs/victim/` put in."""
     if isinstance(value, list):
-        return [_filled(inner, folders) for inner in value]
+        return [filled(inner, folders) for inner in value]
+    if isinstance(value, dict):
+        own = {name: filled(inner, folders) for name, inner in value.items()}
+        return _victim(**own) if isinstance(own.get("victim"), str) else own
     for name, folder in folders.items():
         value = value.replace(f"{{{name}}}", folder) if isinstance(value, str) else value
     return value
+
+
+def _victim(victim: str, **changes: Any) -> dict[str, Any]:
+    """Return the component of a network of `configs/victim/` with some arguments changed."""
+    component = read_configuration(str(find_victim(victim)))[0]["model"]["victim"]
+    return {**component, "init_args": component["init_args"] | changes}
 
 
 def _nested(settings: dict[str, Any]) -> dict[str, Any]:

@@ -3,19 +3,20 @@
 Solid lines show our values, dashed lines the paper's, and dotted lines values that do not depend on the axis.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from uap.reproduction.table import Cell, Entry, Table
+from uap.reproduction.table import Cell, Entry, Table, is_share
 
-SHARE = "/"
-"""Metric keys that contain it are shares, in per cent. Other metrics are not plotted."""
-
-KINDS = {"miou": "mean IoU"}
+KINDS = {"miou": "mean IoU", "iou": "IoU ratio"}
 """Titles of the panels whose metric names are abbreviations."""
+
+WIDE = 64
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -35,49 +36,62 @@ class Line:
     level: Cell | None = None
 
 
-def lines_of(table: Table, axis: str) -> dict[str, list[Line]]:
-    """Return the lines of each panel; a panel holds one metric, such as `hidden`, on all sets of images."""
-    panels: dict[str, list[Line]] = {}
+def lines_of(table: Table, axis: str, panels: str | None = None) -> dict[str, list[Line]]:
+    """Return the lines of each panel, by its title; only shares are plotted.
+
+    A panel holds one metric, such as `hidden`, on all sets of images, and one value of the axis `panels`.
+    """
+    found: dict[str, list[Line]] = {}
     for key, title in table.metrics.items():
-        if SHARE not in key:
+        if not is_share(key):
             continue
+        kind = key.split("/")[1].split("_")[0]  # success before and after share a panel, as do all IoUs
         for names, entries in _grouped(table, axis).items():
-            label = ", ".join([title, *names])
+            others = [f"{name} {value}" for name, value in names if name != panels]
+            label = ", ".join(([] if panels and others else [title]) + others)
             ours = {e.names[axis]: e.ours[key] for e in entries if axis in e.names and key in e.ours}
             paper = {e.names[axis]: e.paper[key] for e in entries if axis in e.names and key in e.paper}
             level = next((e.ours[key] for e in entries if axis not in e.names and key in e.ours), None)
             if ours or paper or level:
-                kind = key.split(SHARE)[1].split("_")[0]  # success before and after share a panel, as do all IoUs
-                panels.setdefault(kind, []).append(Line(label, ours, paper, level))
-    return panels
+                panel = [KINDS.get(kind, kind), *(value for name, value in names if name == panels)]
+                found.setdefault(", ".join(panel), []).append(Line(label, ours, paper, level))
+    return found
 
 
-def plot(table: Table, axis: str, path: Path) -> None:
-    """Write a PNG with all panels side by side; no file is written while the table has no values.
+def plot(table: Table, axis: str, path: Path, panels: str | None = None) -> None:
+    """Write a PNG with all panels, up to three side by side; no file is written while the table has no values.
 
     The axis is numeric where all its values are numbers.
     """
-    panels = lines_of(table, axis)
-    if not panels:
+    lines = lines_of(table, axis, panels)
+    if not lines:
         return
-    values = list(dict.fromkeys(entry.names[axis] for entry in table.entries if axis in entry.names))
-    position = positions(values)
-    figure = Figure(figsize=(6.0 * len(panels), 4.2), dpi=110, layout="constrained")
-    for axes, (kind, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for number, line in enumerate(lines):
+    position = positions(list(dict.fromkeys(entry.names[axis] for entry in table.entries if axis in entry.names)))
+    columns = len(lines) if len(lines) <= 3 else 2
+    rows = math.ceil(len(lines) / columns)
+    figure = Figure(figsize=(6.0 * columns, 4.2 * rows), dpi=110, layout="constrained")
+    plots = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (title, of_panel) in zip(plots, lines.items(), strict=False):
+        for number, line in enumerate(of_panel):
             _plot_line(axes, line, position, f"C{number % 10}")
-        axes.set(title=KINDS.get(kind, kind), xlabel=axis, ylabel="%")
+        axes.set(title=title, xlabel=axis, ylabel="%")
         axes.set_ylim(0, max(102, axes.get_ylim()[1]))  # most are shares; `remaining` can exceed 100 %
-        axes.set_xticks([position[value] for value in values], values)
+        smallest, largest = min(position.values(), default=0), max(position.values(), default=0)
+        if largest >= WIDE * smallest > 0:
+            axes.set_xscale("log", base=2)
+            axes.minorticks_off()
+        axes.set_xticks(list(position.values()), list(position))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, framealpha=0.6)
+    for axes in plots:
+        axes.set_axis_off()
     figure.savefig(path)
 
 
-def _grouped(table: Table, axis: str) -> dict[tuple[str, ...], list[Entry]]:
-    groups: dict[tuple[str, ...], list[Entry]] = {}
+def _grouped(table: Table, axis: str) -> dict[tuple[tuple[str, str], ...], list[Entry]]:
+    groups: dict[tuple[tuple[str, str], ...], list[Entry]] = {}
     for entry in table.entries:
-        others = tuple(f"{name} {value}" for name, value in entry.names.items() if name != axis)
+        others = tuple((name, value) for name, value in entry.names.items() if name != axis)
         groups.setdefault(others, []).append(entry)
     return groups
 

@@ -30,8 +30,8 @@ def page(results: Results) -> str:
         shown=[identity(results.rows)],
         source=reproduction.paper.source if reproduction.paper else "A reproduction",
         shows=results.shows,
-        setup=describe_setup(reproduction, results.rows),
-        table=_table(results.table),
+        setup=describe_setup(results),
+        table=_table(results.pivoted),
         missing=missing_trials(results) if results.missing else "",
         curves=picture(curves, "Curves", photograph=True) if reproduction.curves and curves.exists() else None,
         gallery=gallery(with_examples),
@@ -76,7 +76,10 @@ def _bare(results: Results, runs: list[Run]) -> list[Captioned]:
 
 
 def _configurations(results: Results) -> dict[str, str]:
-    """Return the configuration of each trial that has one, by its title and folder."""
+    """Return the configuration or the command line of each trial, by its title and folder."""
     trials = unique(row.trial for row in results.rows)
-    files = {f"{trial.title}: {trial.folder}": results.trials / trial.folder / CONFIG for trial in trials}
-    return {title: file.read_text(encoding="utf-8") for title, file in files.items() if file.exists()}
+    files = {
+        f"{trial.title}: {trial.folder}": results.trials / trial.folder / CONFIG for trial in trials if trial.config
+    }
+    lines = {f"{trial.title}: {trial.folder}": trial.command_line for trial in trials if not trial.config}
+    return {title: file.read_text(encoding="utf-8") for title, file in files.items() if file.exists()} | lines

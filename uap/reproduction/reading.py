@@ -1,13 +1,24 @@
 """Readers of the YAML files of reproductions, and of the data and networks that they run on."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields, is_dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from uap.reproduction.reproduction import COMMANDS, Axis, Grid, Layer, Paper, Reproduction, name_of
-from uap.reproduction.section import Section, read_section
+from jsonargparse import ArgumentError
+
+from uap.configuration.config_files import Parser
+from uap.configuration.parser_messages import fault
+from uap.configuration.plain_yaml import plain_yaml
+from uap.reproduction.reproduction import Reproduction, Setup, name_of
 from uap.utils.errors import InputError
+
+T = TypeVar("T")
+
+NOT_IN_FILE = {"name", "on"}
+"""The attributes of a reproduction that its file does not have."""
 
 
 def read_reproduction(path: Path, name: str) -> Reproduction:
@@ -20,161 +31,139 @@ def read_reproduction(path: Path, name: str) -> Reproduction:
     Raises:
         InputError: the file cannot be read, or a key is missing, unknown or invalid; the message names the key.
     """
-    section = read_section(path)
-    axes = _axes(section)
-    experiments = {key: [layer] for key, layer in _layers(section.take_section("experiments")).items()}
-    runs: list[Any] = section.take("runs", list, [{}])
-    reproduction = Reproduction(
-        name=name,
-        title=section.need("title", str),
-        shows=" ".join(section.need("shows", str).split()),
-        experiments=experiments,
-        axes=axes,
-        grids=[_grid(Section(run, f"`runs` of {path}"), list(axes)) for run in runs],
-        metrics={str(key): str(title) for key, title in section.need("metrics", dict).items()},
-        reduce=section.take("reduce", str, None),
-        curves=section.take("curves", str, None),
-        examples=section.take("examples", int, 0),
-        perturbations=section.take("perturbations", bool, False),
-        paper=_paper(section),
-        folders=_texts(section.take_section("folders")),
-    )
-    section.end()
-    _check(reproduction, str(path))
+    reproduction = replace(_read(path, Reproduction), name=name)
+    _check(reproduction, path)
     return reproduction
 
 
 def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
-    """Return a reproduction with other data and another network.
+    """Return a reproduction with other data and networks.
 
     Args:
         reproduction: the reproduction as its file defines it.
-        path: a YAML file with `experiments`, a layer for each experiment; `axes`, which replace the axes of the same
-            name; `arguments` of commands; and `folders`, paths by name.
+        path: the YAML file of the data and networks.
 
     Raises:
         InputError: the file cannot be read, or has no layer for an experiment.
     """
-    section = read_section(path)
-    title, axes, layers = section.need("title", str), _axes(section), _layers(section.take_section("experiments"))
-    arguments, folders = section.take_section("arguments"), _texts(section.take_section("folders"))
-    given = {command: arguments.take(command, dict, {}) for command in COMMANDS}
-    arguments.end()
-    section.end()
-    missing = [name for name in reproduction.experiments if name not in layers]
+    on = _read(path, Setup)
+    missing = [name for name in reproduction.experiments if name not in on.experiments]
     if missing:
         raise InputError(
             f"{path} lacks the experiment {missing[0]} of {reproduction.name}. It has "
-            f"{', '.join(layers) or 'none'}. Add {missing[0]} under `experiments`."
+            f"{', '.join(on.experiments) or 'none'}. Add {missing[0]} under `experiments`."
         )
+    for command in on.arguments:
+        main_of(command, str(path))
     changed = replace(
         reproduction,
-        experiments={name: [*base, layers[name]] for name, base in reproduction.experiments.items()},
-        axes=reproduction.axes | {name: axis for name, axis in axes.items() if name in reproduction.axes},
-        grids=[replace(g, arguments=g.arguments | given.get(g.command, {})) for g in reproduction.grids],
-        folders=reproduction.folders | folders,
-        on=title,
+        axes=reproduction.axes | {name: axis for name, axis in on.axes.items() if name in reproduction.axes},
+        runs=[replace(run, arguments=run.arguments | on.arguments.get(run.command, {})) for run in reproduction.runs],
+        folders=reproduction.folders | on.folders,
+        on=on,
     )
-    _check(changed, str(path))
+    _check(changed, path)
     return changed
 
 
-def _axes(section: Section) -> dict[str, Axis]:
-    axes = section.take_section("axes")
-    return {name: _axis(Section(axis, f"`{name}` of {axes.location}")) for name, axis in axes.rest().items()}
+def main_of(command: str, location: str) -> Callable[[list[str]], object]:
+    """Return the function that runs a command: `main` of the module `uap.COMMAND`.
+
+    Raises:
+        InputError: there is no such command; the message begins with `location`.
+    """
+    module = f"uap.{command}"
+    main = getattr(import_module(module), "main", None) if command.isidentifier() and find_spec(module) else None
+    if main is None:
+        raise InputError(f"{location} names the command {command!r}, but uap has none of that name. `uap` lists them.")
+    found: Callable[[list[str]], object] = main
+    return found
 
 
-def _axis(section: Section) -> Axis:
-    """Read an axis: one `setting` with its `values`, listed or by name; or named layers."""
-    setting = section.take("setting", str, None)
-    if setting is None:
-        return _layers(section)
-    values = section.take("values", object, None)
+def _read(path: Path, kind: type[T]) -> T:
+    """Return the contents of a YAML file as the dataclass that describes it."""
+    try:
+        content = plain_yaml(path.read_text(encoding="utf-8"), aliases=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}). Check the file.") from error
+    known = [one.name for one in fields(kind) if one.name not in NOT_IN_FILE]  # type: ignore[arg-type]
+    unknown = [str(key) for key in content if key not in known] if isinstance(content, dict) else ["content"]
+    if unknown:  # the parser does not report a key whose value is empty
+        raise InputError(f"{path} has an unknown {unknown[0]!r}, expected {', '.join(known)}.")
+    given = {key: value for key, value in content.items() if value is not None}
+    if isinstance(given.get("axes"), dict):
+        given["axes"] = {str(name): _named_values(axis, f"{path}, axes.{name}") for name, axis in given["axes"].items()}
+    parser = Parser(exit_on_error=False)
+    parser.add_class_arguments(kind, skip=NOT_IN_FILE)
+    try:
+        read = kind(**vars(parser.instantiate(parser.parse_object(given))))
+    except ArgumentError as error:
+        raise InputError(f"{path}: {fault(str(error))}. docs/commands.md describes the file.") from error
+    _check_empty(read, str(path))
+    return read
+
+
+def _check_empty(value: Any, location: str) -> None:
+    """Check that no key without a value stands for a default that is not None; the parser accepts such keys.
+
+    Raises:
+        InputError: a key has no value.
+    """
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_empty(inner, location)
+    for one in fields(value) if is_dataclass(value) else []:
+        if getattr(value, one.name) is None and one.default is not None:
+            raise InputError(f"{location} has `{one.name}` without a value. Write one, or remove the key.")
+        _check_empty(getattr(value, one.name), f"{location}, {one.name}")
+
+
+def _named_values(axis: Any, location: str) -> Any:
+    """Return the values of an axis with a layer for each: an axis can be one `setting` with its `values`.
+
+    Raises:
+        InputError: the `values` are neither a list nor named.
+    """
+    if not isinstance(axis, dict):
+        return axis
+    if "setting" not in axis:
+        return {str(name): layer for name, layer in axis.items()}
+    values = axis.get("values")
     if isinstance(values, list):
         values = {name_of(value): value for value in values}
-    section.end()
-    if not isinstance(values, dict) or not values:
-        raise InputError(f"{section.location} has no `values`, expected a list, or names with values. Add them.")
-    return {str(name): Layer(settings={setting: value}) for name, value in values.items()}
+    if not values or not isinstance(values, dict) or len(axis) > 2:
+        raise InputError(f"{location} has a `setting`, expected it with `values` alone, a list or names with values.")
+    return {str(name): {"settings": {axis["setting"]: value}} for name, value in values.items()}
 
 
-def _layers(section: Section) -> dict[str, Layer]:
-    return {name: _layer(Section(layer, f"`{name}` of {section.location}")) for name, layer in section.rest().items()}
-
-
-def _layer(section: Section) -> Layer:
-    layer = _take_layer(section)
-    section.end()
-    return layer
-
-
-def _take_layer(section: Section) -> Layer:
-    configs, settings = section.take("configs", list, []), section.take("settings", dict, {})
-    return Layer([str(config) for config in configs], settings, section.take("experiment", str, None))
-
-
-def _grid(section: Section, axes: list[str]) -> Grid:
-    grid = Grid(
-        command=section.take("command", str, "fit"),
-        axes=[str(axis) for axis in section.take("axes", list, axes)],
-        layer=_take_layer(section),
-        arguments=section.take("arguments", dict, {}),
-        evaluate_on=section.take("evaluate_on", str, None),
-        names=_texts(section.take_section("names")),
-    )
-    section.end()
-    return grid
-
-
-def _paper(section: Section) -> Paper | None:
-    content = section.take("paper", dict, None)
-    if content is None:
-        return None
-    own = Section(content, f"`paper` of {section.location}")
-    rows = own.take("rows", list, [])
-    paper = Paper(
-        source=own.need("source", str),
-        network=own.need("network", str),
-        data=own.need("data", str),
-        size=own.need("size", list),
-        images=own.need("images", int),
-        steps=own.need("steps", int),
-        rows=rows,
-    )
-    own.end()
-    return paper
-
-
-def _texts(section: Section) -> dict[str, str]:
-    return {name: str(value) for name, value in section.rest().items()}
-
-
-def _check(reproduction: Reproduction, location: str) -> None:
+def _check(reproduction: Reproduction, path: Path) -> None:
     """Check that all names in the file refer to something in it."""
-    if not reproduction.experiments:
-        raise InputError(f"{location} has no `experiments`, expected a name with `configs`. Add one.")
     reported = [str(key) for row in (reproduction.paper.rows if reproduction.paper else []) for key in row]
-    _check_names(
-        [name for name in (reproduction.reduce, reproduction.curves) if name], reproduction.axes, "axes", location
-    )
-    _check_names(reported, [*reproduction.axes, *reproduction.metrics], "axes and metrics", location)
-    for grid in reproduction.grids:
-        _check_names([*grid.axes, *grid.names], reproduction.axes, "axes", location)
-        _check_names([grid.command], COMMANDS, "commands", location)
-        layers = [grid.layer, *(layer for axis in grid.axes for layer in reproduction.axes[axis].values())]
+    titles = [title for run in reproduction.runs for title in run.cells]
+    columns = [*reproduction.axes, *titles]
+    shown = [reproduction.reduce, reproduction.curves, reproduction.panels, reproduction.columns]
+    _check_names([name for name in shown if name], columns, "axes", path)
+    _check_names(reported, [*columns, *reproduction.metrics], "axes and metrics", path)
+    for run in reproduction.runs:
+        axes = reproduction.axes_of(run)
+        _check_names([*axes, *run.names], reproduction.axes, "axes", path)
+        main_of(run.command, str(path))
+        layers = [run, *(layer for axis in axes for layer in reproduction.axes[axis].values())]
         named = [layer.experiment for layer in layers if layer.experiment]
-        _check_names(named, reproduction.experiments, "experiments", location)
-        if (grid.command == "transfer") != (grid.evaluate_on is not None and grid.evaluate_on in grid.axes):
+        _check_names(named, reproduction.experiments, "experiments", path)
+        if run.is_configured and not reproduction.experiments:
+            raise InputError(f"{path} has no `experiments`, expected a name with `configs`. Add one.")
+        if (run.command == "transfer" and run.is_configured) != (run.evaluate_on in axes):
             raise InputError(
-                f"A run of {location} has the command {grid.command}, the axes {', '.join(grid.axes) or 'none'} and "
-                f"`evaluate_on` {grid.evaluate_on}; expected one of the axes as `evaluate_on` of a transfer, and none "
-                "for the other commands."
+                f"A run of {path} has the command {run.command}, the axes {', '.join(axes) or 'none'} and "
+                f"`evaluate_on` {run.evaluate_on}; expected one of the axes as `evaluate_on` of a transfer without "
+                "`words`, and none for the other commands."
             )
 
 
-def _check_names(names: Iterable[str], known: Collection[str], what: str, location: str) -> None:
+def _check_names(names: Iterable[str], known: Collection[str], what: str, path: Path) -> None:
     for name in names:
         if name not in known:
             raise InputError(
-                f"{location} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose one of them."
+                f"{path} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose one of them."
             )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uap.reproduction import curves
-from uap.reproduction.reproduction import Reproduction, name_of
+from uap.reproduction.measurements import results_file
+from uap.reproduction.reproduction import Paper, Reproduction, name_of
 from uap.reproduction.running import is_done, versions_of
-from uap.reproduction.table import Table, table_csv, table_markdown
+from uap.reproduction.table import Table, pivoted, table_csv, table_markdown
 from uap.reproduction.trials import Row, Trial, unique
-from uap.utils.text_tables import digest, write
+from uap.utils.text_tables import digest, read_json, write
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,19 @@ class Results:
     @property
     def title(self) -> str:
         """The title, with the data and network if they are not the paper's."""
-        return (
-            f"{self.reproduction.title}, on {self.reproduction.on}" if self.reproduction.on else self.reproduction.title
-        )
+        title, on = self.reproduction.title, self.reproduction.on
+        return f"{title}, on {on.title}" if on else title
+
+    @property
+    def pivoted(self) -> Table:
+        """The table with the values of an axis as columns, if the reproduction names such an axis."""
+        return pivoted(self.table, self.reproduction.columns)
 
     @property
     def shows(self) -> str:
         """The result that the table or figure demonstrates."""
-        return f"In the paper: {self.reproduction.shows}" if self.reproduction.paper else self.reproduction.shows
+        text = " ".join(self.reproduction.shows.split())
+        return f"In the paper: {text}" if self.reproduction.paper else text
 
     @property
     def missing(self) -> list[Trial]:
@@ -69,7 +75,8 @@ class Results:
         """The run folders whose pictures are shown, by title: those of the `fit` trials that are done."""
         if not (self.reproduction.examples or self.reproduction.perturbations):
             return {}
-        learned = [trial for trial in unique(row.trial for row in self.rows) if trial.command == "fit"]
+        trials = unique(row.trial for row in self.rows)
+        learned = [trial for trial in trials if trial.command == "fit" and trial.config]
         folders = {trial.title: self.trials / trial.folder for trial in learned}
         return {title: folder for title, folder in folders.items() if is_done(folder)}
 
@@ -87,7 +94,8 @@ def write_results(results: Results) -> None:
     """
     write(results.file(".csv"), table_csv(results.table))
     if results.reproduction.curves:
-        curves.plot(results.table, results.reproduction.curves, results.file(".png"))
+        panels = results.reproduction.panels
+        curves.plot(results.table, results.reproduction.curves, results.file(".png"), panels)
     write(results.file(".md"), document(results))
 
 
@@ -97,8 +105,8 @@ def document(results: Results) -> str:
     parts = [
         f"# {results.title}",
         results.shows,
-        describe_setup(reproduction, results.rows),
-        table_markdown(results.table).rstrip(),
+        describe_setup(results),
+        table_markdown(results.pivoted).rstrip(),
     ]
     if results.missing:
         parts.append(missing_trials(results))
@@ -109,28 +117,56 @@ def document(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def describe_setup(reproduction: Reproduction, rows: list[Row]) -> str:
+def describe_setup(results: Results) -> str:
     """Describe the networks, data, images and passes of the trials, and how they differ from the paper's."""
-    trials = [row.trial.source or row.trial for row in rows]
-    learned = [trial for trial in trials if trial.command == "fit"] or trials
-    ours = list(dict.fromkeys(_setup(trial) for trial in learned))
-    images, passes = [trial.images for trial in learned], [trial.setting("trainer.max_epochs") for trial in learned]
-    text = "Shares are in per cent. Ours: " + "; ".join(f"{network} on {data}, {size}" for network, data, size in ours)
-    text += f"; {_span(images)} images, {_span(passes)} passes"
+    reproduction = results.reproduction
+    trials = [row.trial.source or row.trial for row in results.rows]
+    learned = [trial for trial in trials if trial.command == "fit"] or [trial for trial in trials if trial.config]
+    ours, differing = _of_configurations(learned, reproduction.paper) if learned else (_of_files(results), [])
+    text = f"Shares are in per cent. Ours: {ours}"
     paper = reproduction.paper
     if paper is None:
         return f"{text}."
+    text += f". The paper's ({paper.source}): " + ", ".join(
+        [f"{paper.network} on {paper.data}", *([name_of(paper.size)] if paper.size else [])]
+    )
+    text += f"; {paper.images:,} images" + (f", {paper.steps} passes" if paper.steps is not None else "")
+    if not differing:
+        return f"{text}."
+    listed = " and ".join(part for part in (", ".join(differing[:-1]), differing[-1]) if part)
+    return f"{text}: {listed}, so the numbers need not agree."
+
+
+def _of_configurations(trials: list[Trial], paper: Paper | None) -> tuple[str, list[str]]:
+    """Return the setup of configured trials as text, and in what it differs from the paper's."""
+    ours = list(dict.fromkeys(_setup(trial) for trial in trials))
+    images, passes = [trial.images for trial in trials], [trial.setting("trainer.max_epochs") for trial in trials]
+    text = "; ".join(f"{network} on {data}, {size}" for network, data, size in ours)
+    text += f"; {_span(images)} images, {_span(passes)} passes"
+    if paper is None:
+        return text, []
     reported = (paper.network, paper.data, name_of(paper.size))
     names = ("another network", "other data", "another size of the images")
     differing = [name for i, name in enumerate(names) if any(own[i] != reported[i] for own in ours)]
     differing += ["fewer images"] if any(count is not None and count < paper.images for count in images) else []
     differing += ["another number of steps"] if any(count != paper.steps for count in passes) else []
-    text += f". The paper's ({paper.source}): {reported[0]} on {reported[1]}, {reported[2]}; "
-    text += f"{paper.images:,} images, {paper.steps} passes"
-    if not differing:
-        return f"{text}."
-    listed = " and ".join(part for part in (", ".join(differing[:-1]), differing[-1]) if part)
-    return f"{text}: {listed}, so the numbers need not agree."
+    return text, differing
+
+
+FACTS = {"data": "", "images": " images", "size": " pixels"}
+"""Keys of facts in a file of results, and the text after their values."""
+
+
+def _of_files(results: Results) -> str:
+    """Return the setup of the trials that are done as text: the facts in their files of results."""
+    found: dict[str, None] = {}
+    for trial in unique(row.trial for row in results.rows):
+        folder = results.trials / trial.folder
+        content = read_json(results_file(trial, folder)) if is_done(folder) else {}
+        facts = [f"{content[key]}{unit}" for key, unit in FACTS.items() if isinstance(content.get(key), str)]
+        found |= {", ".join(facts): None} if facts else {}
+    commands = dict.fromkeys(f"uap {row.trial.command}" for row in results.rows)
+    return "; ".join([*found, f"by {', '.join(commands)}"])
 
 
 def _span(counts: list[int | None]) -> str:

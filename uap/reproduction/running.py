@@ -16,10 +16,11 @@ import yaml
 from filelock import FileLock, Timeout
 from pytorch_lightning.loggers import WandbLogger
 
-from uap import __version__, fit, transfer
-from uap import attack as attack_images
+from uap import __version__
 from uap.cli.lightning_cli import RunCLI
-from uap.reproduction.trials import Trial
+from uap.reproduction.configuring import options
+from uap.reproduction.reading import main_of
+from uap.reproduction.trials import RUN, Trial
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet
 from uap.utils.run_folder import LAST, RUN_FOLDER
@@ -60,7 +61,7 @@ class Measured:
     Attributes:
         trial: the trial.
         seconds: its duration.
-        images: number of training images; 0 if the command is not `fit`.
+        images: number of training images; 0 for the other commands.
     """
 
     trial: Trial
@@ -71,18 +72,20 @@ class Measured:
 def time_left(todo: list[Trial], measured: list[Measured]) -> float | None:
     """Estimate the seconds that some trials take; None if the measurements do not suffice.
 
-    `fit` and `attack` take the measured time for each gradient evaluation, `transfer` the mean time of a transfer. If a
-    trial uses all images of its data, their number comes from a measured `fit` on the same data.
+    `fit` and `attack` take the measured time for each gradient evaluation, the other commands the mean time of a trial
+    of the same command. If a trial uses all images of its data, their number comes from a measured `fit` on them.
     """
-    whole = {m.trial.data: m.images for m in measured if m.trial.images is None}
-    counted = [(m.trial.evaluations(m.images), m.seconds) for m in measured if m.trial.command != "transfer"]
-    transfers = [m.seconds for m in measured if m.trial.command == "transfer"]
-    ahead = [trial.evaluations(whole.get(trial.data, 0)) for trial in todo if trial.command != "transfer"]
-    if not all(ahead) or (ahead and not counted):
+    whole = {m.trial.data: m.images for m in measured if m.images and m.trial.images is None}
+    counted = [(m.trial.evaluations(m.images), m.seconds) for m in measured if m.trial.has_known_cost]
+    ahead = [trial.evaluations(whole.get(trial.data, 0)) for trial in todo if trial.has_known_cost]
+    others: dict[str, list[float]] = {}
+    for one in measured:
+        others.setdefault(one.trial.command, []).append(one.seconds)
+    commands = [trial.command for trial in todo if not trial.has_known_cost]
+    if not all(ahead) or (ahead and not counted) or any(command not in others for command in commands):
         return None
     pace = sum(seconds for _, seconds in counted) / sum(count for count, _ in counted) if ahead else 0.0
-    others = sum(trial.command == "transfer" for trial in todo)
-    return pace * sum(ahead) + (others * mean(transfers) if transfers else 0.0)
+    return pace * sum(ahead) + sum(mean(others[command]) for command in commands)
 
 
 def about(seconds: float) -> str:
@@ -98,7 +101,7 @@ def about(seconds: float) -> str:
 def run_trials(trials: list[Trial], out: Path) -> list[str]:
     """Run all trials that are not done, each in its folder below `out`.
 
-    A transfer is skipped while its source is not done, which another shard may be running. If a command refuses a
+    A trial is skipped while its source is not done, which another shard may be running. If a command refuses a
     trial, the others still run.
 
     Returns:
@@ -150,10 +153,11 @@ def run_trial(trial: Trial, out: Path) -> None:
     """
     folder = out / trial.folder
     is_new = all(path.name in (LOCK, CONFIG) for path in folder.glob("*"))
-    config = {key: value for key, value in trial.config.items() if key not in ("ckpt_path", "quiet")}
-    write(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    if trial.config:
+        config = {key: value for key, value in trial.config.items() if key not in ("ckpt_path", "quiet")}
+        write(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     start = time.monotonic()
-    RUNNERS[trial.command](trial, folder)
+    _run(trial, folder)
     gc.collect()  # free the trainer and its workers before the next trial creates its own
     seconds = round(time.monotonic() - start, 1) if is_new else None
     write(folder / RECORD, json_text({"title": trial.title, "seconds": seconds, "versions": versions()}))
@@ -165,30 +169,40 @@ def _measured(trials: list[Trial], out: Path) -> list[Measured]:
         folder = out / trial.folder
         seconds = read_json(folder / RECORD, "seconds")["seconds"] if is_done(folder) else None
         if seconds:
-            fitted = read_json(folder / "metrics.json", "images")["images"] if trial.command == "fit" else {}
-            found.append(Measured(trial, seconds, fitted.get("train", 0)))
+            has_images = trial.command == "fit" and trial.config
+            images = read_json(folder / "metrics.json", "images")["images"] if has_images else {}
+            found.append(Measured(trial, seconds, images.get("train", 0)))
     return found
 
 
-def _fit(trial: Trial, folder: Path) -> None:
+def command_line(trial: Trial, folder: Path) -> list[str]:
+    """Return the words with which its command runs a trial, or resumes it, in its folder."""
+    run = str(folder.parent / trial.source.folder) if trial.source else ""
+    if not trial.config:
+        return [*(word.replace(RUN, run) for word in trial.words), f"--{trial.out}={folder}"]
+    own = options(trial.arguments)
+    if trial.command == "transfer":
+        return [run, "--evaluate-on", str(folder / CONFIG), "--out", str(folder), *own]
     checkpoint = folder / LAST
-    resumed = [f"--ckpt_path={checkpoint}"] if checkpoint.is_file() else []
-    _end(fit.main([*_started(folder), *resumed]))
+    if trial.command == "fit" and checkpoint.is_file():
+        own.append(f"--ckpt_path={checkpoint}")
+    return [f"--config={folder / CONFIG}", f"--trainer.default_root_dir={folder}", *own]
 
 
-def _attack(trial: Trial, folder: Path) -> None:
-    _end(attack_images.main([*_started(folder), *_options(trial)]))
+def _run(trial: Trial, folder: Path) -> None:
+    """Run the command of a trial.
 
-
-def _transfer(trial: Trial, folder: Path) -> None:
-    if trial.source is None:
-        raise RuntimeError("a transfer trial has no source")
-    run = str(folder.parent / trial.source.folder)
-    transfer.main([run, "--evaluate-on", str(folder / CONFIG), "--out", str(folder), *_options(trial)])
-
-
-def _started(folder: Path) -> list[str]:
-    return [f"--config={folder / CONFIG}", f"--trainer.default_root_dir={folder}"]
+    Raises:
+        InputError: the command refuses the trial.
+    """
+    try:
+        ran = main_of(trial.command, trial.title)(command_line(trial, folder))
+    except SystemExit as error:
+        if error.code != 2:
+            raise
+        raise InputError(f"`{trial.command_line}` is refused, see above. Correct the arguments.") from error
+    if isinstance(ran, RunCLI):
+        _end(ran)
 
 
 def _end(cli: RunCLI) -> None:
@@ -197,10 +211,3 @@ def _end(cli: RunCLI) -> None:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
     os.environ.pop(RUN_FOLDER, None)
-
-
-def _options(trial: Trial) -> list[str]:
-    return [f"--{name}={value}" for name, value in trial.arguments.items()]
-
-
-RUNNERS = {"fit": _fit, "attack": _attack, "transfer": _transfer}

@@ -5,11 +5,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from uap.reporting.numbers import NOTHING, is_number, plain
+from uap.metrics.names import METRICS
+from uap.reporting.numbers import NOTHING, plain
+from uap.reproduction.measurements import Measured, measurements
 from uap.reproduction.reproduction import Reproduction, name_of
-from uap.reproduction.running import is_done
 from uap.reproduction.trials import Row, Trial
-from uap.utils.text_tables import csv_text, markdown, read_json
+from uap.utils.text_tables import csv_text, markdown
 
 Report = tuple[dict[str, str], dict[str, float]]
 """A row of the paper's table: the names of the axes' values, and the metrics."""
@@ -32,7 +33,8 @@ class Cell:
     def text(self) -> str:
         """Return the value as text; a share has one decimal, such as "71.2" or "71.2 ± 0.4"."""
         shown, spread = f"{self.value:.1f}", f" ± {self.spread:.1f}" if self.spread is not None else ""
-        return (shown if self.is_share else plain(round(self.value, 1))) + spread
+        number = plain(round(self.value, 1) if abs(self.value) >= 1 else float(f"{self.value:.3g}"))
+        return (shown if self.is_share else number) + spread
 
 
 @dataclass(frozen=True)
@@ -80,34 +82,63 @@ def table_of(reproduction: Reproduction, rows: list[Row], out: Path) -> Table:
         rows: its trials with their names.
         out: the folder that has the folders of the trials.
     """
-    groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[tuple[Trial, dict[str, float]]]] = {}
     for row in rows:
-        names = tuple((axis, name) for axis, name in row.names.items() if axis != reproduction.reduce)
-        groups.setdefault(names, []).append(row.trial)
+        for cell, metrics in _shown(reproduction, row, out):
+            named = (row.names | cell).items()
+            names = tuple((axis, name) for axis, name in named if axis != reproduction.reduce)
+            groups.setdefault(names, []).append((row.trial, metrics))
     reports = _reports(reproduction)
-    entries = [_entry(reproduction, dict(names), trials, reports, out) for names, trials in groups.items()]
+    entries = [_entry(reproduction, dict(names), own, reports) for names, own in groups.items()]
     alone = [Entry(names, paper=paper) for names, paper in reports if not any(_fits(names, e.names) for e in entries)]
     known = dict.fromkeys([*reproduction.axes, *(axis for entry in [*entries, *alone] for axis in entry.names)])
     axes = [axis for axis in known if any(axis in entry.names for entry in [*entries, *alone])]
     return Table(axes, reproduction.metrics, [*entries, *alone])
 
 
-def metrics_of(trial: Trial, out: Path) -> dict[str, float]:
-    """Return the metrics of a trial; none if it is not done.
+def _shown(reproduction: Reproduction, row: Row, out: Path) -> list[Measured]:
+    """Return the cells of a trial that have a metric of the table; one without names and metrics if none has."""
+    cells = measurements(row.trial, row.cells, out)
+    return [cell for cell in cells if cell[1].keys() & reproduction.metrics.keys()] or [({}, {})]
 
-    Returns:
-        The metrics in the file that the command writes. The prefix `train/` stands for the training images, `scored/`
-        for the evaluated images, and `control/`, for a transfer, for random signs.
+
+def is_share(key: str) -> bool:
+    """Return whether a metric is a share or a ratio of shares, which tables and plots give in per cent.
+
+    Example:
+        >>> is_share("float/iou_ratio"), is_share("float/psnr"), is_share("gradient_evaluations")
+        (True, False, False)
     """
-    folder = out / trial.folder
-    if not is_done(folder):
-        return {}
-    if trial.command == "transfer":
-        cells = read_json(folder / "transfer.json", "cells")["cells"]
-        found = {("control" if c["control"] else "scored", key): v for c in cells for key, v in c["metrics"].items()}
-        return {f"{kind}/{key}": value for (kind, key), value in found.items() if is_number(value)}
-    metrics = read_json(folder / "metrics.json")
-    return {_scored(key): value for key, value in metrics.items() if is_number(value)}
+    _, slash, name = key.rpartition("/")
+    return METRICS[name].unit in ("share", "ratio") if name in METRICS else bool(slash)
+
+
+def pivoted(table: Table, axis: str | None) -> Table:
+    """Return a table with a column for each metric and value of an axis; None leaves the table unchanged."""
+    if axis is None:
+        return table
+    values = list(dict.fromkeys(entry.names.get(axis) for entry in table.entries))
+    metrics = {
+        _column(key, axis, value): _column(title if len(table.metrics) > 1 else "", axis, value) or title
+        for key, title in table.metrics.items()
+        for value in values
+    }
+    rows: dict[tuple[tuple[str, str], ...], Entry] = {}
+    for entry in table.entries:
+        others = {name: text for name, text in entry.names.items() if name != axis}
+        row = rows.setdefault(tuple(others.items()), Entry(others))
+        value = entry.names.get(axis)
+        row.ours.update({_column(key, axis, value): cell for key, cell in entry.ours.items()})
+        row.paper.update({_column(key, axis, value): number for key, number in entry.paper.items()})
+    found = {
+        key: title for key, title in metrics.items() if any(key in e.ours or key in e.paper for e in rows.values())
+    }
+    return Table([name for name in table.axes if name != axis], found, list(rows.values()))
+
+
+def _column(text: str, axis: str, value: str | None) -> str:
+    """Return the key or title of a column for a value of an axis."""
+    return ", ".join(part for part in (text, f"{axis} {value}" if value is not None else "") if part)
 
 
 def table_markdown(table: Table) -> str:
@@ -157,24 +188,17 @@ def table_csv(table: Table) -> str:
     return csv_text([*header, "trials"], rows)
 
 
-def _scored(key: str) -> str:
-    split, _, name = key.partition("/")
-    return f"scored/{name}" if name and split != "train" else key
-
-
 def _entry(
-    reproduction: Reproduction, names: dict[str, str], trials: list[Trial], reports: list[Report], out: Path
+    reproduction: Reproduction, names: dict[str, str], own: list[tuple[Trial, dict[str, float]]], reports: list[Report]
 ) -> Entry:
-    measured = [metrics_of(trial, out) for trial in trials]
     ours = {}
     for key in reproduction.metrics:
-        is_share = "/" in key
-        values = [(100 if is_share else 1) * own[key] for own in measured if key in own]
+        values = [(100 if is_share(key) else 1) * metrics[key] for _, metrics in own if key in metrics]
         if values:
-            spread = round(stdev(values), 4) if len(values) > 1 and is_share else None
-            ours[key] = Cell(mean(values), spread, is_share)
+            spread = round(stdev(values), 4) if len(values) > 1 and is_share(key) else None
+            ours[key] = Cell(mean(values), spread, is_share(key))
     paper = {key: value for report, values in reports if _fits(report, names) for key, value in values.items()}
-    return Entry(names, ours, paper, trials)
+    return Entry(names, ours, paper, [trial for trial, _ in own])
 
 
 def _reports(reproduction: Reproduction) -> list[Report]:
