@@ -48,7 +48,7 @@ def test_victims_combine_with_experiments(name: str, capsys: pytest.CaptureFixtu
     given = yaml.safe_load((CONFIGS / "victim" / name).read_text())["model"]["victim"]["init_args"]
     for key, value in given.items():
         found = printed["model"]["victim"]["init_args"][key]
-        assert found["class_path"] == value["class_path"] if key == "network" else found == value
+        assert found["class_path"] == value["class_path"] if key in ("network", "victim") else found == value
 
 
 def test_component_with_a_class_path_inherits_no_settings(capsys: pytest.CaptureFixture[str]) -> None:

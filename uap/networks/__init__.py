@@ -1,6 +1,7 @@
 """Segmentation networks, one architecture per file: they map normalized images to logits."""
 
 from uap.networks.cgnet import CGNet
+from uap.networks.deeplabv2 import DeepLabv2ResNet, DeepLabv2VGG
 from uap.networks.dicenet import DiCENet
 from uap.networks.dilated import DilatedNet
 from uap.networks.drn import DRND22
@@ -11,4 +12,17 @@ from uap.networks.fast_scnn import FastSCNN
 from uap.networks.fcn8s import FCN8s
 from uap.networks.fcn8s_resnet import FCN8sResNet
 
-__all__ = ["DRND22", "CGNet", "DiCENet", "DilatedNet", "ENet", "ESPNet", "ESPNetv2", "FCN8s", "FCN8sResNet", "FastSCNN"]
+__all__ = [
+    "DRND22",
+    "CGNet",
+    "DeepLabv2ResNet",
+    "DeepLabv2VGG",
+    "DiCENet",
+    "DilatedNet",
+    "ENet",
+    "ESPNet",
+    "ESPNetv2",
+    "FCN8s",
+    "FCN8sResNet",
+    "FastSCNN",
+]

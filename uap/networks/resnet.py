@@ -52,6 +52,7 @@ class ResNetEncoder(nn.Module):
         self.channels = [block.expansion * width * 2**stage for stage in range(4)]
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         first, second, third, fourth = BLOCKS[depth]
         inputs = [width, *self.channels]
         self.layer1 = _stage(block, inputs[0], width, first)
@@ -80,7 +81,7 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Sequence[Tensor]:
         """Return the features of the four stages for normalized images `(N, 3, H, W)`."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(image))), 3, 2, 1)
+        x = self.maxpool(F.relu(self.bn1(self.conv1(image))))
         features = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
