@@ -11,6 +11,7 @@ from uap.networks.espnetv2 import ESPNetv2
 from uap.networks.fast_scnn import FastSCNN
 from uap.networks.fcn8s import FCN8s
 from uap.networks.fcn8s_resnet import FCN8sResNet
+from uap.networks.segnet import SegNet
 
 __all__ = [
     "DRND22",
@@ -25,4 +26,5 @@ __all__ = [
     "FCN8s",
     "FCN8sResNet",
     "FastSCNN",
+    "SegNet",
 ]
