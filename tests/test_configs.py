@@ -16,6 +16,7 @@ from uap.losses import Balanced, Mean
 from uap.objectives import HideClasses, StaticTarget
 from uap.universal.module import UniversalAttack
 from uap.universal.optim import CosineToEnd, SignSGD
+from uap.utils import paths
 from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -150,7 +151,7 @@ def test_experiments_include_their_components(name: str) -> None:
     assert {"data", "model", "trainer"} <= composed.keys()
 
 
-@pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in paths.shipped("checkpoints").glob("*.safetensors")))
 def test_victim_is_the_network_that_its_training_file_trains(name: str) -> None:
     victim = read_settings(CONFIGS / f"victim/{name}.yaml")["model"]["victim"]["init_args"]
     trained = read_settings(CONFIGS / f"train_{name}.yaml")["model"]
