@@ -143,9 +143,28 @@ def test_receptive_field_of_the_context_module_is_that_of_table_1() -> None:
     assert reached.sum(0).max() == reached.sum(1).max() == 67
 
 
+def test_batch_norm_follows_all_layers_of_the_front_end_but_the_last() -> None:
+    network = DilatedNet(7, SLIM, 5, batch_norm=True, context=True)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 13 + 2
+    network.fc7_bn.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+    assert (network.train()(torch.rand(2, 3, 16, 16)) == 1).all()  # the initial bias
+
+
+@pytest.mark.parametrize(("dropout", "is_random"), [(0.0, False), (0.5, True)])
+def test_dropout_is_random_in_the_training_alone(dropout: float, is_random: bool) -> None:
+    network = randomized(DilatedNet(3, SLIM, 5, dropout=dropout))
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(network(image), network(image))
+    network.train()
+    assert torch.equal(network(image), network(image)) is not is_random
+
+
 def test_wrong_arguments_raise_error() -> None:
     with pytest.raises(InputError, match="enlarge=3, expected 1, 2 or 4"):
         DilatedNet(2, SLIM, 5, enlarge=3)
+    with pytest.raises(InputError, match="dropout=1, expected a number of 0 or more, below 1"):
+        DilatedNet(2, SLIM, 5, dropout=1)
     for dilations in ((), (1, 0)):
         with pytest.raises(InputError, match="expected numbers of 1 or more"):
             DilatedNet(2, SLIM, 5, context=True, context_dilations=dilations)

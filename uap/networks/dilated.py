@@ -91,6 +91,7 @@ class DilatedNet(nn.Module):
         context_dilations: tuple[int, ...] = CONTEXT_DILATIONS,
         context_large: bool = False,
         enlarge: int = 1,
+        dropout: float = 0.5,
     ) -> None:
         """Build an untrained network.
 
@@ -98,21 +99,25 @@ class DilatedNet(nn.Module):
             classes: number of output channels.
             channels: channels of the five stages of the encoder, by default those of VGG16.
             head_channels: channels of `fc6` and `fc7`.
-            batch_norm: whether batch norm follows each convolution of the encoder, as in `vgg16_bn` of torchvision.
+            batch_norm: whether batch norm follows each convolution of the front end but the last, which the published
+                networks do not have.
             context: whether the context module follows the front end.
             context_dilations: dilations of its layers; (1, 1, 2, 4, 8, 16) in the network for Pascal VOC.
             context_large: whether its channels grow with the dilation, as in the network for Pascal VOC.
             enlarge: factor 1, 2 or 4 by which images are first enlarged; the logits are upsampled by the same factor
                 less. Use it for small images, in which features at 1/8 of the size are too coarse for narrow objects.
+            dropout: share of the values of `fc6` and `fc7` that are dropped in the training; 0 for slim networks.
 
         Raises:
-            InputError: `enlarge` has another value, or a dilation is below 1.
+            InputError: `enlarge` or `dropout` has another value, or a dilation is below 1.
         """
         from torchvision.models.vgg import make_layers  # the import of torchvision takes a second
 
         super().__init__()
         if enlarge not in (1, 2, 4):
             raise InputError(f"DilatedNet got enlarge={enlarge}, expected 1, 2 or 4.")
+        if not 0 <= dropout < 1:
+            raise InputError(f"DilatedNet got dropout={dropout}, expected a number of 0 or more, below 1.")
         if not context_dilations or min(context_dilations) < 1:
             raise InputError(f"DilatedNet got context_dilations={context_dilations}, expected numbers of 1 or more.")
         plan: list[str | int] = []
@@ -124,8 +129,10 @@ class DilatedNet(nn.Module):
         self.fc6 = nn.Conv2d(channels[-1], head_channels, 7, padding=12, dilation=4)
         self.fc7 = nn.Conv2d(head_channels, head_channels, 1)
         self.final = nn.Conv2d(head_channels, classes, 1)
+        self.fc6_bn, self.fc7_bn = (nn.BatchNorm2d(head_channels) if batch_norm else nn.Identity() for _ in range(2))
         self.context = ContextModule(classes, context_dilations, context_large) if context else nn.Identity()
         self.enlarge = enlarge
+        self.dropout = dropout
         self._initialize()
 
     def _convolutions(self) -> list[nn.Conv2d]:
@@ -156,6 +163,6 @@ class DilatedNet(nn.Module):
         size = image.shape[-2:]
         if self.enlarge > 1:
             image = F.interpolate(image, scale_factor=float(self.enlarge), mode="bilinear", align_corners=False)
-        x = F.dropout2d(F.relu(self.fc6(self.features(image))), training=self.training)
-        x = F.dropout2d(F.relu(self.fc7(x)), training=self.training)
+        x = F.dropout(F.relu(self.fc6_bn(self.fc6(self.features(image)))), self.dropout, self.training)
+        x = F.dropout(F.relu(self.fc7_bn(self.fc7(x))), self.dropout, self.training)
         return F.interpolate(self.context(self.final(x)), size, mode="bilinear", align_corners=False)
