@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from uap.attacks import NamedAttack
 from uap.data import SegmentationData
 from uap.datasets.sources import stamps
@@ -119,6 +121,8 @@ def plain_settings(thing: Any) -> Any:
     """
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
+    if isinstance(thing, np.ndarray):
+        return [list(thing.shape), digest(thing.tolist())]
     if isinstance(thing, list | tuple):
         return [plain_settings(one) for one in thing]
     if not hasattr(thing, "__dict__"):
