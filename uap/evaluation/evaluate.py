@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from uap.attacks.base import Attack
-from uap.metrics.names import METRICS, table
+from uap.metrics.names import METRICS, table, text_row
 from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.objectives.sampling import goal_of
@@ -46,7 +46,7 @@ class Result:
 
     def __str__(self) -> str:
         """Return the table."""
-        return f"{table(self.metrics)}\n{'images':<28}{self.images:>12}"
+        return f"{table(self.metrics)}\n{text_row('images', [str(self.images)])}"
 
 
 def evaluate(

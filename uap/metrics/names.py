@@ -3,7 +3,7 @@
 All tables, plots and files use these names. To add a metric, add a row here and its computation in `uap/metrics/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -130,20 +130,32 @@ def overall(values: Mapping[str, float]) -> float:
     return sum(turned) / max(len(turned), 1)
 
 
-def table(columns: Mapping[str, Mapping[str, float]]) -> str:
+def text_row(title: str, cells: Iterable[str]) -> str:
+    """Return a row of `table`.
+
+    Example:
+        >>> text_row("images", ["8", "4"])
+        'images                                 8           4'
+    """
+    return f"{title:<28}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def table(columns: Mapping[str, Mapping[str, float]], below: Mapping[str, str] | None = None) -> str:
     """Return metrics as a text table, with a row for each metric that any column has.
 
     Args:
         columns: for each title of a column, the values by name.
+        below: further rows by the name of the metric that they stand below.
 
     Example:
         >>> print(table({"float": {"kept": 0.042}, "8-bit": {"kept": 0.05}}))
                                            float       8-bit
         kept                               4.2 %       5.0 %
     """
-    lines = [" " * 28 + "".join(f"{title:>12}" for title in columns)]
+    lines = [text_row("", columns)]
     for key, name in METRICS.items():
         if any(key in values for values in columns.values()):
             cells = (name.text(values[key]) if key in values else "" for values in columns.values())
-            lines.append(f"{name.title:<28}" + "".join(f"{cell:>12}" for cell in cells))
+            lines.append(text_row(name.title, cells))
+            lines += [below[key]] if below and key in below else []
     return "\n".join(lines)

@@ -5,15 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uap.metrics.names import METRICS, images_scored
+from uap.metrics.names import METRICS, images_scored, table, text_row
 
 WELL_BELOW = 0.9
 """A perturbation whose largest entry is below this share of epsilon has not reached epsilon."""
 
 TITLES = {"train": "training", "val": "validation", "test": "test"}
-
-LABEL, CELL = 28, 12
-"""Widths of the first column and of the others, in characters."""
 
 
 def print_table(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str, folder: Path) -> None:
@@ -29,37 +26,30 @@ def print_table(found: Mapping[str, Any], per_image: Mapping[str, Any], split: s
     print("\n".join(["", *lines]), flush=True)
 
 
-def _row(title: str, cells: list[str]) -> str:
-    return f"{title:<{LABEL}}" + "".join(f"{cell:>{CELL}}" for cell in cells)
-
-
 def _metrics(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str) -> list[str]:
     columns = [c for c in dict.fromkeys(["train", split]) if any(key.startswith(f"{c}/") for key in found)]
-    lines = [_row("", [TITLES[column] for column in columns])]
-    for name, metric in METRICS.items():
-        values = [found.get(f"{column}/{name}") for column in columns]
-        if any(value is not None for value in values):
-            lines.append(_row(metric.title, ["" if value is None else metric.text(value) for value in values]))
-        if name == next(iter(per_image), None):  # the last column has the scored images
-            worst = METRICS[name].text(per_image[name]["worst_decile"])
-            lines.append(_row("  worst decile", ["" for _ in columns[1:]] + [worst]))
+    values = {c: {name: found[f"{c}/{name}"] for name in METRICS if f"{c}/{name}" in found} for c in columns}
+    below = {}
+    for name in list(per_image)[:1]:  # the last column has the scored images
+        worst = METRICS[name].text(per_image[name]["worst_decile"])
+        below[name] = text_row("  worst decile", ["" for _ in columns[1:]] + [worst])
     counts = found["images"]  # an evaluation of the training split has scored images only
     shown = {"scored": images_scored(counts["scored"], found["images_in_split"]), "train": str(counts.get("train"))}
     images = [shown["train" if column == "train" and "train" in counts else "scored"] for column in columns]
-    return [*lines, _row("images", images)]
+    return [table({TITLES[c]: values[c] for c in columns}, below), text_row("images", images)]
 
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
     largest, epsilon = found["largest_entry"], found["epsilon"]
     unused = f"   (not reached: the largest entry is {largest:.3g}; use more or larger steps)"
-    lines = [_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")]
+    lines = [text_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")]
     if found["victim_untrained"]:
-        lines.append(f"{'network':<{LABEL}}{found['victim']} with random weights: these metrics have no meaning")
+        lines.append(f"{'network':<28}{found['victim']} with random weights: these metrics have no meaning")
     if "seconds" in found:
         left_out = "" if "steps" in found else " without validation"
         lines += [
-            _row("gradient evaluations", [str(found["gradient_evaluations"])]),
-            _row("seconds", [f"{found['seconds']:g}"])
+            text_row("gradient evaluations", [str(found["gradient_evaluations"])]),
+            text_row("seconds", [f"{found['seconds']:g}"])
             + f"   ({found['images_per_second']:g} images per second{left_out})",
         ]
     return lines
