@@ -6,6 +6,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
+from PIL import Image
+
+from uap.victims import __main__ as check_victim
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "examples" / "quickstart.ipynb"
@@ -43,6 +47,23 @@ def test_only_python_blocks_without_notest_run() -> None:
     skipped = "```python notest\na\n```\n```\nb\n```\n"
     text = f"text\n```python\nc = 3\n```\n{skipped}1. item\n   ```python\n   d = 4\n   ```\n"
     assert fences(text) == ["\n" * 2 + "c = 3\n", "\n" * 12 + "d = 4\n"]
+
+
+def test_own_network_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs the blocks of "Your network", which need the files of a user."""
+    section = (ROOT / "README.md").read_text().split("## Your network")[1].split("\n## ")[0]
+    code, block = re.findall(r"```(?:python notest|yaml)\n(.*?)```", section, re.DOTALL)
+    layers = "nn.Conv2d):\n    def __init__(self, outputs):\n        super().__init__(3, outputs, 3, padding=1)\n"
+    Path("my_net.py").write_text(f"from torch import nn\n\n\nclass Net({layers}")
+    Path("my_network.yaml").write_text(block)
+    torch.save(torch.nn.Conv2d(3, 5, 3, padding=1).state_dict(), "net.pth")
+    Image.new("RGB", (48, 32), (90, 120, 150)).save("street.png")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    run([code], "README.md")
+    check_victim.main(["my_network.yaml", "--image", "street.png"])
+    assert "mean confidence" in capsys.readouterr().out
 
 
 def test_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
