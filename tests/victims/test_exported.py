@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.victims.gradients import assert_gradient_is_right
-from tests.victims.test_export_archive import Hostile
+from tests.victims.test_export_archive import Hostile, pytestmark  # noqa: F401  # skips with old versions of torch
 from uap.utils.errors import InputError
 from uap.victims import Exported, Victim
 

@@ -65,8 +65,8 @@ def checked_copy(path: Path) -> io.BytesIO:
         raise _refused(path, "sample inputs other than tensors") from error
     except Exception as error:  # a damaged file can make the readers raise any error
         raise InputError(
-            f"{path} cannot be read as a program of torch.export.save ({error!r}). Export the network again with the "
-            "installed version of torch. A compiled program (AOTInductor) has no gradient."
+            f"{path} cannot be read as a program of torch.export.save ({error!r}). Export the network again with "
+            "torch 2.9 or newer. A compiled program (AOTInductor) has no gradient."
         ) from error
     kept = {name: records[name] for name in ("archive_format", "archive_version", "byteorder", ".data/version")}
     for kind, beginning in PAYLOADS.items():
