@@ -10,6 +10,7 @@ from tests.helpers import save
 from uap.data.augmentation import Augmentation
 from uap.datasets import pictures
 from uap.utils.errors import InputError
+from uap.utils.masks import resize_mask
 
 Picture = NDArray[np.uint8]
 HALF = (20, 28)
@@ -55,12 +56,12 @@ def test_the_two_resamplings_differ_on_noise(noise: Picture) -> None:
 
 def test_image_of_the_right_size_is_unchanged(noise: Picture, ids: Picture) -> None:
     np.testing.assert_array_equal(pictures.resize_image(noise, (40, 56), "pil"), noise)
-    np.testing.assert_array_equal(pictures.resize_mask(ids, (40, 56)), ids)
+    np.testing.assert_array_equal(resize_mask(ids, (40, 56)), ids)
 
 
 @pytest.mark.parametrize("size", [(20, 28), (13, 31), (80, 60)])
 def test_masks_are_resized_like_pil_nearest(ids: Picture, size: tuple[int, int]) -> None:
-    resized = pictures.resize_mask(ids, size)
+    resized = resize_mask(ids, size)
     np.testing.assert_array_equal(
         resized, np.asarray(Image.fromarray(ids).resize(size[::-1], Image.Resampling.NEAREST))
     )
@@ -68,7 +69,7 @@ def test_masks_are_resized_like_pil_nearest(ids: Picture, size: tuple[int, int])
 
 
 def test_mask_at_half_size_is_every_second_pixel(ids: Picture) -> None:
-    np.testing.assert_array_equal(pictures.resize_mask(ids, HALF), ids[1::2, 1::2])
+    np.testing.assert_array_equal(resize_mask(ids, HALF), ids[1::2, 1::2])
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])

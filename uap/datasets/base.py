@@ -20,6 +20,7 @@ from uap.datasets.sources import Item, Source, with_unique_names
 from uap.utils import paths
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
+from uap.utils.masks import resize_mask
 
 Split = Literal["train", "val", "test", "trainval", "train_extra"]
 """The splits of data sets; every data set has the first three, and those that it names in `train_splits`."""
@@ -167,7 +168,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
                     "both again, or resize the labels by the nearest neighbor.",
                     kind="wrong_shape",
                 )
-            row[3] = pictures.resize_mask(ids, self.size)
+            row[3] = resize_mask(ids, self.size)
         return row
 
     def split_row(self, row: NDArray[np.uint8], item: Item) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -192,7 +193,7 @@ class SegmentationDataset(Dataset[dict[str, Tensor]], abc.ABC):
     def read_labels(self, path: Path | Source) -> NDArray[np.uint8]:
         """Return labels uint8 `(H, W)`, ids of `table`, at `size`; a path may be relative to `root`."""
         found = self.find(path)
-        return self._translated(self.label_ids(pictures.resize_mask(self.read_ids(found), self.size), found))
+        return self._translated(self.label_ids(resize_mask(self.read_ids(found), self.size), found))
 
     def find(self, path: Path | Source) -> Path | Source:
         """Return a path unchanged if it exists, else the path below `root`."""

@@ -109,10 +109,3 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int], resampling: Re
     if resampling == "opencv":
         return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-
-
-def resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize class ids uint8 `(H, W)` to `size` = (height, width) by the nearest neighbor, with PIL."""
-    if mask.shape == size:
-        return mask
-    return np.asarray(Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST))

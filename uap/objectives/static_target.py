@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uap.datasets.pictures import resize_mask
 from uap.objectives.base import Mask, Model, PredictionObjective, ReadTarget
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
+from uap.utils.masks import resize_mask
 
 
 class StaticTarget(PredictionObjective):
