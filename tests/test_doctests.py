@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import uap
-from uap import attacks, datasets, defenses, detectors, evaluation, losses, objectives
+from uap import attacks, datasets, defenses, detectors, evaluation, losses, networks, objectives
 from uap.metrics import perceptibility
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def public() -> list[object]:
     """Return the public classes and functions of the core."""
     found = [getattr(uap, name) for name in uap.__all__]
-    for package in (attacks, datasets, defenses, detectors, evaluation, losses, objectives):
+    for package in (attacks, datasets, defenses, detectors, evaluation, losses, networks, objectives):
         found += [getattr(package, name) for name in package.__all__]
     found += [
         item for item in vars(perceptibility).values() if getattr(item, "__module__", "") == perceptibility.__name__

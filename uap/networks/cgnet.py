@@ -85,6 +85,11 @@ class CGNet(nn.Module):
 
     The published state dictionaries of the authors (github.com/wutianyiRosun/CGNet) can be loaded. Their names begin
     with `level1_0` or `module.level1_0`, at the top level or under the key `model`.
+
+    Example:
+        >>> import torch
+        >>> CGNet(classes=11).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(self, classes: int = 19, m: int = 3, n: int = 21) -> None:

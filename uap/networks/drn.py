@@ -38,6 +38,11 @@ class DRND22(nn.Module):
 
     The published state dictionaries of the authors (github.com/fyu/drn, `drn_d_22_cityscapes.pth` and training
     checkpoints) can be loaded. Their names begin with `base.0.0.weight` or `module.base.0.0.weight`.
+
+    Example:
+        >>> import torch
+        >>> DRND22(classes=11).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(self, classes: int = 19) -> None:

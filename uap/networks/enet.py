@@ -139,6 +139,11 @@ class ENet(nn.Module):
     be loaded. Older files of that repository share activation parameters inside a block and are refused. The network
     follows the published files: each PReLU of the encoder has one parameter, and the decoder uses ReLU. In the paper,
     a PReLU has one parameter per channel (sec. 4).
+
+    Example:
+        >>> import torch
+        >>> ENet(classes=11).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(self, classes: int = 19) -> None:

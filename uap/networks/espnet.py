@@ -161,6 +161,11 @@ class ESPNet(nn.Module):
     The published state dictionaries of the authors (github.com/sacmehta/ESPNet, `espnet_p_*_q_*.pth`) can be loaded.
     There are two layouts. In the network trained on CamVid, the last stage of the decoder gets the 16 features of
     level 1 and the downsampled image; in the network trained on Cityscapes, it gets the 16 features only.
+
+    Example:
+        >>> import torch
+        >>> ESPNet(classes=11, p=2, q=3).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(self, classes: int = 19, p: int = 2, q: int = 8, join_image: bool = True) -> None:

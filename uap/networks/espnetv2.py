@@ -183,6 +183,11 @@ class ESPNetv2(nn.Module):
     The authors trained it at sizes that are multiples of 32. Their published state dictionaries
     (github.com/sacmehta/EdgeNets, `espnetv2_s_*.pth`) can be loaded. The decoder is that of these files: a pyramid of
     scales at each of 1/16, 1/8, 1/4 and 1/2 of the image size, and all upsampling with aligned corners.
+
+    Example:
+        >>> import torch
+        >>> ESPNetv2(classes=11, width=0.5).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(self, classes: int = 19, width: float = 1.0) -> None:

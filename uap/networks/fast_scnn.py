@@ -162,6 +162,11 @@ class FastSCNN(nn.Module):
 
     The state dictionaries of github.com/Tramac/Fast-SCNN-pytorch (`fast_scnn_citys.pth`) can be loaded. Their auxiliary
     head for training, `auxlayer`, is left out.
+
+    Example:
+        >>> import torch
+        >>> FastSCNN(classes=11).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     unused_weights = ("auxlayer.",)

@@ -23,6 +23,11 @@ class FCN8s(nn.Module):
     The published network pads the image with 100 pixels of zeros and crops the logits. Here, each layer pads its own
     input and keeps its size. Away from the border, both networks agree, except that the poolings are shifted by 3
     pixels.
+
+    Example:
+        >>> import torch
+        >>> FCN8s(11, channels=(4, 4, 8, 8, 8), head_channels=16).eval()(torch.zeros(1, 3, 64, 96)).shape
+        torch.Size([1, 11, 64, 96])
     """
 
     def __init__(
