@@ -15,6 +15,7 @@ from uap.attacks import FGSM
 from uap.data import CamVid
 from uap.objectives import LeastLikely, RandomClasses
 from uap.objectives.sampling import goal_of
+from uap.utils.errors import InputError
 from uap.utils.quantize import quantize
 
 
@@ -72,3 +73,10 @@ def test_random_targets_on_the_command_line_are_those_of_python(root: Path, tmp_
     assert torch.equal(goal.labels, 1 - logits.argmax(1))
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["val/success_before"] == 0
+
+
+def test_names_with_another_objective_are_refused(root: Path, tmp_path: Path) -> None:
+    changes = {"attack": "FGSMII", "trainer.num_nodes": 1}
+    with pytest.raises(InputError) as refused:
+        attack.main(arguments(root, tmp_path / "run", "Untargeted", **changes))
+    assert (refused.value.setting, refused.value.kind) == ("model.attack", "conflict")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
-from uap.cli.data_arguments import data_from_words, settings_of_data
+from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, network_arguments, warn_of_classes, wrap
+from uap.cli.network_arguments import build_victims, network_arguments, scored_data, warn_of_classes, wrap
 from uap.data import SegmentationData
 from uap.evaluation.attack_grid import ARNAB_EPSILONS, Network, grid, names_of, score_all
 from uap.evaluation.experiment import facts_of_data
@@ -95,13 +95,11 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or ARNAB_ATTACKS)]
-    data = data_from_words(given.data, settings, given.images, PROGRAM)
-    data.prepare_data()
-    data.setup("validate")
+    data = scored_data(given, settings, PROGRAM)
     victims = build_victims(given.networks, given.weights, data)
     out = writable(given.out)
     pairs = pairs_of(victims, given.wrappers, data)
-    cells = grid(pairs, attacks, sorted(set(given.epsilons)), data, given.seed)
+    cells = grid(pairs, attacks, sorted(set(given.epsilons or ARNAB_EPSILONS)), data, given.seed)
     check_cells_kept(out / "robustness.json", {cell.key for cell in cells})
     found = list(score_all(cells, data, given.seed, out))
     scores = [Score.of(cell, metrics) for cell, metrics in found]

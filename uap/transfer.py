@@ -20,9 +20,9 @@ from pathlib import Path
 
 from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
-from uap.cli.data_arguments import data_from_words, settings_of_data
+from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, network_arguments, warn_of_classes, wrap
+from uap.cli.network_arguments import build_victims, network_arguments, scored_data, warn_of_classes, wrap
 from uap.evaluation.attack_grid import Network, grid, names_of
 from uap.evaluation.attack_grid import score_all as score_attacks
 from uap.evaluation.experiment import facts_of_data
@@ -99,9 +99,7 @@ def perturbations(given: argparse.Namespace) -> Path:
 def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     """Evaluate attacks on images, made on each network, on all networks; return the folder of the tables."""
     attacks = [named_attack(name) for name in dict.fromkeys(given.attacks)]
-    data = data_from_words(given.data, settings, given.images, PROGRAM)
-    data.prepare_data()
-    data.setup("validate")
+    data = scored_data(given, settings, PROGRAM)
     names = [*given.rows, *(given.evaluate_on or [])]
     victims = build_victims(names, given.weights, data)
     of_rows = dict(list(victims.items())[: len(given.rows)])
@@ -111,7 +109,7 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     warn_of_classes({network.name: network.victim for network in columns})
     out = writable(given.out)
     pairs = [(source, network) for source in sources for network in columns]
-    cells = grid(pairs, attacks, sorted(set(given.epsilons)), data, given.seed)
+    cells = grid(pairs, attacks, sorted(set(given.epsilons or EPSILONS)), data, given.seed)
     check_cells_kept(out / "transfer.json", {cell.key for cell in cells})
     found = [
         names_of(cell) | {"metrics": metrics}
@@ -144,12 +142,10 @@ def main(args: list[str] | None = None) -> Path:
     if given.quiet:
         be_quiet()
     if given.attacks:
-        if not given.data:
-            raise InputError(
-                "--attacks needs images: give --data CLASS, such as --data CamVid --data.root data/camvid."
-            )
         return attacks(given, settings)
-    unused = [f"--{name}" for name in ("weights", "wrappers", "data") if getattr(given, name)] + settings[:1]
+    unused = [f"--{name}" for name in ("weights", "wrappers", "epsilons", "data") if getattr(given, name)] + settings[
+        :1
+    ]
     if unused:
         raise InputError(
             f"{unused[0]} belongs to attacks on images. Name them with --attacks, such as --attacks FGSM, or leave "

@@ -5,7 +5,7 @@ import torch
 
 from tests.attacks.linear import Linear, images
 from tests.helpers import refuses
-from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, named_attack
+from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, RandomSigns, named_attack
 from uap.objectives import LeastLikely, RandomClasses, Shape, Untargeted
 
 
@@ -28,6 +28,7 @@ def test_names_equal_the_papers() -> None:
         "FGSMII": (FGSM, LeastLikely),
         "IterativeFGSM": (IterativeFGSM, Untargeted),
         "IterativeFGSMII": (IterativeFGSM, LeastLikely),
+        "RandomSigns": (RandomSigns, Untargeted),
         "DAG": (DAG, RandomClasses),
         "DAGShape": (DAG, Shape),
     }

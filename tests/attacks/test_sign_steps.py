@@ -124,8 +124,7 @@ def seeded() -> torch.Generator:
 def test_result_does_not_depend_on_the_batch(attack: Attack) -> None:
     victim, clean = Linear(), images(3)
     together = attack(victim, clean, objective_for(attack), seeded())
-    generator = seeded()
-    alone = [attack(victim, image[None], objective_for(attack), generator) for image in clean]
+    alone = [attack(victim, image[None], objective_for(attack), seeded()) for image in clean]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -205,3 +204,13 @@ def test_mode_is_restored_after_an_error() -> None:
     with refuses("objective", "not_supported"):
         DAG()(network, images(), Untargeted())
     assert network.training
+
+
+def test_a_random_start_depends_on_the_image_alone() -> None:
+    clean = images(3)
+    attack = SignSteps(steps=1, alpha=1e-3, random_start=True)
+    together = attack(Linear(), clean, Untargeted(), torch.Generator().manual_seed(1))
+    alone = attack(Linear(), clean[1:2], Untargeted(), torch.Generator().manual_seed(1))
+    torch.testing.assert_close(together[1:2], alone)
+    other = attack(Linear(), clean[1:2], Untargeted(), torch.Generator().manual_seed(2))
+    assert (other - alone).abs().max() > 1

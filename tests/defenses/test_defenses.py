@@ -95,11 +95,14 @@ def test_noise_has_its_deviation_and_does_not_depend_on_batches() -> None:
     assert not torch.equal(both, GaussianNoise(8, seed=1)(grey))
 
 
-def test_a_random_size_differs_from_call_to_call() -> None:
+def test_a_random_size_depends_on_the_image_and_the_seed_alone() -> None:
     defense, images = RandomResize(0.3, 0.9), pictures()
     first = defense(images)
-    assert not torch.equal(first, defense(images))
-    assert torch.equal(first, RandomResize(0.3, 0.9)(images))
+    assert torch.equal(first, defense(images))
+    assert torch.equal(first[:1], defense(images[:1]))
+    assert not torch.equal(first, RandomResize(0.3, 0.9, seed=1)(images))
+    sizes = {resize.scale for step in range(4) if defense(images + step) is not None for resize in defense.chosen}
+    assert len(sizes) == 4 * len(images)
 
 
 @pytest.mark.parametrize(

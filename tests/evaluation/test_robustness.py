@@ -23,6 +23,7 @@ from uap.objectives import LeastLikely
 from uap.reporting.robustness_plot import curve_figure
 from uap.reporting.robustness_tables import Score
 from uap.utils.errors import InputError
+from uap.utils.plain_settings import plain_settings
 
 EPSILONS = [0.5, 40.0, 55.5, 70.0]
 """The scenes' pixels are about 52 grey levels above the threshold of 128, or 58 below."""
@@ -254,10 +255,10 @@ def test_plot_has_all_networks_and_attacks() -> None:
 
 
 def test_plain_settings_are_complete() -> None:
-    found = [curves.plain_settings(attack) for attack in (FGSM(1), FGSM(2), IterativeFGSM(1), FGSM(1, clamp=True))]
+    found = [plain_settings(attack) for attack in (FGSM(1), FGSM(2), IterativeFGSM(1), FGSM(1, clamp=True))]
     assert len({json.dumps(settings) for settings in found}) == 4
-    assert curves.plain_settings(FGSM(1)) == found[0]
-    assert curves.plain_settings(LeastLikely())[0] == "uap.objectives.least_likely.LeastLikely"
+    assert plain_settings(FGSM(1)) == found[0]
+    assert plain_settings(LeastLikely())[0] == "uap.objectives.least_likely.LeastLikely"
 
 
 @pytest.mark.parametrize(

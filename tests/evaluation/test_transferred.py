@@ -15,7 +15,7 @@ from tests.helpers import refusal
 from uap import transfer
 from uap.attacks import DAG, FGSM, IterativeFGSM
 from uap.evaluation import Transferred, evaluate
-from uap.objectives import LeastLikely, RandomClasses, StaticTarget, Untargeted
+from uap.objectives import HideClasses, LeastLikely, RandomClasses, StaticTarget, Untargeted
 from uap.victims import Victim
 
 CLASSES = ["road", "sky", "car"]
@@ -68,6 +68,22 @@ def test_a_target_is_translated_by_the_names_of_classes(images: Tensor) -> None:
     ids = torch.tensor([2, 0, 255])[target]
     assert 0 < (ids != 255).sum() < ids.numel()
     assert found["success_rate"] == pytest.approx(float((predicted == ids)[ids != 255].float().mean()), abs=1e-6)
+
+
+def test_hidden_classes_are_those_of_the_evaluated_network(images: Tensor) -> None:
+    source, attack = victim(0), IterativeFGSM(8)
+    transferred = Transferred(attack, source, HideClasses(["car"]))
+    white_box = evaluate(source, images, attack, HideClasses(["car"]), progress=False)
+    found = evaluate(source, images, transferred, transferred.objective, progress=False)
+    assert found.metrics == white_box.metrics
+    assert found.backwards == white_box.backwards == 3 * attack.steps
+    other = victim(1, ["car", "road", "sky"])
+    with torch.no_grad():
+        is_car = other(images).argmax(1) == 0
+        predicted = other(attack(source, images, HideClasses(["car"]))).argmax(1)
+    elsewhere = evaluate(other, images, transferred, transferred.objective, progress=False).metrics["float"]
+    assert elsewhere["hidden"] == pytest.approx(float((predicted != 0)[is_car].float().mean()), abs=1e-6)
+    assert elsewhere["remaining"] == pytest.approx(int((predicted == 0).sum()) / int(is_car.sum()), abs=1e-6)
 
 
 def test_a_sample_depends_on_the_image_alone(images: Tensor) -> None:

@@ -4,6 +4,7 @@ from uap.attacks.base import Attack, Cost
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.names import ATTACKS, NamedAttack, named_attack
+from uap.attacks.random_signs import RandomSigns
 from uap.attacks.sign_steps import SignSteps
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Cost",
     "IterativeFGSM",
     "NamedAttack",
+    "RandomSigns",
     "SignSteps",
     "named_attack",
 ]

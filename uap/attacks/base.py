@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.sampling import goal_of
 from uap.utils.batches import check_images
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
+from uap.utils.sampling import sampled_seed
 
 
 @dataclass
@@ -67,7 +69,8 @@ class Attack(abc.ABC):
                 mode is attacked in eval mode, and is in train mode again afterwards.
             images: `(N, 3, H, W)` of any dtype, 0 to 255.
             objective: what the attacker wants.
-            generator: source of randomness on the CPU, for attacks and objectives that sample.
+            generator: source of the seed on the CPU, for attacks and objectives that sample; None for the seed 0, as in
+                `evaluate`. The samples of an image depend on the seed and the image alone, not on its batch.
 
         Returns:
             The adversarial images `(N, 3, H, W)` float32, not rounded to 8 bits.
@@ -80,7 +83,7 @@ class Attack(abc.ABC):
         images = images.detach().float()
         with torch.no_grad(), in_eval_mode(victim):
             clean_logits = victim(images).float()
-            goal = objective.prepare(victim, images, clean_logits, generator)
+            goal = goal_of(objective, victim, images, sampled_seed(generator), logits=clean_logits)
         return self.run(victim, images, goal, objective, clean_logits.argmax(1), generator)
 
     def run(

@@ -22,7 +22,7 @@ class DAG(Attack):
       prediction. A target is active while it is still predicted as its clean class, which is the class that is
       subtracted.
     * `variant="authors"` (the authors' code for segmentation): a location is active while it is not predicted as its
-      adversarial class, and the currently predicted class is subtracted. Use it for drawn targets such as `Shape`: in
+      adversarial class, and the currently predicted class is subtracted. Use it for label maps such as `Shape`: in
       the paper's variant a location stops as soon as it has any other class.
 
     An image stops when at most `tolerance` times its number of targets are active. Its result is the step with the

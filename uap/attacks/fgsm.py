@@ -57,7 +57,9 @@ class IterativeFGSM(SignSteps):
 
     def __init__(self, epsilon: float = 8.0, alpha: float = 1.0, steps: int | None = None, clamp: bool = False) -> None:
         """Set the steps."""
-        super().__init__(epsilon, alpha, steps or arnab_steps(epsilon), loss=CrossEntropy(None), clamp=clamp)
+        super().__init__(
+            epsilon, alpha, arnab_steps(epsilon) if steps is None else steps, loss=CrossEntropy(None), clamp=clamp
+        )
 
 
 def arnab_steps(epsilon: float) -> int:

@@ -11,6 +11,7 @@ from functools import partial
 from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
+from uap.attacks.random_signs import RandomSigns
 from uap.objectives import LeastLikely, Objective, RandomClasses, Shape, Untargeted
 from uap.utils.errors import InputError
 
@@ -66,6 +67,7 @@ _ROWS = (
     NamedAttack("FGSMII", FGSM, LeastLikely, f"one step towards the least likely classes ({_ARNAB})"),
     NamedAttack("IterativeFGSM", IterativeFGSM, Untargeted, f"steps away from the clean prediction ({_ARNAB})"),
     NamedAttack("IterativeFGSMII", IterativeFGSM, LeastLikely, f"steps towards the least likely classes ({_ARNAB})"),
+    NamedAttack("RandomSigns", RandomSigns, Untargeted, "the control: epsilon times a random sign of each value"),
     NamedAttack("DAG", DAG, RandomClasses, f"steps towards random classes, the paper's form ({_XIE})"),
     NamedAttack(
         "DAGShape",

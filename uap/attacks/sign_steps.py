@@ -7,6 +7,7 @@ from uap.attacks.base import Attack
 from uap.losses import CrossEntropy, Loss, Mean, Reduction
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.errors import InputError
+from uap.utils.sampling import image_generator, sampled_seed
 
 
 class SignSteps(Attack):
@@ -97,7 +98,8 @@ class SignSteps(Attack):
     def _start(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         if not self.random_start:
             return images.clone()
-        noise = [torch.rand(image.shape, generator=generator) for image in images]  # no image's depends on its batch
+        seed = sampled_seed(generator)
+        noise = [torch.rand(image.shape, generator=image_generator(seed, image)) for image in images]
         return self._project(images + self.epsilon * (2 * torch.stack(noise).to(images) - 1), images)
 
     def _project(self, adversarial: Tensor, images: Tensor) -> Tensor:

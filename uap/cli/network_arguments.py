@@ -4,6 +4,7 @@ import argparse
 import math
 
 from uap.attacks import ATTACKS
+from uap.cli.data_arguments import data_from_words
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
 from uap.utils.errors import InputError
@@ -46,7 +47,7 @@ def network_arguments(parser: argparse.ArgumentParser, *, epsilons: tuple[float,
     )  # fmt: skip
     parser.add_argument("--attacks", metavar="NAME", nargs="+", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument(
-        "--epsilons", metavar="E", nargs="+", type=grey_levels, default=list(epsilons),
+        "--epsilons", metavar="E", nargs="+", type=grey_levels,
         help=f"in grey levels (default: {' '.join(f'{epsilon:g}' for epsilon in epsilons)})",
     )  # fmt: skip
     parser.add_argument(
@@ -54,6 +55,30 @@ def network_arguments(parser: argparse.ArgumentParser, *, epsilons: tuple[float,
         help="a labeled data set, such as CamVid; its settings as --data.root FOLDER, --data.split NAME, "
         "--data.size [H,W], --data.batch_size N",
     )  # fmt: skip
+
+
+def scored_data(given: argparse.Namespace, settings: list[str], program: str) -> SegmentationData:
+    """Return the images of a command line, set up.
+
+    Args:
+        given: the arguments, with `data` and `images`.
+        settings: the words `--data.SETTING` with their values.
+        program: the command, for its messages.
+
+    Raises:
+        InputError: there is no `--data`, or the data cannot be built or read.
+    """
+    if not given.data:
+        raise InputError(
+            "There are no images. Add --data CLASS, such as --data CamVid --data.root data/camvid, or --data "
+            "StreetScenes for synthetic scenes.",
+            setting="data",
+            kind="missing_setting",
+        )
+    data = data_from_words(given.data, settings, given.images, program)
+    data.prepare_data()
+    data.setup("validate")
+    return data
 
 
 def build_victims(names: list[str], weights: list[str] | None, data: SegmentationData) -> dict[str, Victim]:

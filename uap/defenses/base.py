@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils.quantize import eight_bit
+from uap.utils.sampling import image_generator
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -60,31 +61,32 @@ class Defense(nn.Module, abc.ABC):
 
 
 class RandomDefense(Defense):
-    """A defense that samples from a generator of its own.
+    """A defense that samples: the sample of an image depends on the seed and the values of the image alone.
+
+    So a result depends neither on the batch nor on the order of images, and predictions can be kept. An attack meets a
+    new sample in each step, because its images differ.
 
     Args:
-        seed: of the generator.
+        seed: of the samples.
 
     Example:
         >>> class Brighter(RandomDefense):
         ...     def exact(self, images):
-        ...         return images + torch.rand(1, generator=self.generator)
-        >>> defense, images = Brighter(), torch.full((1, 3, 2, 2), 9.0)
-        >>> first = defense(images)
-        >>> defense.reset()
-        >>> torch.equal(defense(images), first)
+        ...         shares = [torch.rand(1, generator=generator) for generator in self.generators(images)]
+        ...         return images + torch.stack(shares)[:, None, None]
+        >>> defense, images = Brighter(), torch.rand(2, 3, 2, 2)
+        >>> torch.equal(defense(images)[1:], defense(images[1:]))
         True
     """
 
     def __init__(self, seed: int = 0) -> None:
-        """Seed the generator."""
+        """Set the seed."""
         super().__init__()
         self.seed = seed
-        self.generator = torch.Generator().manual_seed(seed)
 
-    def reset(self) -> None:
-        """Seed the generator again, so that an evaluation does not depend on those before it."""
-        self.generator.manual_seed(self.seed)
+    def generators(self, images: Tensor) -> list[torch.Generator]:
+        """Return a generator on the CPU for each image of `(N, 3, H, W)`."""
+        return [image_generator(self.seed, image) for image in images]
 
 
 def rounded(images: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from uap.utils.errors import InputError
 
 
 class GaussianNoise(RandomDefense):
-    """Normal noise, sampled for each value of each image in turn and rounded to 8 bits; its gradient is the identity's.
+    """Normal noise, sampled for each image and rounded to 8 bits; its gradient is the identity's.
 
-    The same seed gives the same noise for the same images in the same order, in batches of any size.
+    The noise of an image depends on the seed and the image alone (`RandomDefense`).
 
     Args:
         std: standard deviation in grey levels, above 0.
@@ -36,5 +36,5 @@ class GaussianNoise(RandomDefense):
 
     def exact(self, images: Tensor) -> Tensor:
         """Return the noisy images."""
-        noise = torch.stack([torch.randn(images.shape[1:], generator=self.generator) for _ in images])
+        noise = torch.stack([torch.randn(images.shape[1:], generator=one) for one in self.generators(images)])
         return rounded(images.float() + self.std * noise.to(images.device))

@@ -47,7 +47,7 @@ class Resize(Defense):
 
 
 class RandomResize(RandomDefense):
-    """Resizing as in `Resize` by a random factor, sampled for each image in each call (Xie et al., arXiv 1711.01991).
+    """Resizing as in `Resize` by a random factor, sampled for each image (Xie et al., arXiv 1711.01991).
 
     Args:
         low: smallest factor, above 0.
@@ -74,7 +74,7 @@ class RandomResize(RandomDefense):
 
     def exact(self, images: Tensor) -> Tensor:
         """Return the resized images."""
-        shares = torch.rand(len(images), generator=self.generator).tolist()
+        shares = [float(torch.rand(1, generator=one)) for one in self.generators(images)]
         self.chosen = [Resize(self.low + share * (self.high - self.low)) for share in shares]
         return torch.cat([resize.exact(image[None]) for resize, image in zip(self.chosen, images, strict=True)])
 

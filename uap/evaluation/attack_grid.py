@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uap.attacks import NamedAttack
 from uap.data import SegmentationData
 from uap.datasets.sources import stamps
-from uap.evaluation.clean_images import CleanImages, random_defenses
+from uap.evaluation.clean_images import CleanImages
 from uap.evaluation.evaluate import evaluate
 from uap.evaluation.transferred import Transferred
 from uap.metrics.names import METRICS
 from uap.utils.errors import InputError
+from uap.utils.plain_settings import plain_settings
 from uap.utils.progress import is_quiet, shows_bars, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
 from uap.victims import Victim
@@ -111,26 +110,6 @@ def grid(
     return cells
 
 
-def plain_settings(thing: Any) -> Any:
-    """Return the class of an object and its attributes as plain values, for a hash.
-
-    Example:
-        >>> from uap.attacks import DAG
-        >>> plain_settings(DAG())[0]
-        'uap.attacks.dag.DAG'
-    """
-    if thing is None or isinstance(thing, bool | int | float | str):
-        return thing
-    if isinstance(thing, np.ndarray):
-        return [list(thing.shape), digest(thing.tolist())]
-    if isinstance(thing, list | tuple):
-        return [plain_settings(one) for one in thing]
-    if not hasattr(thing, "__dict__"):
-        return str(thing)
-    attributes = {name: plain_settings(value) for name, value in sorted(vars(thing).items())}
-    return [f"{type(thing).__module__}.{type(thing).__qualname__}", attributes]
-
-
 def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
     """Return the metrics of a cell, on float and on 8-bit images.
 
@@ -138,8 +117,7 @@ def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
         InputError: the images have no labels of the network's classes.
     """
     victim, data = cell.network.victim, clean.data
-    for defense in (*random_defenses(victim), *random_defenses(cell.source.victim)):
-        defense.reset()
+    certainty = clean.certainty(victim)
     result = evaluate(
         victim,
         clean.samples(victim).loader(),
@@ -153,7 +131,6 @@ def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
             f"{cell.network.name}: the {result.images} images in {data.root} have no IoU with the network's classes "
             f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
         )
-    certainty = clean.certainty(victim)
     found = {form: values | certainty for form, values in result.metrics.items()}
     return {form: {name: values[name] for name in METRICS if name in values} for form, values in found.items()}
 

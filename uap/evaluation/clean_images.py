@@ -3,7 +3,6 @@
 from uap.data import SegmentationData
 from uap.data.clean_predictions import with_predictions
 from uap.data.samples import Samples
-from uap.defenses import RandomDefense
 from uap.evaluation.evaluate import evaluate
 from uap.evaluation.experiment import device_trainer
 from uap.objectives import Untargeted
@@ -26,15 +25,13 @@ class CleanImages:
         self._certainty: dict[Victim, dict[str, float]] = {}
 
     def samples(self, victim: Victim) -> Samples:
-        """Return the images with labels in the classes of a network, and with its predictions if they are not random.
+        """Return the images with labels in the classes of a network, and with its predictions.
 
         Raises:
             InputError: an image cannot be read, or the predictions cannot be written.
         """
         if victim not in self._samples:
-            samples, is_random = self.data.datasets["scored"], any(random_defenses(victim))
-            with_classes = samples.with_classes(victim.table)
-            self._samples[victim] = with_classes if is_random else with_predictions(samples, victim, self.trainer)
+            self._samples[victim] = with_predictions(self.data.datasets["scored"], victim, self.trainer)
         return self._samples[victim]
 
     def certainty(self, victim: Victim) -> dict[str, float]:
@@ -46,8 +43,3 @@ class CleanImages:
             )
             self._certainty[victim] = {f"{name}_clean": found.metrics["float"][name] for name in names}
         return self._certainty[victim]
-
-
-def random_defenses(victim: Victim) -> list[RandomDefense]:
-    """Return the defenses of a wrapped victim that sample."""
-    return [module for module in victim.modules() if isinstance(module, RandomDefense)]

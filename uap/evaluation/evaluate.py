@@ -98,12 +98,12 @@ def evaluate(
     """
     _check(attack, scored)
     batches = Batches(images, batch_size, device=device_of(victim))
-    generator = torch.Generator().manual_seed(seed)
     scores: dict[str, Scores] = {}
     result, converged = Result(), 0
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         clean, goal, clean_logits = _clean(victim, batch, objective, seed)
         if isinstance(attack, Attack):
+            generator = torch.Generator().manual_seed(seed)  # the same in each batch: samples differ by the image
             adversarial = attack.run(victim, batch.images, goal, objective, clean, generator)
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards

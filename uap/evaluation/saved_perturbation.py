@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uap.evaluation.attack_grid import plain_settings
 from uap.evaluation.experiment import build_target, config_of
 from uap.objectives import Objective, PredictionObjective, StaticTarget
 from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
+from uap.utils.plain_settings import plain_settings
 from uap.victims import Victim
 from uap.victims.building import build_victim
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -69,6 +70,7 @@ class Transferred(Attack):
         self.own_objective = objective
         self.objective = objective if objective.sign < 0 else SourceTarget(self)
         self._last: tuple[list[str], _Made] | None = None
+        self._spent = Cost()
 
     def perturb(
         self,
@@ -81,7 +83,8 @@ class Transferred(Attack):
     ) -> Tensor:
         """Return the adversarial images of the source; the network and the goal are not used."""
         made = self.made(images, clean=clean if victim is self.source else None)
-        self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64), converged=made.converged)
+        steps = torch.zeros(len(images), dtype=torch.int64)
+        self.cost, self._spent = replace(self._spent, steps=steps, converged=made.converged), Cost()
         return made.adversarial
 
     def made(self, images: Tensor, logits: Tensor | None = None, clean: Tensor | None = None) -> _Made:
@@ -115,6 +118,7 @@ class Transferred(Attack):
             goal = goal_of(self.own_objective, self.source, images, self.seed, logits=logits, prediction=clean)
         generator = torch.Generator().manual_seed(self.seed)
         adversarial = self.attack.run(self.source, images, goal, self.own_objective, cast(Tensor, clean), generator)
+        self._spent = self.attack.cost
         return _Made(adversarial, goal, self.attack.cost.converged)
 
     def _read(self, name: str, device: torch.device) -> _Made | None:
@@ -150,7 +154,8 @@ class SourceTarget(Objective):
     """The target of an attack on a source, in the classes of the evaluated network.
 
     Classes are matched by name or synonym (`uap.utils.class_tables`); locations whose target has no class in the
-    evaluated network are ignored.
+    evaluated network are ignored. Hidden classes are those of the evaluated network's own prediction, as in
+    `uap transfer` of saved perturbations.
 
     Args:
         transferred: the attack on the source.
@@ -168,18 +173,29 @@ class SourceTarget(Objective):
         self.transferred = transferred
         self.metrics = transferred.own_objective.metrics  # type: ignore[misc]  # those of the instance
         self.has_region = transferred.own_objective.has_region  # type: ignore[misc]
+        self.hidden_classes: tuple[int, ...] = ()
 
     def prepare(
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
     ) -> Goal:
         """Return the target of the source; see `Objective.prepare`."""
-        source = self.transferred.source
+        source, own = self.transferred.source, self.transferred.own_objective
         goal = self.transferred.made(images, clean_logits if victim is source else None).goal
-        table, own = getattr(victim, "table", None), source.table
-        if table is None or table.names == own.names:
+        table = getattr(victim, "table", None)
+        if table is None:
             return goal
-        ids = torch.from_numpy(own.translation(table)).to(goal.labels.device).long()
-        return replace(goal, labels=ids[goal.labels.clamp(0, IGNORE)])
+        same = table.names == source.table.names
+        ids = np.arange(256, dtype=np.uint8) if same else source.table.translation(table)
+        size = (images.shape[-2], images.shape[-1])
+        translated, _ = own.translated(ids, source.table, table, size)
+        if translated is None:
+            return replace(goal, labels=torch.full_like(goal.labels, IGNORE))
+        if translated is not own:  # its goal is one of the evaluated network's prediction, such as to hide a class
+            own_goal = translated.prepare(victim, images, clean_logits, generator)
+            self.hidden_classes = getattr(translated, "hidden_classes", ())
+            return own_goal
+        labels = torch.from_numpy(ids).to(goal.labels.device).long()[goal.labels.clamp(0, IGNORE)]
+        return replace(goal, labels=labels)
 
 
 def _rows(made: _Made, rows: slice) -> _Made:

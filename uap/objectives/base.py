@@ -113,6 +113,9 @@ class Objective(abc.ABC):
             InputError: the objective does not fit the network or the images.
         """
 
+    is_random: ClassVar[bool] = False
+    """Whether it samples. Its goals are then made image by image, so that no sample depends on the batch."""
+
     @property
     def title(self) -> str:
         """The objective in tables: the name of its class by default."""

@@ -26,6 +26,7 @@ class RandomClasses(Objective):
     """
 
     metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
+    is_random = True
 
     def __init__(self, keep: list[int] | None = None) -> None:
         """Set the classes that keep their label."""

@@ -1,13 +1,13 @@
 """Goals whose samples depend on the image and a seed alone, not on its batch or on the order of the images."""
 
-import zlib
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.utils.errors import InputError
+from uap.utils.sampling import image_generator
 
 
 def goal_of(
@@ -31,6 +31,9 @@ def goal_of(
         logits: `(N, C, *L)`, what the network returns for the images; may be None for a `PredictionObjective`.
         prediction: `(N, *L)`, the classes that the network predicts; may be None if the logits are known.
 
+    Raises:
+        InputError: the objective does not fit the network or the images, or its sign is not that of its goals.
+
     Example:
         >>> from uap.objectives import RandomClasses
         >>> images = torch.rand(2, 3, 1, 2)
@@ -46,14 +49,23 @@ def goal_of(
         known = logits
     if known is None:
         raise RuntimeError(f"goal_of got neither logits nor, for a {type(objective).__name__}, predictions")
+    rows = [slice(row, row + 1) for row in range(len(images))] if objective.is_random else [slice(None)]
     goals = []
-    for row, image in enumerate(images):
-        generator, one = _generator(seed, image), known[row, None]
+    for row in rows:
+        generator = image_generator(seed, images[row])
         if isinstance(objective, PredictionObjective):
-            goals.append(objective.from_prediction(victim, one, generator))
+            goals.append(objective.from_prediction(victim, known[row], generator))
         else:
-            goals.append(objective.prepare(victim, image[None], one, generator))
-    return joined(goals)
+            goals.append(objective.prepare(victim, images[row], known[row], generator))
+    goal = joined(goals)
+    if goal.sign != objective.sign:
+        raise InputError(
+            f"{type(objective).__name__} returned a goal of sign {goal.sign:+d}, but its attribute sign is "
+            f"{objective.sign:+d}. Set `sign` of the class to that of its goals.",
+            setting="objective",
+            kind="conflict",
+        )
+    return goal
 
 
 def joined(goals: list[Goal]) -> Goal:
@@ -67,9 +79,3 @@ def joined(goals: list[Goal]) -> Goal:
     regions = [goal.region for goal in goals if goal.region is not None]
     labels = torch.cat([goal.labels for goal in goals])
     return replace(goals[0], labels=labels, region=torch.cat(regions) if regions else None)
-
-
-def _generator(seed: int, image: Tensor) -> torch.Generator:
-    pixels = zlib.crc32(image.cpu().contiguous().numpy().tobytes())
-    (state,) = np.random.SeedSequence([seed, pixels]).generate_state(1)
-    return torch.Generator().manual_seed(int(state))

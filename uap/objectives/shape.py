@@ -62,6 +62,7 @@ class Shape(Objective):
     """
 
     metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
+    is_random = True  # without a class, it samples one
     has_region = True
 
     def __init__(

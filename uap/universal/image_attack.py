@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from uap.attacks import named_attack
+from uap.attacks import Attack, named_attack
 from uap.data.batch import Batch
 from uap.data.datamodule import data_of
-from uap.objectives import StaticTarget
+from uap.objectives import PredictionObjective, StaticTarget
 from uap.universal.adversarial_files import AdversarialFiles
 from uap.universal.attack_module import AttackModule
 from uap.universal.perturbation import Perturbation
@@ -64,11 +64,29 @@ class ImageAttack(AttackModule):
                 kind="not_supported",
             )
         self.attack = attack
-        self.algorithm = None if attack is None else named_attack(attack).build(self.epsilon)
+        self.algorithm = None if attack is None else self._algorithm(attack)
         self.steps = steps if self.algorithm is None else getattr(self.algorithm, "steps", 1)
         self.taken = 0
         self.largest_change = 0
         self.scored: dict[str, None] = {}
+
+    def _algorithm(self, name: str) -> Attack:
+        """Return the algorithm of a named attack.
+
+        Raises:
+            InputError: there is none of that name, or the name stands for another objective than the configured one.
+        """
+        row = named_attack(name)
+        algorithm = row.build(self.epsilon)
+        own, wanted, given = (type(thing).__name__ for thing in (algorithm, row.objective(), self.objective))
+        if name != own and wanted != given:
+            raise InputError(
+                f"attack is {name}, which is {own} with {wanted}, but the objective is {given}. Set "
+                f"--model.objective uap.objectives.{wanted}, or another --attack.",
+                setting="model.attack",
+                kind="conflict",
+            )
+        return algorithm
 
     @property
     def progress(self) -> float:
@@ -94,6 +112,7 @@ class ImageAttack(AttackModule):
         own: dict[str, Any] = {
             "steps": self.steps,
             **({"attack": self.attack} if self.attack else {}),
+            **({} if isinstance(self.objective, PredictionObjective) else {"seed": data_of(self.trainer).seed}),
             "resampling": data_of(self.trainer).datasets["scored"].images.resampling,
         }
         if isinstance(self.objective, StaticTarget) and self.objective.scene is not None:

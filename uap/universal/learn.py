@@ -14,6 +14,7 @@ from uap.universal.reach import warn_of_small_steps
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
+from uap.utils.sampling import checksum
 
 
 def learn(
@@ -136,7 +137,7 @@ class _Goals:
         self.victim = victim
         self.objective = objective
         self.seed = seed
-        self.predictions: dict[int, Tensor] = {}
+        self.predictions: dict[tuple[int, int], Tensor] = {}
 
     @torch.no_grad()
     def __call__(self, batch: ImageBatch) -> Goal:
@@ -150,7 +151,8 @@ class _Goals:
         """Return the clean predictions `(N, *L)` int64."""
         if batch.index is None:
             return self.victim(batch.images).argmax(1)
-        index = batch.index.tolist()
+        # data sets may augment, so that an index has other pixels in another pass
+        index = list(zip(batch.index.tolist(), map(checksum, batch.images), strict=True))
         if not all(i in self.predictions for i in index):
             found = self.victim(batch.images).argmax(1).cpu()
             kept = found.to(torch.uint8) if int(found.max()) < 256 else found

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from uap.defenses.base import Defense
 from uap.utils.errors import InputError
+from uap.utils.plain_settings import plain_settings
 from uap.victims.victim import Victim
 from uap.victims.wrapped import WrappedVictim
 
@@ -42,13 +43,11 @@ class Defended(WrappedVictim):
                 kind="missing_setting",
             )
         self.defenses = nn.ModuleList(defenses)
+        self.train(False)  # the defenses too
 
     def settings(self) -> list[Any]:
-        """Return the class and the attributes of each defense."""
-        return [
-            [type(one).__name__, {name: value for name, value in vars(one).items() if isinstance(value, int | float)}]
-            for one in self.defenses
-        ]
+        """Return the class, the code, the attributes and the buffers of each defense."""
+        return [plain_settings(one) for one in self.defenses]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits `(N, C, H, W)` on the defended images.

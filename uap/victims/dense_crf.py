@@ -78,9 +78,9 @@ class DenseCRF(WrappedVictim):
         self.stride = stride
 
     def settings(self) -> list[Any]:
-        """Return iterations, kernels and weights; `features` changes no logit."""
+        """Return iterations, kernels, weights, and `features`, on which gradients depend."""
         kernels = [self.theta_alpha, self.theta_beta, self.theta_gamma, self.spatial_weight, self.bilateral_weight]
-        return [self.iterations, *kernels, self.stride]
+        return [self.iterations, *kernels, self.features, self.stride]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits `(N, C, H, W)` after the mean field for images `(N, 3, H, W)`."""

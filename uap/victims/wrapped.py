@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils.class_tables import LabelTable
+from uap.utils.plain_settings import code
 from uap.victims.sanity_checks import noise_images
 from uap.victims.victim import Victim
 
@@ -62,6 +63,11 @@ class WrappedVictim(Victim):
         self.victim.check(size)
         with torch.no_grad():
             self(noise_images(self, size)[:1])
+
+    def cache_key(self) -> str:
+        """Return a hash of the fingerprint, of the code of the wrapper and of the wrapped victim; see `Victim`."""
+        content = json.dumps([self.fingerprint(), self.victim.cache_key(), code(type(self))])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def fingerprint(self) -> str:
         """Return a hash of the wrapped victim and of the settings: 16 hexadecimal digits."""

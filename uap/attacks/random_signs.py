@@ -1,0 +1,50 @@
+"""Random signs: the control of attacks that are bounded by epsilon."""
+
+import torch
+from torch import Tensor
+
+from uap.attacks.base import Attack
+from uap.objectives.base import Goal, Model, Objective
+from uap.utils.errors import InputError
+from uap.utils.sampling import image_generator, sampled_seed
+
+
+class RandomSigns(Attack):
+    """Adds epsilon times a random sign to each value: what noise of the same size does without any gradient.
+
+    Args:
+        epsilon: the change of each value, in grey levels.
+
+    Raises:
+        InputError: epsilon is not above 0 and up to 255.
+
+    Example:
+        >>> from uap.objectives import Untargeted
+        >>> images = torch.full((1, 3, 4, 4), 9.0)
+        >>> (RandomSigns(2)(torch.nn.Conv2d(3, 2, 1), images, Untargeted()) - images).abs().unique().tolist()
+        [2.0]
+    """
+
+    def __init__(self, epsilon: float = 8.0) -> None:
+        """Set epsilon."""
+        if not 0 < epsilon <= 255:
+            raise InputError(
+                f"RandomSigns got epsilon={epsilon}, expected above 0 and up to 255 grey levels.",
+                setting="epsilon",
+                kind="out_of_range",
+            )
+        self.epsilon: float = epsilon
+
+    def perturb(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Return the noisy images; see `Attack.perturb`."""
+        seed = sampled_seed(generator)
+        signs = [torch.randint(0, 2, image.shape, generator=image_generator(seed, image)) for image in images]
+        return images + self.epsilon * (2.0 * torch.stack(signs).to(images) - 1)
