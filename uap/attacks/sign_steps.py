@@ -1,5 +1,7 @@
 """Steps along the sign of the gradient: Metzen et al. for one image, PGD and MI-FGSM."""
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,9 @@ from uap.losses import CrossEntropy, Loss, Mean, Reduction
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.errors import InputError
 from uap.utils.sampling import image_generator, sampled_seed
+
+SCALED = 0.2
+"""An epsilon in grey levels below it is probably meant on the scale from 0 to 1. Arnab et al. start at 0.25."""
 
 
 class SignSteps(Attack):
@@ -57,6 +62,12 @@ class SignSteps(Attack):
                 f"{type(self).__name__} got epsilon={epsilon}, alpha={alpha}, steps={steps}, momentum={momentum}; "
                 "expected epsilon above 0 and up to 255 grey levels, alpha above 0, 1 step or more, momentum 0 to 1.",
                 kind="out_of_range",
+            )
+        if epsilon < SCALED:
+            warnings.warn(
+                f"epsilon is {epsilon:.3g} grey levels, which changes almost nothing. Did you mean {255 * epsilon:g}? "
+                "Images range from 0 to 255.",
+                stacklevel=3,
             )
         self.epsilon: float = epsilon
         self.alpha = alpha

@@ -157,9 +157,17 @@ def _epsilon(attack: object) -> float | None:
 
 
 def _check(attack: object, scored: tuple[str, ...]) -> None:
+    if attack is not None and (isinstance(attack, type) or not callable(attack)):
+        name = attack.__name__ if isinstance(attack, type) else type(attack).__name__
+        raise InputError(
+            f"The attack is {name}, expected an attack such as uap.attacks.FGSM(8) with its brackets, a perturbation, "
+            "or None for clean images.",
+            setting="attack",
+            kind="wrong_type",
+        )
     unknown = [form for form in scored if form not in get_args(Scored)]
     if unknown or not scored:
-        raise InputError(f"scored is {scored}, expected some of {', '.join(get_args(Scored))}.")
+        raise InputError(f"scored is {scored}, expected some of {', '.join(get_args(Scored))}.", setting="scored")
     epsilon = _epsilon(attack)
     if epsilon is not None and epsilon < 1 and "float" not in scored:
         raise InputError(

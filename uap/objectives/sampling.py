@@ -43,6 +43,14 @@ def goal_of(
         >>> torch.equal(goal.labels[1:], alone.labels)
         True
     """
+    if not isinstance(objective, Objective):
+        name = getattr(objective, "__name__", repr(objective))
+        raise InputError(
+            f"The objective is {name}, expected an instance of an objective, such as uap.objectives.Untargeted() with "
+            "its brackets.",
+            setting="objective",
+            kind="wrong_type",
+        )
     if isinstance(objective, PredictionObjective):
         known = logits.argmax(1) if prediction is None and logits is not None else prediction
     else:

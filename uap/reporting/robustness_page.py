@@ -25,7 +25,7 @@ def page(
     """
     return document(
         "robustness.html",
-        title=f"Robustness of {', '.join(networks)}",
+        title=f"Robustness of {'; '.join(networks)}",
         made=f"Made by uap robustness (uap {__version__}).",
         shown=[digest([score.cell for score in scores])],
         plot=embedded(plot, alternative_text(scores)),

@@ -7,7 +7,7 @@ from uap.metrics.names import METRICS
 from uap.reporting.numbers import NOTHING
 from uap.utils.text_tables import csv_text, markdown
 
-SHOWN = ("iou_ratio", "miou_adversarial", "kept", "confidence", "entropy")
+SHOWN = ("iou_ratio", "miou_adversarial", "kept")
 """The metrics that have tables, by key of `uap.metrics.names.METRICS`; files have all of them."""
 
 FORMS = {"float": "float images", "8-bit": "8-bit images"}

@@ -92,6 +92,12 @@ class Victim(nn.Module):
                 load_weights(network, paths.find(weights))
         self.network = network
         self.table = table_of(classes)
+        if channel_order not in ("rgb", "bgr"):
+            raise InputError(
+                f"channel_order is {channel_order!r}, expected rgb or bgr.",
+                setting="channel_order",
+                kind="unknown_name",
+            )
         self.channel_order = channel_order
         self.size_multiple = size_multiple
         self.input_size = input_size
@@ -129,7 +135,7 @@ class Victim(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)` float32, 0 to 255.
+        """Return logits `(N, C, H, W)` for RGB images `(N, 3, H, W)`, 0 to 255, float32 or integers.
 
         The first call adds outputs without a class to the table as `void`.
 
@@ -137,6 +143,7 @@ class Victim(nn.Module):
             InputError: at the first call, the network has fewer outputs than classes, or its output is not logits.
         """
         size = (images.shape[-2], images.shape[-1])
+        images = images if images.is_floating_point() else images.float()
         x = images.flip(1) if self.channel_order == "bgr" else images
         x = resize((x - self.mean).div_(self.std), self.input_size or size, antialias=True)
         logits = resize(padded_logits(self._run, x, self.size_multiple, self.output, self.layout), size)
