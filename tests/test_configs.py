@@ -16,6 +16,7 @@ from uap.losses import Balanced, Mean
 from uap.objectives import HideClasses, StaticTarget
 from uap.universal.module import UniversalAttack
 from uap.universal.optim import CosineToEnd, SignSGD
+from uap.utils import paths
 from uap.victims import Victim
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -50,7 +51,7 @@ def test_victims_combine_with_experiments(name: str, capsys: pytest.CaptureFixtu
     given = yaml.safe_load((CONFIGS / "victim" / name).read_text())["model"]["victim"]["init_args"]
     for key, value in given.items():
         found = printed["model"]["victim"]["init_args"][key]
-        assert found["class_path"] == value["class_path"] if key == "network" else found == value
+        assert found["class_path"] == value["class_path"] if key in ("network", "victim") else found == value
 
 
 def test_component_with_a_class_path_inherits_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +153,7 @@ def test_experiments_include_their_components(name: str) -> None:
     assert {"data", "model", "trainer"} <= composed.keys()
 
 
-@pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in paths.shipped("checkpoints").glob("*.safetensors")))
 def test_victim_is_the_network_that_its_training_file_trains(name: str) -> None:
     victim = read_settings(CONFIGS / f"victim/{name}.yaml")["model"]["victim"]["init_args"]
     trained = read_settings(CONFIGS / f"train_{name}.yaml")["model"]

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.helpers import SIZE, Brightness, make_camvid
 from tests.scoring.runs import THRESHOLD, block_scene, config, make_run, noise
 from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
-from uap.objectives import PredictionObjective
+from uap.objectives import HideClasses, Objective
 from uap.universal.perturbation import load_perturbation, save_perturbation
 from uap.utils.errors import InputError
 from uap.victims import Victim
@@ -37,7 +37,7 @@ def dynamic_run(root: Path, *hide: str, tile: tuple[int, int] = SIZE) -> SavedPe
     return read_saved(make_run(root.parent / "hide", settings, noise(tile=tile)), "hide")
 
 
-def scene_of(target: PredictionObjective | None) -> list[list[int]]:
+def scene_of(target: Objective | None) -> list[list[int]]:
     rows: list[list[int]] = cast(Any, target).scene.tolist()
     return rows
 
@@ -90,14 +90,14 @@ def test_network_without_the_classes_of_the_scene_has_no_target(root: Path) -> N
 def test_hidden_classes_are_found_by_synonym(root: Path) -> None:
     learned = dynamic_run(root, "person")
     target, note = learned.target_for(victim("sky", "road", "pedestrian"), SIZE)
-    assert cast(PredictionObjective, target).hidden_classes == (2,)
+    assert cast(HideClasses, target).hidden_classes == (2,)
     assert note == ""
 
 
 def test_note_names_hidden_classes_that_the_network_lacks(root: Path) -> None:
     learned = dynamic_run(root, "person", "truck")
     target, note = learned.target_for(victim("pedestrian", "road"), SIZE)
-    assert cast(PredictionObjective, target).hidden_classes == (0,)
+    assert cast(HideClasses, target).hidden_classes == (0,)
     assert note == "this network has no class truck"
     assert learned.target_for(victim("cat", "road"), SIZE) == (None, "this network has no class person, truck")
 

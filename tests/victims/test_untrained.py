@@ -9,6 +9,7 @@ from torch import nn
 from tests.helpers import attack_args, make_camvid
 from uap import fit
 from uap.networks import CGNet, ENet, ESPNet
+from uap.utils import paths
 from uap.victims.building import build_victim, find_victim
 from uap.victims.untrained import looks_untrained
 
@@ -60,7 +61,7 @@ def test_network_after_a_few_steps_looks_trained(build: type[nn.Module]) -> None
     assert not looks_untrained(network)
 
 
-@pytest.mark.parametrize("name", ["espnet_streetscenes", "fast_scnn_streetscenes", "fcn8s_streetscenes"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in paths.shipped("checkpoints").glob("*.safetensors")))
 def test_shipped_networks_look_trained(name: str) -> None:
     victim = build_victim(find_victim(name))
     assert not victim.is_untrained

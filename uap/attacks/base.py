@@ -45,7 +45,7 @@ class Attack(abc.ABC):
         >>> import torch
         >>> from uap.objectives import Untargeted
         >>> class Brighter(Attack):
-        ...     def perturb(self, victim, images, goal, objective, clean_logits, generator):
+        ...     def perturb(self, victim, images, goal, objective, clean, generator):
         ...         return images + 1
         >>> Brighter()(torch.nn.Conv2d(3, 2, 1), torch.full((1, 3, 8, 8), 9.0), Untargeted()).unique().tolist()
         [10.0]
@@ -81,7 +81,7 @@ class Attack(abc.ABC):
         with torch.no_grad(), in_eval_mode(victim):
             clean_logits = victim(images).float()
             goal = objective.prepare(victim, images, clean_logits, generator)
-        return self.run(victim, images, goal, objective, clean_logits, generator)
+        return self.run(victim, images, goal, objective, clean_logits.argmax(1), generator)
 
     def run(
         self,
@@ -89,17 +89,17 @@ class Attack(abc.ABC):
         images: Tensor,
         goal: Goal,
         objective: Objective,
-        clean_logits: Tensor,
+        clean: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Attack a batch whose clean logits and goal are known; the other arguments are those of `__call__`.
+        """Attack a batch whose clean predictions and goal are known; the other arguments are those of `__call__`.
 
         Args:
             victim: the network.
             images: `(N, 3, H, W)` float32, 0 to 255.
             goal: what `objective.prepare` returned.
             objective: renews the goal between steps.
-            clean_logits: `(N, C, *L)`.
+            clean: `(N, *L)` int64, the predictions on the images.
             generator: source of randomness.
 
         Returns:
@@ -107,7 +107,7 @@ class Attack(abc.ABC):
         """
         self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64))
         with in_eval_mode(victim):
-            return self.perturb(victim, images, goal, objective, clean_logits, generator).detach()
+            return self.perturb(victim, images, goal, objective, clean, generator).detach()
 
     @abc.abstractmethod
     def perturb(
@@ -116,7 +116,7 @@ class Attack(abc.ABC):
         images: Tensor,
         goal: Goal,
         objective: Objective,
-        clean_logits: Tensor,
+        clean: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
         """Return the adversarial images, and count passes in `self.cost`; the arguments are those of `run`."""

@@ -76,7 +76,7 @@ class DAG(Attack):
         images: Tensor,
         goal: Goal,
         objective: Objective,
-        clean_logits: Tensor,
+        clean: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
         """Return for each image the step with the fewest active locations; see `Attack.perturb`.
@@ -91,7 +91,6 @@ class DAG(Attack):
                 setting="objective",
                 kind="not_supported",
             )
-        clean = clean_logits.argmax(1)
         targets = ((goal.labels != clean) & (goal.labels != IGNORE)).flatten(1).sum(1)
         allowed = (self.tolerance * targets).floor().long()
         current, best = images.clone(), images.clone()

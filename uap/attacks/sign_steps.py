@@ -72,7 +72,7 @@ class SignSteps(Attack):
         images: Tensor,
         goal: Goal,
         objective: Objective,
-        clean_logits: Tensor,
+        clean: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
         """Return the images after all steps; see `Attack.perturb`."""

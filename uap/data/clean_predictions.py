@@ -102,6 +102,22 @@ class KnownPredictions:
         return {"prediction": torch.from_numpy(np.array(np.load(self.path, mmap_mode="r")[index]))}
 
 
+def with_predictions(samples: Samples, victim: Victim, trainer: Trainer) -> Samples:
+    """Return samples with the clean predictions of a victim and labels in its classes; predictions are made once.
+
+    Args:
+        samples: the images.
+        victim: the network.
+        trainer: gives the ranks of the processes.
+
+    Raises:
+        InputError: an image cannot be read, or the predictions cannot be written.
+    """
+    path = predictions_path(samples, victim)
+    make_predictions(samples, victim, path, trainer)
+    return replace(samples.with_classes(victim.table), targets=KnownPredictions(path))
+
+
 def _path(images: SegmentationDataset, victim: Victim, stamped: Any) -> Path:
     """Return the path of the predictions on images with these stamps."""
     settings = [victim.cache_key(), images.size, images.resampling, images.upright, stamped]

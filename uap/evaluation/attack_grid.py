@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from uap.attacks import NamedAttack
 from uap.data import SegmentationData
 from uap.datasets.sources import stamps
-from uap.defenses import RandomDefense
+from uap.evaluation.clean_images import CleanImages, random_defenses
 from uap.evaluation.evaluate import evaluate
 from uap.evaluation.transferred import Transferred
-from uap.metrics.scores import CERTAINTY
+from uap.metrics.names import METRICS
 from uap.utils.errors import InputError
 from uap.utils.progress import is_quiet, shows_bars, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
@@ -74,7 +76,7 @@ class Cell:
     @property
     def cost(self) -> int:
         """The approximate computing time, in forward passes; a backward pass counts as two."""
-        return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 3  # clean, float and 8-bit images
+        return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 2  # float and 8-bit images
 
 
 def grid(
@@ -119,6 +121,8 @@ def plain_settings(thing: Any) -> Any:
     """
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
+    if isinstance(thing, np.ndarray):
+        return [list(thing.shape), digest(thing.tolist())]
     if isinstance(thing, list | tuple):
         return [plain_settings(one) for one in thing]
     if not hasattr(thing, "__dict__"):
@@ -127,22 +131,21 @@ def plain_settings(thing: Any) -> Any:
     return [f"{type(thing).__module__}.{type(thing).__qualname__}", attributes]
 
 
-def score(cell: Cell, transferred: Transferred, data: SegmentationData) -> Metrics:
+def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
     """Return the metrics of a cell, on float and on 8-bit images.
 
     Raises:
         InputError: the images have no labels of the network's classes.
     """
-    victim = cell.network.victim
-    for module in (*victim.modules(), *cell.source.victim.modules()):
-        if isinstance(module, RandomDefense):
-            module.reset()
+    victim, data = cell.network.victim, clean.data
+    for defense in (*random_defenses(victim), *random_defenses(cell.source.victim)):
+        defense.reset()
     result = evaluate(
         victim,
-        data.datasets["scored"].with_classes(victim.table).loader(),
+        clean.samples(victim).loader(),
         transferred,
         transferred.objective,
-        extra=tuple(CERTAINTY),
+        extra=("confidence", "entropy"),
         progress=shows_bars(),
     )
     if any("iou_ratio" not in values for values in result.metrics.values()):
@@ -150,7 +153,9 @@ def score(cell: Cell, transferred: Transferred, data: SegmentationData) -> Metri
             f"{cell.network.name}: the {result.images} images in {data.root} have no IoU with the network's classes "
             f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
         )
-    return result.metrics
+    certainty = clean.certainty(victim)
+    found = {form: values | certainty for form, values in result.metrics.items()}
+    return {form: {name: values[name] for name in METRICS if name in values} for form, values in found.items()}
 
 
 def read_cell(file: Path) -> Metrics | None:
@@ -181,6 +186,7 @@ def score_all(
     groups: dict[str, list[Cell]] = {}
     for cell in missing:
         groups.setdefault(cell.made, []).append(cell)
+    clean = CleanImages(data)
     total, done, number, start = sum(cell.cost for cell in missing), 0, 0, time.monotonic()
     for group in groups.values():
         first = group[0]
@@ -188,7 +194,7 @@ def score_all(
             attack, objective = first.attack.build(first.epsilon), first.attack.objective()
             transferred = Transferred(attack, first.source.victim, objective, seed, folder)
             for cell in group:
-                metrics = found[cell.key] = score(cell, transferred, data)
+                metrics = found[cell.key] = score(cell, transferred, clean)
                 write(_file(out, cell), json_text(names_of(cell) | {"metrics": metrics}))
                 done, number = done + cell.cost, number + 1
                 if not is_quiet():

@@ -11,6 +11,7 @@ from uap.attacks.base import Attack
 from uap.metrics.names import METRICS, table
 from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.objectives.sampling import goal_of
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
@@ -97,20 +98,17 @@ def evaluate(
     """
     _check(attack, scored)
     batches = Batches(images, batch_size, device=device_of(victim))
-    # two sources, so that the numbers of an image do not depend on its batch
-    generator, of_attack = (torch.Generator().manual_seed(number) for number in (seed, seed + 1))
+    generator = torch.Generator().manual_seed(seed)
     scores: dict[str, Scores] = {}
     result, converged = Result(), 0
-    clean_logits: Tensor | None
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
+        clean, goal, clean_logits = _clean(victim, batch, objective, seed)
         if isinstance(attack, Attack):
-            clean, goal, logits = _clean(victim, batch, objective, generator)
-            adversarial, clean_logits = attack.run(victim, batch.images, goal, objective, logits, of_attack), logits
+            adversarial = attack.run(victim, batch.images, goal, objective, clean, generator)
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
             converged += 0 if attack.cost.converged is None else int(attack.cost.converged.sum())
         else:
-            clean, goal, clean_logits = _known(victim, batch, objective, generator)
             adversarial = _perturbed(attack, batch.images)
         index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
         result.images += len(batch.images)
@@ -135,22 +133,17 @@ def evaluate(
 
 
 @torch.no_grad()
-def _clean(
-    victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator
-) -> tuple[Tensor, Goal, Tensor]:
-    """Return the clean predictions `(N, *L)`, the goal, and the clean logits `(N, C, *L)`."""
+def _clean(victim: Model, batch: ImageBatch, objective: Objective, seed: int) -> tuple[Tensor, Goal, Tensor | None]:
+    """Return the clean predictions `(N, *L)`, the goal, and the clean logits `(N, C, *L)`.
+
+    If the predictions are known and the goal depends on them alone, the network is not run and the logits are None.
+    """
+    if batch.prediction is not None and isinstance(objective, PredictionObjective):
+        goal = goal_of(objective, victim, batch.images, seed, prediction=batch.prediction)
+        return batch.prediction, goal, None
     with in_eval_mode(victim):
         logits = victim(batch.images).float()
-    return logits.argmax(1), objective.prepare(victim, batch.images, logits, generator), logits
-
-
-def _known(
-    victim: Model, batch: ImageBatch, objective: Objective, generator: torch.Generator
-) -> tuple[Tensor, Goal, Tensor | None]:
-    """Return what `_clean` returns; if predictions are known, the network is not run and the logits are None."""
-    if batch.prediction is not None and isinstance(objective, PredictionObjective):
-        return batch.prediction, objective.from_prediction(victim, batch.prediction, generator), None
-    return _clean(victim, batch, objective, generator)
+    return logits.argmax(1), goal_of(objective, victim, batch.images, seed, logits=logits), logits
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from uap.configuration.components import build_component
 from uap.configuration.config_files import read_configuration
 from uap.data import SegmentationData
 from uap.metrics.names import images_scored
-from uap.objectives import PredictionObjective
+from uap.objectives import Objective
 from uap.utils.paths import check_file
 
 
@@ -55,13 +55,13 @@ def build_data(config: Path, size: tuple[int, int] | None = None, eval_images: i
     return build_component(config, "data", SegmentationData, **changes)  # type: ignore[type-abstract]
 
 
-def build_target(config: Path) -> PredictionObjective:
+def build_target(config: Path) -> Objective:
     """Build the `model.objective` of a configuration.
 
     Raises:
         InputError: the file describes no objective, or the objective cannot be built.
     """
-    return build_component(config, "model.objective", PredictionObjective)  # type: ignore[type-abstract]
+    return build_component(config, "model.objective", Objective)  # type: ignore[type-abstract]
 
 
 def facts_of_data(data: SegmentationData) -> dict[str, str]:

@@ -5,7 +5,7 @@ from torch import nn
 from uap.data.samples import Samples
 from uap.evaluation.evaluate import evaluate
 from uap.metrics.names import METRICS
-from uap.objectives import PredictionObjective
+from uap.objectives import Objective
 from uap.utils.progress import shows_bars
 from uap.victims import Victim
 from uap.victims.setup_warnings import setup_warnings
@@ -21,7 +21,7 @@ TITLES = {name: metric.description for name, metric in METRICS.items() if metric
 
 
 def score(
-    victim: Victim, samples: Samples, objective: PredictionObjective, attack: nn.Module | None, title: str
+    victim: Victim, samples: Samples, objective: Objective, attack: nn.Module | None, title: str
 ) -> dict[str, float]:
     """Return the metrics of a perturbation on 8-bit images, by name.
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from uap.datasets.pictures import resize_mask
+from uap.evaluation.attack_grid import plain_settings
 from uap.evaluation.experiment import build_target, config_of
-from uap.objectives import HideClasses, PredictionObjective, StaticTarget, Untargeted
+from uap.objectives import Objective, PredictionObjective, StaticTarget
 from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene
-from uap.utils.class_tables import IGNORE, LabelTable
+from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
 from uap.victims import Victim
 from uap.victims.building import build_victim
@@ -40,7 +40,7 @@ class SavedPerturbation:
     name: str
     perturbation: Perturbation
     size: tuple[int, int] | None
-    target: StaticTarget | HideClasses | Untargeted
+    target: Objective
     table: LabelTable
     victim: str
     is_control: bool
@@ -49,12 +49,13 @@ class SavedPerturbation:
     def identity(self) -> str:
         """Return a hash of the perturbation and its target, which does not depend on their names."""
         target = self.target
-        aim = [_hash(_scene(target)), self.victim] if isinstance(target, StaticTarget) else _objective_name(target)
+        scene = target.scene if isinstance(target, StaticTarget) else None
+        aim = plain_settings(target) if scene is None else [_hash(scene), self.victim]
         proto = _hash(self.perturbation.proto.detach().cpu().numpy())
         facts = [proto, self.perturbation.epsilon, self.size, aim, self.table.names]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def target_for(self, victim: Victim, size: tuple[int, int]) -> tuple[PredictionObjective | None, str]:
+    def target_for(self, victim: Victim, size: tuple[int, int]) -> tuple[Objective | None, str]:
         """Return the target in the classes of a network, for images of a size.
 
         Classes are matched by name or synonym (`uap.utils.class_tables`). Pixels of a static target are ignored if the
@@ -67,43 +68,18 @@ class SavedPerturbation:
         is_own = victim.fingerprint() == self.victim and names == victim.table.names
         # the own network's outputs without a name are classes too
         ids = np.arange(256, dtype=np.uint8) if is_own else self.table.translation(victim.table)
-        target = copy.copy(self.target)
-        if isinstance(target, Untargeted):
-            return target, ""
-        if isinstance(target, HideClasses):
-            return _hidden_in(target, self.table, ids, victim.table)
-        scene = ids[resize_mask(_scene(target), size)]
-        lost = float((scene == IGNORE).mean()) - float((_scene(target) == IGNORE).mean())
-        target.scene = scene
-        note = f"{100 * lost:.1f} % of the target has no class in this network and is ignored" if lost > 0 else ""
-        return (None if (scene == IGNORE).all() else target), note
-
-
-def _hidden_in(
-    target: HideClasses, table: LabelTable, ids: NDArray[np.uint8], other: LabelTable
-) -> tuple[PredictionObjective | None, str]:
-    names = {name: int(ids[own]) for name, own in zip(target.hide, table.ids(target.hide), strict=True)}
-    unknown = [name for name, found in names.items() if found == IGNORE]
-    target.hidden_classes = tuple(sorted({found for found in names.values() if found != IGNORE}))
-    target.hide = [other.names[found] for found in target.hidden_classes]
-    note = f"this network has no class {', '.join(unknown)}" if unknown else ""
-    return (target if target.hidden_classes else None), note
-
-
-def _objective_name(objective: StaticTarget | HideClasses | Untargeted) -> str:
-    if isinstance(objective, HideClasses):
-        return f"hide {', '.join(objective.hide)}"
-    return "untargeted" if isinstance(objective, Untargeted) else "static"
+        target, note = self.target.translated(ids, self.table, victim.table, size)
+        if target is self.target and isinstance(target, PredictionObjective):
+            target = copy.copy(target)
+            try:
+                target.bind(victim.table)
+            except InputError as error:
+                return None, str(error)
+        return target, note
 
 
 def _hash(array: NDArray[Any]) -> str:
     return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
-
-
-def _scene(target: StaticTarget) -> NDArray[np.uint8]:
-    if target.scene is None:
-        raise RuntimeError("a static target was read without its scene")
-    return target.scene
 
 
 def read_saved(folder: Path, name: str) -> SavedPerturbation:
@@ -121,10 +97,6 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
         if scene is None:
             raise InputError(f"{file} has no scene of its static target. Learn it again with python -m uap.fit.")
         target.scene = scene.numpy()
-    elif not isinstance(target, HideClasses | Untargeted):
-        raise InputError(
-            f"{config} has the objective {type(target).__name__}, expected StaticTarget, HideClasses or Untargeted."
-        )
     return SavedPerturbation(
         name=name,
         perturbation=perturbation,
@@ -138,7 +110,7 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
             "data": metadata.get("data", ""),
             "epsilon": f"{perturbation.epsilon:g}",
             "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if size != tile else ""),
-            "target": _objective_name(target),
+            "target": target.title,
         },
     )
 

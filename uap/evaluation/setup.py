@@ -1,7 +1,6 @@
 """The evaluation setup of a perturbation: a network and images."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from uap.data import SegmentationData
-from uap.data.clean_predictions import KnownPredictions, make_predictions, predictions_path
+from uap.data.clean_predictions import with_predictions
 from uap.data.samples import Samples
 from uap.datasets.sources import stamps
 from uap.evaluation.experiment import build_data, facts_of_data
@@ -98,9 +97,7 @@ class EvaluationSetup:
         """
         if size not in self.predicted:
             samples = self.data(size).datasets["scored"]
-            path = predictions_path(samples, self.victim)
-            make_predictions(samples, self.victim, path, self.trainer)
-            self.predicted[size] = replace(samples.with_classes(self.victim.table), targets=KnownPredictions(path))
+            self.predicted[size] = with_predictions(samples, self.victim, self.trainer)
         return self.predicted[size]
 
     def score(

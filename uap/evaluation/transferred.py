@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -11,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from uap.attacks.base import Attack, Cost
-from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.objectives.sampling import goal_of, joined
 from uap.utils.atomic_file import atomic_file
 from uap.utils.class_tables import IGNORE
 from uap.utils.errors import InputError
@@ -38,7 +40,7 @@ class Transferred(Attack):
         attack: the attack.
         source: the network on which it is made.
         objective: the goal of the attack on the source.
-        seed: seed of objectives that sample. The sample of an image depends on its content, not on its batch.
+        seed: seed of objectives that sample. The sample of an image depends on its pixels, not on its batch.
         folder: a folder that keeps the adversarial images, 12 bytes a pixel, so that they are made once for all
             networks; the caller names a folder for each source, attack, objective and seed. None keeps one batch.
 
@@ -74,46 +76,45 @@ class Transferred(Attack):
         images: Tensor,
         goal: Goal,
         objective: Objective,
-        clean_logits: Tensor,
+        clean: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
         """Return the adversarial images of the source; the network and the goal are not used."""
-        made = self.made(images, clean_logits if victim is self.source else None)
+        made = self.made(images, clean=clean if victim is self.source else None)
         self.cost = Cost(steps=torch.zeros(len(images), dtype=torch.int64), converged=made.converged)
         return made.adversarial
 
-    def made(self, images: Tensor, logits: Tensor | None = None) -> _Made:
+    def made(self, images: Tensor, logits: Tensor | None = None, clean: Tensor | None = None) -> _Made:
         """Return the adversarial images and the goal on the source.
 
         Args:
             images: `(N, 3, H, W)` float32, 0 to 255.
             logits: what the source returns for them, if that is known.
+            clean: what the source predicts, if that is known.
         """
         names = [hashlib.sha256(image.cpu().numpy().tobytes()).hexdigest()[:32] for image in images]
         if self._last is None or self._last[0] != names:
             kept = [self._read(name, images.device) for name in names]
             missing = [row for row, one in enumerate(kept) if one is None]
             if missing:
-                known = None if logits is None else logits[missing]
-                new = self._make(images[missing], [names[row] for row in missing], known)
+                known = (None if one is None else one[missing] for one in (logits, clean))
+                new = self._make(images[missing], *known)
                 for position, row in enumerate(missing):
                     kept[row] = _rows(new, slice(position, position + 1))
                     self._write(names[row], kept[row])
             self._last = names, _joined(one for one in kept if one is not None)
         return self._last[1]
 
-    def _make(self, images: Tensor, names: list[str], logits: Tensor | None) -> _Made:
-        """Attack the source; the objective samples for each image from a generator of its own."""
+    def _make(self, images: Tensor, logits: Tensor | None, clean: Tensor | None) -> _Made:
+        """Attack the source."""
+        if logits is None and (clean is None or not isinstance(self.own_objective, PredictionObjective)):
+            with torch.no_grad():
+                logits = self.source(images).float()
+        clean = logits.argmax(1) if logits is not None else clean
         with torch.no_grad():
-            logits = self.source(images).float() if logits is None else logits
-            goals = []
-            for row, name in enumerate(names):
-                generator = torch.Generator().manual_seed(self.seed + int(name[:12], 16))
-                one = slice(row, row + 1)
-                goals.append(self.own_objective.prepare(self.source, images[one], logits[one], generator))
-        goal = _joined_goals(goals)
-        generator = torch.Generator().manual_seed(self.seed + int(names[0][:12], 16))
-        adversarial = self.attack.run(self.source, images, goal, self.own_objective, logits, generator)
+            goal = goal_of(self.own_objective, self.source, images, self.seed, logits=logits, prediction=clean)
+        generator = torch.Generator().manual_seed(self.seed)
+        adversarial = self.attack.run(self.source, images, goal, self.own_objective, cast(Tensor, clean), generator)
         return _Made(adversarial, goal, self.attack.cost.converged)
 
     def _read(self, name: str, device: torch.device) -> _Made | None:
@@ -190,14 +191,8 @@ def _rows(made: _Made, rows: slice) -> _Made:
     return _Made(made.adversarial[rows], goal, None if made.converged is None else made.converged[rows])
 
 
-def _joined_goals(goals: list[Goal]) -> Goal:
-    regions = [goal.region for goal in goals if goal.region is not None]
-    labels = torch.cat([goal.labels for goal in goals])
-    return replace(goals[0], labels=labels, region=torch.cat(regions) if regions else None)
-
-
 def _joined(parts: Iterable[_Made]) -> _Made:
     every = list(parts)
     converged = [one.converged for one in every if one.converged is not None]
     adversarial = torch.cat([one.adversarial for one in every])
-    return _Made(adversarial, _joined_goals([one.goal for one in every]), torch.cat(converged) if converged else None)
+    return _Made(adversarial, joined([one.goal for one in every]), torch.cat(converged) if converged else None)

@@ -1,11 +1,30 @@
 """Segmentation networks, one architecture per file: they map normalized images to logits."""
 
 from uap.networks.cgnet import CGNet
+from uap.networks.deeplabv2 import DeepLabv2ResNet, DeepLabv2VGG
+from uap.networks.dicenet import DiCENet
+from uap.networks.dilated import DilatedNet
 from uap.networks.drn import DRND22
 from uap.networks.enet import ENet
 from uap.networks.espnet import ESPNet
 from uap.networks.espnetv2 import ESPNetv2
 from uap.networks.fast_scnn import FastSCNN
 from uap.networks.fcn8s import FCN8s
+from uap.networks.fcn8s_resnet import FCN8sResNet
+from uap.networks.segnet import SegNet
 
-__all__ = ["DRND22", "CGNet", "ENet", "ESPNet", "ESPNetv2", "FCN8s", "FastSCNN"]
+__all__ = [
+    "DRND22",
+    "CGNet",
+    "DeepLabv2ResNet",
+    "DeepLabv2VGG",
+    "DiCENet",
+    "DilatedNet",
+    "ENet",
+    "ESPNet",
+    "ESPNetv2",
+    "FCN8s",
+    "FCN8sResNet",
+    "FastSCNN",
+    "SegNet",
+]

@@ -36,15 +36,18 @@ def _conv_norm_act(inputs: int, outputs: int, kernel: int, stride: int = 1, grou
     return Named(conv=conv, bn=nn.BatchNorm2d(outputs), act=nn.PReLU(outputs))
 
 
-def _cbr(inputs: int, outputs: int, kernel: int, groups: int = 1) -> Named:
-    return Named(cbr=nn.Sequential(*_conv_norm_act(inputs, outputs, kernel, groups=groups)))
+def cbr(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> Named:
+    """Return a convolution with batch norm and PReLU under the published name `cbr`."""
+    return Named(cbr=nn.Sequential(*_conv_norm_act(inputs, outputs, kernel, stride, groups)))
 
 
-def _norm_act(channels: int) -> nn.Sequential:
+def norm_act(channels: int) -> nn.Sequential:
+    """Return batch norm and PReLU."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
 
 
-def _resize(x: Tensor, height: int, width: int) -> Tensor:
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Return features `(N, C, height, width)`, interpolated bilinearly with aligned corners."""
     return F.interpolate(x, (height, width), mode="bilinear", align_corners=True)
 
 
@@ -132,15 +135,15 @@ class PyramidPool(nn.Module):
     def __init__(self, inputs: int, narrow: int, outputs: int, last: bool = False) -> None:
         """Build from `inputs` to `outputs` channels; the `last` one has a bias in place of batch norm and PReLU."""
         super().__init__()
-        self.projection_layer = _cbr(inputs, narrow, 1)
+        self.projection_layer = cbr(inputs, narrow, 1)
         self.stages = nn.ModuleList(_conv(narrow, narrow, 3, groups=narrow) for _ in SCALES)
         self.merge_layer = nn.Sequential(
-            Named(br=_norm_act(len(SCALES) * narrow)),
+            Named(br=norm_act(len(SCALES) * narrow)),
             nn.ChannelShuffle(len(SCALES)),
-            _cbr(len(SCALES) * narrow, narrow, 3, groups=narrow),
+            cbr(len(SCALES) * narrow, narrow, 3, groups=narrow),
             nn.Conv2d(narrow, outputs, 1, bias=last),
         )
-        self.br = nn.Identity() if last else Named(br=_norm_act(outputs))
+        self.br = nn.Identity() if last else Named(br=norm_act(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the input's size."""
@@ -156,8 +159,8 @@ def _at_scale(stage: nn.Module, x: Tensor, scale: float) -> Tensor:
         return cast(Tensor, stage(x))
     scaled = max(math.ceil(height * scale), 5), max(math.ceil(width * scale), 5)
     if scale < 1:
-        return _resize(stage(F.adaptive_avg_pool2d(x, scaled)), height, width)
-    return F.adaptive_avg_pool2d(stage(_resize(x, *scaled)), (height, width))
+        return resize(stage(F.adaptive_avg_pool2d(x, scaled)), height, width)
+    return F.adaptive_avg_pool2d(stage(resize(x, *scaled)), (height, width))
 
 
 class Gated(nn.Module):
@@ -167,7 +170,7 @@ class Gated(nn.Module):
         """Build from `inputs` to `outputs` channels."""
         super().__init__()
         self.wt_layer = nn.Sequential(nn.AdaptiveAvgPool2d(1), _conv(inputs, outputs, 1), nn.Sigmoid())
-        self.expansion_layer = _cbr(inputs, outputs, 3, groups=math.gcd(inputs, outputs))
+        self.expansion_layer = cbr(inputs, outputs, 3, groups=math.gcd(inputs, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the input's size."""
@@ -209,19 +212,20 @@ class ESPNetv2(nn.Module):
         self.merge_enc_dec_l2 = Gated(third, 64)
         self.merge_enc_dec_l3 = Gated(second, 48)
         self.merge_enc_dec_l4 = Gated(first, 32)
-        self.bu_br_l2 = _norm_act(64)
-        self.bu_br_l3 = _norm_act(48)
-        self.bu_br_l4 = _norm_act(32)
+        self.bu_br_l2 = norm_act(64)
+        self.bu_br_l3 = norm_act(48)
+        self.bu_br_l4 = norm_act(32)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`."""
         level1, level2, level3, level4 = self.base_net(image)
         deep = self.bu_dec_l1(level4)
-        deep = self.bu_dec_l2(self.bu_br_l2(_add(deep, self.merge_enc_dec_l2(level3))))
-        deep = self.bu_dec_l3(self.bu_br_l3(_add(deep, self.merge_enc_dec_l3(level2))))
-        deep = self.bu_dec_l4(self.bu_br_l4(_add(deep, self.merge_enc_dec_l4(level1))))
-        return _resize(deep, *image.shape[-2:])
+        deep = self.bu_dec_l2(self.bu_br_l2(add_upsampled(deep, self.merge_enc_dec_l2(level3))))
+        deep = self.bu_dec_l3(self.bu_br_l3(add_upsampled(deep, self.merge_enc_dec_l3(level2))))
+        deep = self.bu_dec_l4(self.bu_br_l4(add_upsampled(deep, self.merge_enc_dec_l4(level1))))
+        return resize(deep, *image.shape[-2:])
 
 
-def _add(deep: Tensor, shallow: Tensor) -> Tensor:
-    return _resize(deep, *shallow.shape[-2:]) + shallow
+def add_upsampled(deep: Tensor, shallow: Tensor) -> Tensor:
+    """Return the sum of features at the size of the shallow ones."""
+    return resize(deep, *shallow.shape[-2:]) + shallow

@@ -69,9 +69,9 @@ class FCN8s(nn.Module):
         self.score_fr = nn.Conv2d(head_channels, classes, 1)
         self.score_pool4 = nn.Conv2d(channels[3], classes, 1)
         self.score_pool3 = nn.Conv2d(channels[2], classes, 1)
-        self.upscore2 = _bilinear_upsampling(classes, 2)
-        self.upscore_pool4 = _bilinear_upsampling(classes, 2)
-        self.upscore8 = _bilinear_upsampling(classes, 8 // enlarge)
+        self.upscore2 = bilinear_upsampling(classes, 2)
+        self.upscore_pool4 = bilinear_upsampling(classes, 2)
+        self.upscore8 = bilinear_upsampling(classes, 8 // enlarge)
         self.enlarge = enlarge
         ends = [i + 1 for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
         self.pool3, self.pool4, self.pool5 = (slice(a, b) for a, b in pairwise([0, *ends[2:]]))
@@ -115,7 +115,7 @@ class FCN8s(nn.Module):
         return logits
 
 
-def _bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+def bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
     """Return a transposed convolution that is initialized as bilinear interpolation by `factor` (sec. 3.3)."""
     layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, padding=factor // 2, bias=False)
     ramp = 1 - (torch.arange(2 * factor) + 0.5 - factor).abs() / factor

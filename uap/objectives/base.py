@@ -113,6 +113,26 @@ class Objective(abc.ABC):
             InputError: the objective does not fit the network or the images.
         """
 
+    @property
+    def title(self) -> str:
+        """The objective in tables: the name of its class by default."""
+        return type(self).__name__
+
+    def translated(
+        self, ids: Mask, own: LabelTable, other: LabelTable, size: tuple[int, int]
+    ) -> tuple["Objective | None", str]:
+        """Return the objective for another network, or None if it has no meaning there; and a note, or "".
+
+        The default returns the objective itself, which looks its classes up again.
+
+        Args:
+            ids: `(256,)` uint8, the class id of the other network for each own one; 255 if it has no such class.
+            own: the classes of the network that the objective was made for.
+            other: the classes of the other network.
+            size: height and width of the images of the other network.
+        """
+        return self, ""
+
     def refresh(self, goal: Goal, logits: Tensor) -> Goal:
         """Return the goal for the next step of an attack, given the logits on the current adversarial images.
 

@@ -113,6 +113,25 @@ class HideClasses(PredictionObjective):
         self.hide = hide
         self.min_pixels = min_pixels
 
+    @property
+    def title(self) -> str:
+        """The objective in tables."""
+        return f"hide {', '.join(self.hide)}"
+
+    def translated(
+        self, ids: Mask, own: LabelTable, other: LabelTable, size: tuple[int, int]
+    ) -> tuple["HideClasses | None", str]:
+        """Return the objective with the names of another network; None if it has none of the classes."""
+        names = {name: int(ids[of_own]) for name, of_own in zip(self.hide, own.ids(self.hide), strict=True)}
+        unknown = [name for name, of_other in names.items() if of_other == IGNORE]
+        known = sorted({of_other for of_other in names.values() if of_other != IGNORE})
+        note = f"this network has no class {', '.join(unknown)}" if unknown else ""
+        if not known:
+            return None, note
+        found = HideClasses([other.names[c] for c in known], self.min_pixels)
+        found.hidden_classes = tuple(known)
+        return found, note
+
     def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
         """Look the classes up.
 

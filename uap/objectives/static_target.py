@@ -1,5 +1,6 @@
 """One label map as the target of every image."""
 
+import copy
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uap.datasets.pictures import resize_mask
 from uap.objectives.base import Mask, Model, PredictionObjective, ReadTarget
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError
@@ -63,6 +65,21 @@ class StaticTarget(PredictionObjective):
         """Return the target that is the network's prediction on an image `(3, H, W)`, 0 to 255."""
         with torch.no_grad():
             return cls.of_labels(victim(image[None].float())[0].argmax(0))
+
+    @property
+    def title(self) -> str:
+        """The objective in tables."""
+        return "static"
+
+    def translated(
+        self, ids: Mask, own: LabelTable, other: LabelTable, size: tuple[int, int]
+    ) -> tuple["StaticTarget | None", str]:
+        """Return the scene in the classes of another network, resized by the nearest neighbor; None if it has none."""
+        target = copy.copy(self)
+        target.scene = ids[resize_mask(self._scene(), size)]
+        lost = float((target.scene == IGNORE).mean()) - float((self._scene() == IGNORE).mean())
+        note = f"{100 * lost:.1f} % of the target has no class in this network and is ignored" if lost > 0 else ""
+        return (None if (target.scene == IGNORE).all() else target), note
 
     def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
         """Read the scene, unless it is known, and check that it has classes of the network.

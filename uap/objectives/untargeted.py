@@ -28,6 +28,11 @@ class Untargeted(PredictionObjective):
     metrics: ClassVar[tuple[str, ...]] = ("kept", "miou_clean_prediction")
     sign: ClassVar[Literal[1, -1]] = -1
 
+    @property
+    def title(self) -> str:
+        """The objective in tables."""
+        return "untargeted"
+
     def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
         """Do nothing: no class has a name here, and no file is read."""
 

@@ -3,6 +3,7 @@
 import abc
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
 from typing import Any, cast
 
@@ -19,7 +20,8 @@ from uap.data.datamodule import data_of
 from uap.data.predictions import attach_targets
 from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.metrics.scores import Outcome
-from uap.objectives import Goal, PredictionObjective
+from uap.objectives import Goal, Objective, PredictionObjective, Untargeted
+from uap.objectives.sampling import goal_of
 from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD
 from uap.universal.perturbation import Parametrization, Perturbation, check_epsilon
 from uap.universal.reach import warn_of_small_steps
@@ -36,7 +38,7 @@ class AttackModule(LightningModule, abc.ABC):
     def __init__(
         self,
         victim: Victim,
-        objective: PredictionObjective,
+        objective: Objective,
         size: tuple[int, int],
         ensemble: list[Victim] | None = None,
         epsilon: float = 10.0,
@@ -99,7 +101,7 @@ class AttackModule(LightningModule, abc.ABC):
         return self.victims[0]
 
     @property
-    def objective(self) -> PredictionObjective:
+    def objective(self) -> Objective:
         """The goal of the attack on `victim`."""
         return self._objectives[0]
 
@@ -140,7 +142,7 @@ class AttackModule(LightningModule, abc.ABC):
             victim.to(device)
             victim.check(self.size)
         data = data_of(self.trainer)
-        self.predicted = attach_targets(data, self.victims, self._objectives, self.trainer)
+        self.predicted = attach_targets(data, self.victims, self._targets(), self.trainer)
         self.label_ids = torch.from_numpy(data.table.translation(self.victim.table))
 
     def _devices(self) -> list[torch.device]:
@@ -155,9 +157,27 @@ class AttackModule(LightningModule, abc.ABC):
         beyond = (self.start_epsilon or self.epsilon) - self.epsilon
         return self.epsilon + beyond * max(0.0, 1 - self.progress / 0.6)
 
-    def image_losses(self, logits: Tensor, batch: Prepared, progress: float) -> Tensor:
+    def _targets(self) -> list[PredictionObjective]:
+        """Return the objectives whose targets the workers make; others get clean predictions alone."""
+        return [one if isinstance(one, PredictionObjective) else Untargeted() for one in self._objectives]
+
+    def goal(self, images: Tensor, prepared: Prepared, member: int = 0) -> Goal:
+        """Return the goal of a batch: what the workers prepared, or made here if the objective needs clean logits.
+
+        Args:
+            images: `(N, 3, H, W)`.
+            prepared: the targets of the network.
+            member: the position of the network in `victims`.
+        """
+        objective, victim = self._objectives[member], self.victims[member]
+        if isinstance(objective, PredictionObjective):
+            return Goal(prepared["target"].long(), prepared["hidden"], objective.sign)
+        with torch.no_grad():
+            logits = victim(images.to(victim.mean.device).float()).to(images.device).float()
+            return goal_of(objective, victim, images.float(), data_of(self.trainer).seed, logits=logits)
+
+    def image_losses(self, logits: Tensor, goal: Goal, progress: float) -> Tensor:
         """Return the loss of each image `(N,)` for the logits `(N, C, H, W)` on adversarial images."""
-        goal = Goal(batch["target"].long(), batch["hidden"], self.objective.sign)
         return self.reduction(self.loss(logits, goal, progress), goal)
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
@@ -167,13 +187,14 @@ class AttackModule(LightningModule, abc.ABC):
     def outcome(self, batch: Batch) -> Outcome:
         """Return the outcome of the attack on a batch, on 8-bit images."""
         adversarial = self.adversarial(batch)
-        region = batch["hidden"] if self.objective.has_region else None
+        goal = self.goal(batch["image"], batch)
+        goal = goal if self.objective.has_region else replace(goal, region=None)
         return Outcome(
             images=batch["image"],
             adversarial=adversarial,
             clean=batch["prediction"],
             predicted=self.victim.predict(adversarial),
-            goal=Goal(batch["target"], region, self.objective.sign),
+            goal=goal,
             labels=self.label_ids.to(self.device)[batch["labels"].long()],
             index=batch["index"],
         )

@@ -135,15 +135,20 @@ class ImageAttack(AttackModule):
         """
         images = batch["image"]
         if self.algorithm is not None:
-            adversarial = self.algorithm(self.victim, images, self.objective)
+            goal, clean = self.goal(images, batch), batch["prediction"].long()
+            generator = torch.Generator().manual_seed(data_of(self.trainer).seed)
+            adversarial = self.algorithm.run(self.victim, images.float(), goal, self.objective, clean, generator)
             return quantize(images, adversarial, self.algorithm.epsilon)
+        goal = self.goal(images, batch)
         own = [Perturbation(self.size, self.epsilon, self.parametrization).to(images.device) for _ in images]
         optimizer, schedule = self.moved_by(own, self.steps)
         self.taken = 0
         for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
             optimizer.zero_grad()
             adversarial = torch.cat([add(image[None]) for add, image in zip(own, images, strict=True)])
-            losses = self.image_losses(self.victim(adversarial).float(), batch, self.progress)
+            logits = self.victim(adversarial).float()
+            goal = self.objective.refresh(goal, logits.detach())
+            losses = self.image_losses(logits, goal, self.progress)
             # a sum, so that the gradient of an image does not depend on the batch; in half precision, the gradient of a
             # loss that is divided by the pixel count would underflow
             (losses.sum() * images[0, 0].numel()).backward()  # type: ignore[no-untyped-call]

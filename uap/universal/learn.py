@@ -1,8 +1,5 @@
 """Learning of a universal perturbation in memory, without a trainer, files or a configuration."""
 
-import zlib
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +7,7 @@ from tqdm.auto import tqdm
 
 from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.objectives.sampling import goal_of
 from uap.universal.optim import CosineToEnd, SignSGD
 from uap.universal.perturbation import Perturbation
 from uap.universal.reach import warn_of_small_steps
@@ -131,8 +129,7 @@ def _optimizer(perturbation: Perturbation, lr: float, momentum: float, steps: in
 class _Goals:
     """The goals of batches. An image has the same goal in each pass, also if the objective samples it.
 
-    The sampling of an image depends on the seed and on its index in the data set; on its pixels if a loader gives no
-    index. The clean prediction of an image is computed once if its index is known.
+    The clean prediction of an image is computed once if its index is known.
     """
 
     def __init__(self, victim: Model, objective: Objective, seed: int) -> None:
@@ -143,25 +140,11 @@ class _Goals:
 
     @torch.no_grad()
     def __call__(self, batch: ImageBatch) -> Goal:
-        generators = [self._generator(key) for key in _keys(batch)]
         if isinstance(self.objective, PredictionObjective):
-            predictions = self._predictions(batch)
-            goals = [
-                self.objective.from_prediction(self.victim, one[None], generator)
-                for one, generator in zip(predictions, generators, strict=True)
-            ]
-        else:
-            clean_logits = self.victim(batch.images).float()
-            goals = [
-                self.objective.prepare(self.victim, image[None], logits[None], generator)
-                for image, logits, generator in zip(batch.images, clean_logits, generators, strict=True)
-            ]
-        regions = [goal.region for goal in goals if goal.region is not None]
-        return replace(
-            goals[0],
-            labels=torch.cat([goal.labels for goal in goals]),
-            region=torch.cat(regions) if regions else None,
-        )
+            prediction = self._predictions(batch)
+            return goal_of(self.objective, self.victim, batch.images, self.seed, prediction=prediction)
+        logits = self.victim(batch.images).float()
+        return goal_of(self.objective, self.victim, batch.images, self.seed, logits=logits)
 
     def _predictions(self, batch: ImageBatch) -> Tensor:
         """Return the clean predictions `(N, *L)` int64."""
@@ -173,17 +156,6 @@ class _Goals:
             kept = found.to(torch.uint8) if int(found.max()) < 256 else found
             self.predictions.update(zip(index, kept, strict=True))
         return torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
-
-    def _generator(self, key: int) -> torch.Generator:
-        (state,) = np.random.SeedSequence([self.seed, key]).generate_state(1)
-        return torch.Generator().manual_seed(int(state))
-
-
-def _keys(batch: ImageBatch) -> list[int]:
-    """Return a number for each image: its index in the data set, or a checksum of its pixels."""
-    if batch.index is not None:
-        return list(batch.index.tolist())
-    return [zlib.crc32(image.contiguous().numpy().tobytes()) for image in batch.images.cpu()]
 
 
 def _shift(perturbation: Perturbation, seed: int, step: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from uap.data.datamodule import data_of
 from uap.data.length import total_steps
 from uap.losses import Loss, Reduction
 from uap.metrics.counts import success_counts
-from uap.objectives import PredictionObjective
+from uap.objectives import Objective
 from uap.universal.attack_module import AttackModule
 from uap.universal.callbacks.finite_gradient import FiniteGradient
 from uap.universal.callbacks.projection import ProjectToEpsilon
@@ -46,7 +46,7 @@ class UniversalAttack(AttackModule):
     def __init__(
         self,
         victim: Victim,
-        objective: PredictionObjective,
+        objective: Objective,
         size: tuple[int, int],
         ensemble: list[Victim] | None = None,
         epsilon: float = 10.0,
@@ -115,12 +115,12 @@ class UniversalAttack(AttackModule):
         self.finite_gradient.watch(adversarial, batch["index"])
         share = weight / data_of(self.trainer).batch_size
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
-        for victim, prepared in zip(self.victims, [batch, *batch.get("ensemble", [])], strict=True):
+        for member, prepared in enumerate([batch, *batch.get("ensemble", [])]):
+            victim, goal = self.victims[member], self.goal(batch["image"], prepared, member)
             images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
             logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
-            loss = loss + (self.image_losses(logits, prepared, self.progress) * weight).sum() / len(self.victims)
-            shown, wanted = logits.detach()[SAMPLE].argmax(1), prepared["target"][SAMPLE]
-            hits = success_counts(shown, wanted)
+            loss = loss + (self.image_losses(logits, goal, self.progress) * weight).sum() / len(self.victims)
+            hits = success_counts(logits.detach()[SAMPLE].argmax(1), goal.labels[SAMPLE])
             if self.objective.sign < 0:  # success means another class than the clean prediction
                 hits[:, 0] = hits[:, 1] - hits[:, 0]
             counts += (hits * weight[:, None]).sum(0)

@@ -51,6 +51,7 @@ def attack_figure(
     adversarial: Mask,
     table: LabelTable,
     amplify: float,
+    target_title: str = "target",
 ) -> Figure:
     """Plot one image as in figures 3 and 5 of Metzen et al.; pictures are `(H, W, 3)`, masks are class ids `(H, W)`."""
     return panels(
@@ -58,7 +59,7 @@ def attack_figure(
             "image": image,
             "prediction": table.paint(clean),
             f"perturbation, amplified x{amplify:g}": amplified(perturbation, amplify),
-            "target": table.paint(target),
+            target_title: table.paint(target),
             "adversarial image": adversarial_image,
             "prediction on the adversarial image": table.paint(adversarial),
         },
@@ -69,14 +70,20 @@ def attack_figure(
 
 
 def prediction_figure(
-    clean: Mask, perturbation: NDArray[np.float32], target: Mask, adversarial: Mask, table: LabelTable, amplify: float
+    clean: Mask,
+    perturbation: NDArray[np.float32],
+    target: Mask,
+    adversarial: Mask,
+    table: LabelTable,
+    amplify: float,
+    target_title: str = "target",
 ) -> Figure:
     """Plot `attack_figure` without the images, for data sets whose images may not be published."""
     return panels(
         {
             "prediction": table.paint(clean),
             "prediction on the adversarial image": table.paint(adversarial),
-            "target": table.paint(target),
+            target_title: table.paint(target),
             f"perturbation, amplified x{amplify:g}": amplified(perturbation, amplify),
         },
         columns=2,

@@ -154,13 +154,14 @@ class Pictures(Callback):
         table, found = attack.victim.table, examples(attack, data_of(trainer), self.images)
         write_panels(found, table, folder)
         universal = universal_change(attack)
+        title = "target" if attack.objective.sign > 0 else "classes to leave"
         for e in found:
             noise = e.change if universal is None else universal
             full = attack_figure(
-                e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify
+                e.image, e.clean, noise, e.target, e.adversarial_image, e.adversarial, table, self.amplify, title
             )
             full.savefig(folder / f"{e.name}.png")
-            bare = prediction_figure(e.clean, noise, e.target, e.adversarial, table, self.amplify)
+            bare = prediction_figure(e.clean, noise, e.target, e.adversarial, table, self.amplify, title)
             bare.savefig(folder / f"{e.name}_predictions.png")
         if universal is not None:
             alone = perturbation_figure(

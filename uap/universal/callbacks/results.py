@@ -17,7 +17,7 @@ from uap.data.length import limited
 from uap.data.predictions import predict_missing
 from uap.metrics.breakdown import Breakdown
 from uap.metrics.scores import Scores
-from uap.objectives import PredictionObjective, StaticTarget
+from uap.objectives import Objective, StaticTarget
 from uap.universal.attack_module import AttackModule
 from uap.universal.callbacks.final_table import print_table
 from uap.universal.callbacks.success import SuccessMetrics, breakdown_of, scores_of
@@ -204,7 +204,7 @@ class Results(Callback):
         return self.seconds + (time.monotonic() - self.clock if self.clock else 0.0)
 
 
-def write_perturbation(perturbation: Perturbation, target: PredictionObjective, metrics: Metrics, path: Path) -> None:
+def write_perturbation(perturbation: Perturbation, target: Objective, metrics: Metrics, path: Path) -> None:
     """Write a perturbation with its metrics as metadata, and with its static target if it has one."""
     metadata = {key: str(value) for key, value in metrics.items()}
     scene = torch.from_numpy(target.scene) if isinstance(target, StaticTarget) else None

@@ -1,0 +1,107 @@
+"""Residual encoders (He et al., CVPR 2016, arXiv 1512.03385) of any width, from the blocks of torchvision."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from uap.networks.download import download
+from uap.utils.errors import InputError
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Number of residual blocks of each stage, for each depth."""
+
+IMAGENET_WIDTH = 64
+"""Channels of the first convolution in the published networks."""
+
+
+class ResNetEncoder(nn.Module):
+    """A ResNet without its classifier: maps images `(N, 3, H, W)` to the features of its four stages.
+
+    The names of the parameters are those of torchvision, whose state dictionaries fit at a width of 64.
+
+    Example:
+        >>> import torch
+        >>> [tuple(x.shape) for x in ResNetEncoder(18, width=4)(torch.zeros(1, 3, 64, 96))]
+        [(1, 4, 16, 24), (1, 8, 8, 12), (1, 16, 4, 6), (1, 32, 2, 3)]
+    """
+
+    def __init__(self, depth: int = 101, width: int = IMAGENET_WIDTH, dilated: bool = False) -> None:
+        """Build an untrained encoder.
+
+        Args:
+            depth: 18, 34, 50, 101 or 152.
+            width: channels of the first convolution; all others are multiples of it.
+            dilated: whether dilations of 2 and 4 replace the strides of the last two stages, whose features are then
+                at 1/8 of the image size. Otherwise they are at 1/16 and 1/32.
+
+        Raises:
+            InputError: another depth, or a width below 1.
+        """
+        from torchvision.models.resnet import BasicBlock, Bottleneck  # the import of torchvision takes a second
+
+        super().__init__()
+        if depth not in BLOCKS or width < 1:
+            raise InputError(
+                f"The ResNet got depth={depth} and width={width}, expected a depth of {', '.join(map(str, BLOCKS))} "
+                "and a width of 1 or more."
+            )
+        block = BasicBlock if depth < 50 else Bottleneck
+        self.depth, self.width = depth, width
+        self.channels = [block.expansion * width * 2**stage for stage in range(4)]
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        first, second, third, fourth = BLOCKS[depth]
+        inputs = [width, *self.channels]
+        self.layer1 = _stage(block, inputs[0], width, first)
+        self.layer2 = _stage(block, inputs[1], 2 * width, second, stride=2)
+        self.layer3 = _stage(block, inputs[2], 4 * width, third, stride=2)
+        self.layer4 = _stage(block, inputs[3], 8 * width, fourth, stride=2)
+        if dilated:
+            _dilate(self.layer3, 2)
+            _dilate(self.layer4, 4)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def load_imagenet(self) -> None:
+        """Load the weights of torchvision for ImageNet, which are downloaded at the first use.
+
+        Raises:
+            InputError: the width is not 64, or the download failed.
+        """
+        from torchvision.models import get_model_weights
+
+        if self.width != IMAGENET_WIDTH:
+            raise InputError(f"The ResNet got width={self.width} and imagenet=True, expected a width of 64.")
+        state = download(get_model_weights(f"resnet{self.depth}").IMAGENET1K_V1)
+        self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+
+    def forward(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the features of the four stages for normalized images `(N, 3, H, W)`."""
+        x = self.maxpool(F.relu(self.bn1(self.conv1(image))))
+        features = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+def _stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
+    outputs = planes * block.expansion
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    rest = (block(outputs, planes) for _ in range(count - 1))
+    return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
+
+
+def _dilate(stage: nn.Module, dilation: int) -> None:
+    """Remove the stride of a stage, and dilate its 3 x 3 convolutions."""
+    for layer in stage.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = (1, 1)
+            if layer.kernel_size == (3, 3):
+                layer.dilation = layer.padding = (dilation, dilation)
