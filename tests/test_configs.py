@@ -23,7 +23,9 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 BLOCKS = ("victim", "data", "objective", "recipe")
 """Folders of single components from which experiments are composed."""
 FILES = {path.relative_to(CONFIGS).as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
-EXPERIMENTS = [name for name in FILES if name.split("/")[0] not in (*BLOCKS, "reproduce", "sweeps", "full_batch.yaml")]
+EXPERIMENTS = [
+    name for name in FILES if name.split("/")[0] not in (*BLOCKS, "wrapper", "reproduce", "sweeps", "full_batch.yaml")
+]
 
 
 def parse(main: object, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

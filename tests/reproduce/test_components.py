@@ -117,7 +117,7 @@ def test_without_a_name_the_command_lists_the_reproductions(capsys: pytest.Captu
     assert main([]) == []
     printed = capsys.readouterr().out
     assert re.search("metzen2017/table1 +Success of a static target by epsilon\n", printed)
-    assert "camvid|camvid_20|streetscenes|FILE" in printed
+    assert "camvid|camvid_20|streetscenes|voc|FILE" in printed
     assert printed.strip() == listing().strip()
 
 
@@ -131,7 +131,7 @@ def test_every_shipped_reproduction_is_read(name: str) -> None:
     assert len({row.trial.folder for row in rows}) == len({tuple(row.names.values()) for row in rows})
 
 
-@pytest.mark.parametrize("on", _names(ON))
+@pytest.mark.parametrize("on", [name for name in _names(ON) if name != "voc"])
 @pytest.mark.parametrize("name", [name for name in _names() if name.startswith("metzen2017")])
 def test_the_paper_runs_on_other_data(name: str, on: str) -> None:
     found = load(name, on)

@@ -92,7 +92,8 @@ def options(arguments: dict[str, Any]) -> list[str]:
 def contents_of(words: list[str]) -> list[Any]:
     """Return the words of a command line with the contents of the files that they name, as `determining` does.
 
-    A configuration, also one of `configs/victim/` by its name, counts with the contents of the files that it names.
+    A configuration, also one of `configs/victim/` or `configs/wrapper/` by its name, counts with the contents of the
+    files that it names.
     """
     return [_word_with_content(word) for word in words]
 
@@ -101,7 +102,8 @@ def _word_with_content(word: str) -> Any:
     name, _, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
     if len(value) >= LONGEST_PATH:
         return word
-    found = [path for path in (paths.find(value), paths.shipped(f"configs/victim/{value}.yaml")) if path.is_file()]
+    shipped = [paths.shipped(f"configs/{kind}/{value}.yaml") for kind in ("victim", "wrapper")]
+    found = [path for path in (paths.find(value), *shipped) if path.is_file()]
     if found and found[0].suffix in (".yaml", ".yml"):
         return [name, _with_contents(read_configuration(str(found[0]))[0])]
     return [name, _with_contents(value)]

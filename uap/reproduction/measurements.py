@@ -28,13 +28,16 @@ def results_file(trial: Trial, folder: Path) -> Path:
     return own if own.is_file() else folder / "metrics.json"
 
 
-def measurements(trial: Trial, cells: dict[str, str], out: Path) -> list[Measured]:
+def measurements(
+    trial: Trial, cells: dict[str, str], out: Path, labels: dict[str, str] | None = None
+) -> list[Measured]:
     """Return the metrics of a trial, grouped by the names of its cells; one group without names if it is not done.
 
     Args:
         trial: the trial.
         cells: the key of a cell for each title of a column.
         out: the folder that has the folders of the trials.
+        labels: the texts for names of cells; None for the names themselves.
 
     Returns:
         The metrics have the prefix `train/` for the training images, `control/` for random signs or clean images, the
@@ -51,7 +54,8 @@ def measurements(trial: Trial, cells: dict[str, str], out: Path) -> list[Measure
         unknown = [key for key in cells.values() if key not in cell]
         if unknown:
             raise InputError(f"{file} has no {unknown[0]!r} in a cell, expected {', '.join(cell)}. Correct `cells`.")
-        names = {title: name_of(cell[key]) for title, key in cells.items() if cell[key] is not None}
+        found = {title: name_of(cell[key]) for title, key in cells.items() if cell[key] is not None}
+        names = {title: (labels or {}).get(name, name) for title, name in found.items()}
         group = groups.setdefault(tuple(names.items()), {})
         for key, value in _metrics(cell, FORM in cells.values()).items():
             if key in group:

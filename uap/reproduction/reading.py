@@ -44,7 +44,7 @@ def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
         path: the YAML file of the data and networks.
 
     Raises:
-        InputError: the file cannot be read, or has no layer for an experiment.
+        InputError: the file cannot be read, or has no layer for an experiment, or nothing for the reproduction.
     """
     on = _read(path, Setup)
     missing = [name for name in reproduction.experiments if name not in on.experiments]
@@ -52,6 +52,11 @@ def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
         raise InputError(
             f"{path} lacks the experiment {missing[0]} of {reproduction.name}. It has "
             f"{', '.join(on.experiments) or 'none'}. Add {missing[0]} under `experiments`."
+        )
+    if not reproduction.experiments and not reproduction.axes.keys() & on.axes.keys():
+        raise InputError(
+            f"{path} has no other networks for {reproduction.name}: expected an axis of "
+            f"{', '.join(reproduction.axes)} under `axes`. Add one, or choose another --on."
         )
     for command in on.arguments:
         main_of(command, str(path))
@@ -144,16 +149,17 @@ def _check(reproduction: Reproduction, path: Path) -> None:
     shown = [reproduction.reduce, reproduction.curves, reproduction.panels, reproduction.columns]
     _check_names([name for name in shown if name], columns, "axes", path)
     _check_names(reported, [*columns, *reproduction.metrics], "axes and metrics", path)
+    _check_names([str(title) for one in reproduction.omit for title in one], titles, "cells", path)
     for run in reproduction.runs:
         axes = reproduction.axes_of(run)
         _check_names([*axes, *run.names], reproduction.axes, "axes", path)
         main_of(run.command, str(path))
-        layers = [run, *(layer for axis in axes for layer in reproduction.axes[axis].values())]
-        named = [layer.experiment for layer in layers if layer.experiment]
+        named = [layer.experiment for layer in reproduction.layers_of(run) if layer.experiment]
         _check_names(named, reproduction.experiments, "experiments", path)
-        if run.is_configured and not reproduction.experiments:
+        is_configured = reproduction.is_configured(run)
+        if is_configured and not reproduction.experiments:
             raise InputError(f"{path} has no `experiments`, expected a name with `configs`. Add one.")
-        if (run.command == "transfer" and run.is_configured) != (run.evaluate_on in axes):
+        if (run.command == "transfer" and is_configured) != (run.evaluate_on in axes):
             raise InputError(
                 f"A run of {path} has the command {run.command}, the axes {', '.join(axes) or 'none'} and "
                 f"`evaluate_on` {run.evaluate_on}; expected one of the axes as `evaluate_on` of a transfer without "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONFIGURED = ("fit", "attack", "transfer")
-"""The commands that a run without `words` starts with a complete configuration of `uap.fit`.
+"""The commands that start with a complete configuration of `uap.fit`, if neither the run nor its axes have `words`.
 
 `fit` learns a universal perturbation. `attack` makes a perturbation for each image. `transfer` evaluates the
 perturbation of a `fit` on another network or other data.
@@ -62,11 +62,6 @@ class Run(Layer):
     names: dict[str, str] = field(default_factory=dict)
     cells: dict[str, str] = field(default_factory=dict)
     out: str = "out"
-
-    @property
-    def is_configured(self) -> bool:
-        """Whether the command reads a complete configuration; otherwise the words and settings are its command line."""
-        return self.command in CONFIGURED and not self.words
 
 
 @dataclass(frozen=True)
@@ -132,6 +127,8 @@ class Reproduction:
         perturbations: whether the page shows the perturbation of each trial.
         paper: the paper's values, if any.
         folders: paths by name. Settings and words refer to them as `{name}`, and each is an option of the command.
+        labels: the texts in the table for names in the files of results, such as `dense CRF` for `espnet, dense_crf`.
+        omit: the cells of the results that the table leaves out: their texts by the titles of `cells`.
         name: the file's name without its suffix; not in the file.
         on: other data and networks than those of the file; not in the file.
     """
@@ -150,6 +147,8 @@ class Reproduction:
     perturbations: bool = False
     paper: Paper | None = None
     folders: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    omit: list[dict] = field(default_factory=list)  # type: ignore[type-arg]
     name: str = ""
     on: Setup | None = None
 
@@ -160,6 +159,14 @@ class Reproduction:
     def axes_of(self, run: Run) -> list[str]:
         """Return the names of the axes of a run."""
         return list(self.axes) if run.axes is None else run.axes
+
+    def layers_of(self, run: Run) -> list[Layer]:
+        """Return the layer of a run, and those of all values of its axes."""
+        return [run, *(layer for axis in self.axes_of(run) for layer in self.axes[axis].values())]
+
+    def is_configured(self, run: Run) -> bool:
+        """Whether the command reads a complete configuration; otherwise words and settings are its command line."""
+        return run.command in CONFIGURED and not any(layer.words for layer in self.layers_of(run))
 
 
 def name_of(value: Any) -> str:

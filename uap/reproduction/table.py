@@ -98,8 +98,12 @@ def table_of(reproduction: Reproduction, rows: list[Row], out: Path) -> Table:
 
 def _shown(reproduction: Reproduction, row: Row, out: Path) -> list[Measured]:
     """Return the cells of a trial that have a metric of the table; one without names and metrics if none has."""
-    cells = measurements(row.trial, row.cells, out)
-    return [cell for cell in cells if cell[1].keys() & reproduction.metrics.keys()] or [({}, {})]
+    cells = [
+        (names, metrics)
+        for names, metrics in measurements(row.trial, row.cells, out, reproduction.labels)
+        if metrics.keys() & reproduction.metrics.keys() and not any(_fits(one, names) for one in reproduction.omit)
+    ]
+    return cells or [({}, {})]
 
 
 def is_share(key: str) -> bool:
@@ -213,6 +217,6 @@ def _reports(reproduction: Reproduction) -> list[Report]:
     ]
 
 
-def _fits(report: dict[str, str], names: dict[str, str]) -> bool:
-    """Return whether a row of the paper belongs to a row of the table, which may have more names."""
-    return all(names.get(axis) == name for axis, name in report.items())
+def _fits(some: dict[str, str], names: dict[str, str]) -> bool:
+    """Return whether the names of a row of the table include some names, such as those of a row of the paper."""
+    return all(names.get(axis) == name for axis, name in some.items())

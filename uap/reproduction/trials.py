@@ -190,7 +190,8 @@ def _trial(reproduction: Reproduction, run: Run, names: dict[str, str], override
     varied = {axis: name for axis, name in names.items() if axis != run.evaluate_on}
     layers = [run, *(reproduction.axes[axis][name] for axis, name in varied.items())]
     words = [*(word for layer in layers for word in layer.words), *options(run.arguments)]
-    if not run.is_configured and not any(RUN in word for word in words):
+    is_configured = reproduction.is_configured(run)
+    if not is_configured and not any(RUN in word for word in words):
         words += [*overrides, *(word for layer in layers for word in options(layer.settings))]
         title = title or run.command
         return Trial(title, run.command, {}, words=filled(words, reproduction.folders), out=run.out)
@@ -204,7 +205,7 @@ def _trial(reproduction: Reproduction, run: Run, names: dict[str, str], override
 
     title = title or experiment
     learned = Trial(describe(varied) or experiment, "fit", config(layers))
-    if not run.is_configured:
+    if not is_configured:
         return Trial(title, run.command, {}, {}, learned, filled(words, reproduction.folders), run.out)
     if run.evaluate_on is None:
         return Trial(title, run.command, learned.config, run.arguments)

@@ -160,15 +160,15 @@ def spatial_filter(q: Tensor, theta: float) -> Tensor:
         q: `(N, C, H, W)`.
         theta: standard deviation in pixels; the kernel ends after 4 of them.
     """
-    reach = math.ceil(TRUNCATE * theta)
-    taps = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=q.device, dtype=q.dtype) / theta).square())
-    ones = torch.ones_like(q[:1, :1])
-    return _separable(q, taps) / _separable(ones, taps)
+    return _smoothing(q.shape[-2], theta, q) @ q @ _smoothing(q.shape[-1], theta, q).T
 
 
-def _separable(x: Tensor, taps: Tensor) -> Tensor:
-    reach, shape = len(taps) // 2, x.shape
-    planes = x.reshape(-1, 1, shape[2], shape[3])
-    planes = F.conv2d(planes, taps.view(1, 1, -1, 1), padding=(reach, 0))
-    planes = F.conv2d(planes, taps.view(1, 1, 1, -1), padding=(0, reach))
-    return planes.reshape(shape)
+def _smoothing(length: int, theta: float, like: Tensor) -> Tensor:
+    """Return the matrix `(length, length)` of a truncated Gaussian average; its rows sum to 1.
+
+    On the CPU, the product with it is many times faster than a convolution of single planes.
+    """
+    positions = torch.arange(length, device=like.device, dtype=like.dtype)
+    distances = (positions[:, None] - positions).abs()
+    kernel = torch.exp(-0.5 * (distances / theta).square()) * (distances <= math.ceil(TRUNCATE * theta))
+    return kernel / kernel.sum(1, keepdim=True)
