@@ -11,7 +11,7 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "victim": ("uap.victims.Victim", ("uap.victims",)),
     "ensemble": ("uap.victims.Victim", ("uap.victims",)),
     "network": ("torch.nn.Module", ("uap.networks",)),
-    "objective": ("uap.objectives.PredictionObjective", ("uap.objectives",)),
+    "objective": ("uap.objectives.Objective", ("uap.objectives",)),
     "loss": ("uap.losses.Loss", ("uap.losses",)),
     "reduction": ("uap.losses.Reduction", ("uap.losses",)),
     "optimizer": ("torch.optim.Optimizer", ("uap.universal.optim", "torch.optim")),
