@@ -54,7 +54,9 @@ def report(
 
 def main() -> None:
     """Print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--network", choices=NETWORKS, default="ESPNet")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=4)

@@ -40,7 +40,9 @@ def measure(height: int, width: int, classes: int, rounds: int) -> None:
 
 def main() -> None:
     """Print a row for each size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--classes", type=int, default=21)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
