@@ -158,7 +158,9 @@ def test_matrices_of_other_runs_or_settings_are_not_overwritten(
     transfer.main([*runs, "--onto", "runs/first"])
     before = {path: path.read_bytes() for path in Path("transfer").rglob("*") if path.is_file()}
     monkeypatch.setattr("uap.transfer.score_all", None)  # nothing is scored before
-    with pytest.raises(InputError, match=r"transfer.json has \d cells of other .* Set another --out"):
+    with pytest.raises(
+        InputError, match=r"transfer.json has \d cells of other networks or settings .* Set another --out"
+    ):
         transfer.main([*runs, *changed] if changed[0].startswith("-") else changed)
     assert {path: path.read_bytes() for path in Path("transfer").rglob("*") if path.is_file()} == before
 

@@ -113,7 +113,6 @@ def with_predictions(samples: Samples, victim: Victim, trainer: Trainer) -> Samp
     Raises:
         InputError: an image cannot be read, or the predictions cannot be written.
     """
-    samples = replace(samples, targets=None)
     path = predictions_path(samples, victim)
     make_predictions(samples, victim, path, trainer)
     return replace(samples.with_classes(victim.table), targets=KnownPredictions(path))

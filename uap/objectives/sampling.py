@@ -57,15 +57,17 @@ def goal_of(
         known = logits
     if known is None:
         raise RuntimeError(f"goal_of got neither logits nor, for a {type(objective).__name__}, predictions")
-    rows = [slice(row, row + 1) for row in range(len(images))] if objective.is_random else [slice(None)]
-    goals = []
-    for row in rows:
-        generator = image_generator(seed, images[row])
+
+    def goal_for(rows: slice, generator: torch.Generator) -> Goal:
         if isinstance(objective, PredictionObjective):
-            goals.append(objective.from_prediction(victim, known[row], generator))
-        else:
-            goals.append(objective.prepare(victim, images[row], known[row], generator))
-    goal = joined(goals)
+            return objective.from_prediction(victim, known[rows], generator)
+        return objective.prepare(victim, images[rows], known[rows], generator)
+
+    if objective.is_random:
+        each = [slice(row, row + 1) for row in range(len(images))]
+        goal = joined([goal_for(row, image_generator(seed, images[row])) for row in each])
+    else:  # no checksums of images in the step of an attack that samples nothing
+        goal = goal_for(slice(None), torch.Generator().manual_seed(seed))
     if goal.sign != objective.sign:
         raise InputError(
             f"{type(objective).__name__} returned a goal of sign {goal.sign:+d}, but its attribute sign is "

@@ -55,13 +55,21 @@ def code(thing: Any) -> str:
         ''
     """
     kinds = [kind for kind in getattr(thing, "__mro__", (thing,)) if kind.__module__.split(".")[0] not in LIBRARIES]
-    texts = []
-    for kind in kinds:
-        try:
-            texts.append(inspect.getsource(kind))
-        except (OSError, TypeError):
-            continue
+    texts = [text for text in map(source, kinds) if text]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16] if texts else ""
+
+
+def source(kind: Any) -> str:
+    """Return the source of a function or a class; empty without one.
+
+    Example:
+        >>> source(source).splitlines()[0]
+        'def source(kind: Any) -> str:'
+    """
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return ""
 
 
 LIBRARIES = ("builtins", "abc", "torch", "typing")

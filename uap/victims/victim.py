@@ -1,7 +1,6 @@
 """The adapter around a network under attack: it maps RGB images in grey levels to logits of the size of the images."""
 
 import hashlib
-import inspect
 import json
 import warnings
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from uap.utils import paths
 from uap.utils.errors import InputError, in_setting
+from uap.utils.plain_settings import source
 from uap.victims.class_table import Classes, table_of
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
@@ -249,10 +249,7 @@ class Victim(nn.Module):
 
 def _code(kind: type) -> str:
     """Return the source of a class; of one without a source its name."""
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):
-        return f"{kind.__module__}.{kind.__qualname__}"
+    return source(kind) or f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _structure(network: nn.Module) -> str:
