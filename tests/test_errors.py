@@ -1,6 +1,8 @@
 """Tests of the error for unusable input."""
 
+import ast
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +20,13 @@ def test_the_setting_that_an_error_names_itself_stays(own: str | None, expected:
     with pytest.raises(InputError) as raised, in_setting("ckpt_path"):
         raise InputError("There is no file.", setting=own)
     assert raised.value.setting == expected
+
+
+def test_every_error_of_the_package_has_a_kind() -> None:
+    without = []
+    for path in (Path(__file__).parents[1] / "uap").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_error = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "InputError"
+            if is_error and "kind" not in {keyword.arg for keyword in node.keywords}:
+                without.append(f"{path.name}:{node.lineno}")
+    assert not without

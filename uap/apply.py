@@ -24,7 +24,7 @@ from uap.evaluation.adversarial_pictures import (
 )
 from uap.universal.perturbation import Perturbation, learned_size
 from uap.universal.perturbation_files import Unit, read_perturbation
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_message_of
 from uap.utils.progress import be_quiet, progress
 from uap.utils.video_file import VideoFile
 from uap.victims import Victim
@@ -75,12 +75,14 @@ def check_fit(perturbation: Perturbation, training_size: tuple[int, int], size: 
     if fit == "refuse":
         raise InputError(
             f"The image has {size[0]} x {size[1]} pixels, the perturbation {tile[0]} x {tile[1]}, and it is not "
-            f"periodic. Set --size {tile[0]} {tile[1]} to resize the images, or --fit tile or --fit crop."
+            f"periodic. Set --size {tile[0]} {tile[1]} to resize the images, or --fit tile or --fit crop.",
+            kind="conflict",
         )
     if size[0] > tile[0] or size[1] > tile[1]:
         raise InputError(
             f"The image has {size[0]} x {size[1]} pixels, more than the {tile[0]} x {tile[1]} of the perturbation, "
-            "which can only be cropped to smaller images. Set --fit tile, or --size to resize the images."
+            "which can only be cropped to smaller images. Set --fit tile, or --size to resize the images.",
+            kind="conflict",
         )
 
 
@@ -197,7 +199,9 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="print only results, no progress")
     given = parser.parse_args(args)
     if given.weights is not None and given.victim is None:
-        raise InputError("--weights is given without --victim. Give both, or neither.")
+        raise InputError(
+            "--weights is given without --victim. Give both, or neither.", setting="victim", kind="missing_setting"
+        )
     return given
 
 
@@ -224,11 +228,12 @@ def main(args: list[str] | None = None) -> None:
         write = apply_to_video if is_video(path) else apply_to_image
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
-            changed.append(write(applier, path, stem))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            with in_message_of(str(path)):
+                changed.append(write(applier, path, stem))
         except OSError as error:
-            raise InputError(f"{stem} cannot be written ({error}). Set another --out.") from error
+            raise InputError(
+                f"{stem} cannot be written ({error}). Set another --out.", setting="out", kind="unusable_file"
+            ) from error
     print(f"{len(inputs)} {'file' if len(inputs) == 1 else 'files'} read, results in {given.out}")
     if victim:
         print(f"the prediction changed on {100 * float(np.mean(changed)):.1f} % of the pixels")

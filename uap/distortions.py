@@ -130,7 +130,10 @@ def main(args: list[str] | None = None) -> Path:
     setup = EvaluationSetup(learned.name, config_of(given.run), given.images, device_trainer())
     size = learned.size or setup.size
     if learned.target_for(setup.victim, size)[0] is None:
-        raise InputError(f"The target of {given.run} has no class of the run's network. Learn the perturbation again.")
+        raise InputError(
+            f"The target of {given.run} has no class of the run's network. Learn the perturbation again.",
+            kind="conflict",
+        )
     out = writable(given.out or given.run / "distortions")
     identity = digest(learned.identity(), setup.identity(size), given.seed)
     check_same(out / "distortions.json", identity)

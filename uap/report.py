@@ -43,7 +43,7 @@ def main(given: list[str] | None = None) -> Path:
     settings = arguments(given)
     out: Path = settings.out
     if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--out is {out}, expected a name that ends in .html.")
+        raise InputError(f"--out is {out}, expected a name that ends in .html.", setting="out", kind="unusable_file")
     runs = read_runs(settings.runs)
     shown = [digest(str(run.folder.resolve())) for run in runs]
     check_page(out, shown)

@@ -96,7 +96,7 @@ def main(given: list[str] | None = None) -> list[Path]:
         _say(results)
         pages.append(results.file(".html"))
     if refused:
-        raise InputError("\n".join(refused))
+        raise InputError("\n".join(refused), kind="conflict")
     return pages
 
 
@@ -135,7 +135,9 @@ def parse_shard(shard: str) -> tuple[int, int]:
     """
     numbers = [int(text) for text in shard.split("/")] if re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", shard) else []
     if not numbers or not 1 <= numbers[0] <= numbers[1]:
-        raise InputError(f"--shard is {shard}, expected i/n with i from 1 to n, such as 1/4.")
+        raise InputError(
+            f"--shard is {shard}, expected i/n with i from 1 to n, such as 1/4.", setting="shard", kind="out_of_range"
+        )
     return numbers[0], numbers[1]
 
 
@@ -161,7 +163,9 @@ def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tup
         options.add_argument(f"--{name}", dest=name, type=kind, nargs=count, default=default)
     known, left = options.parse_known_args(overrides)
     if left and not left[0].startswith("-"):
-        raise InputError(f"{left[0]} is one name too many. Give one reproduction, or one folder of them, at a time.")
+        raise InputError(
+            f"{left[0]} is one name too many. Give one reproduction, or one folder of them, at a time.", kind="conflict"
+        )
     return [_given(one, vars(known)) for one in reproductions], left
 
 
@@ -188,10 +192,12 @@ def _found(name: str, folder: str, complaint: str) -> Path:
     """Return the path of the user's YAML file, or of a shipped file by its name."""
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
-            raise InputError(f"{complaint}. Check the path, which starts in {os.getcwd()}.")
+            raise InputError(f"{complaint}. Check the path, which starts in {os.getcwd()}.", kind="missing_file")
         return Path(name)
     if name not in _names(folder):
-        raise InputError(f"{complaint}. There are: {', '.join(_names(folder))}; or give a YAML file.")
+        raise InputError(
+            f"{complaint}. There are: {', '.join(_names(folder))}; or give a YAML file.", kind="unknown_name"
+        )
     return _shipped((Path(folder) / name).as_posix())
 
 

@@ -149,7 +149,8 @@ def main(args: list[str] | None = None) -> Path:
     if unused:
         raise InputError(
             f"{unused[0]} belongs to attacks on images. Name them with --attacks, such as --attacks FGSM, or leave "
-            f"{unused[0]} out: saved perturbations use the networks and data of their runs."
+            f"{unused[0]} out: saved perturbations use the networks and data of their runs.",
+            kind="conflict",
         )
     return perturbations(given)
 

@@ -7,7 +7,7 @@ from uap.attacks import ATTACKS
 from uap.cli.data_arguments import data_from_words
 from uap.data import SegmentationData
 from uap.evaluation.experiment import device_trainer
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_message_of
 from uap.utils.run_folder import unique_names
 from uap.victims import Victim
 from uap.victims.building import build_victim, build_wrapper, find_victim, find_wrapper
@@ -89,7 +89,9 @@ def build_victims(names: list[str], weights: list[str] | None, data: Segmentatio
     """
     if weights is not None and len(weights) != len(names):
         raise InputError(
-            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order."
+            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order.",
+            setting="weights",
+            kind="conflict",
         )
     files = [find_victim(name) for name in names]
     given = [None if file == "-" else file for file in weights] if weights else [None] * len(files)
@@ -134,7 +136,5 @@ def warn_of_classes(victims: dict[str, Victim]) -> None:
 
 
 def _check(title: str, victim: Victim, data: SegmentationData) -> None:
-    try:
+    with in_message_of(title):
         victim.check(data.size)
-    except InputError as error:
-        raise InputError(f"{title}: {error}") from error

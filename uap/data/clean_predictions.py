@@ -142,7 +142,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise InputError(_write_error(path, error)) from error
+        raise InputError(_write_error(path, error), kind="unusable_file") from error
 
 
 def _write_error(path: Path, error: OSError) -> str:
@@ -168,7 +168,7 @@ def _predict_share(samples: Samples, victim: Victim, path: Path, trainer: Traine
             made += predicted
     except FileNotFoundError as error:  # another run has completed the file and renamed it in the meantime
         if not path.exists():
-            raise InputError(_write_error(path, error)) from error
+            raise InputError(_write_error(path, error), kind="unusable_file") from error
     return made
 
 
@@ -203,7 +203,8 @@ def _check_disk_space(path: Path, shape: tuple[int, ...]) -> None:
     if needed - written > free:
         raise InputError(
             f"Clean predictions take {needed / GIB:.2f} GiB in {path.parent}, but only {free / GIB:.2f} GiB are free. "
-            "Set UAP_CACHE to a folder with more."
+            "Set UAP_CACHE to a folder with more.",
+            kind="unusable_file",
         )
     if needed > GIB / 10:
         rank_zero_info(f"Keeping clean predictions in {path.parent}: {needed / GIB:.2f} GiB.")
@@ -224,4 +225,7 @@ def _finish(path: Path, shape: tuple[int, ...]) -> None:
         if path.exists():
             unfinished.unlink(missing_ok=True)
     if not path.exists():
-        raise InputError(f"Clean predictions in {path.parent} were changed while they were computed. Start again.")
+        raise InputError(
+            f"Clean predictions in {path.parent} were changed while they were computed. Start again.",
+            kind="unusable_file",
+        )

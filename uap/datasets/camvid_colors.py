@@ -97,7 +97,8 @@ def _read_once(path: Path, length: int, changed: int) -> dict[int, int]:
     except (ValueError, KeyError, AttributeError, TypeError, csv.Error) as error:
         raise InputError(
             f"{path} cannot be read ({error!r}), expected a first line name,r,g,b and a line for each class, such as "
-            "Animal,64,128,64."
+            "Animal,64,128,64.",
+            kind="unusable_file",
         ) from error
     return _packed(colors, path)
 
@@ -116,7 +117,8 @@ def _packed(colors: dict[str, Color], path: Path) -> dict[int, int]:
             packed[red << 16 | green << 8 | blue] = found
     if unknown or not packed:
         raise InputError(
-            f"{path} lists {', '.join(unknown) or 'no class'}, expected CamVid's 32 classes: {', '.join(COLORS)}."
+            f"{path} lists {', '.join(unknown) or 'no class'}, expected CamVid's 32 classes: {', '.join(COLORS)}.",
+            kind="unusable_file",
         )
     return packed
 

@@ -77,7 +77,9 @@ def check_file(path: Path) -> None:
         InputError: the path is a folder, a pipe or a device.
     """
     if not path.is_file() and path.exists():
-        raise InputError(f"{path} is a folder, a pipe or a device, expected a file. Check the path.")
+        raise InputError(
+            f"{path} is a folder, a pipe or a device, expected a file. Check the path.", kind="unusable_file"
+        )
 
 
 def check_labeled(items: list[Item], where: Path, tree: str) -> list[Item]:
@@ -172,12 +174,15 @@ class ZipMember(Source):
             content = _archive(self.archive).read(self.member)
         except KeyError:
             raise InputError(
-                f"{self.archive} has no member {self.member}. Check the path, or download it again."
+                f"{self.archive} has no member {self.member}. Check the path, or download it again.",
+                kind="missing_file",
             ) from None
         except OSError as error:
             raise unreadable_file(self.archive, error, GET_ZIP) from error
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise InputError(f"{self} cannot be read ({error}). Download the zip file again.") from error
+            raise InputError(
+                f"{self} cannot be read ({error}). Download the zip file again.", kind="unusable_file"
+            ) from error
         return Image.open(io.BytesIO(content), formats=FORMATS)
 
     def stamp(self) -> list[str | int]:
@@ -206,7 +211,8 @@ def _archive(path: Path) -> zipfile.ZipFile:
     except zipfile.BadZipFile as error:
         raise InputError(
             f"{path} cannot be read as a zip file ({error}). The download is incomplete, or the file has another "
-            "format. Download it again."
+            "format. Download it again.",
+            kind="unusable_file",
         ) from error
 
 

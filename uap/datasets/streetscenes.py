@@ -164,4 +164,4 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
             if not cv2.imwrite(str(file), pixels):
                 raise OSError("OpenCV wrote nothing")
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error}). Is the disk full?") from error
+        raise InputError(f"{path} could not be written ({error}). Is the disk full?", kind="unusable_file") from error

@@ -79,11 +79,14 @@ def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.ui
                 decoded, frame = video.retrieve()
                 if not decoded:
                     raise InputError(
-                        f"Frame {index} of {path} cannot be decoded. Copy it again, or convert it to H.264."
+                        f"Frame {index} of {path} cannot be decoded. Copy it again, or convert it to H.264.",
+                        kind="unusable_file",
                     )
                 yield index, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
     if index < 0:
-        raise InputError(f"{path} has no frame that can be read. It is damaged: copy or download it again.")
+        raise InputError(
+            f"{path} has no frame that can be read. It is damaged: copy or download it again.", kind="unusable_file"
+        )
 
 
 @contextlib.contextmanager
@@ -95,7 +98,8 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
             check_readable(path)
             raise InputError(
                 f"{path} cannot be opened as a video. It is truncated or not a video, or OpenCV does not support its "
-                "codec. Copy it again, or convert it to H.264."
+                "codec. Copy it again, or convert it to H.264.",
+                kind="unusable_file",
             )
         yield video
     finally:
@@ -243,6 +247,7 @@ class VideoFrames(ImageFolder):
         except OSError as error:
             raise InputError(
                 f"Frames of {video} cannot be kept in {kept.parent} ({error}). Set UAP_CACHE to a folder with free "
-                "space, or set a larger --data.every."
+                "space, or set a larger --data.every.",
+                kind="unusable_file",
             ) from error
         return kept

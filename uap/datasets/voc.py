@@ -100,7 +100,8 @@ class PascalVOC(SegmentationDataset):
             if isinstance(error, OSError) and error.errno is not None:
                 raise unreadable_file(path, error, "Extract the labels again.") from error
             raise InputError(
-                f"{path} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again."
+                f"{path} cannot be read as labels of SBD ({error}). It is truncated or another file: extract it again.",
+                kind="unusable_file",
             ) from error
         return ids
 
@@ -114,7 +115,8 @@ class PascalVOC(SegmentationDataset):
         if wrong.size:
             raise InputError(
                 f"{path} holds the id {wrong[0]}, expected 0 to {len(VOC) - 1}, or 255. Are these the palette PNGs of "
-                "SegmentationClass?"
+                "SegmentationClass?",
+                kind="unusable_file",
             )
         return ids
 
@@ -130,5 +132,5 @@ def _names(path: Path, setting: str, tree: str) -> list[str]:
             kind="missing_file",
         ) from error
     if not names:
-        raise InputError(f"{path} lists no image. {tree}")
+        raise InputError(f"{path} lists no image. {tree}", kind="unusable_file")
     return names

@@ -27,18 +27,25 @@ def find_inputs(paths: list[Path], out: Path) -> list[tuple[Path, Path]]:
     endings, found = ImageFolder.endings + VideoFrames.endings, []
     for given in paths:
         if not given.exists():
-            raise InputError(f"There is no {given}. Give images, videos, or folders of them.")
+            raise InputError(f"There is no {given}. Give images, videos, or folders of them.", kind="missing_file")
         if not given.is_dir() and not (given.is_file() and ends_in(given, endings)):
-            raise InputError(f"{given} is neither an image nor a video: known are {', '.join(endings)}. Convert it.")
+            raise InputError(
+                f"{given} is neither an image nor a video: known are {', '.join(endings)}. Convert it.",
+                kind="unusable_file",
+            )
         files = [given] if given.is_file() else files_below(given)
         base = given.parent if given.is_file() else given
         if out.resolve() == base.resolve():
-            raise InputError(f"--out {out} is the folder of the originals. Set another --out.")
+            raise InputError(
+                f"--out {out} is the folder of the originals. Set another --out.", setting="out", kind="conflict"
+            )
         files = [path for path in files if not path.resolve().is_relative_to(out.resolve())]
         found += [(path, path.relative_to(base)) for path in files if ends_in(path, endings)]
         say_left_out(given, (path for path in files if not ends_in(path, endings)), "images or videos")
     if not found:
-        raise InputError(f"No images or videos in {', '.join(map(str, paths))}: known are {', '.join(endings)}.")
+        raise InputError(
+            f"No images or videos in {', '.join(map(str, paths))}: known are {', '.join(endings)}.", kind="missing_file"
+        )
     return found
 
 
@@ -77,8 +84,11 @@ def check_written(originals: list[Path], written: list[Path]) -> None:
     counts = Counter(resolved)
     for path, target in zip(written, resolved, strict=True):
         if target in kept:
-            raise InputError(f"{path} is an original and would be overwritten. Set another --out.")
+            raise InputError(
+                f"{path} is an original and would be overwritten. Set another --out.", setting="out", kind="conflict"
+            )
         if counts[target] > 1:
             raise InputError(
-                f"Two of the inputs would be written to {path}. Give the folder that contains them, or one at a time."
+                f"Two of the inputs would be written to {path}. Give the folder that contains them, or one at a time.",
+                kind="conflict",
             )

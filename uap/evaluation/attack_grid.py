@@ -129,7 +129,9 @@ def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
     if any("iou_ratio" not in values for values in result.metrics.values()):
         raise InputError(
             f"{cell.network.name}: the {result.images} images in {data.root} have no IoU with the network's classes "
-            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
+            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images.",
+            setting="data.root",
+            kind="unusable_file",
         )
     found = {form: values | certainty for form, values in result.metrics.items()}
     return {form: {name: values[name] for name in METRICS if name in values} for form, values in found.items()}

@@ -37,7 +37,9 @@ def clean_table(victim: Victim, data: SegmentationData) -> str:
     if not iou.total().any():
         raise InputError(
             f"The {len(data.datasets['scored'])} images in {data.root} have no labels of the network's classes "
-            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images."
+            f"({', '.join(victim.table.names)}). Set --data.root and --data.split to labeled images.",
+            setting="data.root",
+            kind="unusable_file",
         )
     return _table(victim, data, iou, float(np.mean(confidences)))
 

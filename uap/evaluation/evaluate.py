@@ -113,13 +113,17 @@ def evaluate(
         index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
         result.images += len(batch.images)
         if not adversarial.isfinite().all():
-            raise InputError("Adversarial images are not finite. Check the attack or the perturbation.")
+            raise InputError(
+                "Adversarial images are not finite. Check the attack or the perturbation.", kind="not_finite"
+            )
         for form in scored:
             shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
             with torch.no_grad(), in_eval_mode(victim):
                 logits = victim(shown)
             if not logits.isfinite().all():
-                raise InputError("The network's logits are not finite. Check its weights and its normalization.")
+                raise InputError(
+                    "The network's logits are not finite. Check its weights and its normalization.", kind="not_finite"
+                )
             predicted = logits.argmax(1)
             outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels, index, logits, clean_logits)
             if form not in scores:
@@ -167,10 +171,16 @@ def _check(attack: object, scored: tuple[str, ...]) -> None:
         )
     unknown = [form for form in scored if form not in get_args(Scored)]
     if unknown or not scored:
-        raise InputError(f"scored is {scored}, expected some of {', '.join(get_args(Scored))}.", setting="scored")
+        raise InputError(
+            f"scored is {scored}, expected some of {', '.join(get_args(Scored))}.",
+            setting="scored",
+            kind="unknown_name",
+        )
     epsilon = _epsilon(attack)
     if epsilon is not None and epsilon < 1 and "float" not in scored:
         raise InputError(
             f"epsilon is {epsilon:g} grey levels, and 8-bit images cannot change by less than 1. Score 'float' too, or "
-            "set an epsilon of 1 or more (8/255 is 8)."
+            "set an epsilon of 1 or more (8/255 is 8).",
+            setting="scored",
+            kind="conflict",
         )

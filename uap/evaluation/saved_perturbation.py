@@ -95,7 +95,10 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
     if isinstance(target, StaticTarget):
         scene = load_scene(file, size)
         if scene is None:
-            raise InputError(f"{file} has no scene of its static target. Learn it again with python -m uap.fit.")
+            raise InputError(
+                f"{file} has no scene of its static target. Learn it again with python -m uap.fit.",
+                kind="unusable_file",
+            )
         target.scene = scene.numpy()
     return SavedPerturbation(
         name=name,

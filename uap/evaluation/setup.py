@@ -15,7 +15,7 @@ from uap.evaluation.experiment import build_data, facts_of_data
 from uap.evaluation.perturbation_scores import score
 from uap.evaluation.saved_perturbation import SavedPerturbation
 from uap.universal.perturbation import Perturbation
-from uap.utils.errors import InputError
+from uap.utils.errors import in_message_of
 from uap.victims.building import build_victim
 
 
@@ -54,10 +54,8 @@ class EvaluationSetup:
             InputError: the images do not exist, or the network does not support the size.
         """
         if size not in self.loaded:
-            try:
+            with in_message_of(self.name):
                 self.loaded[size] = self._load(size)
-            except InputError as error:
-                raise InputError(f"{self.name}: {error}") from error
         return self.loaded[size]
 
     def _load(self, size: tuple[int, int]) -> SegmentationData:
@@ -74,10 +72,8 @@ class EvaluationSetup:
             InputError: as of `data`, or an image does not exist.
         """
         images = self.data(size).datasets["scored"].images
-        try:
+        with in_message_of(self.name):
             files = stamps(images.items, with_labels=True)
-        except InputError as error:
-            raise InputError(f"{self.name}: {error}") from error
         network = [self.cache_key, self.victim.table.names]
         return [*network, images.table.names, size, images.reading(), files]
 

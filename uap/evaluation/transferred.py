@@ -146,7 +146,9 @@ class Transferred(Attack):
                 save_file({key: t.contiguous().cpu() for key, t in tensors.items() if t is not None}, file)
         except (OSError, SafetensorError) as error:
             raise InputError(
-                f"Adversarial images cannot be kept in {self.folder} ({error}). Set another --out, or fewer --images."
+                f"Adversarial images cannot be kept in {self.folder} ({error}). Set another --out, or fewer --images.",
+                setting="out",
+                kind="unusable_file",
             ) from error
 
 

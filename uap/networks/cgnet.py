@@ -105,7 +105,7 @@ class CGNet(nn.Module):
         """
         super().__init__()
         if min(m, n) < 1:
-            raise InputError(f"CGNet got m={m} and n={n}, expected 1 or more of each.")
+            raise InputError(f"CGNet got m={m} and n={n}, expected 1 or more of each.", kind="out_of_range")
         self.level1_0 = ConvNormAct(3, 32, 3, stride=2)
         self.level1_1 = ConvNormAct(32, 32, 3)
         self.level1_2 = ConvNormAct(32, 32, 3)

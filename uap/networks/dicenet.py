@@ -165,9 +165,15 @@ class DiCENet(nn.Module):
         """
         super().__init__()
         if classes < 2:
-            raise InputError(f"DiCENet got classes={classes}, expected 2 or more.")
+            raise InputError(
+                f"DiCENet got classes={classes}, expected 2 or more.", setting="classes", kind="out_of_range"
+            )
         if width not in CHANNELS:
-            raise InputError(f"DiCENet got width={width}, expected one of {', '.join(map(str, CHANNELS))}.")
+            raise InputError(
+                f"DiCENet got width={width}, expected one of {', '.join(map(str, CHANNELS))}.",
+                setting="width",
+                kind="out_of_range",
+            )
         first, third, fourth = CHANNELS[width]
         narrow = min(classes // 2, 16)
         self.base_net = Encoder((first, third, fourth))

@@ -115,11 +115,21 @@ class DilatedNet(nn.Module):
 
         super().__init__()
         if enlarge not in (1, 2, 4):
-            raise InputError(f"DilatedNet got enlarge={enlarge}, expected 1, 2 or 4.")
+            raise InputError(
+                f"DilatedNet got enlarge={enlarge}, expected 1, 2 or 4.", setting="enlarge", kind="out_of_range"
+            )
         if not 0 <= dropout < 1:
-            raise InputError(f"DilatedNet got dropout={dropout}, expected a number of 0 or more, below 1.")
+            raise InputError(
+                f"DilatedNet got dropout={dropout}, expected a number of 0 or more, below 1.",
+                setting="dropout",
+                kind="out_of_range",
+            )
         if not context_dilations or min(context_dilations) < 1:
-            raise InputError(f"DilatedNet got context_dilations={context_dilations}, expected numbers of 1 or more.")
+            raise InputError(
+                f"DilatedNet got context_dilations={context_dilations}, expected numbers of 1 or more.",
+                setting="context_dilations",
+                kind="out_of_range",
+            )
         plan: list[str | int] = []
         for stage, (width, count) in enumerate(zip(channels, VGG16_CONVOLUTIONS, strict=True)):
             plan += [width] * count + ["M"] * (stage < 3)

@@ -23,6 +23,7 @@ def download(weights: Any) -> dict[str, Tensor]:
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{weights} could not be downloaded ({first_line(error)}). Download {weights.url} on another machine, and "
-            f"put the file into {torch.hub.get_dir()}/checkpoints."
+            f"put the file into {torch.hub.get_dir()}/checkpoints.",
+            kind="missing_file",
         ) from error
     return state

@@ -174,7 +174,8 @@ class ENet(nn.Module):
         height, width = image.shape[-2:]
         if height % 8 or width % 8:  # unpooling would silently misplace the maxima
             raise InputError(
-                f"ENet got images of {height} x {width}, expected multiples of 8. Set victim.size_multiple to 8."
+                f"ENet got images of {height} x {width}, expected multiples of 8. Set victim.size_multiple to 8.",
+                kind="wrong_shape",
             )
         x, pooled = image, []
         for block in self.children():

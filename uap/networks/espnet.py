@@ -182,7 +182,9 @@ class ESPNet(nn.Module):
         """
         super().__init__()
         if classes < 5:
-            raise InputError(f"ESPNet got classes={classes}, expected 5 or more.")
+            raise InputError(
+                f"ESPNet got classes={classes}, expected 5 or more.", setting="classes", kind="out_of_range"
+            )
         self.join_image = join_image
         self.encoder = Encoder(classes, p, q)
         self.level3_C = Conv(128 + 3, classes, 1)

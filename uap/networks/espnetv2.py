@@ -203,9 +203,15 @@ class ESPNetv2(nn.Module):
         """
         super().__init__()
         if classes < 2:
-            raise InputError(f"ESPNetv2 got classes={classes}, expected 2 or more.")
+            raise InputError(
+                f"ESPNetv2 got classes={classes}, expected 2 or more.", setting="classes", kind="out_of_range"
+            )
         if width != 0.5 and not (1 <= width < math.inf and width % 0.25 == 0):
-            raise InputError(f"ESPNetv2 got width={width}, expected 0.5, or 1.0 and more in steps of 0.25.")
+            raise InputError(
+                f"ESPNetv2 got width={width}, expected 0.5, or 1.0 and more in steps of 0.25.",
+                setting="width",
+                kind="out_of_range",
+            )
         base = int(32 * width)
         first, second, third, fourth = min(base, 32), 2 * base, 4 * base, 8 * base
         narrow = min(classes // 2, 16)

@@ -59,11 +59,14 @@ class FCN8s(nn.Module):
 
         super().__init__()
         if enlarge not in (1, 2, 4):
-            raise InputError(f"FCN8s got enlarge={enlarge}, expected 1, 2 or 4.")
+            raise InputError(
+                f"FCN8s got enlarge={enlarge}, expected 1, 2 or 4.", setting="enlarge", kind="out_of_range"
+            )
         if imagenet and tuple(channels) != VGG16_CHANNELS:
             raise InputError(
                 f"FCN8s got channels={channels} and imagenet=True, expected {VGG16_CHANNELS}, the channels of "
-                "VGG16 on ImageNet."
+                "VGG16 on ImageNet.",
+                kind="conflict",
             )
         plan: list[str | int] = []
         for width, count in zip(channels, VGG16_CONVOLUTIONS, strict=True):

@@ -46,7 +46,9 @@ class FCN8sResNet(nn.Module):
         """
         super().__init__()
         if enlarge not in (1, 2, 4):
-            raise InputError(f"FCN8sResNet got enlarge={enlarge}, expected 1, 2 or 4.")
+            raise InputError(
+                f"FCN8sResNet got enlarge={enlarge}, expected 1, 2 or 4.", setting="enlarge", kind="out_of_range"
+            )
         self.encoder = ResNetEncoder(depth, width)
         _, eighth, sixteenth, last = self.encoder.channels
         self.score_32 = _score(last, classes)

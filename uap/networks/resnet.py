@@ -45,7 +45,8 @@ class ResNetEncoder(nn.Module):
         if depth not in BLOCKS or width < 1:
             raise InputError(
                 f"The ResNet got depth={depth} and width={width}, expected a depth of {', '.join(map(str, BLOCKS))} "
-                "and a width of 1 or more."
+                "and a width of 1 or more.",
+                kind="out_of_range",
             )
         block = BasicBlock if depth < 50 else Bottleneck
         self.depth, self.width = depth, width
@@ -75,7 +76,9 @@ class ResNetEncoder(nn.Module):
         from torchvision.models import get_model_weights
 
         if self.width != IMAGENET_WIDTH:
-            raise InputError(f"The ResNet got width={self.width} and imagenet=True, expected a width of 64.")
+            raise InputError(
+                f"The ResNet got width={self.width} and imagenet=True, expected a width of 64.", kind="conflict"
+            )
         state = download(get_model_weights(f"resnet{self.depth}").IMAGENET1K_V1)
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
 

@@ -29,7 +29,9 @@ def check_page(path: Path, shown: list[str]) -> None:
     if found is None or not set(found[1].split()) <= set(shown):
         raise InputError(
             f"{path} is there already and shows other runs or settings, which would be lost. Set another --out, or "
-            "remove it."
+            "remove it.",
+            setting="out",
+            kind="conflict",
         )
 
 

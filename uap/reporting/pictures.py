@@ -97,12 +97,14 @@ def picture(path: Path, alt: str, photograph: bool) -> Picture:
         InputError: the file is missing, or is not a PNG.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file. Remove it or run again.")
+        raise InputError(f"{path} is no file. Remove it or run again.", kind="unusable_file")
     try:
         with Image.open(path, formats=["PNG"]) as opened:
             image = opened.convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as a picture ({error}). Remove it or run again.") from error
+        raise InputError(
+            f"{path} cannot be read as a picture ({error}). Remove it or run again.", kind="unusable_file"
+        ) from error
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS if photograph else Image.Resampling.NEAREST)
     file = io.BytesIO()
     if photograph:

@@ -73,7 +73,8 @@ class Run:
         if wrong := [one for one, expected in kinds if not isinstance(one, expected)]:
             raise InputError(
                 f"{self.folder / 'metrics.json'} has {key!r} of type {type(wrong[0]).__name__}, expected "
-                f"{kind.__name__}, each of {of.__name__}. Run the command that wrote it again."
+                f"{kind.__name__}, each of {of.__name__}. Run the command that wrote it again.",
+                kind="unusable_file",
             )
         return value
 
@@ -95,7 +96,10 @@ def read_runs(folders: list[Path]) -> list[Run]:
     found = [folder for folder in folders if not reasons[folder]]
     for folder, reason in reasons.items():
         if reason and not found:
-            raise InputError(f"{folder} {reason}, so it is no run. Give the folder of a run of python -m uap.fit.")
+            raise InputError(
+                f"{folder} {reason}, so it is no run. Give the folder of a run of python -m uap.fit.",
+                kind="unusable_file",
+            )
         if reason:
             print(f"warning: {folder} {reason}, so it is no run, and is left out.", file=sys.stderr)
     return [_read(folder, name) for folder, name in zip(found, unique_names(found), strict=True)]
@@ -127,11 +131,11 @@ def _read(folder: Path, name: str) -> Run:
 def _text(path: Path) -> str:
     """Return the text of a file; "" if it does not exist."""
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file. Move it away.")
+        raise InputError(f"{path} is not a file. Move it away.", kind="unusable_file")
     try:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Restore it or remove it.") from error
+        raise InputError(f"{path} cannot be read ({error}). Restore it or remove it.", kind="unusable_file") from error
 
 
 def _parsed(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
@@ -141,10 +145,14 @@ def _parsed(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path} cannot be read ({reason}). Run the command that wrote it again, or remove the file."
+            f"{path} cannot be read ({reason}). Run the command that wrote it again, or remove the file.",
+            kind="unusable_file",
         ) from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} holds a {type(value).__name__}, expected names with values. Restore it or remove it.")
+        raise InputError(
+            f"{path} holds a {type(value).__name__}, expected names with values. Restore it or remove it.",
+            kind="unusable_file",
+        )
     return value
 
 
@@ -153,7 +161,9 @@ def _legend(path: Path) -> dict[str, list[int]]:
     legend = _parsed(path, json.loads)
     for name, rgb in legend.items():
         if not (isinstance(rgb, list) and len(rgb) == 3 and all(isinstance(value, str | int) for value in rgb)):
-            raise InputError(f"{path} gives {name} the color {rgb}, expected red, green and blue. Run again.")
+            raise InputError(
+                f"{path} gives {name} the color {rgb}, expected red, green and blue. Run again.", kind="unusable_file"
+            )
     return legend
 
 
@@ -165,7 +175,8 @@ def _images(path: Path) -> list[Row]:
         if is_number(value) and not (0 <= value <= 1 or (value > 1 and not metric.is_share)):
             raise InputError(
                 f"{path} has the {metric.name} {value:g} of {row.get('image')}, expected "
-                f"{'0 to 1' if metric.is_share else '0 or more'}. Run the command that wrote it again."
+                f"{'0 to 1' if metric.is_share else '0 or more'}. Run the command that wrote it again.",
+                kind="unusable_file",
             )
     return rows
 
@@ -175,7 +186,8 @@ def _rows(path: Path) -> list[Row]:
         rows = list(csv.DictReader(io.StringIO(_text(path), newline="")))
     except csv.Error as error:
         raise InputError(
-            f"{path} cannot be read ({error}). Run the command that wrote it again, or remove the file."
+            f"{path} cannot be read ({error}). Run the command that wrote it again, or remove the file.",
+            kind="unusable_file",
         ) from error
     return [{key: _cell(key, cell) for key, cell in row.items() if key} for row in rows]
 

@@ -51,7 +51,9 @@ def resolved(base: list[Layer], overrides: list[str], over: list[Layer], folders
     if config["trainer"]["devices"] != 1 or config["trainer"]["num_nodes"] != 1:
         raise InputError(
             f"trainer.devices is {config['trainer']['devices']}, but a trial runs on one device. To use several, start "
-            "`--shard 1/4`, `--shard 2/4` ... side by side, each with its own CUDA_VISIBLE_DEVICES."
+            "`--shard 1/4`, `--shard 2/4` ... side by side, each with its own CUDA_VISIBLE_DEVICES.",
+            setting="trainer.devices",
+            kind="not_supported",
         )
     for name in ("epsilon", "start_epsilon"):  # check all trials before the first one runs
         if config["model"][name] is not None:
@@ -132,7 +134,10 @@ def _arguments(layers: list[Layer], folders: dict[str, str], scratch: Path) -> I
 def _file(name: str) -> Path:
     path = paths.find(name)
     if not path.is_file():
-        raise InputError(f"there is no configuration file {name}. Check the path, which starts in the current folder.")
+        raise InputError(
+            f"there is no configuration file {name}. Check the path, which starts in the current folder.",
+            kind="missing_file",
+        )
     return path
 
 

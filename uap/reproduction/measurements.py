@@ -53,7 +53,10 @@ def measurements(
     for cell in _cells(read_json(file)):
         unknown = [key for key in cells.values() if key not in cell]
         if unknown:
-            raise InputError(f"{file} has no {unknown[0]!r} in a cell, expected {', '.join(cell)}. Correct `cells`.")
+            raise InputError(
+                f"{file} has no {unknown[0]!r} in a cell, expected {', '.join(cell)}. Correct `cells`.",
+                kind="unknown_name",
+            )
         found = {title: name_of(cell[key]) for title, key in cells.items() if cell[key] is not None}
         names = {title: (labels or {}).get(name, name) for title, name in found.items()}
         group = groups.setdefault(tuple(names.items()), {})
@@ -61,7 +64,8 @@ def measurements(
             if key in group:
                 raise InputError(
                     f"{file} has several cells with {key} for {names or 'the same names'}. Name in `cells` what "
-                    f"differs between them, of {', '.join(cell)}."
+                    f"differs between them, of {', '.join(cell)}.",
+                    kind="conflict",
                 )
             group[key] = value
     return [(dict(names), metrics) for names, metrics in groups.items()]

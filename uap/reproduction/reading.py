@@ -51,12 +51,14 @@ def run_on(reproduction: Reproduction, path: Path) -> Reproduction:
     if missing:
         raise InputError(
             f"{path} lacks the experiment {missing[0]} of {reproduction.name}. It has "
-            f"{', '.join(on.experiments) or 'none'}. Add {missing[0]} under `experiments`."
+            f"{', '.join(on.experiments) or 'none'}. Add {missing[0]} under `experiments`.",
+            kind="missing_setting",
         )
     if not reproduction.experiments and not reproduction.axes.keys() & on.axes.keys():
         raise InputError(
             f"{path} has no other networks for {reproduction.name}: expected an axis of "
-            f"{', '.join(reproduction.axes)} under `axes`. Add one, or choose another --on."
+            f"{', '.join(reproduction.axes)} under `axes`. Add one, or choose another --on.",
+            kind="missing_setting",
         )
     for command in on.arguments:
         main_of(command, str(path))
@@ -80,7 +82,10 @@ def main_of(command: str, location: str) -> Callable[[list[str]], object]:
     module = f"uap.{command}"
     main = getattr(import_module(module), "main", None) if command.isidentifier() and find_spec(module) else None
     if main is None:
-        raise InputError(f"{location} names the command {command!r}, but uap has none of that name. `uap` lists them.")
+        raise InputError(
+            f"{location} names the command {command!r}, but uap has none of that name. `uap` lists them.",
+            kind="unknown_name",
+        )
     found: Callable[[list[str]], object] = main
     return found
 
@@ -90,11 +95,13 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         content = plain_yaml(path.read_text(encoding="utf-8"), aliases=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}). Check the file.") from error
+        raise InputError(
+            f"{path} cannot be read as YAML ({' '.join(str(error).split())}). Check the file.", kind="unusable_file"
+        ) from error
     known = [one.name for one in fields(kind) if one.name not in NOT_IN_FILE]  # type: ignore[arg-type]
     unknown = [str(key) for key in content if key not in known] if isinstance(content, dict) else ["content"]
     if unknown:  # the parser does not report a key whose value is empty
-        raise InputError(f"{path} has an unknown {unknown[0]!r}, expected {', '.join(known)}.")
+        raise InputError(f"{path} has an unknown {unknown[0]!r}, expected {', '.join(known)}.", kind="unknown_name")
     given = {key: value for key, value in content.items() if value is not None}
     if isinstance(given.get("axes"), dict):
         given["axes"] = {str(name): _named_values(axis, f"{path}, axes.{name}") for name, axis in given["axes"].items()}
@@ -103,7 +110,9 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         read = kind(**vars(parser.instantiate(parser.parse_object(given))))
     except ArgumentError as error:
-        raise InputError(f"{path}: {fault(str(error))}. docs/commands.md describes the file.") from error
+        raise InputError(
+            f"{path}: {fault(str(error))}. docs/commands.md describes the file.", kind="unusable_file"
+        ) from error
     _check_empty(read, str(path))
     return read
 
@@ -119,7 +128,9 @@ def _check_empty(value: Any, location: str) -> None:
             _check_empty(inner, location)
     for one in fields(value) if is_dataclass(value) else []:
         if getattr(value, one.name) is None and one.default is not None:
-            raise InputError(f"{location} has `{one.name}` without a value. Write one, or remove the key.")
+            raise InputError(
+                f"{location} has `{one.name}` without a value. Write one, or remove the key.", kind="missing_setting"
+            )
         _check_empty(getattr(value, one.name), f"{location}, {one.name}")
 
 
@@ -137,7 +148,10 @@ def _named_values(axis: Any, location: str) -> Any:
     if isinstance(values, list):
         values = {name_of(value): value for value in values}
     if not values or not isinstance(values, dict) or len(axis) > 2:
-        raise InputError(f"{location} has a `setting`, expected it with `values` alone, a list or names with values.")
+        raise InputError(
+            f"{location} has a `setting`, expected it with `values` alone, a list or names with values.",
+            kind="conflict",
+        )
     return {str(name): {"settings": {axis["setting"]: value}} for name, value in values.items()}
 
 
@@ -158,12 +172,15 @@ def _check(reproduction: Reproduction, path: Path) -> None:
         _check_names(named, reproduction.experiments, "experiments", path)
         is_configured = reproduction.is_configured(run)
         if is_configured and not reproduction.experiments:
-            raise InputError(f"{path} has no `experiments`, expected a name with `configs`. Add one.")
+            raise InputError(
+                f"{path} has no `experiments`, expected a name with `configs`. Add one.", kind="missing_setting"
+            )
         if (run.command == "transfer" and is_configured) != (run.evaluate_on in axes):
             raise InputError(
                 f"A run of {path} has the command {run.command}, the axes {', '.join(axes) or 'none'} and "
                 f"`evaluate_on` {run.evaluate_on}; expected one of the axes as `evaluate_on` of a transfer without "
-                "`words`, and none for the other commands."
+                "`words`, and none for the other commands.",
+                kind="conflict",
             )
 
 
@@ -171,5 +188,6 @@ def _check_names(names: Iterable[str], known: Collection[str], what: str, path: 
     for name in names:
         if name not in known:
             raise InputError(
-                f"{path} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose one of them."
+                f"{path} names {name!r}, but its {what} are {', '.join(known) or 'none'}. Choose one of them.",
+                kind="unknown_name",
             )

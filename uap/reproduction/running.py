@@ -200,7 +200,9 @@ def _run(trial: Trial, folder: Path) -> None:
     except SystemExit as error:
         if error.code != 2:
             raise
-        raise InputError(f"`{trial.command_line}` is refused, see above. Correct the arguments.") from error
+        raise InputError(
+            f"`{trial.command_line}` is refused, see above. Correct the arguments.", kind="conflict"
+        ) from error
     if isinstance(ran, RunCLI):
         _end(ran)
 

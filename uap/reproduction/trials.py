@@ -14,7 +14,7 @@ from typing import Any
 
 from uap.reproduction.configuring import contents_of, determining, filled, options, resolved
 from uap.reproduction.reproduction import Layer, Reproduction, Run
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_message_of
 from uap.utils.progress import progress
 
 LIMIT = "data.init_args.limit"
@@ -198,10 +198,8 @@ def _trial(reproduction: Reproduction, run: Run, names: dict[str, str], override
     experiment = _experiment(reproduction, layers)
 
     def config(layers: list[Layer]) -> dict[str, Any]:
-        try:
+        with in_message_of(f"{reproduction.name}, {title or experiment}"):
             return resolved(reproduction.layers(experiment), overrides, layers, reproduction.folders)
-        except InputError as error:
-            raise InputError(f"{reproduction.name}, {title or experiment}: {error}") from error
 
     title = title or experiment
     learned = Trial(describe(varied) or experiment, "fit", config(layers))
@@ -219,7 +217,8 @@ def _experiment(reproduction: Reproduction, layers: list[Layer]) -> str:
     if not named and len(reproduction.experiments) != 1:
         raise InputError(
             f"{reproduction.name} has the experiments {', '.join(reproduction.experiments) or 'none'}, but a run names "
-            "none of them. Add `experiment` to the run, or to the values of one of its axes."
+            "none of them. Add `experiment` to the run, or to the values of one of its axes.",
+            kind="missing_setting",
         )
     return named[-1] if named else next(iter(reproduction.experiments))
 

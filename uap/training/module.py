@@ -118,7 +118,10 @@ class VictimTraining(LightningModule):
     @torch.no_grad()
     def _outputs(self, pixels: Tensor) -> int:
         if pixels[: len(self.table)].sum() == 0:
-            raise InputError("No training image has a labeled pixel. Add labels to the data; the training needs them.")
+            raise InputError(
+                "No training image has a labeled pixel. Add labels to the data; the training needs them.",
+                kind="unusable_file",
+            )
         self.network.eval()  # a grey image must not change the statistics of BatchNorm
         shape = self(torch.full((1, 3, *self.crop), 128, dtype=torch.uint8)).shape
         self.network.train()

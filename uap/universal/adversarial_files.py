@@ -85,7 +85,8 @@ class AdversarialFiles:
         if pixels.shape != image.shape or (pixels.int() - image.int()).abs().max() > epsilon:
             raise InputError(
                 f"{self.path(name)} is not within {epsilon:g} grey levels of {name} of the data. Remove it to attack "
-                "that image again, or set another --trainer.default_root_dir."
+                "that image again, or set another --trainer.default_root_dir.",
+                kind="conflict",
             )
         return pixels
 
@@ -113,5 +114,6 @@ class AdversarialFiles:
         except OSError as error:
             raise InputError(
                 f"Adversarial images cannot be written to {self.folder} ({error}). Free disk space, and start the run "
-                "again to continue."
+                "again to continue.",
+                kind="unusable_file",
             ) from error

@@ -50,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
             finally:
                 os.close(folder)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
-            raise InputError(write_error_message(path, error)) from error
+            raise InputError(write_error_message(path, error), kind="unusable_file") from error
 
 
 def discard_half_written(checkpoint: Path) -> None:

@@ -28,13 +28,13 @@ def run_on_all_ranks(function: Callable[[], T], trainer: Trainer) -> list[T]:
             none waits for a process that has ended.
     """
     own: list[T] = []
-    message = ""
+    failure: InputError | None = None
     try:
         own.append(function())
     except InputError as error:
-        message = str(error)
-    gathered = gather_objects((own, message), trainer)
-    for _, failure in gathered:
-        if failure:
-            raise InputError(failure)
+        failure = error
+    gathered = gather_objects((own, failure), trainer)
+    for _, raised in gathered:
+        if raised is not None:
+            raise raised
     return [value for values, _ in gathered for value in values]

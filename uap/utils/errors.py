@@ -78,6 +78,24 @@ def in_setting(name: str) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def in_message_of(title: str) -> Iterator[None]:
+    """Put a title before the message of an `InputError` that is raised inside.
+
+    Example:
+        >>> try:
+        ...     with in_message_of("street.png"):
+        ...         raise InputError("It has no pixels.", kind="unusable_file")
+        ... except InputError as error:
+        ...     print(error, error.kind)
+        street.png: It has no pixels. unusable_file
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{title}: {error}", setting=error.setting, kind=error.kind) from error
+
+
 def input_error_in(error: BaseException) -> InputError | None:
     """Return the first `InputError` in the chain of causes of an error, or None."""
     cause: BaseException | None = error

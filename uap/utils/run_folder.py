@@ -114,7 +114,7 @@ def unique_names(paths: list[Path]) -> list[str]:
     parts = [(path.with_suffix("") if path.is_file() else path).resolve().parts for path in paths]
     twice = [path for i, path in enumerate(paths) if parts[i] in parts[:i]]
     if twice:
-        raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.")
+        raise InputError(f"{twice[0]} was given twice, expected different ones. Name each once.", kind="conflict")
     depth = 1
     while len({part[-depth:] for part in parts}) < len(parts):
         depth += 1

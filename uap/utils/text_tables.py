@@ -57,7 +57,8 @@ def check_cells_kept(file: Path, keys: set[str]) -> None:
         first = ", ".join(dict.fromkeys(texts))
         raise InputError(
             f"{file} has {len(lost)} cells of other networks or settings (the first: {first}), which "
-            "would be lost from the tables. Set another --out, or name these too."
+            "would be lost from the tables. Set another --out, or name these too.",
+            kind="conflict",
         )
 
 
@@ -78,7 +79,9 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         if not isinstance(content, dict) or any(key not in content for key in keys):
             raise ValueError(f"expected names with values, {', '.join(keys)} among them")
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be used ({error}). Remove its folder, and run again what wrote it.") from error
+        raise InputError(
+            f"{path} cannot be used ({error}). Remove its folder, and run again what wrote it.", kind="unusable_file"
+        ) from error
     return content
 
 
@@ -99,7 +102,8 @@ def check_same(path: Path, identity: str) -> None:
     """
     if path.exists() and (not path.is_file() or identity not in path.read_text(encoding="utf-8", errors="replace")):
         raise InputError(
-            f"{path} already contains results of other runs or settings. Set another --out, or remove the file."
+            f"{path} already contains results of other runs or settings. Set another --out, or remove the file.",
+            kind="conflict",
         )
 
 
@@ -124,4 +128,4 @@ def write(path: Path, text: str) -> None:
         with atomic_file(path) as file:
             file.write_text(text, encoding="utf-8", errors="replace")  # file names in the text may be invalid UTF-8
     except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
-        raise InputError(f"{path} cannot be written ({error}). Set another --out.") from error
+        raise InputError(f"{path} cannot be written ({error}). Set another --out.", kind="unusable_file") from error

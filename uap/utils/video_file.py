@@ -36,7 +36,9 @@ class VideoFile:
         if self.writer is None:
             self.writer = cv2.VideoWriter(str(self.path), self.code, self.rate, frame.shape[1::-1])
         if not self.writer.isOpened():
-            raise InputError(f"The video {self.path} cannot be written. Set another folder, or check the disk.")
+            raise InputError(
+                f"The video {self.path} cannot be written. Set another folder, or check the disk.", kind="unusable_file"
+            )
         self.writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def __enter__(self) -> Self:

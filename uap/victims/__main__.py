@@ -86,7 +86,9 @@ def data_set_of(victim: Victim) -> str:
     if not found:
         raise InputError(
             f"--labels_of is not set, and the network's classes ({', '.join(names)}) are not those of "
-            f"{', '.join(DATA)}. Set it to the data set of the label file."
+            f"{', '.join(DATA)}. Set it to the data set of the label file.",
+            setting="labels_of",
+            kind="missing_setting",
         )
     return found[0]
 
@@ -110,13 +112,17 @@ def read_labels(
     data = DATA[labels_of](".", size=size)
     if (found := data.read_ids(path).shape) != stored:
         raise InputError(
-            f"{path} has {found} pixels, expected {stored}, the size of the image. Give the label file of the image."
+            f"{path} has {found} pixels, expected {stored}, the size of the image. Give the label file of the image.",
+            setting="labels",
+            kind="wrong_shape",
         )
     labels: NDArray[np.uint8] = data.table.translation(victim.table)[data.read_labels(path)]
     if (labels == IGNORE).all():
         raise InputError(
             f"{path}, read as labels of {labels_of}, has no pixel of the network's classes "
-            f"({', '.join(victim.table.names)}). Set --labels_of to its data set."
+            f"({', '.join(victim.table.names)}). Set --labels_of to its data set.",
+            setting="labels_of",
+            kind="conflict",
         )
     return labels
 
@@ -146,7 +152,9 @@ def show(victim: Victim, args: argparse.Namespace) -> str:
         figure.savefig(args.out)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{args.out} cannot be written ({error}). Set another --out, such as prediction.png."
+            f"{args.out} cannot be written ({error}). Set another --out, such as prediction.png.",
+            setting="out",
+            kind="unusable_file",
         ) from error
     shares = sorted(zip((counts / prediction.size).tolist(), seen.tolist(), strict=True), reverse=True)
     lines = [f"{victim.table.names[c]:<20}{100 * share:>6.1f} %" for share, c in shares]
@@ -194,16 +202,27 @@ def parse(words: list[str]) -> argparse.Namespace:
         one is not None for one in (given.name, *of_one)
     ):
         raise InputError(
-            "Give the name of a victim and --image FILE or --data CLASS, or none of them for the list of victims."
+            "Give the name of a victim and --image FILE or --data CLASS, or none of them for the list of victims.",
+            kind="missing_setting",
         )
     if given.data is not None and any(one is not None for one in (given.image, given.size, given.labels)):
-        raise InputError("--data includes images, size and labels. Leave out --image, --size and --labels.")
+        raise InputError(
+            "--data includes images, size and labels. Leave out --image, --size and --labels.", kind="conflict"
+        )
     if given.images is not None and given.data is None:
-        raise InputError("--images needs a data set. Give --data CLASS, or leave it out.")
+        raise InputError("--images needs a data set. Give --data CLASS, or leave it out.", kind="conflict")
     if given.out.suffix.lower() not in PICTURES:
-        raise InputError(f"--out is {given.out}, expected a name that ends in one of {', '.join(PICTURES)}.")
+        raise InputError(
+            f"--out is {given.out}, expected a name that ends in one of {', '.join(PICTURES)}.",
+            setting="out",
+            kind="unusable_file",
+        )
     if given.out.resolve() in [path.resolve() for path in (given.image, given.labels) if path is not None]:
-        raise InputError(f"--out {given.out} is an original and would be overwritten. Set another --out.")
+        raise InputError(
+            f"--out {given.out} is an original and would be overwritten. Set another --out.",
+            setting="out",
+            kind="conflict",
+        )
     return given
 
 
@@ -213,7 +232,8 @@ def main(args: list[str] | None = None) -> None:
     given = parse(words)
     if settings and given.data is None:
         raise InputError(
-            f"{settings[0]} is a setting of --data, which is not given. Give a data set, such as --data CamVid."
+            f"{settings[0]} is a setting of --data, which is not given. Give a data set, such as --data CamVid.",
+            kind="conflict",
         )
     if given.name is None:
         print(listing())

@@ -153,7 +153,8 @@ def check_processes(checkpoint: dict[str, Any], processes: int) -> None:
     if shared not in (0, processes):
         raise InputError(
             f"The checkpoint is from within an epoch of {shared} processes, here there are {processes}. Resume with "
-            f"{shared} processes, or from a checkpoint of the end of an epoch, such as best.ckpt."
+            f"{shared} processes, or from a checkpoint of the end of an epoch, such as best.ckpt.",
+            kind="conflict",
         )
 
 

@@ -132,7 +132,10 @@ class Pictures(Callback):
             InputError: the number of examples is below 1, or the factor is not positive.
         """
         if images < 1 or amplify <= 0:
-            raise InputError(f"Pictures got images={images} and amplify={amplify}, expected 1 or more and above 0.")
+            raise InputError(
+                f"Pictures got images={images} and amplify={amplify}, expected 1 or more and above 0.",
+                kind="out_of_range",
+            )
         self.images = images
         self.amplify = amplify
 

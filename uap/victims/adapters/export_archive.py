@@ -66,7 +66,8 @@ def checked_copy(path: Path) -> io.BytesIO:
     except Exception as error:  # a damaged file can make the readers raise any error
         raise InputError(
             f"{path} cannot be read as a program of torch.export.save ({error!r}). Export the network again with "
-            "torch 2.9 or newer. A compiled program (AOTInductor) has no gradient."
+            "torch 2.9 or newer. A compiled program (AOTInductor) has no gradient.",
+            kind="unusable_file",
         ) from error
     kept = {name: records[name] for name in ("archive_format", "archive_version", "byteorder", ".data/version")}
     for kind, beginning in PAYLOADS.items():
@@ -117,5 +118,6 @@ def _saved(sample: Any) -> bytes:
 def _refused(path: Path, content: str) -> InputError:
     return InputError(
         f"{path} contains {content}, which could run code. The file was not loaded. Export the network again, from "
-        "layers of torch and with tensors as sample inputs."
+        "layers of torch and with tensors as sample inputs.",
+        kind="unusable_file",
     )

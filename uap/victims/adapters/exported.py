@@ -82,7 +82,8 @@ def _load_script(path: Path) -> nn.Module:
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"{path} cannot be loaded as TorchScript ({str(error).strip().splitlines()[-1]}). Pass a file of "
-            "weights as victim.weights of a Victim with its network. The name of a file of torch.export ends in .pt2."
+            "weights as victim.weights of a Victim with its network. The name of a file of torch.export ends in .pt2.",
+            kind="unusable_file",
         ) from error
     return cast(nn.Module, program.eval())
 
@@ -94,12 +95,14 @@ def _load_export(path: Path) -> tuple[nn.Module, int | None]:
         program = exported.module()
     except (RuntimeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
         raise InputError(
-            f"{path} cannot be loaded ({error}). Export the network again with the installed version of torch."
+            f"{path} cannot be loaded ({error}). Export the network again with the installed version of torch.",
+            kind="unusable_file",
         ) from error
     images = [node for node in program.graph.nodes if node.op == "placeholder"]
     if len(images) != 1:
         raise InputError(
-            f"{path} takes {len(images)} inputs, expected only the image. Export it without the other inputs."
+            f"{path} takes {len(images)} inputs, expected only the image. Export it without the other inputs.",
+            kind="not_supported",
         )
     _follow_device(program, images[0])
     batch = images[0].meta["val"].shape[0]

@@ -65,13 +65,15 @@ def _load(transformers: ModuleType, name: str) -> tuple[Any, Any]:
         raise InputError(
             f"{name} cannot be loaded with transformers ({first_line(error)}). Expected a local "
             "folder, or the id of a repository on the hub (which is downloaded at the first use), with config.json, "
-            "preprocessor_config.json and model.safetensors of a network for semantic segmentation."
+            "preprocessor_config.json and model.safetensors of a network for semantic segmentation.",
+            kind="unusable_file",
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(
             f"{name} lacks {len(missing)} weights of {type(network).__name__} ({missing[0]} first): it was not trained "
-            "for segmentation. Choose a segmentation network."
+            "for segmentation. Choose a segmentation network.",
+            kind="unusable_file",
         )
     return network, processor
 

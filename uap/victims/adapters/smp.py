@@ -53,7 +53,9 @@ class SegmentationModels(Victim):
             else:
                 network = smp.create_model(architecture, encoder, encoder_weights, 3, len(table_of(classes)))
         except Exception as error:  # smp, timm and the hub raise many types of errors
-            raise InputError(f"smp cannot build {architecture} on {encoder}: {first_line(error)}") from error
+            raise InputError(
+                f"smp cannot build {architecture} on {encoder}: {first_line(error)}", kind="unusable_file"
+            ) from error
         if mean is None or std is None:
             found = _preprocessing(smp, network.config["encoder_name"], encoder_weights or "imagenet")
             channel_order, mean, std = channel_order or found[0], mean or found[1], std or found[2]
