@@ -21,6 +21,7 @@ def test_importing_the_package_imports_no_library() -> None:
     assert run(code).strip() == "{'uap'}"
 
 
+@pytest.mark.slow
 def test_core_imports_neither_lightning_nor_wandb() -> None:
     code = (
         "import sys, uap; uap.learn, uap.attacks.DAG, uap.objectives.Untargeted, uap.evaluation.evaluate, uap.losses; "

@@ -175,7 +175,13 @@ def test_continued_run_prints_the_same_table(
 
 def test_seconds_are_summed_over_all_starts(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = AdversarialFiles.write
-    monkeypatch.setattr(AdversarialFiles, "write", lambda self, images, seconds: write(self, images, 2.5))
+    monkeypatch.setattr(
+        AdversarialFiles,
+        "write",
+        lambda self, images: write(
+            self, {name: (image, of | {"seconds": 2.5}) for name, (image, of) in images.items()}
+        ),
+    )
     first = run(root, tmp_path / "out")
     assert (first["seconds"], first["images_per_second"]) == (10, 2)
     assert run(root, tmp_path / "out") == first | {"clean_images_predicted": 0}
@@ -310,6 +316,9 @@ def test_a_named_attack_writes_its_images(attack: str, largest: int, root: Path,
     assert 0 < max(changes) <= largest
     assert metrics["attack"] == attack
     assert metrics["val/max_norm"] == max(changes)
+    assert metrics["epsilon"] == (None if attack == "DAG" else 60)
+    assert ("val/converged" in metrics) == (attack == "DAG")
+    assert metrics["gradient_evaluations"] <= 2 * metrics["steps"]
     again = run(root, tmp_path / "out", attack=attack, images=2, **objective)
     assert without_time(again) == without_time(metrics)
     with pytest.raises(InputError, match="images of another attack"):

@@ -31,6 +31,7 @@ IMAGES: dict[str, tuple[Tensor, Kind]] = {
     "channels last": (images(2).movedim(1, -1), "wrong_shape"),
     "one channel": (images(2)[:, :1], "wrong_shape"),
     "a scale from 0 to 1": (images(2) / 255, "out_of_range"),
+    "normalized values": ((images(2) - 128) / 64, "out_of_range"),
     "a mask": (images(2) > 128, "wrong_type"),
     "complex numbers": (images(2).to(torch.complex64), "wrong_type"),
 }

@@ -175,6 +175,7 @@ CASES: dict[str, tuple[Any, str]] = {
 """Changes of a valid run whose fault is in no single setting, or whose message has more to say, and the message."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_prints_an_error_message(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change, message = CASES[name]
@@ -229,6 +230,7 @@ run_command(main)
 """
 
 
+@pytest.mark.slow
 def test_invalid_run_does_not_wait_for_its_workers() -> None:
     """They outlive the SIGTERM of its exit."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -375,6 +375,7 @@ def given() -> Iterator[None]:
     gone(FILE)  # else it would be held to its epsilon
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(30)  # nothing waits for a pipe
 @pytest.mark.usefixtures("given")
 @pytest.mark.parametrize("name", CASES)

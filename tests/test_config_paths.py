@@ -70,6 +70,7 @@ def test_files_beside_a_configuration_are_found(place: Path) -> None:
     assert (place / "out" / "perturbation.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_configuration_of_a_run_finds_files_in_a_new_process(place: Path) -> None:
     """Child processes of DDP read the command line again, as this process does."""
     fit.main(arguments(place))
@@ -80,6 +81,7 @@ def test_configuration_of_a_run_finds_files_in_a_new_process(place: Path) -> Non
     assert Path("scores/metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_spawned_workers_can_import_a_module_beside_a_configuration(place: Path) -> None:
     build_victim(place / "own.yaml")
     sent = torch.multiprocessing.get_context("spawn")

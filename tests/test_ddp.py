@@ -20,6 +20,7 @@ from uap.fit import main
 from uap.universal.callbacks.ranks import Ranks, _digest
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_the_perturbation_of_one_process(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=7, val=3)  # odd: one rank is filled up, none counts twice
     changes = {
@@ -51,6 +52,7 @@ def test_two_ranks_learn_the_perturbation_of_one_process(tmp_path: Path) -> None
     assert torch.equal(checkpoint["state_dict"]["perturbation.proto"], ranks[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_unreadable_image_of_one_rank_is_named(tmp_path: Path, split: str) -> None:
     root = make_camvid(tmp_path / "camvid")
@@ -64,6 +66,7 @@ def test_unreadable_image_of_one_rank_is_named(tmp_path: Path, split: str) -> No
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_accumulating_ranks_equal_one_process_with_the_whole_batch(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=7, val=2)  # the last step of an epoch has 3 images and a filler
     summed = {"data.batch_size": 1, "trainer.devices": 2, "trainer.accumulate_grad_batches": 2}
@@ -74,6 +77,7 @@ def test_accumulating_ranks_equal_one_process_with_the_whole_batch(tmp_path: Pat
     assert same > 0.999
 
 
+@pytest.mark.slow
 def test_two_torchrun_nodes_learn_the_perturbation_of_one_process(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     with socket.socket() as free:
@@ -94,6 +98,7 @@ def test_two_torchrun_nodes_learn_the_perturbation_of_one_process(tmp_path: Path
     assert same > 0.999
 
 
+@pytest.mark.slow
 def test_killed_rank_is_named_and_ends_the_run(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid")
     changes = {"trainer.devices": 2, "data.batch_size": 1, "trainer.max_epochs": 500}
@@ -117,6 +122,7 @@ def test_killed_rank_is_named_and_ends_the_run(tmp_path: Path) -> None:
     assert main([*given, *same, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
 
 
+@pytest.mark.slow
 def test_different_ranks_stop_the_run_before_the_checkpoint(tmp_path: Path) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)
     changes = {"trainer.devices": 2, "trainer.max_epochs": 4, "trainer.callbacks+": "tests.helpers.Differ"}

@@ -139,6 +139,7 @@ def test_files_and_output_have_the_same_metrics(dynamic: Path, capsys: pytest.Ca
     assert "hide building" in text
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(static: Path) -> None:
     for out, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         distortions.main([str(static), "--seed", seed, "--out", out])

@@ -38,6 +38,7 @@ def run(sources: list[str], name: str) -> None:
         exec(compile(source, name, "exec"), namespace)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_code_of_pages_runs(page: Path) -> None:
     run(fences(page.read_text()), str(page))
@@ -66,6 +67,7 @@ def test_own_network_of_the_readme(
     assert "mean confidence" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_notebook_runs_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]

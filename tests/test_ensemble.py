@@ -50,6 +50,7 @@ def test_unit_gradient_scales_the_gradient_of_each_image() -> None:
     torch.testing.assert_close(gradient.view(3, 3), torch.tensor([[1.0, -2.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]))
 
 
+@pytest.mark.slow
 def test_member_with_a_large_gradient_does_not_dominate_the_ensemble(root: Path, tmp_path: Path) -> None:
     steep = network("tests.test_ensemble.Opposed", scale=1000.0)
     alone = main(attack_args(root, tmp_path / "alone", **against()))
@@ -67,6 +68,7 @@ def test_member_with_a_large_gradient_does_not_dominate_the_ensemble(root: Path,
     assert torch.equal(joint.model.perturbation.proto, alone.model.perturbation.proto)
 
 
+@pytest.mark.slow
 def test_perturbation_of_an_ensemble_is_a_compromise(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "own", **against()))
     main(attack_args(root, tmp_path / "joint", **against(network("tests.test_ensemble.OtherChannels"))))
@@ -77,6 +79,7 @@ def test_perturbation_of_an_ensemble_is_a_compromise(root: Path, tmp_path: Path)
     assert joint[2].max() == -7  # the member wants the third one the other way, and more
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_ensemble_raises_error(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out", **against(network())))
     changes = {"ckpt_path": str(tmp_path / "out/checkpoints/last.ckpt"), "trainer.max_epochs": 9}
@@ -84,6 +87,7 @@ def test_checkpoint_of_another_ensemble_raises_error(root: Path, tmp_path: Path)
         main(attack_args(root, tmp_path / "out", **against(), **changes))
 
 
+@pytest.mark.slow
 def test_ensemble_members_have_separate_targets(root: Path, tmp_path: Path) -> None:
     changes = against(network("tests.helpers.Brightness", threshold=20.0)) | {
         "model.objective": "uap.objectives.StaticTarget",
@@ -126,6 +130,7 @@ class OtherChannels(torch.nn.Module):
         return torch.as_tensor(self.conv(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("root_device", "processes", "expected"),
     [

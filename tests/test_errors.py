@@ -26,7 +26,8 @@ def test_every_error_of_the_package_has_a_kind() -> None:
     without = []
     for path in (Path(__file__).parents[1] / "uap").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            is_error = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "InputError"
-            if is_error and "kind" not in {keyword.arg for keyword in node.keywords}:
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "InputError":
+                continue
+            if "kind" not in {keyword.arg for keyword in node.keywords}:
                 without.append(f"{path.name}:{node.lineno}")
     assert not without

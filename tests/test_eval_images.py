@@ -43,6 +43,7 @@ def test_numbers_are_evenly_spread() -> None:
             assert len(set(subset.evenly(count, wanted).tolist())) == wanted
 
 
+@pytest.mark.slow
 def test_all_commands_select_the_same_images(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     cli = fit.main(attack_args(root, out, **{"data.eval_images": 3}))
@@ -72,6 +73,7 @@ def test_all_commands_select_the_same_images(root: Path, tmp_path: Path, capsys:
         assert values["success_rate"] == pytest.approx(metrics(out)["val/success_rate"], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "images"), [("2", 4), ("0.5", 4), ("1.0", 7)])
 def test_limit_of_batches_applies_to_the_final_table(root: Path, tmp_path: Path, limit: str, images: int) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out", **{"trainer.limit_val_batches": limit}))

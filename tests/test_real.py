@@ -42,6 +42,7 @@ def few_images(shared: Path, root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("config", "floors"),
@@ -56,6 +57,7 @@ def test_few_steps_on_camvid_succeed(config: str, floors: dict[str, float], shar
     assert metrics["gradient_evaluations"] <= 48
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_two_ranks_equal_one_process_on_a_real_network(shared: Path, tmp_path: Path) -> None:
     learned, success = [], []

@@ -31,6 +31,7 @@ def resume(folder: Path, **changes: Any) -> None:
     main([f"--{name}={value}" for name, value in arguments.items()])
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "four", **CONSTANT, **{"trainer.max_epochs": 4}))
     main(attack_args(root, tmp_path / "two", **CONSTANT))
@@ -41,6 +42,7 @@ def test_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> Non
     assert not torch.equal(after_two, learned(tmp_path / "four"))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> None:
     changes = {"trainer.max_epochs": 3, "trainer.callbacks+": "tests.helpers.KillAt", "trainer.callbacks.step": 5}
     main(attack_args(root, tmp_path / "whole", **changes))
@@ -60,6 +62,7 @@ def test_killed_and_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: P
     assert csv[0] == csv[1]
 
 
+@pytest.mark.slow
 def test_cost_of_a_resumed_run_includes_both_parts(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     resume(tmp_path / "out", **{"trainer.max_epochs": 4})
@@ -75,6 +78,7 @@ def test_resuming_a_finished_run_prints_a_message(
     assert "has already finished its 2 epochs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resumed_run_removes_only_unfinished_files(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     folder = tmp_path / "out/checkpoints"
@@ -93,6 +97,7 @@ run_command(main)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["almost a checkpoint", "nothing"])
 def test_full_disk_prints_a_message_and_keeps_the_checkpoint(root: Path, tmp_path: Path, room: str) -> None:
     arguments = attack_args(root, tmp_path / "out", **CONSTANT)
@@ -115,6 +120,7 @@ def test_full_disk_prints_a_message_and_keeps_the_checkpoint(root: Path, tmp_pat
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == checkpoints
 
 
+@pytest.mark.slow
 def test_run_interrupted_before_its_metrics_writes_them_later(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "out"))
     kept, files = json.loads((tmp_path / "out/metrics.json").read_text()), sorted((tmp_path / "out").rglob("*"))
@@ -129,6 +135,7 @@ def test_run_interrupted_before_its_metrics_writes_them_later(root: Path, tmp_pa
     assert sorted((tmp_path / "out").rglob("*")) == files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -21,14 +21,14 @@ def opened(identity: int = 1) -> AdversarialFiles:
 
 def written(change: Tensor | int = 5) -> AdversarialFiles:
     files = opened()
-    files.write({"a": IMAGE + change}, 1.5)
+    files.write({"a": (IMAGE + change, {"seconds": 1.5})})
     return files
 
 
 def test_read_returns_the_written_image() -> None:
     files = written()
     assert torch.equal(files.read("a", IMAGE, 5), IMAGE + 5)
-    assert files.seconds("a") == 1.5
+    assert files.fact("a", "seconds") == 1.5
     assert files.has("a")
     assert not files.has("b")
     pixels = np.asarray(Image.open("adversarial/a.png"))
@@ -36,10 +36,10 @@ def test_read_returns_the_written_image() -> None:
     assert {path.name for path in Path("adversarial").iterdir()} == {"a.png", "attack.json"}
 
 
-def test_missing_seconds_count_as_zero() -> None:
+def test_a_missing_number_is_none() -> None:
     files = written()
     Image.open("adversarial/a.png").copy().save("adversarial/a.png", pnginfo=None)
-    assert files.seconds("a") == 0
+    assert files.fact("a", "seconds") is None
 
 
 def test_files_of_a_batch_appear_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_files_of_a_batch_appear_together(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Image.Image, "save", second_fails)
     with pytest.raises(InputError, match=r"cannot be written to adversarial \(no space left\). Free disk space"):
-        files.write({"a": IMAGE, "b": IMAGE}, 1)
+        files.write({"a": (IMAGE, {}), "b": (IMAGE, {})})
     assert not files.has("a")
     assert not files.has("b")
 

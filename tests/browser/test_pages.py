@@ -75,6 +75,7 @@ def tab_to(driver: Chrome, element: WebElement) -> None:
     raise AssertionError(f"the tabulator key does not reach {element.get_attribute('outerHTML')}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLIDERS)
 def test_the_arrow_keys_move_the_edge_in_all_pictures_of_an_example(opened: Open, name: str) -> None:
     driver = opened(name)
@@ -122,6 +123,7 @@ def ordered(texts: list[str]) -> tuple[list[str], list[str]]:
     return known + empty, known[::-1] + empty
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_a_title_sorts_its_column_by_mouse_and_by_keyboard(opened: Open, name: str) -> None:
     driver = opened(name)

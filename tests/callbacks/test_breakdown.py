@@ -68,6 +68,7 @@ def iou(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:
     return float((predicted & labels).sum() / (predicted | labels).sum())
 
 
+@pytest.mark.slow
 def test_breakdown_of_a_dynamic_target(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "out", **DYNAMIC))
     found = details(tmp_path / "out")
@@ -103,6 +104,7 @@ def test_breakdown_of_a_dynamic_target(root: Path, tmp_path: Path) -> None:
     assert evaluated(tmp_path / "out") == found
 
 
+@pytest.mark.slow
 def test_breakdown_of_a_static_target(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit.main(attack_args(root, tmp_path / "out"))
     found = details(tmp_path / "out")

@@ -65,6 +65,7 @@ def test_accumulated_batches_are_one_step(root: Path, tmp_path: Path) -> None:
     assert curve(tmp_path / "out", "sign_flips") == pytest.approx(flips(steps))
 
 
+@pytest.mark.slow
 def test_resumed_run_continues_the_curves(root: Path, tmp_path: Path) -> None:
     fit.main(attack_args(root, tmp_path / "whole", **KEEP, **CONSTANT))
     fit.main(attack_args(root, tmp_path / "parts", **KEEP, **CONSTANT, **{"trainer.max_epochs": 1}))

@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_epoch_of_batches_equals_one_step_on_all_images(tmp_path: Path, batch_size: int) -> None:
     root = make_camvid(tmp_path / "camvid", train=4, val=2)

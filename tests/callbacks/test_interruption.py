@@ -49,6 +49,7 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "changes"), [(batch, WORKERS) for batch in (1, 4, 5, 9, 0)] + [(5, changes) for changes in OTHERS]
 )
@@ -87,6 +88,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [5, 3])  # within an epoch, and at its end
 def test_slurm_requeues_the_command_after_usr1(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Path, batch: int
@@ -145,6 +147,7 @@ REAL_GRADIENTS: dict[str, Any] = {
 """Settings of a network with a gradient at every pixel."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batch", "together"),
     [
@@ -168,6 +171,7 @@ def test_accumulated_gradient_is_continued(
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_interrupted_run_prints_its_results(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +212,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_workers_continue_after_a_signal_to_all_processes(root: Path, tmp_path: Path) -> None:
     changes = signalled(5, **{"trainer.callbacks.group": True, "data.num_workers": 2})
     ended = run(attack_args(root, tmp_path / "ended", **changes), UAP_SIGNAL="0")
@@ -219,6 +224,7 @@ def test_workers_continue_after_a_signal_to_all_processes(root: Path, tmp_path: 
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_signal_to_one_rank_ends_all(root: Path, tmp_path: Path) -> None:
     changes = signalled(3, **{"trainer.devices": 2, "data.batch_size": 1, "trainer.accumulate_grad_batches": 2})
     whole = run(attack_args(root, tmp_path / "whole", **changes))
@@ -231,6 +237,7 @@ def test_signal_to_one_rank_ends_all(root: Path, tmp_path: Path) -> None:
     assert torch.equal(learned(tmp_path / "ended"), learned(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_interrupted_run_does_not_count_as_finished(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

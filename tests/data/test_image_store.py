@@ -189,6 +189,7 @@ def test_row_with_checksum_zero_is_valid(tmp_path: Path, monkeypatch: pytest.Mon
     assert store.get(item) is not None
 
 
+@pytest.mark.slow
 def test_run_learns_the_same_perturbation_with_and_without_store(root: Path, tmp_path: Path) -> None:
     main(attack_args(root, tmp_path / "with", **{"data.num_workers": 2}))
     main(attack_args(root, tmp_path / "again"))

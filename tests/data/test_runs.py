@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.datasets.test_video import draw
 from tests.datasets.zips import make_zips
@@ -25,6 +26,7 @@ def scored(out: Path) -> list[str]:
         return [row["image"] for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_run_on_zip_files_equals_run_on_extracted_files(tmp_path: Path) -> None:
     settings = {
         "model.objective.image": "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png",

@@ -77,6 +77,7 @@ def opposite(images: NDArray[np.float64], epsilon: float, threshold: float) -> N
     return images + epsilon * np.where(bright(images, threshold), -1, 1)[..., None]
 
 
+@pytest.mark.slow
 def test_iou_ratio_equals_the_closed_form(root: Path) -> None:
     thresholds = {"plain": 128.1, "low": 105.1}  # no pixel lies on a threshold
     found = cells(run(root, [network(name, t) for name, t in thresholds.items()], ["FGSMII"], EPSILONS))
@@ -124,6 +125,7 @@ def count_evaluations(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float 
     return seen
 
 
+@pytest.mark.slow
 def test_existing_cells_are_not_computed_again(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +146,7 @@ def test_existing_cells_are_not_computed_again(
     assert len(seen) == 13
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_continued(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim = network("plain")
     whole = run(root, [victim], ["FGSM"], EPSILONS, "--out", "whole")
@@ -165,6 +168,7 @@ def test_interrupted_run_is_continued(root: Path, monkeypatch: pytest.MonkeyPatc
         assert (out / name).read_text() == (whole / name).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     {

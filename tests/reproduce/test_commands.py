@@ -42,6 +42,7 @@ def transfer(*epsilon: float, **others: dict[str, Any]) -> str:
     return reproduction(axes=axes, runs=runs, metrics=metrics)
 
 
+@pytest.mark.slow
 def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.CaptureFixture[str]) -> None:
     reproduce(transfer(80))
 
@@ -56,6 +57,7 @@ def test_a_perturbation_is_scored_on_other_networks_and_images(capsys: pytest.Ca
     assert [row["evaluated on"] for row in table()] == ["threshold 100", "test images"]
 
 
+@pytest.mark.slow
 def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     name = transfer(80, unreadable=WITHOUT_DATA)
     with pytest.raises(InputError, match=r"epsilon unreadable: .*nowhere"):
@@ -65,6 +67,7 @@ def test_a_transfer_of_a_perturbation_that_was_refused_is_left_out(capsys: pytes
     assert [bool(row["scored/success_rate"]) for row in table()] == [True, True, False, False]
 
 
+@pytest.mark.slow
 def test_a_transfer_goes_with_its_perturbation() -> None:
     name = transfer(80, 40)
     for shard in ("1/2", "2/2"):

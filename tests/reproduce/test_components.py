@@ -121,6 +121,7 @@ def test_without_a_name_the_command_lists_the_reproductions(capsys: pytest.Captu
     assert printed.strip() == listing().strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _names())
 def test_every_shipped_reproduction_is_read(name: str) -> None:
     found = load(name, None)
@@ -131,6 +132,7 @@ def test_every_shipped_reproduction_is_read(name: str) -> None:
     assert len({row.trial.folder for row in rows}) == len({tuple(row.names.values()) for row in rows})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", [name for name in _names(ON) if name != "voc"])
 @pytest.mark.parametrize("name", [name for name in _names() if name.startswith("metzen2017")])
 def test_the_paper_runs_on_other_data(name: str, on: str) -> None:
@@ -241,6 +243,7 @@ def test_shards_have_the_same_work_and_all_trials() -> None:
     assert [[trials.index(p) + 1 for p in own] for own in shards] == [[1, 6], [2, 5], [3, 4]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["joint", "cost", "targets", "metzen2017/figure6", "metzen2017/generalization"])
 def test_shards_of_shipped_reproductions_keep_transfers_with_their_perturbation(name: str) -> None:
     trials = unique(row.trial for row in rows_of(load(name, "camvid" if "metzen" in name else None), []))
@@ -320,6 +323,7 @@ def test_positions_on_a_numeric_axis_are_its_values() -> None:
     assert curves.positions(["none", "0.9", "0.99"]) == {"none": 0, "0.9": 1, "0.99": 2}
 
 
+@pytest.mark.slow
 def test_a_folder_names_all_of_its_reproductions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ran: list[str] = []
     monkeypatch.setattr("uap.reproduce.run_trials", lambda trials, out: ran.extend(p.folder for p in trials))

@@ -260,6 +260,7 @@ def test_overrides_reach_every_trial_but_not_the_varied_setting() -> None:
     assert metrics(30)["images"] == metrics(80)["images"] == {"train": 3, "scored": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_seeds_are_averaged(capsys: pytest.CaptureFixture[str]) -> None:
     option = {

@@ -9,6 +9,7 @@ from torch import Tensor
 from uap.objectives.base import Goal, Model, Objective
 from uap.objectives.sampling import goal_of
 from uap.utils.batches import check_images
+from uap.utils.clean_logits import clean_logits
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
 from uap.utils.sampling import sampled_seed
@@ -23,6 +24,7 @@ class Cost:
         backwards: images that a gradient was computed for.
         steps: `(N,)` int64, the steps on each image of the last call.
         converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
+        without_gradient: images whose first gradient is 0 everywhere, which an attack along the gradient cannot move.
 
     Example:
         >>> import torch
@@ -38,6 +40,7 @@ class Cost:
     backwards: int = 0
     steps: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     converged: Tensor | None = None
+    without_gradient: int = 0
 
 
 class Attack(abc.ABC):
@@ -81,10 +84,9 @@ class Attack(abc.ABC):
         """
         check_images(images)
         images = images.detach().float()
-        with torch.no_grad(), in_eval_mode(victim):
-            clean_logits = victim(images).float()
-            goal = goal_of(objective, victim, images, sampled_seed(generator), logits=clean_logits)
-        return self.run(victim, images, goal, objective, clean_logits.argmax(1), generator)
+        logits = clean_logits(victim, images)
+        goal = goal_of(objective, victim, images, sampled_seed(generator), logits=logits)
+        return self.run(victim, images, goal, objective, logits.argmax(1), generator)
 
     def run(
         self,
@@ -136,11 +138,14 @@ class Attack(abc.ABC):
             images: `(N, 3, H, W)`.
             count: number of images that the losses belong to; all by default.
         """
-        self.cost.backwards += len(images) if count is None else count
+        count = len(images) if count is None else count
         (gradient,) = torch.autograd.grad(losses.sum(), images)
         if not gradient.isfinite().all():
             raise InputError(
                 "The gradient is not finite. Check the weights and the normalization of the network, or use float32.",
                 kind="not_finite",
             )
+        if not self.cost.backwards:
+            self.cost.without_gradient = count - int(gradient.flatten(1).any(1).sum())
+        self.cost.backwards += count
         return gradient

@@ -110,8 +110,8 @@ def grid(
     return cells
 
 
-def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
-    """Return the metrics of a cell, on float and on 8-bit images.
+def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> tuple[Metrics, list[str]]:
+    """Return the metrics of a cell, on float and on 8-bit images, and reasons to doubt them.
 
     Raises:
         InputError: the images have no labels of the network's classes.
@@ -134,7 +134,8 @@ def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> Metrics:
             kind="unusable_file",
         )
     found = {form: values | certainty for form, values in result.metrics.items()}
-    return {form: {name: values[name] for name in METRICS if name in values} for form, values in found.items()}
+    metrics = {form: {name: values[name] for name in METRICS if name in values} for form, values in found.items()}
+    return metrics, [f"warning: {cell.network.name}: {warning}" for warning in result.warnings]
 
 
 def read_cell(file: Path) -> Metrics | None:
@@ -165,7 +166,7 @@ def score_all(
     groups: dict[str, list[Cell]] = {}
     for cell in missing:
         groups.setdefault(cell.made, []).append(cell)
-    clean = CleanImages(data)
+    clean, printed = CleanImages(data), set[str]()
     total, done, number, start = sum(cell.cost for cell in missing), 0, 0, time.monotonic()
     for group in groups.values():
         first = group[0]
@@ -173,7 +174,11 @@ def score_all(
             attack, objective = first.attack.build(first.epsilon), first.attack.objective()
             transferred = Transferred(attack, first.source.victim, objective, seed, folder)
             for cell in group:
-                metrics = found[cell.key] = score(cell, transferred, clean)
+                metrics, warnings = score(cell, transferred, clean)
+                found[cell.key] = metrics
+                for warning in sorted({*warnings} - printed):
+                    print(warning, flush=True)
+                printed.update(warnings)
                 write(_file(out, cell), json_text(names_of(cell) | {"metrics": metrics}))
                 done, number = done + cell.cost, number + 1
                 if not is_quiet():

@@ -13,9 +13,12 @@ from uap.metrics.scores import Outcome, Scores
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.objectives.sampling import goal_of
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
+from uap.utils.class_tables import IGNORE
+from uap.utils.clean_logits import clean_logits
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
 from uap.utils.quantize import quantize
+from uap.victims.setup_warnings import setup_warnings
 
 Scored = Literal["float", "8-bit"]
 """`float` scores adversarial images as the attack returns them; `8-bit` scores them rounded and clipped."""
@@ -31,6 +34,7 @@ class Result:
         forwards: number of forward passes of the attack, counted per image, without the clean pass; 0 for a
             perturbation.
         backwards: number of gradients of the attack, counted per image.
+        warnings: reasons to doubt the metrics, one sentence each; `print(result)` shows them below the table.
 
     Example:
         >>> print(Result({"float": {"kept": 0.25}}, images=4))
@@ -43,10 +47,12 @@ class Result:
     images: int = 0
     forwards: int = 0
     backwards: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the table."""
-        return f"{table(self.metrics)}\n{text_row('images', [str(self.images)])}"
+        warnings = "".join(f"\nwarning: {warning}" for warning in self.warnings)
+        return f"{table(self.metrics)}\n{text_row('images', [str(self.images)])}{warnings}"
 
 
 def evaluate(
@@ -99,7 +105,7 @@ def evaluate(
     _check(attack, scored)
     batches = Batches(images, batch_size, device=device_of(victim))
     scores: dict[str, Scores] = {}
-    result, converged = Result(), 0
+    result, converged, without_gradient = Result(), 0, 0
     for batch in tqdm(batches, desc=title, unit="batch", disable=not progress):
         clean, goal, clean_logits = _clean(victim, batch, objective, seed)
         if isinstance(attack, Attack):
@@ -108,6 +114,7 @@ def evaluate(
             result.forwards += attack.cost.forwards
             result.backwards += attack.cost.backwards
             converged += 0 if attack.cost.converged is None else int(attack.cost.converged.sum())
+            without_gradient += attack.cost.without_gradient
         else:
             adversarial = _perturbed(attack, batch.images)
         index = torch.arange(result.images, result.images + len(batch.images), device=batch.images.device)
@@ -124,6 +131,8 @@ def evaluate(
                 raise InputError(
                     "The network's logits are not finite. Check its weights and its normalization.", kind="not_finite"
                 )
+            if batch.labels is not None:
+                _check_labels(batch.labels, logits)
             predicted = logits.argmax(1)
             outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels, index, logits, clean_logits)
             if form not in scores:
@@ -133,7 +142,20 @@ def evaluate(
     if isinstance(attack, Attack) and attack.cost.converged is not None:
         found = {form: metrics | {"converged": converged / result.images} for form, metrics in found.items()}
     result.metrics = {form: {name: of[name] for name in METRICS if name in of} for form, of in found.items()}
+    result.warnings = _warnings(result, without_gradient)
     return result
+
+
+def _warnings(result: Result, without_gradient: int) -> list[str]:
+    """Return reasons to doubt the metrics: a wrong setup of the network, or images that the attack cannot move."""
+    found = setup_warnings(None, 0, next(iter(result.metrics.values())).get("miou_clean"))
+    if without_gradient:
+        found.append(
+            f"The gradient is 0 everywhere on {without_gradient} of {result.images} images, which the attack therefore "
+            "did not change. The network may be saturated or round its input, which is no robustness. Try another "
+            "loss, or attack the network without the cause."
+        )
+    return found
 
 
 @torch.no_grad()
@@ -145,14 +167,36 @@ def _clean(victim: Model, batch: ImageBatch, objective: Objective, seed: int) ->
     if batch.prediction is not None and isinstance(objective, PredictionObjective):
         goal = goal_of(objective, victim, batch.images, seed, prediction=batch.prediction)
         return batch.prediction, goal, None
-    with in_eval_mode(victim):
-        logits = victim(batch.images).float()
+    logits = clean_logits(victim, batch.images)
     return logits.argmax(1), goal_of(objective, victim, batch.images, seed, logits=logits), logits
 
 
 @torch.no_grad()
 def _perturbed(perturbation: nn.Module | None, images: Tensor) -> Tensor:
     return images if perturbation is None else perturbation(images).detach().float()
+
+
+def _check_labels(labels: Tensor, logits: Tensor) -> None:
+    """Check that labels fit logits `(N, C, *L)`.
+
+    Raises:
+        InputError: their shape is not `(N, *L)`, or an id is neither a class nor 255.
+    """
+    shape, classes = (len(logits), *logits.shape[2:]), logits.shape[1]
+    if tuple(labels.shape) != shape:
+        raise InputError(
+            f"Labels have the shape {tuple(labels.shape)}, expected {shape}, as the predictions.",
+            setting="images",
+            kind="wrong_shape",
+        )
+    wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= classes))]
+    if len(wrong):
+        raise InputError(
+            f"Labels contain the id {int(wrong[0])}, expected 0 to {classes - 1}, the classes of the network, or "
+            f"{IGNORE} for pixels to ignore. A data set of uap.datasets translates them: with_classes(victim.table).",
+            setting="images",
+            kind="out_of_range",
+        )
 
 
 def _epsilon(attack: object) -> float | None:

@@ -13,9 +13,6 @@ from uap.victims.setup_warnings import setup_warnings
 TARGET_METRICS = ("miou_target_before", "miou_target")
 """Mean IoU with the target, over the classes of the target (Metzen et al., sec. 4, Generalizability)."""
 
-CLEAN = ("success_before", "miou_clean", "miou_target_before")
-"""The metrics of clean images; they do not depend on a perturbation."""
-
 TITLES = {name: metric.description for name, metric in METRICS.items() if metric.unit in ("share", "ratio")}
 """The descriptions of the metrics of predictions by name, in the order of the tables."""
 

@@ -22,6 +22,7 @@ class MetricName:
         higher_is_better: whether a higher value is better for the attacker; None for metrics of clean images.
         definition: its definition in one line.
         source: the paper that defines it, or "".
+        of_clean_images: whether its value does not depend on the attack.
 
     Example:
         >>> METRICS["psnr"].title, METRICS["psnr"].unit, METRICS["psnr"].higher_is_better
@@ -34,6 +35,7 @@ class MetricName:
     higher_is_better: bool | None
     definition: str
     source: str = ""
+    of_clean_images: bool = False
 
     @property
     def is_share(self) -> bool:
@@ -65,7 +67,10 @@ XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 _ROWS = (
     MetricName("success_rate", "success rate", "share", True, "pixels predicted as the target", METZEN),
-    MetricName("success_before", "success before", "share", None, "pixels of the clean images predicted as the target"),
+    MetricName(
+        "success_before", "success before", "share", None, "pixels of the clean images predicted as the target",
+        of_clean_images=True,
+    ),
     MetricName("hidden", "hidden", "share", True, "pixels of the hidden classes that got another class", METZEN),
     MetricName("preserved", "preserved", "share", True, "background pixels that kept their class", METZEN),
     MetricName(
@@ -77,21 +82,28 @@ _ROWS = (
         "miou_clean_prediction", "mIoU with clean prediction", "share", False,
         "mean IoU of the predictions with those on the clean images",
     ),
-    MetricName("miou_target_before", "mIoU target, clean", "share", None, "mean IoU with the target, clean images"),
+    MetricName(
+        "miou_target_before", "mIoU target, clean", "share", None, "mean IoU with the target, clean images",
+        of_clean_images=True,
+    ),
     MetricName("miou_target", "mIoU target", "share", True, "mean IoU with the target, adversarial images", METZEN),
-    MetricName("miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images"),
+    MetricName(
+        "miou_clean", "mIoU clean", "share", None, "mean IoU with the labels, clean images", of_clean_images=True
+    ),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
     MetricName(
         "confidence_clean", "confidence, clean", "share", None,
         "probability of the predicted class, mean over the pixels of clean images", CERTAINTY,
+        of_clean_images=True,
     ),
     MetricName(
         "confidence", "confidence", "share", None,
         "probability of the predicted class, mean over the pixels of adversarial images", CERTAINTY,
     ),
     MetricName(
-        "entropy_clean", "entropy, clean", "nats", None, "entropy of the class probabilities, clean images", CERTAINTY
+        "entropy_clean", "entropy, clean", "nats", None, "entropy of the class probabilities, clean images", CERTAINTY,
+        of_clean_images=True,
     ),
     MetricName(
         "entropy", "entropy", "nats", None, "entropy of the class probabilities, adversarial images", CERTAINTY

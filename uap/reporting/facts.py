@@ -174,4 +174,4 @@ def _size(run: Run) -> str:
 
 
 def _epsilon(run: Run) -> str:
-    return plain(run.metrics.get("epsilon") or run.setting("model.epsilon"))
+    return plain(run.metrics["epsilon"] if "epsilon" in run.metrics else run.setting("model.epsilon"))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from uap.evaluation.perturbation_scores import CLEAN, TITLES
+from uap.evaluation.perturbation_scores import TITLES
 from uap.metrics.names import METRICS
 from uap.reporting.numbers import NOTHING, percent
 from uap.reporting.robustness_tables import FORMS
@@ -31,7 +31,7 @@ def of_perturbations(cells: list[Cell]) -> str:
     for metric, title in TITLES.items():
         rows: dict[str, list[str]] = {}
         for cell in cells:
-            if not (cell["control"] and metric in CLEAN):
+            if not (cell["control"] and METRICS[metric].of_clean_images):
                 rows.setdefault(cell["perturbation"], []).append(percent(cell["metrics"].get(metric)))
         table = [[row, *shares] for row, shares in rows.items() if set(shares) != {NOTHING}]
         if table:

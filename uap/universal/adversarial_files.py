@@ -14,8 +14,8 @@ from uap.datasets.pictures import open_image, read_image
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 
-SECONDS = "seconds"
-"""The key of the PNG text with the seconds that the attack took."""
+Facts = dict[str, float]
+"""Numbers of the attack on an image by name, such as its seconds; a PNG text each."""
 
 
 class AdversarialFiles:
@@ -90,26 +90,26 @@ class AdversarialFiles:
             )
         return pixels
 
-    def seconds(self, name: str) -> float:
-        """Return the seconds that the attack on an image took; 0 if its file does not contain them."""
-        return float(open_image(self.path(name)).info.get(SECONDS, 0))
+    def fact(self, name: str, key: str) -> float | None:
+        """Return a number of the attack on an image; None if its file does not contain it."""
+        text = open_image(self.path(name)).info.get(key)
+        return None if text is None else float(text)
 
-    def write(self, images: dict[str, Tensor], seconds: float) -> None:
+    def write(self, images: dict[str, tuple[Tensor, Facts]]) -> None:
         """Write the adversarial images of a batch; no file appears before all of them are complete.
 
         Args:
-            images: adversarial images `(3, H, W)` uint8 by name.
-            seconds: seconds that the attack on each image took.
+            images: adversarial images `(3, H, W)` uint8 and numbers of the attack on each, by name.
 
         Raises:
             InputError: the files cannot be written.
         """
-        text = PngInfo()
-        text.add_text(SECONDS, f"{seconds:.3f}")
         try:
             with ExitStack() as batch:
-                for name, image in images.items():
-                    pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
+                for name, (image, facts) in images.items():
+                    pixels, text = Image.fromarray(image.permute(1, 2, 0).numpy()), PngInfo()
+                    for key, value in facts.items():
+                        text.add_text(key, f"{value:.3f}")
                     pixels.save(batch.enter_context(atomic_file(self.path(name))), "png", pnginfo=text)
         except OSError as error:
             raise InputError(

@@ -89,6 +89,11 @@ class ImageAttack(AttackModule):
         return algorithm
 
     @property
+    def largest_allowed(self) -> float | None:
+        """The largest change of a pixel value in grey levels; None for an attack without such a bound."""
+        return self.epsilon if self.algorithm is None else self.algorithm.epsilon
+
+    @property
     def progress(self) -> float:
         """The share of finished steps on the current batch, 0 to 1."""
         return self.taken / self.steps
@@ -132,10 +137,13 @@ class ImageAttack(AttackModule):
             start = time.monotonic()
             learned = self.learn(_rows(batch, missing)).cpu()
             seconds = (time.monotonic() - start) / len(missing)
-            self.files.write({names[row]: image for row, image in zip(missing, learned, strict=True)}, seconds)
+            facts = [{"seconds": seconds, **own} for own in self._cost(len(missing))]
+            rows = zip(missing, learned, facts, strict=True)
+            self.files.write({names[row]: (image, of) for row, image, of in rows})
         pairs = zip(names, batch["image"].cpu(), strict=True)
-        bound = LARGEST if self.algorithm is not None and self.algorithm.epsilon is None else self.epsilon
-        adversarial = torch.stack([self.files.read(name, image, bound) for name, image in pairs])
+        adversarial = torch.stack(
+            [self.files.read(name, image, self.largest_allowed or LARGEST) for name, image in pairs]
+        )
         self.scored |= dict.fromkeys(names)
         self.largest_change = max(
             self.largest_change, int((adversarial.int() - batch["image"].cpu().int()).abs().max())
@@ -179,6 +187,16 @@ class ImageAttack(AttackModule):
                 perturbation.project_(self.bound())
         return torch.cat([add.eight_bit(image[None]) for add, image in zip(own, images, strict=True)])
 
+    def _cost(self, images: int) -> list[dict[str, float]]:
+        """Return the number of gradients of each image of the last batch, and whether its attack converged."""
+        if self.algorithm is None:
+            return [{"gradients": float(self.steps)}] * images
+        cost = self.algorithm.cost
+        found: list[dict[str, float]] = [{"gradients": float(steps)} for steps in cost.steps]
+        if cost.converged is None:
+            return found
+        return [own | {"converged": float(value)} for own, value in zip(found, cost.converged, strict=True)]
+
     def _check_finite(self, own: list[Perturbation]) -> None:
         gradients = [perturbation.parameter.grad for perturbation in own]
         if not all(gradient is not None and gradient.isfinite().all() for gradient in gradients):
@@ -193,9 +211,13 @@ class ImageAttack(AttackModule):
 
     def facts(self) -> dict[str, Any]:
         """Return the largest change and the total cost of the attack on the scored images, for `metrics.json`."""
-        seconds, evaluations = sum(map(self.files.seconds, self.scored)), self.steps * len(self.scored)
+        seconds, gradients = (sum(self._facts(key)) for key in ("seconds", "gradients"))
+        evaluations, converged = round(gradients), self._facts("converged")
+        split = data_of(self.trainer).split
         return {
+            "epsilon": self.largest_allowed,
             "largest_entry": self.largest_change,
+            **({f"{split}/converged": sum(converged) / len(self.scored)} if converged else {}),
             **({"attack": self.attack} if self.attack else {}),
             "tile": list(self.size),
             "steps": self.steps,
@@ -203,6 +225,11 @@ class ImageAttack(AttackModule):
             "seconds": round(seconds, 1),
             "images_per_second": round(evaluations / max(seconds, 1e-9), 2),
         }
+
+    def _facts(self, key: str) -> list[float]:
+        """Return the numbers of the attacks on the scored images whose files have them."""
+        found = (self.files.fact(name, key) for name in self.scored)
+        return [value for value in found if value is not None]
 
     def _names(self, batch: Batch) -> list[str]:
         items = data_of(self.trainer).datasets["scored"].items

@@ -15,6 +15,10 @@ Images = Tensor | Dataset[Any] | DataLoader[Any]
 mapping with the key `image` and optionally `labels` and `prediction` (what the network predicts on the images). Pixel
 values range from 0 to 255."""
 
+NORMALIZED = 10
+"""Images with negative values, and none above it, were probably normalized. Adversarial images that are not clamped
+can have negative values too, beside larger ones."""
+
 
 @dataclass(frozen=True)
 class ImageBatch:
@@ -117,13 +121,13 @@ def _split(content: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
 
 
 def check_images(images: Tensor) -> None:
-    """Check shape and dtype of a batch of images, and that they are not on the scale from 0 to 1.
+    """Check shape and dtype of a batch of images, and that their values are grey levels.
 
     Args:
         images: expected `(N, 3, H, W)` of an integer or floating-point dtype, 0 to 255.
 
     Raises:
-        InputError: they have another shape or dtype, or are floating-point with a largest value above 0 and at most 1.
+        InputError: they have another shape or dtype, or look as if they were on the scale from 0 to 1 or normalized.
 
     Example:
         >>> check_images(torch.full((1, 3, 2, 2), 9.0))
@@ -136,10 +140,20 @@ def check_images(images: Tensor) -> None:
             kind="wrong_type",
         )
     _check_shape(images)
-    if images.is_floating_point() and images.numel() and 0 < float(images.amax()) <= 1:
+    if not images.is_floating_point() or not images.numel():
+        return
+    least, largest = float(images.amin()), float(images.amax())
+    if 0 < largest <= 1:
         raise InputError(
-            f"The largest pixel value of a batch is {float(images.amax()):.3g}, expected grey levels from 0 to 255. "
+            f"The largest pixel value of a batch is {largest:.3g}, expected grey levels from 0 to 255. "
             "Multiply images on the scale from 0 to 1 by 255.",
+            setting="images",
+            kind="out_of_range",
+        )
+    if least < 0 and largest <= NORMALIZED:
+        raise InputError(
+            f"The pixel values of a batch are from {least:.3g} to {largest:.3g}, expected grey levels from 0 to 255. "
+            "Leave out the normalization of images; uap.Victim normalizes them for its network.",
             setting="images",
             kind="out_of_range",
         )

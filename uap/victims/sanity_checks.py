@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from uap.utils.batches import device_of
 from uap.utils.class_tables import LabelTable
+from uap.utils.clean_logits import are_probabilities
 from uap.utils.errors import InputError, first_line
 
 TOLERANCE = 0.01
@@ -103,7 +104,7 @@ def check_logits(logits: Tensor, name: str, shape: Sequence[int], table: LabelTa
             setting="model.victim.network",
             kind="wrong_shape",
         )
-    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1), logits.new_ones(()), atol=1e-3):
+    if are_probabilities(logits):
         raise InputError(
             f"The network {name} gives probabilities, expected logits. Leave out its softmax, or set victim.output to "
             "the input of the softmax.",

@@ -40,9 +40,7 @@ def _metrics(found: Mapping[str, Any], per_image: Mapping[str, Any], split: str)
 
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
-    largest, epsilon = found["largest_entry"], found["epsilon"]
-    unused = f"   (not reached: the largest entry is {largest:.3g}; use more or larger steps)"
-    lines = [text_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")]
+    lines = [_epsilon(found["largest_entry"], found["epsilon"])]
     if found["victim_untrained"]:
         lines.append(f"{'network':<28}{found['victim']} with random weights: these metrics have no meaning")
     if "seconds" in found:
@@ -53,6 +51,13 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
             + f"   ({found['images_per_second']:g} images per second{left_out})",
         ]
     return lines
+
+
+def _epsilon(largest: float, epsilon: float | None) -> str:
+    if epsilon is None:
+        return text_row("epsilon", ["none"]) + f"   (the largest change is {largest:.3g})"
+    unused = f"   (not reached: the largest entry is {largest:.3g}; use more or larger steps)"
+    return text_row("epsilon", [f"{epsilon:g}"]) + (unused if largest < WELL_BELOW * math.floor(epsilon) else "")
 
 
 def _files(folder: Path) -> list[str]:
