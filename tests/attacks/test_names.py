@@ -5,15 +5,17 @@ import torch
 
 from tests.attacks.linear import Linear, images
 from tests.helpers import refuses
-from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, RandomSigns, named_attack
-from uap.objectives import LeastLikely, RandomClasses, Shape, Untargeted
+from uap.attacks import ATTACKS, FGSM, IterativeFGSM, named_attack
+from uap.objectives import LeastLikely, Untargeted
+from uap.utils.class_tables import CITYSCAPES
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_named_attack_runs(name: str) -> None:
     named, pictures = named_attack(name), images(2, (6, 8))
-    attack = named.build(3)
-    adversarial = attack(Linear(), pictures, named.objective(), torch.Generator().manual_seed(0))
+    attack, victim = named.build(3), Linear(classes=19)
+    victim.table = CITYSCAPES  # type: ignore[assignment]
+    adversarial = attack(victim, pictures, named.objective(), torch.Generator().manual_seed(0))
     assert named.name == name
     assert adversarial.shape == pictures.shape
     assert not adversarial.equal(pictures)
@@ -21,17 +23,15 @@ def test_every_named_attack_runs(name: str) -> None:
     assert named.definition
 
 
-def test_names_equal_the_papers() -> None:
+def test_names_of_arnab_et_al_are_pairs_of_an_algorithm_and_an_objective() -> None:
     found = {name: (type(named.build(8)), type(named.objective())) for name, named in ATTACKS.items()}
-    assert found == {
+    expected = {
         "FGSM": (FGSM, Untargeted),
         "FGSMII": (FGSM, LeastLikely),
         "IterativeFGSM": (IterativeFGSM, Untargeted),
         "IterativeFGSMII": (IterativeFGSM, LeastLikely),
-        "RandomSigns": (RandomSigns, Untargeted),
-        "DAG": (DAG, RandomClasses),
-        "DAGShape": (DAG, Shape),
     }
+    assert expected.items() <= found.items()
 
 
 def test_unknown_name_raises_error_with_known_names() -> None:

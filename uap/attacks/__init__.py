@@ -6,6 +6,7 @@ from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.names import ATTACKS, NamedAttack, named_attack
 from uap.attacks.random_signs import RandomSigns
 from uap.attacks.sign_steps import SignSteps
+from uap.attacks.tanh_affine import TanhAffine
 
 __all__ = [
     "ATTACKS",
@@ -17,5 +18,6 @@ __all__ = [
     "NamedAttack",
     "RandomSigns",
     "SignSteps",
+    "TanhAffine",
     "named_attack",
 ]

@@ -12,7 +12,8 @@ from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.random_signs import RandomSigns
-from uap.objectives import LeastLikely, Objective, RandomClasses, Shape, Untargeted
+from uap.attacks.tanh_affine import TanhAffine
+from uap.objectives import LeastLikely, Objective, RandomClasses, Shape, SwapClasses, Untargeted
 from uap.utils.errors import InputError
 
 
@@ -60,7 +61,10 @@ class NamedAttack:
 
 
 _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
+_KANG = "Kang et al., IEEE Access 2020"
 _XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
+
+_PEOPLE = dict.fromkeys(("person", "rider", "motorcycle", "bicycle"), "vegetation")
 
 _ROWS = (
     NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
@@ -74,6 +78,12 @@ _ROWS = (
         partial(DAG, variant="authors"),
         partial(Shape, "circle"),
         f"steps towards a circle of an absent class, the form of the authors' code ({_XIE})",
+    ),
+    NamedAttack(
+        "TanhAffine",
+        TanhAffine,
+        partial(SwapClasses, _PEOPLE),
+        f"tanh of a learned scale and offset of each value, people to vegetation ({_KANG})",
     ),
 )
 

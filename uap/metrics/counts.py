@@ -89,11 +89,32 @@ def remaining_counts(predicted: Tensor, hidden: Tensor, classes: tuple[int, ...]
     return torch.stack([(~left_classes(predicted, classes)).flatten(1).sum(1), hidden.flatten(1).sum(1)], dim=1)
 
 
+def region_counts(predicted: Tensor, labels: Tensor, region: Tensor) -> Tensor:
+    """Count the pixels of a region that are predicted as given labels.
+
+    Args:
+        predicted: (N, H, W) class ids on the adversarial images.
+        labels: (N, H, W) class ids.
+        region: (N, H, W) bool.
+
+    Returns:
+        (N, 2) int64: pixels predicted as their label, pixels of the region.
+
+    Example:
+        >>> region = torch.tensor([[[False, True, True]]])
+        >>> region_counts(torch.tensor([[[0, 1, 2]]]), torch.tensor([[[0, 1, 1]]]), region).tolist()
+        [[1, 2]]
+    """
+    return _counts(predicted == labels, region)
+
+
 COUNTS: dict[str, Callable[[Tensor, Mapping[str, Any], tuple[int, ...]], Tensor]] = {
     "success_rate": lambda predicted, batch, classes: success_counts(predicted, batch["target"]),
     "success_before": lambda predicted, batch, classes: success_counts(batch["prediction"], batch["target"]),
     "hidden": lambda predicted, batch, classes: hidden_counts(predicted, batch["hidden"], classes),
     "preserved": lambda predicted, batch, classes: preserved_counts(predicted, batch["target"], batch["hidden"]),
+    "swapped": lambda predicted, batch, classes: region_counts(predicted, batch["target"], batch["hidden"]),
+    "source_kept": lambda predicted, batch, classes: region_counts(predicted, batch["prediction"], batch["hidden"]),
     "kept": lambda predicted, batch, classes: success_counts(predicted, batch["prediction"]),
     "remaining": lambda predicted, batch, classes: remaining_counts(predicted, batch["hidden"], classes),
 }

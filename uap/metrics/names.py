@@ -65,6 +65,9 @@ ARNAB = "Arnab et al., CVPR 2018, sec. 4, arXiv 1711.09856"
 CERTAINTY = "Arnab et al., CVPR 2018, sec. 7.1, arXiv 1711.09856"
 XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
+KANG_CHANGE = "Kang et al., IEEE Access 2020, sec. V"
+KANG = "Kang et al., IEEE Access 2020, sec. V, with the clean prediction in place of labels"
+
 _ROWS = (
     MetricName("success_rate", "success rate", "share", True, "pixels predicted as the target", METZEN),
     MetricName(
@@ -77,6 +80,11 @@ _ROWS = (
         "remaining", "remaining", "ratio", False,
         "pixels predicted as the hidden classes, after the attack over before it",
     ),
+    MetricName("swapped", "swapped", "share", True, "pixels of the source classes predicted as the destination", KANG),
+    MetricName(
+        "source_kept", "source kept", "share", False, "pixels of the source classes that kept their class", KANG
+    ),
+    MetricName("source_ratio", "source ratio", "ratio", False, "source kept over preserved", KANG),
     MetricName("kept", "kept", "share", False, "pixels that kept the class of the clean prediction"),
     MetricName(
         "miou_clean_prediction", "mIoU with clean prediction", "share", False,
@@ -111,6 +119,7 @@ _ROWS = (
     MetricName("converged", "converged", "share", True, "images on which the attack ended before its last step"),
     MetricName("perceptibility", "perceptibility p", "number", False, "RMS length of the RGB change, from 0 to 1", XIE),
     MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),
+    MetricName("mean_change", "mean change", "grey levels", False, "mean absolute change of pixel values", KANG_CHANGE),
     MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),
     MetricName("psnr", "PSNR", "dB", True, "peak signal-to-noise ratio, mean over images"),
     MetricName("ssim", "SSIM", "number", True, "structural similarity, mean over images", "Wang et al., TIP 2004"),
@@ -119,7 +128,10 @@ _ROWS = (
 METRICS = {row.name: row for row in _ROWS}
 """All metrics by name, in the order of the tables."""
 
-RATES = {name: METRICS[name] for name in ("success_rate", "hidden", "preserved", "remaining", "kept")}
+RATES = {
+    name: METRICS[name]
+    for name in ("success_rate", "hidden", "preserved", "remaining", "swapped", "source_kept", "kept")
+}
 """The metrics that are quotients of counts and change under an attack (`uap.metrics.counts.COUNTS`)."""
 
 

@@ -41,6 +41,16 @@ def largest_change(images: Tensor, changed: Tensor) -> Tensor:
     return (changed.double() - images.double()).abs().flatten(1).amax(1)
 
 
+def mean_change(images: Tensor, changed: Tensor) -> Tensor:
+    """Return `(N,)` float64, the mean absolute change of pixel values in grey levels, of each image.
+
+    Example:
+        >>> mean_change(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 3.0)).tolist()
+        [3.0]
+    """
+    return (changed.double() - images.double()).abs().flatten(1).mean(1)
+
+
 def rms_change(images: Tensor, changed: Tensor) -> Tensor:
     """Return `(N,)` float64, the root of the mean squared change of pixel values in grey levels, of each image.
 

@@ -18,10 +18,14 @@ from uap.objectives.base import Goal, Objective
 from uap.utils.errors import InputError
 
 LABELED = ("miou_clean", "miou_adversarial")
-"""The metrics that need labels; their quotient is `iou_ratio`."""
+"""The metrics that need labels."""
+
+QUOTIENTS = {"iou_ratio": ("miou_adversarial", "miou_clean"), "source_ratio": ("source_kept", "preserved")}
+"""The metrics that are a metric divided by another one, over all images; they are there if both are."""
 
 PERCEPTIBILITY = {
     "perceptibility": change.perceptibility,
+    "mean_change": change.mean_change,
     "rms": change.rms_change,
     "psnr": change.psnr,
     "ssim": change.ssim,
@@ -155,8 +159,9 @@ class Scores:
         metrics: dict[str, Metric] = {**self.counts, **self.means, **self.largest}
         found = {name: float(metric.compute()) for name, metric in metrics.items()}
         found |= {name: float(iou.compute().nanmean()) for name, iou in self.iou.items()}
-        if found["miou_clean"]:
-            found["iou_ratio"] = found["miou_adversarial"] / found["miou_clean"]
+        for name, (part, whole) in QUOTIENTS.items():
+            if part in found and found.get(whole):
+                found[name] = found[part] / found[whole]
         return {name: found[name] for name in METRICS if name in found and math.isfinite(found[name])}
 
     @without_update_warning()

@@ -6,6 +6,7 @@ from uap.objectives.least_likely import LeastLikely
 from uap.objectives.random_classes import RandomClasses
 from uap.objectives.shape import Shape
 from uap.objectives.static_target import StaticTarget
+from uap.objectives.swap_classes import SwapClasses
 from uap.objectives.untargeted import Untargeted
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "RandomClasses",
     "Shape",
     "StaticTarget",
+    "SwapClasses",
     "Untargeted",
 ]

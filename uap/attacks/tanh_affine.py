@@ -1,0 +1,162 @@
+"""Non-linear generation of adversarial images: a hyperbolic tangent of a learned scale and offset of each value."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from uap.attacks.base import Attack
+from uap.losses.base import cross_entropy
+from uap.objectives.base import Goal, Model, Objective
+from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
+from uap.utils.sampling import image_generator, sampled_seed
+
+HALF = 127.5
+"""Grey levels of half the range: images are scaled to -1 to 1."""
+
+LARGEST = 1 - 1 / 255
+"""Values on the scale from -1 to 1 are clipped to it, because the inverse of tanh is infinite at 1."""
+
+SPREAD = 0.01
+"""The first scales are 1, and the first offsets 0, each with uniform noise of this size."""
+
+
+class TanhAffine(Attack):
+    """Images `tanh(W * atanh(I) + xi)` with a scale W and an offset xi for each value (Kang et al., IEEE Access 2020).
+
+    I is the clean image on the scale from -1 to 1. Adam lowers the cross entropy with the labels, plus a penalty on
+    the mean squared change. The image stays within 0 to 255 without clipping, so no value loses its gradient.
+
+    The paper prints `tanh(W * I + xi)` (eq. 2), which changes an image by 8.5 grey levels before the first step, while
+    the paper reports changes of 0.2 to 2.2. `form="printed"` is this formula, for comparison.
+
+    Args:
+        steps: number of steps of Adam.
+        lr: learning rate.
+        penalty: weight lambda of the mean squared change on the scale from -1 to 1; the paper does not give it.
+        local: change only the region of the goal, and use the loss there alone: the log-probability of the class of
+            the clean prediction minus that of the label (algorithm 1, eq. 6). Otherwise the whole image is changed, and
+            the loss is the cross entropy of all locations (algorithm 2, which the paper calls universal).
+        weights: weight of a location by the position of the label's probability p between the smallest and the largest
+            class probability. `hard` is 1 where p is the smallest, as the paper describes its weight; `printed` is 1
+            where p is the largest, as eq. 4 says; None for equal weights.
+        form: the formula of the image.
+
+    Raises:
+        InputError: a value out of range.
+
+    Example:
+        >>> import torch
+        >>> from uap.objectives import Shape
+        >>> _ = torch.manual_seed(0)
+        >>> victim, images = torch.nn.Conv2d(3, 2, 1), torch.full((1, 3, 8, 8), 9.0)
+        >>> square = Shape("square", target_class=1, background=0)
+        >>> adversarial = TanhAffine(steps=3)(victim, images, square)
+        >>> bool((adversarial >= 0).all()), bool((adversarial <= 255).all())
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        steps: int = 50,
+        lr: float = 0.01,
+        penalty: float = 0.0,
+        local: bool = False,
+        weights: Literal["hard", "printed"] | None = "hard",
+        form: Literal["inverse", "printed"] = "inverse",
+    ) -> None:
+        """Set the steps."""
+        if steps < 1 or not lr > 0 or not penalty >= 0:
+            raise InputError(
+                f"TanhAffine got steps={steps}, lr={lr}, penalty={penalty}; expected 1 step or more, a learning rate "
+                "above 0, and a penalty of 0 or more.",
+                kind="out_of_range",
+            )
+        if weights not in ("hard", "printed", None) or form not in ("inverse", "printed"):
+            raise InputError(
+                f"TanhAffine got weights={weights!r} and form={form!r}, expected 'hard', 'printed' or None, and "
+                "'inverse' or 'printed'.",
+                kind="unknown_name",
+            )
+        self.steps = steps
+        self.lr = lr
+        self.penalty = penalty
+        self.local = local
+        self.weights = weights
+        self.form = form
+
+    def perturb(
+        self,
+        victim: Model,
+        images: Tensor,
+        goal: Goal,
+        objective: Objective,
+        clean: Tensor,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Return the images after all steps; see `Attack.perturb`.
+
+        Raises:
+            InputError: the objective has no target, or no region for a local attack.
+        """
+        self._check(goal, objective)
+        base = images / HALF - 1
+        base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
+        inside = goal.region if self.local else None
+        affine = self._start(images, generator)
+        optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
+        for _ in range(self.steps):
+            with torch.enable_grad():
+                adversarial = _image(base, affine, images, inside)
+                logits = self._forward(victim, adversarial)
+                goal = objective.refresh(goal, logits.detach())
+                change = ((adversarial - images) / HALF).square().flatten(1).mean(1)
+                losses = self._losses(logits, goal, clean, inside) + self.penalty * change
+                affine.grad = self._gradient(losses * goal.labels[0].numel(), affine)
+            optimizer.step()
+            self.cost.steps += 1
+        return _image(base, affine, images, inside)
+
+    def _check(self, goal: Goal, objective: Objective) -> None:
+        if goal.sign < 0 or (self.local and goal.region is None):
+            lacking = "target for each location" if goal.sign < 0 else "region"
+            raise InputError(
+                f"TanhAffine needs a {lacking}, which {type(objective).__name__} has not. Use SwapClasses or "
+                "HideClasses.",
+                setting="objective",
+                kind="not_supported",
+            )
+
+    def _start(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return scale and offset `(N, 2, 3, H, W)`, uniform from 0.99 to 1.01 and from -0.01 to 0.01."""
+        seed = sampled_seed(generator)
+        noise = [torch.rand(2, *image.shape, generator=image_generator(seed, image)) for image in images]
+        affine = SPREAD * (2 * torch.stack(noise).to(images) - 1)
+        affine[:, 0] += 1
+        return affine.requires_grad_()
+
+    def _losses(self, logits: Tensor, goal: Goal, clean: Tensor, inside: Tensor | None) -> Tensor:
+        """Return the loss of each image `(N,)`: a mean over its locations, or over those of its region."""
+        losses = cross_entropy(logits, goal.labels)
+        if inside is None:
+            return (self._weight(logits, goal) * losses).flatten(1).mean(1)
+        losses = (losses - cross_entropy(logits, clean)) * inside
+        return (self._weight(logits, goal) * losses).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)
+
+    @torch.no_grad()
+    def _weight(self, logits: Tensor, goal: Goal) -> Tensor:
+        """Return the weights `(N, *L)`, which are constants for the gradient."""
+        if self.weights is None:
+            return torch.ones_like(logits[:, 0])
+        probability = logits.softmax(1)
+        of_label = probability.gather(1, goal.labels.masked_fill(goal.labels == IGNORE, 0)[:, None])[:, 0]
+        least, largest = probability.amin(1), probability.amax(1)
+        place = (of_label - least) / (largest - least).clamp(min=1e-12)
+        return 1 - place if self.weights == "hard" else place
+
+
+def _image(base: Tensor, affine: Tensor, images: Tensor, inside: Tensor | None) -> Tensor:
+    """Return the adversarial images `(N, 3, H, W)`, which are the clean ones outside of the region."""
+    adversarial = HALF * (torch.tanh(affine[:, 0] * base + affine[:, 1]) + 1)
+    return adversarial if inside is None else torch.where(inside[:, None], adversarial, images)
