@@ -5,8 +5,8 @@ import torch
 
 from tests.attacks.linear import Linear, images
 from tests.helpers import refuses
-from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, RandomSigns, named_attack
-from uap.objectives import LeastLikely, RandomClasses, Shape, Untargeted
+from uap.attacks import ATTACKS, DAG, FGSM, IterativeFGSM, RandomSigns, SignSteps, named_attack
+from uap.objectives import LeastLikely, Picture, PureClass, RandomClasses, Shape, Untargeted
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -17,7 +17,7 @@ def test_every_named_attack_runs(name: str) -> None:
     assert named.name == name
     assert adversarial.shape == pictures.shape
     assert not adversarial.equal(pictures)
-    assert attack.epsilon == (3 if named.has_epsilon else None)
+    assert attack.epsilon == (3 if named.has_epsilon else named.build().epsilon)
     assert named.definition
 
 
@@ -31,6 +31,10 @@ def test_names_equal_the_papers() -> None:
         "RandomSigns": (RandomSigns, Untargeted),
         "DAG": (DAG, RandomClasses),
         "DAGShape": (DAG, Shape),
+        "DAGPure": (DAG, PureClass),
+        "DAGPicture": (DAG, Picture),
+        "HoudiniPure": (SignSteps, PureClass),
+        "HoudiniPicture": (SignSteps, Picture),
     }
 
 
