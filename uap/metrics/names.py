@@ -102,7 +102,9 @@ _ROWS = (
     MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),
     MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),
     MetricName("psnr", "PSNR", "dB", True, "peak signal-to-noise ratio, mean over images"),
-    MetricName("auc", "AUC", "share", None, "pairs of a benign and an attacked image, the latter with the lower score", XIAO),
+    MetricName(
+        "auc", "AUC", "share", None, "pairs of a benign and an attacked image, the latter with the lower score", XIAO
+    ),
     MetricName("auc_two_sided", "two-sided AUC", "share", None, "max(AUC, 1 - AUC)"),
     MetricName("auc_low", "AUC, lower bound", "share", None, "lower bound of the 95 % interval over images"),
     MetricName("auc_high", "AUC, upper bound", "share", None, "upper bound of the 95 % interval over images"),
