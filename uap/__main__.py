@@ -10,6 +10,7 @@ COMMANDS = {
     "robustness": "compare networks by their IoU ratio over epsilon",
     "distortions": "score a perturbation after JPEG, resizing, noise and shifts",
     "transfer": "score perturbations on other networks and data sets",
+    "detect": "score detectors of attacked images by their AUC",
     "apply": "write adversarial images and videos",
     "report": "write one HTML page on one or several runs",
     "reproduce": "run the tables and figures of a paper",

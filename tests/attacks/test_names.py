@@ -19,7 +19,7 @@ def test_every_named_attack_runs(name: str) -> None:
     assert named.name == name
     assert adversarial.shape == pictures.shape
     assert not adversarial.equal(pictures)
-    assert attack.epsilon == (3 if named.has_epsilon else None)
+    assert attack.epsilon == (3 if named.has_epsilon else named.build().epsilon)
     assert named.definition
 
 

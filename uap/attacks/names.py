@@ -12,8 +12,19 @@ from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.random_signs import RandomSigns
+from uap.attacks.sign_steps import SignSteps
 from uap.attacks.tanh_affine import TanhAffine
-from uap.objectives import LeastLikely, Objective, RandomClasses, Shape, SwapClasses, Untargeted
+from uap.losses import Houdini
+from uap.objectives import (
+    LeastLikely,
+    Objective,
+    Picture,
+    PureClass,
+    RandomClasses,
+    Shape,
+    SwapClasses,
+    Untargeted,
+)
 from uap.utils.errors import InputError
 
 
@@ -63,8 +74,19 @@ class NamedAttack:
 _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
 _KANG = "Kang et al., IEEE Access 2020"
 _XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
-
+_XIAO = "Xiao et al., ECCV 2018, sec. 5.1, arXiv 1810.05162"
 _PEOPLE = dict.fromkeys(("person", "rider", "motorcycle", "bicycle"), "vegetation")
+
+
+def dense_steps() -> DAG:
+    """Return DAG in the authors' form, with steps that are large enough for targets without any of the scene."""
+    return DAG(variant="authors", gamma=10.0, clamp=True)
+
+
+def houdini_steps() -> SignSteps:
+    """Return sign steps with momentum on the loss of Houdini; Xiao et al. name no steps and no bound."""
+    return SignSteps(epsilon=32.0, alpha=1.0, steps=100, loss=Houdini(), momentum=0.9)
+
 
 _ROWS = (
     NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
@@ -85,6 +107,10 @@ _ROWS = (
         partial(SwapClasses, _PEOPLE),
         f"tanh of a learned scale and offset of each value, people to vegetation ({_KANG})",
     ),
+    NamedAttack("DAGPure", dense_steps, PureClass, f"dense steps towards one class everywhere ({_XIAO})"),
+    NamedAttack("DAGPicture", dense_steps, Picture, f"dense steps towards a face in random classes ({_XIAO})"),
+    NamedAttack("HoudiniPure", houdini_steps, PureClass, f"Houdini towards one class everywhere ({_XIAO})"),
+    NamedAttack("HoudiniPicture", houdini_steps, Picture, f"Houdini towards a face in random classes ({_XIAO})"),
 )
 
 ATTACKS = {row.name: row for row in _ROWS}

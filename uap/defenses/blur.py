@@ -36,7 +36,7 @@ class Blur(Defense):
         """Return the blurred images without rounding."""
         from torchvision.transforms.v2.functional import gaussian_blur  # slow to import
 
-        reach = max(1, round(4 * self.sigma))
+        reach = max(1, int(4 * self.sigma + 0.5))  # as in scipy.ndimage.gaussian_filter
         if min(images.shape[-2:]) <= reach:
             raise InputError(
                 f"Blur with sigma={self.sigma} reaches {reach} pixels to each side, which images of "

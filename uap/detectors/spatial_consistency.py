@@ -4,24 +4,29 @@ import torch
 from torch import Tensor
 
 from uap.detectors.base import Detector
+from uap.metrics.agreement import Over, mean_iou
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
+from uap.utils.patches import cut, patch_side
 
-PATCH_SHARE, SHIFT_SHARES = 1 / 2, (1 / 32, 1 / 16)
-"""Patch and shifts of the paper (512; 32 to 64 pixels) as shares of the height of its images (1024 pixels)."""
+SHIFT_SHARES = (1 / 16, 1 / 8)
+"""The shifts of the paper (32 to 64 pixels) as shares of the side of its patches (512 pixels)."""
+
+TOGETHER = 16
+"""Patches that the network sees in one batch."""
 
 
 class SpatialConsistency(Detector):
     """Agreement of predictions on pairs of overlapping patches (Xiao et al., ECCV 2018, sec. 3.2, arXiv 1810.05162).
 
     The network sees each patch as an image of its own. The second patch of a pair lies further down and to the right by
-    a random shift. The score is the mean over pairs of the mIoU of both predictions on the overlap, over the classes
-    that either has there.
+    a random shift. The score is the mean over pairs of the mIoU of both predictions on the overlap.
 
     Args:
         patches: number of pairs; the paper has up to 50.
         size: side of a patch in pixels; None for half the height of the image, as in the paper.
         multiple: sides of patches are multiples of this number, if `size` is None.
+        over: the mIoU is over the classes that either patch has on the overlap (`union`), or over those that both have.
         seed: of positions and shifts; every image gets the same ones.
 
     Raises:
@@ -33,7 +38,9 @@ class SpatialConsistency(Detector):
         [1.0, 1.0]
     """
 
-    def __init__(self, patches: int = 50, size: int | None = None, multiple: int = 8, seed: int = 0) -> None:
+    def __init__(
+        self, patches: int = 50, size: int | None = None, multiple: int = 8, over: Over = "union", seed: int = 0
+    ) -> None:
         """Set patches and seed."""
         if patches < 1 or multiple < 1 or (size is not None and size < 2):
             raise InputError(
@@ -44,19 +51,20 @@ class SpatialConsistency(Detector):
         self.patches = patches
         self.size = size
         self.multiple = multiple
+        self.over: Over = over
         self.seed = seed
 
     def score(self, victim: Model, image: Tensor) -> float:
         """Return the mean mIoU of the overlaps; see `Detector.score`."""
         corners, shifts, side = self.pairs(image.shape[-2], image.shape[-1])
-        values = []
-        for (top, left), (down, right) in zip(corners.tolist(), shifts.tolist(), strict=True):
-            first, second = (
-                image[..., y : y + side, x : x + side] for y, x in ((top, left), (top + down, left + right))
-            )
-            both = victim(torch.cat([first, second])).argmax(1)
-            values.append(mean_iou(both[0, down:, right:], both[1, : side - down, : side - right]))
-        return sum(values) / len(values)
+        both = torch.stack([corners, corners + shifts], dim=1).flatten(0, 1)  # a pair is two rows
+        parts = (both[start : start + TOGETHER] for start in range(0, len(both), TOGETHER))
+        predicted = torch.cat([victim(cut(image[0], part, side)).argmax(1) for part in parts])
+        values = [
+            mean_iou(first[None, down:, right:], second[None, : side - down, : side - right], self.over)
+            for (first, second), (down, right) in zip(predicted.view(-1, 2, side, side), shifts.tolist(), strict=True)
+        ]
+        return float(torch.cat(values).mean())
 
     def pairs(self, height: int, width: int) -> tuple[Tensor, Tensor, int]:
         """Return corners and shifts `(patches, 2)` int64 (rows, columns) of the pairs, and the side of a patch.
@@ -64,8 +72,8 @@ class SpatialConsistency(Detector):
         Raises:
             InputError: a pair does not fit into the image.
         """
-        side = self.size or max(self.multiple, int(height * PATCH_SHARE) // self.multiple * self.multiple)
-        low, high = (max(1, round(share * 2 * side)) for share in SHIFT_SHARES)
+        side = self.size or patch_side(height, self.multiple)
+        low, high = (max(1, round(share * side)) for share in SHIFT_SHARES)
         room = torch.tensor([height - side - high, width - side - high])
         if int(room.min()) < 0 or high >= side:
             raise InputError(
@@ -78,15 +86,3 @@ class SpatialConsistency(Detector):
         shifts = torch.randint(low, high + 1, (self.patches, 2), generator=generator)
         corners = (torch.rand(self.patches, 2, generator=generator) * (room + 1)).long()
         return corners, shifts, side
-
-
-def mean_iou(one: Tensor, other: Tensor) -> float:
-    """Return the mean IoU of two predictions `(H, W)` over the classes that either has.
-
-    Example:
-        >>> mean_iou(torch.tensor([[0, 0, 1]]), torch.tensor([[0, 1, 1]]))
-        0.5
-    """
-    classes = {*one.flatten().tolist(), *other.flatten().tolist()}
-    same = [((one == c) & (other == c)).sum() / ((one == c) | (other == c)).sum() for c in classes]
-    return float(torch.stack(same).mean())

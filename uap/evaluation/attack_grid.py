@@ -78,6 +78,16 @@ class Cell:
         return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 2  # float and 8-bit images
 
 
+def identity_of(data: SegmentationData) -> list[Any]:
+    """Return what results depend on of the scored images of data that are set up, as plain values for a hash.
+
+    Raises:
+        InputError: an image does not exist.
+    """
+    scored = data.datasets["scored"].images
+    return [scored.reading(), list(data.size), data.table.names, stamps(scored.items, with_labels=True)]
+
+
 def grid(
     pairs: list[tuple[Network, Network]],
     attacks: list[NamedAttack],
@@ -97,9 +107,7 @@ def grid(
     Raises:
         InputError: an image does not exist, or an epsilon is out of range.
     """
-    scored = data.datasets["scored"].images
-    files = stamps(scored.items, with_labels=True)
-    images = [scored.reading(), list(data.size), data.table.names, files]
+    images = identity_of(data)
     cells = []
     for attack in attacks:
         for epsilon in epsilons if attack.has_epsilon else [None]:

@@ -4,6 +4,7 @@ from uap.losses.base import Loss
 from uap.losses.cospgd import CosPGD
 from uap.losses.cross_entropy import CrossEntropy
 from uap.losses.generalized_cross_entropy import GeneralizedCrossEntropy
+from uap.losses.houdini import Houdini
 from uap.losses.jensen_shannon import JensenShannon
 from uap.losses.margin import Margin
 from uap.losses.reductions import Balanced, Mean, Omega, Reduction, default_reduction
@@ -14,6 +15,7 @@ __all__ = [
     "CosPGD",
     "CrossEntropy",
     "GeneralizedCrossEntropy",
+    "Houdini",
     "JensenShannon",
     "Loss",
     "Margin",

@@ -63,6 +63,7 @@ class MetricName:
 METZEN = "Metzen et al., ICCV 2017, sec. 4, arXiv 1704.05712"
 ARNAB = "Arnab et al., CVPR 2018, sec. 4, arXiv 1711.09856"
 CERTAINTY = "Arnab et al., CVPR 2018, sec. 7.1, arXiv 1711.09856"
+XIAO = "Xiao et al., ECCV 2018, sec. 5.2, arXiv 1810.05162"
 XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 KANG_CHANGE = "Kang et al., IEEE Access 2020, sec. V"
@@ -122,6 +123,17 @@ _ROWS = (
     MetricName("mean_change", "mean change", "grey levels", False, "mean absolute change of pixel values", KANG_CHANGE),
     MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),
     MetricName("psnr", "PSNR", "dB", True, "peak signal-to-noise ratio, mean over images"),
+    MetricName(
+        "auc", "AUC", "share", None, "pairs of a benign and an attacked image, the latter with the lower score", XIAO
+    ),
+    MetricName("auc_two_sided", "two-sided AUC", "share", None, "max(AUC, 1 - AUC)"),
+    MetricName("auc_low", "AUC, lower bound", "share", None, "lower bound of the 95 % interval over images"),
+    MetricName("auc_high", "AUC, upper bound", "share", None, "upper bound of the 95 % interval over images"),
+    MetricName(
+        "false_positives", "false positives", "share", None,
+        "benign images below the lowest score of other benign images", XIAO,
+    ),
+    MetricName("detected", "detected", "share", None, "attacked images below the lowest score of benign images", XIAO),
     MetricName("ssim", "SSIM", "number", True, "structural similarity, mean over images", "Wang et al., TIP 2004"),
 )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from uap.objectives.base import Goal, Objective, PredictionObjective
 from uap.objectives.hide_classes import HideClasses
 from uap.objectives.least_likely import LeastLikely
+from uap.objectives.picture import Picture
+from uap.objectives.pure_class import PureClass
 from uap.objectives.random_classes import RandomClasses
 from uap.objectives.shape import Shape
 from uap.objectives.static_target import StaticTarget
@@ -14,7 +16,9 @@ __all__ = [
     "HideClasses",
     "LeastLikely",
     "Objective",
+    "Picture",
     "PredictionObjective",
+    "PureClass",
     "RandomClasses",
     "Shape",
     "StaticTarget",

@@ -98,8 +98,8 @@ class Shape(Objective):
         inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
         labels = clean_logits.argmax(1)
         if self.background is not None:
-            labels = torch.full_like(labels, _class_id(victim, self.background, classes))
-        given = None if self.target_class is None else _class_id(victim, self.target_class, classes)
+            labels = torch.full_like(labels, class_id(victim, self.background, classes))
+        given = None if self.target_class is None else class_id(victim, self.target_class, classes)
         named = [c for c in range(classes) if c not in void_classes(victim)]
         for label, prediction in zip(labels, clean_logits.argmax(1), strict=True):
             order = [c for c in torch.randperm(classes, generator=generator).tolist() if c in named]
@@ -109,11 +109,11 @@ class Shape(Objective):
         return Goal(labels, inside.expand_as(labels))
 
 
-def _class_id(victim: Model, name: int | str, classes: int) -> int:
+def class_id(victim: Model, name: int | str, classes: int) -> int:
     """Return a class id for an id or a name, for a network with a number of outputs."""
     if isinstance(name, int):
         if not 0 <= name < classes:
-            raise InputError(f"Shape got class {name}, expected an id from 0 to {classes - 1}.", kind="out_of_range")
+            raise InputError(f"There is no class {name}, expected an id from 0 to {classes - 1}.", kind="out_of_range")
         return name
     table = getattr(victim, "table", None)
     if table is None:

@@ -8,13 +8,16 @@ from uap.victims.defended import Defended
 from uap.victims.dense_crf import DenseCRF
 from uap.victims.multiscale import Multiscale
 from uap.victims.victim import Victim
+from uap.victims.views import AlsoBlurred, Patched
 
 __all__ = [
+    "AlsoBlurred",
     "Defended",
     "DenseCRF",
     "Exported",
     "HuggingFace",
     "Multiscale",
+    "Patched",
     "SegmentationModels",
     "Torchvision",
     "Victim",

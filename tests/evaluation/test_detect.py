@@ -1,0 +1,110 @@
+"""Tests of `uap detect` on a network that separates bright and dark pixels."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.evaluation.test_robustness import network
+from tests.helpers import make_camvid, refusal
+from uap import detect
+from uap.detectors import Detector
+from uap.evaluation import detection
+from uap.metrics.roc import auc
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_camvid(tmp_path / "camvid", val=4)
+
+
+def words(root: Path, *more: str) -> list[str]:
+    settings = ["--data", "CamVid", "--data.root", str(root), "--data.size=[24,32]", "--data.batch_size=3"]
+    return [network("plain"), *settings, *more]
+
+
+def run(root: Path, *more: str) -> Path:
+    return detect.main(words(root, "--attacks", "FGSM", "--epsilons", "60", *more))
+
+
+DETECTORS = ("--detectors", "ScaleConsistency:0.5", "Uncertainty:margin", "SpatialConsistency:2")
+
+
+def cells(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((out / "detect.json").read_text())["cells"]
+    return found
+
+
+def test_tables_have_the_area_of_the_scores(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(root, *DETECTORS)
+    found = {cell["detector"]: cell for cell in cells(out)}
+    assert list(found) == ["ScaleConsistency:0.5", "Uncertainty:margin", "SpatialConsistency:2"]
+    for cell in found.values():
+        benign, attacked = torch.tensor(cell["benign"]), torch.tensor(cell["attacked"])
+        assert len(benign) == len(attacked) == 4
+        assert cell["metrics"]["auc"] == pytest.approx(auc(benign, attacked))
+        assert cell["metrics"]["auc_low"] <= cell["metrics"]["auc"] <= cell["metrics"]["auc_high"]
+        assert "kept" in cell["metrics"]
+    assert found["SpatialConsistency:2"]["benign"] == [1.0] * 4  # the network sees single pixels
+    with (out / "detect.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["detector"] for row in rows] == list(found)
+    page = (out / "detect.html").read_text()
+    printed = capsys.readouterr().out
+    for title in ("Two-sided AUC", "FGSM, epsilon 60"):
+        assert title in page
+        assert title in printed
+    assert (out / "detect_entropy.png").stat().st_size > 1000
+
+
+def test_what_was_scored_is_not_scored_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = run(root, *DETECTORS)
+    before = {path: path.read_bytes() for path in out.rglob("*.json")}
+
+    def never(*args: Any, **settings: Any) -> Any:
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(detection, "evaluate", never)
+    monkeypatch.setattr(Detector, "__call__", never)
+    run(root, *DETECTORS)
+    assert {path: path.read_bytes() for path in out.rglob("*.json")} == before
+
+
+def test_attacks_through_a_wrapper_are_scored_on_the_network(root: Path) -> None:
+    out = run(root, "--wrappers", "blur", "--detectors", "ScaleConsistency:0.5")
+    assert [(cell["network"], cell["made_from"]) for cell in cells(out)] == [
+        ("plain", "plain"),
+        ("plain", "plain, blur"),
+    ]
+    first, second = cells(out)
+    assert first["benign"] == second["benign"]
+
+
+def test_lost_cells_are_refused(root: Path) -> None:
+    run(root, *DETECTORS)
+    with pytest.raises(Exception, match="would be"):
+        run(root, "--detectors", "ScaleConsistency:0.5")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--attacks", "FGSM", "--detectors", "Nothing"], "no detector Nothing"),
+        (["--attacks", "FGSM", "--detectors", "SpatialConsistency:x"], "SpatialConsistency:50"),
+        (["--attacks", "Nothing"], "no attack Nothing"),
+        ([], "nothing to detect"),
+        (["--attacks", "FGSM", "--images", "1"], "one image"),
+        (["--attacks", "FGSM", "--detectors", "ScaleConsistency:9"], "too small"),
+        (["--attacks", "FGSM", "--detectors", "KnownPattern"], "--perturbation"),
+        (["--perturbation", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    root: Path, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(lambda: detect.main(words(root, *more)), capsys)
+    assert re.search(message, said)

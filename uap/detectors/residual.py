@@ -1,0 +1,28 @@
+"""The residual of an image: what a small blur removes, without strong edges."""
+
+import torch
+from torch import Tensor
+
+from uap.defenses import Blur
+
+BLUR = 1.0
+"""Standard deviation of the blur in pixels."""
+
+EDGES = 2.0
+"""Values beyond so many median absolute values are clipped: edges of the scene are far larger than a perturbation."""
+
+
+def residual(image: Tensor) -> Tensor:
+    """Return the residual `(3, H, W)` of an image `(3, H, W)`; each channel has the mean 0.
+
+    Raises:
+        InputError: the image is smaller than the reach of the blur.
+
+    Example:
+        >>> residual(torch.full((3, 8, 8), 9.0)).abs().max().item()
+        0.0
+    """
+    high = image - Blur(BLUR).approximate(image[None])[0]
+    bound = EDGES * high.abs().flatten(1).median(1).values.clamp(min=0.5)[:, None, None]
+    clipped = torch.maximum(torch.minimum(high, bound), -bound)
+    return clipped - clipped.mean((1, 2), keepdim=True)

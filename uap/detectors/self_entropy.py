@@ -1,0 +1,65 @@
+"""Self-entropy maps: where the predictions of patches disagree."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from uap.detectors.spatial_consistency import TOGETHER
+from uap.objectives.base import Model
+from uap.utils.errors import InputError
+from uap.utils.eval_mode import in_eval_mode
+from uap.utils.patches import covering_corners, cut, patch_side
+
+
+@torch.no_grad()
+def self_entropy(
+    victim: Model, image: Tensor, patches: int = 50, size: int | None = None, multiple: int = 8, seed: int = 0
+) -> Tensor:
+    """Return the entropy of the classes that patches give each pixel (Xiao et al., ECCV 2018, sec. 3.1).
+
+    The network sees each patch as an image of its own. The entropy of a pixel is that of the shares of the classes that
+    the patches which contain it predict there.
+
+    Args:
+        victim: images `(N, 3, H, W)` to logits `(N, C, H, W)`.
+        image: `(3, H, W)`, 0 to 255.
+        patches: number of random patches, spread over the image.
+        size: side of a patch in pixels; None for half the height of the image.
+        multiple: sides of patches are multiples of this number, if `size` is None.
+        seed: of the positions.
+
+    Returns:
+        `(H, W)` float32 in nats; 0 where all patches agree, and where no patch lies.
+
+    Raises:
+        InputError: a patch does not fit into the image.
+
+    Example:
+        >>> self_entropy(torch.nn.Conv2d(3, 2, 1), torch.full((3, 16, 32), 9.0)).unique().tolist()
+        [0.0]
+    """
+    height, width = image.shape[-2:]
+    side = size or patch_side(height, multiple)
+    if side > min(height, width):
+        raise InputError(
+            f"Patches of {side} pixels do not fit into images of {height} x {width}. Set a smaller size.",
+            setting="size",
+            kind="out_of_range",
+        )
+    corners = covering_corners(patches, height, width, side, torch.Generator().manual_seed(seed))
+    votes: Tensor | None = None
+    with in_eval_mode(victim):
+        for part in (corners[start : start + TOGETHER] for start in range(0, patches, TOGETHER)):
+            logits = victim(cut(image.float(), part, side))
+            if votes is None:
+                votes = logits.new_zeros(logits.shape[1], height, width)
+            each = F.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1).to(votes)
+            for one, (y, x) in zip(each, part.tolist(), strict=True):
+                votes[:, y : y + side, x : x + side] += one
+    if votes is None:
+        raise InputError(
+            f"self_entropy got patches={patches}, expected 1 or more.", setting="patches", kind="out_of_range"
+        )
+    shares = votes / votes.sum(0).clamp(min=1)
+    entropy: Tensor = -torch.special.xlogy(shares, shares).sum(0) + 0.0  # no negative zeros
+    return entropy

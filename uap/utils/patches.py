@@ -1,0 +1,44 @@
+"""Square patches of images."""
+
+import torch
+from torch import Tensor
+
+PATCH_SHARE = 1 / 2
+"""Patches of Xiao et al. (512 pixels) as a share of the height of their images (1024 pixels)."""
+
+
+def patch_side(height: int, multiple: int) -> int:
+    """Return the side of a patch in pixels: half the height of the image, rounded down to a multiple.
+
+    Example:
+        >>> patch_side(1024, 8), patch_side(360, 8)
+        (512, 176)
+    """
+    return max(multiple, int(height * PATCH_SHARE) // multiple * multiple)
+
+
+def cut(image: Tensor, corners: Tensor, side: int) -> Tensor:
+    """Return patches `(n, 3, side, side)` of an image `(3, H, W)` at corners `(n, 2)` (rows, columns).
+
+    Example:
+        >>> cut(torch.arange(12.0).view(1, 3, 4).expand(3, 3, 4), torch.tensor([[1, 2]]), 2)[0, 0].tolist()
+        [[6.0, 7.0], [10.0, 11.0]]
+    """
+    return torch.stack([image[:, y : y + side, x : x + side] for y, x in corners.tolist()])
+
+
+def covering_corners(
+    count: int, height: int, width: int, side: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return random corners `(count, 2)` int64 (rows, columns) of patches inside an image.
+
+    Corners that would lie outside are moved to the border, so that the pixels there are in as many patches as others.
+
+    Example:
+        >>> corners = covering_corners(100, 8, 16, 4, torch.Generator().manual_seed(0))
+        >>> corners.amin(0).tolist(), corners.amax(0).tolist()
+        ([0, 0], [4, 12])
+    """
+    reach = torch.tensor([height + side - 1, width + side - 1])
+    corners = (torch.rand(count, 2, generator=generator) * reach).long() - (side - 1)
+    return corners.clamp(min=0).minimum(torch.tensor([height - side, width - side]))
