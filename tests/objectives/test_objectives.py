@@ -29,6 +29,15 @@ def test_least_likely_follows_the_current_image() -> None:
     assert objective.refresh(goal, current).labels.tolist() == [[0]]
 
 
+@pytest.mark.parametrize("excluded", [(), (4,), (3, 4), (0,), (1, 4), (0, 1, 2, 3, 4)])
+def test_least_likely_class_is_the_first_smallest_logit_that_is_not_excluded(excluded: tuple[int, ...]) -> None:
+    logits = torch.randint(0, 3, (2, 5, 6, 7), generator=torch.Generator().manual_seed(0)).float()
+    found = LeastLikely().refresh(Goal(logits.argmin(1), excluded=excluded), logits).labels
+    expected = logits.clone()
+    expected[:, list(excluded)] = torch.inf
+    assert torch.equal(found, expected.argmin(1))
+
+
 def test_untargeted_is_away_from_the_clean_prediction() -> None:
     victim, clean = Linear(), images()
     goal = Untargeted().prepare(victim, clean, victim(clean))

@@ -27,7 +27,8 @@ DATA = {None: "StreetScenes", "camvid": "CamVid", "voc": "PascalVOC"}
 def test_figure_2_of_arnab_attacks_the_networks_of_its_data(on: str | None) -> None:
     found = {row.names["network"]: row.trial.words for row in rows_of(load("arnab2018/figure2", on), [])}
     data = "StreetScenes" if on is None else "CamVid"
-    shipped = ["ESPNet", "Fast-SCNN", "FCN-8s", "FCN-8s on ResNet"]
+    dilated = ["Dilated front end", "Dilated with context"]
+    shipped = ["ESPNet", "Fast-SCNN", "FCN-8s", "FCN-8s on ResNet", *dilated]
     assert list(found) == (shipped if on is None else ["ESPNet", "CGNet"])
     for words in found.values():
         assert f"--data={data}" in words

@@ -102,7 +102,7 @@ class SignSteps(Attack):
                 magnitude = gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-30)
                 velocity = self.momentum * velocity + gradient / magnitude
             direction = velocity if self.momentum else gradient
-            adversarial = self._project(adversarial.detach() - self.alpha * direction.sign(), images)
+            adversarial = self._project(direction.sign().mul_(-self.alpha).add_(adversarial.detach()), images)
             self.cost.steps += 1
         return adversarial
 
@@ -114,6 +114,6 @@ class SignSteps(Attack):
         return self._project(images + self.epsilon * (2 * torch.stack(noise).to(images) - 1), images)
 
     def _project(self, adversarial: Tensor, images: Tensor) -> Tensor:
-        """Return images within epsilon of the clean ones, and within 0 to 255 if asked."""
-        adversarial = images + (adversarial - images).clamp(-self.epsilon, self.epsilon)
-        return adversarial.clamp(0, 255) if self.clamp else adversarial
+        """Move images, in place, within epsilon of the clean ones, and within 0 to 255 if asked."""
+        adversarial.sub_(images).clamp_(-self.epsilon, self.epsilon).add_(images)
+        return adversarial.clamp_(0, 255) if self.clamp else adversarial

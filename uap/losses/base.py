@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 from uap.objectives.base import Goal
 from uap.utils.class_tables import IGNORE
 
-LARGEST_LOGIT, SMALLEST_SUM = 57.0, 1e-25
-"""Logits below the first and sums above the second keep every exponential that matters in the range of float32."""
+SMALLEST_SUM, LARGEST_SUM = 1e-25, 1e25
+"""Sums between them keep every exponential that matters in the range of float32."""
 
 
 class Loss(abc.ABC):
@@ -80,10 +80,10 @@ def shifted_exponentials(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     wait for the device. Without a shift the loss is exact to about 1e-5, as a difference of two numbers of the size of
     the logits; gradients lose nothing.
     """
-    if logits.device.type == "cpu" and logits.amax() < LARGEST_LOGIT:
+    if logits.device.type == "cpu":
         exponentials = logits.exp()
         total = exponentials.sum(1, keepdim=True)
-        if total.amin() > SMALLEST_SUM:
+        if total.amin() > SMALLEST_SUM and total.amax() < LARGEST_SUM:
             return exponentials, total, logits.new_zeros(())
         del exponentials, total
     shift = largest_logit(logits)

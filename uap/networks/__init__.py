@@ -11,6 +11,7 @@ from uap.networks.espnetv2 import ESPNetv2
 from uap.networks.fast_scnn import FastSCNN
 from uap.networks.fcn8s import FCN8s
 from uap.networks.fcn8s_resnet import FCN8sResNet
+from uap.networks.icnet import ICNet
 from uap.networks.segnet import SegNet
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "FCN8s",
     "FCN8sResNet",
     "FastSCNN",
+    "ICNet",
     "SegNet",
 ]

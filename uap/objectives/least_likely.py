@@ -40,5 +40,10 @@ class LeastLikely(Objective):
 
 def _least_likely(logits: Tensor, excluded: tuple[int, ...]) -> Tensor:
     """Return the classes `(N, *L)` with the lowest logits `(N, C, *L)` that are not excluded."""
-    index = torch.tensor(excluded, dtype=torch.int64, device=logits.device)
-    return logits.index_fill(1, index, torch.inf).argmin(1)
+    count = logits.shape[1]
+    while count > 1 and count - 1 in excluded:  # outputs without a class are the last ones: a view needs no copy
+        count -= 1
+    logits, rest = logits[:, :count], [index for index in excluded if index < count]
+    if rest:
+        logits = logits.index_fill(1, torch.tensor(rest, device=logits.device), torch.inf)
+    return logits.min(1).indices  # `argmin` takes almost twice as long on a CPU
