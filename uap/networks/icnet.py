@@ -49,7 +49,7 @@ class ICNet(nn.Module):
         """
         super().__init__()
         if width < 1:
-            raise InputError(f"ICNet got width={width}, expected 1 or more.")
+            raise InputError(f"ICNet got width={width}, expected 1 or more.", setting="width", kind="out_of_range")
         self.layers = nn.ModuleDict()
         self._add("conv1_1_3x3_s2", 3, width, 3, stride=2)
         self._add("conv1_2_3x3", width, width, 3)
