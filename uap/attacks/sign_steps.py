@@ -38,11 +38,12 @@ class SignSteps(Attack):
     Example:
         >>> import torch
         >>> from uap.objectives import Untargeted
+        >>> _ = torch.manual_seed(0)
         >>> victim = torch.nn.Conv2d(3, 2, 1)
-        >>> images = torch.full((1, 3, 4, 4), 100.0)
+        >>> images = torch.full((1, 3, 4, 4), 9.0)
         >>> adversarial = SignSteps(epsilon=2, steps=3)(victim, images, Untargeted())
-        >>> float((adversarial - images).abs().max()) <= 2
-        True
+        >>> (adversarial - images).abs().unique().tolist()
+        [2.0]
     """
 
     def __init__(

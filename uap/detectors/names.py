@@ -20,6 +20,12 @@ class NamedDetector:
         build: returns the detector for a value.
         values: the default values of the parameter, as text.
         definition: in a line, with the source.
+
+    Example:
+        >>> DETECTORS["ScaleConsistency"].values
+        ('0.5', '3', '5')
+        >>> DETECTORS["ScaleConsistency"].build("3").std
+        3.0
     """
 
     name: str

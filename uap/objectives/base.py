@@ -153,9 +153,6 @@ class PredictionObjective(Objective):
         >>> class NextClass(PredictionObjective):
         ...     metrics = ("success_rate", "success_before")
         ...
-        ...     def bind(self, table, read=None):
-        ...         pass
-        ...
         ...     def make(self, prediction):
         ...         return (prediction + 1) % 3, np.zeros(prediction.shape, bool)
         >>> NextClass().from_prediction(lambda images: images, torch.tensor([[0, 2]])).labels.tolist()
@@ -168,9 +165,10 @@ class PredictionObjective(Objective):
     hidden_classes: tuple[int, ...] = ()
     """The class ids that are to vanish; empty for other objectives."""
 
-    @abc.abstractmethod
-    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
+    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:  # noqa: B027  # most have no names
         """Look up class names, and read the files that the objective names; called before `make`.
+
+        The default does nothing.
 
         Args:
             table: the classes of the victim.
