@@ -46,9 +46,10 @@ def test_value_and_gradient_are_those_of_the_formula(task: str, sign: int, tempe
         for row, column in valid.nonzero().tolist():
             label, best = int(labels[image, row, column]), int(predicted[row, column])
             margin = (logits[image, label, row, column] - logits[image, best, row, column]) / temperature
-            value = (1 - Normal(0, 1).cdf(margin)) * task_loss
+            value = (1 - Normal(0, 1).cdf(margin)) * task_loss  # type: ignore[no-untyped-call]
             torch.testing.assert_close(losses[image, row, column], sign * value)
-            slope = sign * task_loss * Normal(0, 1).log_prob(margin).exp() / temperature
+            density = Normal(0, 1).log_prob(margin).exp()  # type: ignore[no-untyped-call]
+            slope = sign * task_loss * density / temperature
             expected[image, best, row, column] += slope
             expected[image, label, row, column] -= slope
     torch.testing.assert_close(gradient_of(loss, logits, goal), expected)
@@ -122,4 +123,4 @@ def test_from_the_clean_prediction_only_a_random_start_moves() -> None:
 def test_wrong_values_are_refused() -> None:
     for settings in ({"temperature": 0.0}, {"task": "accuracy"}):
         with pytest.raises(InputError):
-            Houdini(**settings)  # type: ignore[arg-type]
+            Houdini(**settings)

@@ -85,7 +85,7 @@ def roc_curve(benign: Tensor, attacked: Tensor) -> tuple[Tensor, Tensor]:
         [[0.0, 0.0, 0.5, 1.0], [0.0, 0.5, 1.0, 1.0]]
     """
     _check(benign, attacked)
-    thresholds = torch.cat([benign, attacked]).double().unique()[:, None]
+    thresholds = torch.unique(torch.cat([benign, attacked]).double())[:, None]
     rates = [(scores.double()[None] <= thresholds).double().mean(1) for scores in (benign, attacked)]
     start = torch.zeros(1, dtype=torch.float64)
     return torch.cat([start, rates[0]]), torch.cat([start, rates[1]])

@@ -88,7 +88,7 @@ class Patched(WrappedVictim):
     def _fused(self, image: Tensor, whole: Tensor, side: int) -> Tensor:
         """Return the mean log-probabilities `(C, H, W)` of the views of one image."""
         generator = image_generator(self.seed, image) if self.fresh else torch.Generator().manual_seed(self.seed)
-        corners = covering_corners(self.patches, *image.shape[-2:], side, generator)
+        corners = covering_corners(self.patches, image.shape[-2], image.shape[-1], side, generator)
         logits = self.victim(cut(image, corners, side)).log_softmax(1)
         total, views = whole.clone(), torch.ones_like(whole[:1])
         for one, (y, x) in zip(logits, corners.tolist(), strict=True):
