@@ -91,7 +91,7 @@ def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[st
             continue
         if not saved:
             raise InputError(f"{KNOWN} knows the perturbations of --perturbation. Name a run folder with it.")
-        found |= {f"{KNOWN}:{one.name}": KnownPattern(one.perturbation.proto.detach()[0]) for one in saved}
+        found |= {f"{KNOWN}:{one.name}": KnownPattern(one.perturbation.proto.detach()) for one in saved}
     return found
 
 
