@@ -95,7 +95,7 @@ def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[st
                 setting="perturbation",
                 kind="missing_setting",
             )
-        found |= {f"{KNOWN}:{one.name}": KnownPattern(one.perturbation.proto.detach()[0]) for one in saved}
+        found |= {f"{KNOWN}:{one.name}": KnownPattern(one.perturbation.proto.detach()) for one in saved}
     return found
 
 

@@ -6,15 +6,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.evaluation.test_robustness import network
-from tests.helpers import make_camvid, refusal
+from tests.helpers import SIZE, make_camvid, refusal
+from tests.scoring.runs import config, make_run, noise
 from uap import detect
 from uap.detectors import Detector
 from uap.evaluation import detection
 from uap.metrics.roc import auc
+from uap.utils.errors import InputError
 
 
 @pytest.fixture
@@ -82,6 +85,22 @@ def test_attacks_through_a_wrapper_are_scored_on_the_network(root: Path) -> None
     ]
     first, second = cells(out)
     assert first["benign"] == second["benign"]
+
+
+def test_a_saved_perturbation_is_found_by_who_knows_it(root: Path, tmp_path: Path) -> None:
+    settings = config(root, classes=["sky", "building"])
+    scene = np.zeros(SIZE, np.uint8)
+    saved = make_run(tmp_path / "learned", settings, noise(), scene)
+    more = ("--perturbation", str(saved), "--detectors", "KnownPattern", "Uncertainty:margin", "--out", "known")
+    found = {cell["detector"]: cell for cell in cells(detect.main(words(root, *more)))}
+    known = found["KnownPattern:learned"]
+    assert known["metrics"]["auc"] == 1
+    assert max(known["attacked"]) < -0.5
+    assert known["attack"] == "learned"
+    assert 0 <= known["metrics"]["success_rate"] <= 1
+    other = make_run(tmp_path / "larger", settings, noise(tile=(48, 64)), np.zeros((48, 64), np.uint8))
+    with pytest.raises(InputError):
+        detect.main(words(root, "--perturbation", str(other), "--out", "other"))
 
 
 def test_lost_cells_are_refused(root: Path) -> None:

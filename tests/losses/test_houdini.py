@@ -50,7 +50,8 @@ def test_value_and_gradient_are_those_of_the_formula(task: str, sign: int, tempe
             margin = (logits[image, label, row, column] - logits[image, best, row, column]) / temperature
             value = (1 - Normal(0, 1).cdf(margin)) * task_loss  # type: ignore[no-untyped-call]
             torch.testing.assert_close(losses[image, row, column], sign * value)
-            slope = sign * task_loss * Normal(0, 1).log_prob(margin).exp() / temperature  # type: ignore[no-untyped-call]
+            density = Normal(0, 1).log_prob(margin).exp()  # type: ignore[no-untyped-call]
+            slope = sign * task_loss * density / temperature
             expected[image, best, row, column] += slope
             expected[image, label, row, column] -= slope
     torch.testing.assert_close(gradient_of(loss, logits, goal), expected)

@@ -24,8 +24,8 @@ class NamedDetector:
     Example:
         >>> DETECTORS["ScaleConsistency"].values
         ('0.5', '3', '5')
-        >>> DETECTORS["ScaleConsistency"].build("3").std
-        3.0
+        >>> type(DETECTORS["ScaleConsistency"].build("3")).__name__
+        'ScaleConsistency'
     """
 
     name: str

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uap.detectors.spatial_consistency import TOGETHER
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
-from uap.utils.patches import covering_corners, cut, patch_side
+from uap.utils.patches import covering_corners, patch_side, predictions
 
 
 @torch.no_grad()
@@ -32,7 +31,7 @@ def self_entropy(
         `(H, W)` float32 in nats; 0 where all patches agree, and where no patch lies.
 
     Raises:
-        InputError: a patch does not fit into the image.
+        InputError: no patch, or a patch that does not fit into the image.
 
     Example:
         >>> self_entropy(torch.nn.Conv2d(3, 2, 1), torch.full((3, 16, 32), 9.0)).unique().tolist()
@@ -46,20 +45,16 @@ def self_entropy(
             setting="size",
             kind="out_of_range",
         )
-    corners = covering_corners(patches, height, width, side, torch.Generator().manual_seed(seed))
-    votes: Tensor | None = None
-    with in_eval_mode(victim):
-        for part in (corners[start : start + TOGETHER] for start in range(0, patches, TOGETHER)):
-            logits = victim(cut(image.float(), part, side))
-            if votes is None:
-                votes = logits.new_zeros(logits.shape[1], height, width)
-            each = F.one_hot(logits.argmax(1), logits.shape[1]).movedim(-1, 1).to(votes)
-            for one, (y, x) in zip(each, part.tolist(), strict=True):
-                votes[:, y : y + side, x : x + side] += one
-    if votes is None:
+    if patches < 1:
         raise InputError(
             f"self_entropy got patches={patches}, expected 1 or more.", setting="patches", kind="out_of_range"
         )
+    corners = covering_corners(patches, height, width, side, torch.Generator().manual_seed(seed))
+    with in_eval_mode(victim):
+        predicted = predictions(victim, image.float(), corners, side)
+    votes = torch.zeros(int(predicted.max()) + 1, height, width, device=predicted.device)
+    for one, (y, x) in zip(F.one_hot(predicted, len(votes)), corners.tolist(), strict=True):
+        votes[:, y : y + side, x : x + side] += one.movedim(-1, 0)
     shares = votes / votes.sum(0).clamp(min=1)
-    entropy: Tensor = -torch.special.xlogy(shares, shares).sum(0) + 0.0  # no negative zeros
-    return entropy
+    entropy: Tensor = -torch.special.xlogy(shares, shares).sum(0)
+    return entropy + 0.0  # no negative zeros

@@ -7,13 +7,10 @@ from uap.detectors.base import Detector
 from uap.metrics.agreement import Over, mean_iou
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
-from uap.utils.patches import cut, patch_side
+from uap.utils.patches import patch_side, predictions
 
 SHIFT_SHARES = (1 / 16, 1 / 8)
 """The shifts of the paper (32 to 64 pixels) as shares of the side of its patches (512 pixels)."""
-
-TOGETHER = 16
-"""Patches that the network sees in one batch."""
 
 
 class SpatialConsistency(Detector):
@@ -58,11 +55,10 @@ class SpatialConsistency(Detector):
         """Return the mean mIoU of the overlaps; see `Detector.score`."""
         corners, shifts, side = self.pairs(image.shape[-2], image.shape[-1])
         both = torch.stack([corners, corners + shifts], dim=1).flatten(0, 1)  # a pair is two rows
-        parts = (both[start : start + TOGETHER] for start in range(0, len(both), TOGETHER))
-        predicted = torch.cat([victim(cut(image[0], part, side)).argmax(1) for part in parts])
+        predicted = predictions(victim, image[0], both, side).view(-1, 2, side, side)
         values = [
             mean_iou(first[None, down:, right:], second[None, : side - down, : side - right], self.over)
-            for (first, second), (down, right) in zip(predicted.view(-1, 2, side, side), shifts.tolist(), strict=True)
+            for (first, second), (down, right) in zip(predicted, shifts.tolist(), strict=True)
         ]
         return float(torch.cat(values).mean())
 

@@ -62,5 +62,5 @@ class TilePeriod(Detector):
         overlap = (height - rows)[:, None] * (width - columns.abs())[None, :] / (height * width)
         found = products[rows][:, columns % (2 * width)] / overlap.to(products) / products[0, 0].clamp(min=1e-12)
         near = (rows < self.smallest)[:, None] & (columns.abs() < self.smallest)[None, :]
-        cleared: Tensor = found.masked_fill(near.to(found.device), 0.0)
-        return cleared
+        without: Tensor = found.masked_fill(near.to(found.device), 0.0)
+        return without

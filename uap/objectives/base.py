@@ -165,7 +165,7 @@ class PredictionObjective(Objective):
     hidden_classes: tuple[int, ...] = ()
     """The class ids that are to vanish; empty for other objectives."""
 
-    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:  # noqa: B027  # most have no names
+    def bind(self, table: LabelTable, read: ReadTarget | None = None) -> None:
         """Look up class names, and read the files that the objective names; called before `make`.
 
         The default does nothing.

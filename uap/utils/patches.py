@@ -1,7 +1,12 @@
 """Square patches of images."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+TOGETHER = 16
+"""Patches that a network sees in one batch."""
 
 PATCH_SHARE = 1 / 2
 """Patches of Xiao et al. (512 pixels) as a share of the height of their images (1024 pixels)."""
@@ -25,6 +30,23 @@ def cut(image: Tensor, corners: Tensor, side: int) -> Tensor:
         [[6.0, 7.0], [10.0, 11.0]]
     """
     return torch.stack([image[:, y : y + side, x : x + side] for y, x in corners.tolist()])
+
+
+def predictions(victim: Callable[[Tensor], Tensor], image: Tensor, corners: Tensor, side: int) -> Tensor:
+    """Return the class ids `(n, side, side)` that a network predicts on patches of an image, in batches.
+
+    Args:
+        victim: images `(N, 3, H, W)` to logits `(N, C, H, W)`.
+        image: `(3, H, W)`.
+        corners: `(n, 2)` int64 (rows, columns).
+        side: of the patches.
+
+    Example:
+        >>> predictions(lambda images: images, torch.zeros(3, 4, 4), torch.tensor([[0, 0], [1, 2]]), 2).shape
+        torch.Size([2, 2, 2])
+    """
+    parts = (corners[start : start + TOGETHER] for start in range(0, len(corners), TOGETHER))
+    return torch.cat([victim(cut(image, part, side)).argmax(1) for part in parts])
 
 
 def covering_corners(

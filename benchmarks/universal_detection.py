@@ -1,0 +1,61 @@
+"""python -m benchmarks.universal_detection: detectors against universal perturbations, and such that know detectors.
+
+Each perturbation is learned on 16 synthetic scenes of 128 x 256 with 5 passes and epsilon 10. Success and the AUC of
+the detectors, in per cent, are those of 8 other scenes, rounded to 8 bits.
+"""
+
+import numpy as np
+import torch
+
+import uap
+from uap.datasets.synthetic import render_scene
+from uap.detectors import Detector, KnownPattern, named_detectors
+from uap.metrics import roc
+from uap.objectives import HideClasses, Objective, StaticTarget, Untargeted
+from uap.victims import AlsoBlurred, Patched, Victim
+from uap.victims.building import build_victim, find_victim
+
+SCENES, TRAINING, SIZE = 24, 16, (128, 256)
+DETECTORS = ("SpatialConsistency:10", "ScaleConsistency:3", "Uncertainty:entropy", "TilePeriod:8")
+
+
+def perturbations(victim: Victim, image: torch.Tensor) -> dict[str, tuple[Victim, Objective, tuple[int, int] | None]]:
+    """Return the network that a perturbation is learned on, its objective and its tile, by name."""
+    untargeted, static = Untargeted(), StaticTarget.of_image(victim, image)
+    patches, blur = Patched(victim, 3), AlsoBlurred(victim, 3.0)
+    return {
+        "untargeted": (victim, untargeted, None),
+        "untargeted, tile 32 x 32": (victim, untargeted, (32, 32)),
+        "static": (victim, static, None),
+        "dynamic, person and car": (victim, HideClasses(["person", "car"]), None),
+        "untargeted, on patches": (patches, untargeted, None),
+        "untargeted, on the blur": (blur, untargeted, None),
+        "untargeted, on patches, tile 32 x 32": (patches, untargeted, (32, 32)),
+        "static, on patches": (patches, static, None),
+    }
+
+
+def main() -> None:
+    """Learn the perturbations, and print a row for each."""
+    victim = build_victim(find_victim("espnet_streetscenes"))
+    scenes = [render_scene(seed=0, index=i, size=SIZE)[0] for i in range(SCENES)]
+    images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float()
+    train, test = images[:TRAINING], images[TRAINING:]
+    detectors: dict[str, Detector] = {}
+    for name in DETECTORS:
+        detectors |= named_detectors(name)
+    benign = {title: detector(victim, test) for title, detector in detectors.items()}
+    for name, (learned_on, objective, tile) in perturbations(victim, train[0]).items():
+        delta = uap.learn(learned_on, train, objective, epsilon=10, tile=tile, passes=5, progress=False)
+        attacked = delta.eight_bit(test).float()
+        found = uap.evaluation.evaluate(victim, test, delta, objective, progress=False).metrics["8-bit"]
+        key = next(key for key in ("success_rate", "hidden", "kept") if key in found)
+        areas = {title: roc.auc(benign[title], detector(victim, attacked)) for title, detector in detectors.items()}
+        known = KnownPattern(delta.proto.detach())
+        areas["KnownPattern"] = roc.auc(known(victim, test), known(victim, attacked))
+        cells = ", ".join(f"{title} {100 * area:.0f}" for title, area in areas.items())
+        print(f"{name}: {key} {100 * found[key]:.1f}; {cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
