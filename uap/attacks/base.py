@@ -23,6 +23,8 @@ class Cost:
         backwards: images that a gradient was computed for.
         steps: `(N,)` int64, the steps on each image of the last call.
         converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
+        active: `(N, S + 1)` float32, of an attack that stops by itself: the share of an image's targets that were still
+            active after 0 to S steps; the last value stays after the attack on the image has stopped.
 
     Example:
         >>> import torch
@@ -38,6 +40,7 @@ class Cost:
     backwards: int = 0
     steps: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     converged: Tensor | None = None
+    active: Tensor | None = None
 
 
 class Attack(abc.ABC):

@@ -1,6 +1,7 @@
 """Objectives: what an attacker wants, made from the network's own clean prediction."""
 
 from uap.objectives.base import Goal, Objective, PredictionObjective
+from uap.objectives.box_classes import BoxClasses
 from uap.objectives.hide_classes import HideClasses
 from uap.objectives.least_likely import LeastLikely
 from uap.objectives.random_classes import RandomClasses
@@ -9,6 +10,7 @@ from uap.objectives.static_target import StaticTarget
 from uap.objectives.untargeted import Untargeted
 
 __all__ = [
+    "BoxClasses",
     "Goal",
     "HideClasses",
     "LeastLikely",

@@ -6,13 +6,16 @@ from uap.victims.adapters.smp import SegmentationModels
 from uap.victims.adapters.torchvision import Torchvision
 from uap.victims.defended import Defended
 from uap.victims.dense_crf import DenseCRF
+from uap.victims.detection import CellDetector, FasterRCNN
 from uap.victims.multiscale import Multiscale
 from uap.victims.victim import Victim
 
 __all__ = [
+    "CellDetector",
     "Defended",
     "DenseCRF",
     "Exported",
+    "FasterRCNN",
     "HuggingFace",
     "Multiscale",
     "SegmentationModels",
