@@ -14,7 +14,8 @@ from uap.objectives import BoxClasses
 from uap.utils.class_tables import IGNORE
 from uap.utils.detections import Detections
 from uap.utils.errors import InputError
-from uap.victims.detection import CellDetector, DetectionVictim, FasterRCNN
+from uap.victims.cell_detector import CellDetector
+from uap.victims.detection import DetectionVictim, FasterRCNN
 
 TWO_STAGE = ["background", "person", "car", "bus"]
 

@@ -12,8 +12,16 @@ from uap.victims.detection import DetectionVictim
 def find_detection(name: str) -> Path | None:
     """Return the configuration of a detection network by its name in `configs/detection/` or its path, or None."""
     folder = paths.shipped("configs/detection")
-    candidates = (Path(name), paths.find(name), folder / f"{Path(name).stem}.yaml")
-    return next((path for path in candidates if path.is_file()), None)
+    for path in (Path(name), paths.find(name), folder / f"{Path(name).stem}.yaml"):
+        if path.is_file() and _is_detection(path):
+            return path
+    return None
+
+
+def _is_detection(path: Path) -> bool:
+    """Return whether a configuration names a class of `uap.victims.detection`."""
+    victim = (read_settings(path).get("model") or {}).get("victim") or {}
+    return str(victim.get("class_path", "")).rsplit(".", 1)[-1] in ("CellDetector", "FasterRCNN")
 
 
 def build_detection(name: str, weights: str | None = None, proposal_nms: float | None = None) -> DetectionVictim:

@@ -4,9 +4,10 @@ from uap.victims.adapters.exported import Exported
 from uap.victims.adapters.huggingface import HuggingFace
 from uap.victims.adapters.smp import SegmentationModels
 from uap.victims.adapters.torchvision import Torchvision
+from uap.victims.cell_detector import CellDetector
 from uap.victims.defended import Defended
 from uap.victims.dense_crf import DenseCRF
-from uap.victims.detection import CellDetector, FasterRCNN
+from uap.victims.detection import FasterRCNN
 from uap.victims.multiscale import Multiscale
 from uap.victims.victim import Victim
 
