@@ -41,7 +41,7 @@ def words(tmp_path: Path) -> list[str]:
 
 def test_boxes_are_attacked_and_written(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = boxes.main([*words, "--steps", "40", "--gamma", "4", "--pictures", "1"])
-    row = json.loads((out / "boxes.json").read_text())["rows"][0]
+    row = json.loads((out / "boxes.json").read_text())["cells"][0]["metrics"]
     assert row["map_clean"] == 1.0  # the network's own detections are the objects
     assert row["map_adversarial"] < 1.0
     assert row["kept"] < 1.0

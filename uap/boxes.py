@@ -93,8 +93,8 @@ def main(args: list[str] | None = None) -> Path:
         if not isinstance(victim, FasterRCNN):
             break  # cells are not suppressed
     settings_used = {name: getattr(given, name) for name in ("network", "variant", "gamma", "steps", "seed")}
-    content = {**settings_used, **facts_of_data(data), "rows": rows}
-    identity = digest({name: value for name, value in content.items() if name != "rows"}, given.nms)
+    content = {**settings_used, **facts_of_data(data), "cells": [cell_of(row) for row in rows]}
+    identity = digest({name: value for name, value in content.items() if name != "cells"}, given.nms)
     check_same(out / "boxes.json", identity)
     text = table(rows)
     write(out / "boxes.json", json_text({**content, "digest": identity}))
@@ -119,6 +119,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]  # fmt: skip
     return markdown(["NMS", *TITLES.values()], texts)
+
+
+def cell_of(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the cell of `boxes.json` for a row of the table."""
+    return {"nms": row["nms"], "metrics": {name: value for name, value in row.items() if name != "nms"}}
 
 
 def _attacked(victim: DetectionVictim, data: SegmentationData, given: argparse.Namespace, title: str) -> Any:

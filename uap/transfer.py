@@ -13,7 +13,7 @@ For image-dependent attacks:
 
 With --sums, the rows are perturbations of DAG and their sums, and columns may be detection networks:
 
-    "cells": [{"made_from": ROW, "network": COLUMN, "metrics": {"miou": 0.45}}, ...]    "map" for a detection network
+    "cells": [{"made_from": ROW, "network": COLUMN, "metrics": {"miou_adversarial": 0.45}}, ...]
 
 `metrics` are those of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the rows of random signs.
 """
@@ -42,6 +42,9 @@ from uap.utils.text_tables import check_cells_kept, check_same, csv_text, digest
 from uap.victims.detection import DetectionVictim
 
 PROGRAM = "uap transfer"
+
+METRIC_OF = {True: "map_adversarial", False: "miou_adversarial"}
+"""The metric of a detection network, and that of a segmentation network, with `--sums`."""
 
 EPSILONS = (8.0,)
 """The default of `--epsilons`: that of Arnab et al., table 1."""
@@ -159,7 +162,7 @@ def sums(given: argparse.Namespace, settings: list[str]) -> Path:
     identity = digest(facts, [*sources], [*columns], added, given.seed)
     check_same(out / "transfer.json", identity)
     scores = score_sums(sources, columns, added, images, given.seed)
-    kinds = {name: "map" if isinstance(victim, DetectionVictim) else "miou" for name, victim in columns.items()}
+    kinds = {name: METRIC_OF[isinstance(victim, DetectionVictim)] for name, victim in columns.items()}
     cells = [
         {"made_from": row, "network": column, "metrics": {kinds[column]: value}}
         for row, of in scores.items()

@@ -30,6 +30,7 @@ def test_names_equal_the_papers() -> None:
         "IterativeFGSMII": (IterativeFGSM, LeastLikely),
         "RandomSigns": (RandomSigns, Untargeted),
         "DAG": (DAG, RandomClasses),
+        "DAGObjects": (DAG, RandomClasses),
         "DAGShape": (DAG, Shape),
     }
 

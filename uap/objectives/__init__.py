@@ -6,6 +6,7 @@ from uap.objectives.hide_classes import HideClasses
 from uap.objectives.least_likely import LeastLikely
 from uap.objectives.random_classes import RandomClasses
 from uap.objectives.shape import Shape
+from uap.objectives.side_by_side import SideBySideTargets
 from uap.objectives.static_target import StaticTarget
 from uap.objectives.untargeted import Untargeted
 
@@ -18,6 +19,7 @@ __all__ = [
     "PredictionObjective",
     "RandomClasses",
     "Shape",
+    "SideBySideTargets",
     "StaticTarget",
     "Untargeted",
 ]

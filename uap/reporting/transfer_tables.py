@@ -62,8 +62,8 @@ def of_attacks(cells: list[Cell]) -> str:
 
 
 def of_sums(scores: dict[str, dict[str, float]], kinds: dict[str, str]) -> str:
-    """Return a Markdown table of scores by row and column; `kinds` has `miou` or `map` for each column."""
-    titles = {"miou": "mIoU", "map": "mAP"}
+    """Return a Markdown table of scores by row and column; `kinds` has the metric of each column."""
+    titles = {"miou_adversarial": "mIoU", "map_adversarial": "mAP"}
     header = ["perturbation of", *(f"{column}, {titles[kind]}" for column, kind in kinds.items())]
     return markdown(header, [[row, *(percent(of[column]) for column in kinds)] for row, of in scores.items()])
 

@@ -9,6 +9,7 @@ from uap.victims.defended import Defended
 from uap.victims.dense_crf import DenseCRF
 from uap.victims.detection import FasterRCNN
 from uap.victims.multiscale import Multiscale
+from uap.victims.side_by_side import SideBySide
 from uap.victims.victim import Victim
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "HuggingFace",
     "Multiscale",
     "SegmentationModels",
+    "SideBySide",
     "Torchvision",
     "Victim",
 ]
