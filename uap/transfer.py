@@ -21,6 +21,7 @@ With --sums, the rows are perturbations of DAG and their sums, and columns may b
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
@@ -163,7 +164,7 @@ def sums(given: argparse.Namespace, settings: list[str]) -> Path:
     check_same(out / "transfer.json", identity)
     scores = score_sums(sources, columns, added, images, given.seed)
     kinds = {name: METRIC_OF[isinstance(victim, DetectionVictim)] for name, victim in columns.items()}
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"made_from": row, "network": column, "metrics": {kinds[column]: value}}
         for row, of in scores.items()
         for column, value in of.items()

@@ -124,7 +124,7 @@ class _Score:
         if isinstance(self.victim, DetectionVictim) and isinstance(known, Detections):
             self.found += self.victim.detect(image)
             self.truth.append(known)
-        elif isinstance(known, Tensor):
+        elif isinstance(self.victim, Victim) and isinstance(known, Tensor):
             self.iou.update(self.victim.predict(image).long(), known)
 
     def compute(self) -> float:
