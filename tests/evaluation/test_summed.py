@@ -39,7 +39,7 @@ def words(tmp_path: Path) -> list[str]:
     """Return a command line for a segmentation and a detection network on one scene."""
     torch.manual_seed(0)
     save_file(FastestDet(3).state_dict(), tmp_path / "cells.safetensors")
-    settings = {"weights": str(tmp_path / "cells.safetensors"), "classes": ["person", "car", "bus"]}
+    settings: dict[str, object] = {"weights": str(tmp_path / "cells.safetensors"), "classes": ["person", "car", "bus"]}
     settings |= {"network": {"class_path": "uap.networks.FastestDet", "init_args": {"classes": 3}}}
     victim = {"class_path": "uap.victims.CellDetector", "init_args": {**settings, "input_size": [64, 64]}}
     (tmp_path / "cells.yaml").write_text(yaml.safe_dump({"model": {"victim": victim}}))
