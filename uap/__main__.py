@@ -11,10 +11,12 @@ COMMANDS = {
     "distortions": "score a perturbation after JPEG, resizing, noise and shifts",
     "transfer": "score perturbations on other networks and data sets",
     "detect": "score detectors of attacked images by their AUC",
+    "boxes": "attack a detection network and score its boxes",
     "apply": "write adversarial images and videos",
     "report": "write one HTML page on one or several runs",
     "reproduce": "run the tables and figures of a paper",
     "train_victim": "train a network to attack",
+    "train_boxes": "train a detection network to attack",
     "victims": "list networks, and check how one is set up",
 }
 """Every command with a line of help."""

@@ -11,31 +11,41 @@ For image-dependent attacks:
     "cells": [{"network": COLUMN, "made_from": ROW, "attack": NAME, "epsilon": 8.0, "cell": HASH,
                "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
 
+With --sums, the rows are perturbations of DAG and their sums, and columns may be detection networks:
+
+    "cells": [{"made_from": ROW, "network": COLUMN, "metrics": {"miou_adversarial": 0.45}}, ...]
+
 `metrics` are those of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the rows of random signs.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, network_arguments, scored_data, warn_of_classes, wrap
+from uap.cli.network_arguments import build_any, build_victims, network_arguments, scored_data, warn_of_classes, wrap
 from uap.evaluation.attack_grid import Network, grid, names_of
 from uap.evaluation.attack_grid import score_all as score_attacks
 from uap.evaluation.experiment import facts_of_data
 from uap.evaluation.perturbation_scores import print_setup_warnings
 from uap.evaluation.perturbation_transfer import cell_file, score_all, setups_of
 from uap.evaluation.saved_perturbation import random_signs, read_saved
+from uap.evaluation.summed import score_sums
 from uap.reporting import transfer_tables as tables
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
-from uap.utils.text_tables import check_cells_kept, csv_text, json_text, markdown, writable, write
+from uap.utils.text_tables import check_cells_kept, check_same, csv_text, digest, json_text, markdown, writable, write
+from uap.victims.detection import DetectionVictim
 
 PROGRAM = "uap transfer"
+
+METRIC_OF = {True: "map_adversarial", False: "miou_adversarial"}
+"""The metric of a detection network, and that of a segmentation network, with `--sums`."""
 
 EPSILONS = (8.0,)
 """The default of `--epsilons`: that of Arnab et al., table 1."""
@@ -67,6 +77,12 @@ def parse(words: list[str]) -> argparse.Namespace:
         "networks and data of the rows). With --attacks, networks besides those of the rows",
     )  # fmt: skip
     network_arguments(parser, epsilons=EPSILONS)
+    parser.add_argument(
+        "--sums", metavar="A+B", nargs="*",
+        help="evaluate the perturbations of DAG on segmentation and detection networks, and sums of those of several "
+        "rows, such as espnet_streetscenes+fcn8s_streetscenes, each with the control of permuted pixels (default "
+        "without a value: the sum of all rows)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(words)
@@ -125,6 +141,44 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     return out
 
 
+def sums(given: argparse.Namespace, settings: list[str]) -> Path:
+    """Evaluate the perturbations of DAG and their sums on all networks; return the folder of the tables.
+
+    Raises:
+        InputError: a sum names no row, or a network or the images cannot be used.
+    """
+    data = scored_data(given, settings, PROGRAM)
+    columns = build_any([*given.rows, *(given.evaluate_on or [])], given.weights, data)
+    sources = dict(list(columns.items())[: len(given.rows)])
+    added = [words.split("+") for words in given.sums] or [[*sources]]
+    unknown = [name for names in added for name in names if name not in sources]
+    if unknown:
+        raise InputError(
+            f"--sums names {unknown[0]}, which is no row. The rows are {', '.join(sources)}.",
+            setting="sums",
+            kind="unknown_name",
+        )
+    images, facts = data.datasets["scored"].images, facts_of_data(data)
+    out = writable(given.out)
+    identity = digest(facts, [*sources], [*columns], added, given.seed)
+    check_same(out / "transfer.json", identity)
+    scores = score_sums(sources, columns, added, images, given.seed)
+    kinds = {name: METRIC_OF[isinstance(victim, DetectionVictim)] for name, victim in columns.items()}
+    cells: list[dict[str, Any]] = [
+        {"made_from": row, "network": column, "metrics": {kinds[column]: value}}
+        for row, of in scores.items()
+        for column, value in of.items()
+    ]
+    text = tables.of_sums(scores, kinds)
+    long = [[cell["made_from"], cell["network"], *next(iter(cell["metrics"].items()))] for cell in cells]
+    content = {"seed": given.seed, **facts, "digest": identity, "cells": cells}
+    about = markdown([*facts], [[*facts.values()]])
+    table = csv_text(["made_from", "network", "metric", "value"], long)
+    _write(out, f"# Transfer of sums\n\n{about}\n{text}", table, json_text(content))
+    print(f"{text}\n{out / 'transfer.md'}  transfer.csv  transfer.json", flush=True)
+    return out
+
+
 def _write(out: Path, text: str, table: str, content: str) -> None:
     write(out / "transfer.md", text)
     write(out / "transfer.csv", table)
@@ -141,6 +195,8 @@ def main(args: list[str] | None = None) -> Path:
     given = parse(words)
     if given.quiet:
         be_quiet()
+    if given.sums is not None:
+        return sums(given, settings)
     if given.attacks:
         return attacks(given, settings)
     unused = [f"--{name}" for name in ("weights", "wrappers", "epsilons", "data") if getattr(given, name)] + settings[

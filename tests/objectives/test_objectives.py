@@ -1,6 +1,7 @@
 """Objectives on logits whose goals are known."""
 
-from typing import get_args
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -165,3 +166,26 @@ def test_a_shape_refuses_a_class_that_the_network_does_not_have() -> None:
     for settings in ({"target_class": 3}, {"target_class": -1}, {"background": 3}):
         with refuses(None, "out_of_range"):
             Shape("circle", **settings).prepare(lambda images: maps, images(1), maps)
+
+
+def test_random_classes_keep_the_background_of_the_table() -> None:
+    table = LabelTable(("sky", "car", "person", "void", "sign"), ((0, 0, 0),) * 5)
+    logits = torch.eye(5)[None][:, :, [0, 1, 1, 2]]  # predicts sky, car, car, person
+    victim = SimpleNamespace(table=table)
+    labels = RandomClasses("stuff").prepare(cast(Any, victim), torch.zeros(1, 3, 1, 4), logits).labels[0].tolist()
+    assert labels[0] == 0
+    assert labels[1] == labels[2]
+    assert set(labels[1:]) <= {1, 2, 4}
+    assert labels[1] != 1
+    assert labels[3] != 2
+
+
+def test_random_classes_that_do_not_exist_are_refused() -> None:
+    logits = torch.eye(3)[None]
+    with pytest.raises(InputError) as error:
+        RandomClasses([7]).prepare(lambda images: logits, torch.zeros(1, 3, 1, 3), logits)
+    assert error.value.setting == "keep"
+    with pytest.raises(InputError):
+        RandomClasses([-1])
+    with pytest.raises(InputError):
+        RandomClasses(cast(Any, "sky"))

@@ -25,6 +25,8 @@ class Cost:
         steps: `(N,)` int64, the steps on each image of the last call.
         converged: `(N,)` bool, whether an attack that stops by itself did so; None for attacks of a fixed length.
         without_gradient: images whose first gradient is 0 everywhere, which an attack along the gradient cannot move.
+        active: `(N, S + 1)` float32, of an attack that stops by itself: the share of an image's targets that were still
+            active after 0 to S steps; the last value stays after the attack on the image has stopped.
 
     Example:
         >>> import torch
@@ -41,6 +43,7 @@ class Cost:
     steps: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     converged: Tensor | None = None
     without_gradient: int = 0
+    active: Tensor | None = None
 
 
 class Attack(abc.ABC):

@@ -96,6 +96,7 @@ class DAG(Attack):
         current, best = images.clone(), images.clone()
         fewest = torch.full_like(targets, torch.iinfo(torch.int64).max)
         running = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        counts, latest = [], torch.zeros_like(targets)
         for step in range(self.steps + 1):  # the last pass counts what the last step left
             rows = running.nonzero()[:, 0]
             part = current[rows].requires_grad_()
@@ -103,6 +104,8 @@ class DAG(Attack):
                 logits = self._forward(victim, part)
                 active, subtracted = self._active(logits.detach(), goal.labels[rows], clean[rows])
                 count = active.flatten(1).sum(1)
+                latest[rows] = count
+                counts.append(latest.cpu().clone())
                 better = rows[count < fewest[rows]]
                 best[better] = current[better]
                 fewest[rows] = torch.minimum(fewest[rows], count)
@@ -115,6 +118,7 @@ class DAG(Attack):
             current[rows[going]] = self._step(current[rows[going]], gradient)
             self.cost.steps[rows[going].cpu()] += 1
         self.cost.converged = ~running.cpu()
+        self.cost.active = torch.stack(counts, 1) / targets.cpu().clamp(min=1)[:, None]
         return best
 
     def _active(self, logits: Tensor, labels: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:

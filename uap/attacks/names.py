@@ -96,6 +96,12 @@ _ROWS = (
     NamedAttack("RandomSigns", RandomSigns, Untargeted, "the control: epsilon times a random sign of each value"),
     NamedAttack("DAG", DAG, RandomClasses, f"steps towards random classes, the paper's form ({_XIE})"),
     NamedAttack(
+        "DAGObjects",
+        DAG,
+        partial(RandomClasses, "stuff"),
+        f"steps that move objects to random classes and keep road, buildings and other background ({_XIE})",
+    ),
+    NamedAttack(
         "DAGShape",
         partial(DAG, variant="authors"),
         partial(Shape, "circle"),

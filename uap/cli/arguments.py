@@ -27,6 +27,21 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Convert an argument to a share above 0 and up to 1.
+
+    Raises:
+        ArgumentTypeError: the text is not such a number.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to 1")
+    return value
+
+
 LONGEST_SIDE = 32767
 """Largest height or width of an image, in pixels. OpenCV cannot resample longer sides."""
 

@@ -6,11 +6,13 @@ import math
 from uap.attacks import ATTACKS
 from uap.cli.data_arguments import data_from_words
 from uap.data import SegmentationData
+from uap.evaluation.detection_networks import build_detection, find_detection
 from uap.evaluation.experiment import device_trainer
 from uap.utils.errors import InputError, in_message_of
 from uap.utils.run_folder import unique_names
 from uap.victims import Victim
 from uap.victims.building import build_victim, build_wrapper, find_victim, find_wrapper
+from uap.victims.detection import DetectionVictim
 
 
 def grey_levels(text: str) -> float:
@@ -101,6 +103,22 @@ def build_victims(names: list[str], weights: list[str] | None, data: Segmentatio
         victims[title] = build_victim(file, of_file).to(device)
         _check(title, victims[title], data)
     return victims
+
+
+def build_any(
+    names: list[str], weights: list[str] | None, data: SegmentationData
+) -> dict[str, Victim | DetectionVictim]:
+    """Return segmentation and detection networks by name; the arguments and errors are those of `build_victims`."""
+    files = dict(zip(names, weights or ["-"] * len(names), strict=False))
+    if weights is not None and len(weights) != len(names):
+        return dict(build_victims(names, weights, data))  # which refuses it
+    found: dict[str, Victim | DetectionVictim] = {}
+    for name in names:
+        if (path := find_detection(name)) is not None:
+            found[path.stem] = build_detection(name, None if files[name] == "-" else files[name])
+        else:
+            found |= build_victims([name], [files[name]], data)
+    return found
 
 
 def wrap(victims: dict[str, Victim], wrappers: list[str], data: SegmentationData) -> dict[str, dict[str, Victim]]:

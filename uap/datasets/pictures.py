@@ -49,6 +49,25 @@ def read_mask(path: Path | Source) -> NDArray[np.uint8]:
     return np.asarray(_open(path, ids=True))
 
 
+def read_numbers(path: Path | Source) -> NDArray[np.int32]:
+    """Read a PNG of one channel with up to 16 bits, such as instance ids, int32 `(H, W)`.
+
+    Raises:
+        InputError: the file is missing, truncated, or not a PNG of one channel.
+    """
+    try:
+        with _opened(path) as picture:
+            if picture.format != "PNG" or len(picture.getbands()) != 1:
+                raise InputError(
+                    f"{path} is a {picture.format} in mode {picture.mode}, expected a PNG of one channel with the "
+                    "instance id of each pixel. Extract the original files again.",
+                    kind="unusable_file",
+                )
+            return np.asarray(picture).astype(np.int32)
+    except PICTURE_ERRORS as error:
+        raise unreadable_picture(path, error) from error
+
+
 def has_ids(path: Path | Source) -> bool:
     """Return whether an image has one channel, as images of class ids do; errors are those of `read_image`."""
     try:

@@ -29,6 +29,9 @@ MOST_SCENES = FIRST_INDEX["val"]
 
 MANIFEST = "streetscenes.json"
 
+INSTANCES = "_gtFine_instanceIds.png"
+"""The ending of the files of instance ids of Cityscapes: 1000 times the label id plus the number of the object."""
+
 
 class StreetScenes(Cityscapes):
     """Synthetic street scenes with 13 of Cityscapes' classes, 512 x 256, in any number.
@@ -119,6 +122,24 @@ class StreetScenes(Cityscapes):
         """Return the first `count` scenes of the split."""
         return super().find_items()[: self.count]
 
+    def instance_file(self, item: Item) -> Path:
+        """Return the file of instance ids of a scene; it is written when it is first needed.
+
+        Args:
+            item: one of `items`.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        index = int(item.name.rsplit("_", 1)[-1])
+        path = self._path(INSTANCES, index)
+        if not path.exists():
+            place = FIRST_INDEX[self.split] + index
+            _, train_ids, numbers = scenes.render_instances(self.scene_seed, place, RENDERED_SIZE)
+            label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint16)[train_ids]
+            _write_png(path, np.where(numbers > 0, 1000 * label_ids + numbers, label_ids))
+        return path
+
     def _check_manifest(self) -> None:
         manifest = self.root / MANIFEST
         expected = {"seed": self.scene_seed, "version": scenes.VERSION, "size": list(RENDERED_SIZE)}
@@ -157,7 +178,7 @@ class StreetScenes(Cityscapes):
         _write_png(self._path(IMAGE, index), image[..., ::-1])  # last, so that every image has labels
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+def _write_png(path: Path, pixels: NDArray[np.unsignedinteger]) -> None:
     """Write a PNG file atomically, so that every existing file is complete."""
     try:
         with atomic_file(path) as file:

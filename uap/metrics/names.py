@@ -101,6 +101,11 @@ _ROWS = (
     ),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
+    MetricName("map_clean", "mAP clean", "share", None, "mean average precision at an IoU of 0.5, clean images"),
+    MetricName(
+        "map_adversarial", "mAP adversarial", "share", False,
+        "mean average precision at an IoU of 0.5, adversarial images", XIE,
+    ),
     MetricName(
         "confidence_clean", "confidence, clean", "share", None,
         "probability of the predicted class, mean over the pixels of clean images", CERTAINTY,

@@ -1,4 +1,4 @@
-"""Segmentation networks, one architecture per file: they map normalized images to logits."""
+"""Networks, one architecture per file: segmentation networks map normalized images to logits."""
 
 from uap.networks.cgnet import CGNet
 from uap.networks.deeplabv2 import DeepLabv2ResNet, DeepLabv2VGG
@@ -9,6 +9,7 @@ from uap.networks.enet import ENet
 from uap.networks.espnet import ESPNet
 from uap.networks.espnetv2 import ESPNetv2
 from uap.networks.fast_scnn import FastSCNN
+from uap.networks.fastestdet import FastestDet
 from uap.networks.fcn8s import FCN8s
 from uap.networks.fcn8s_resnet import FCN8sResNet
 from uap.networks.icnet import ICNet
@@ -27,6 +28,7 @@ __all__ = [
     "FCN8s",
     "FCN8sResNet",
     "FastSCNN",
+    "FastestDet",
     "ICNet",
     "SegNet",
 ]

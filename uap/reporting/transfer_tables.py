@@ -61,6 +61,13 @@ def of_attacks(cells: list[Cell]) -> str:
     return "\n".join(texts)
 
 
+def of_sums(scores: dict[str, dict[str, float]], kinds: dict[str, str]) -> str:
+    """Return a Markdown table of scores by row and column; `kinds` has the metric of each column."""
+    titles = {"miou_adversarial": "mIoU", "map_adversarial": "mAP"}
+    header = ["perturbation of", *(f"{column}, {titles[kind]}" for column, kind in kinds.items())]
+    return markdown(header, [[row, *(percent(of[column]) for column in kinds)] for row, of in scores.items()])
+
+
 def csv_of_attacks(cells: list[Cell]) -> str:
     """Return a CSV with a row for each cell, form of the images and metric."""
     header = ["network", "made_from", "attack", "epsilon", "scored", "metric", "value"]

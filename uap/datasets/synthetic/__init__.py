@@ -1,5 +1,5 @@
 """Synthetic street scenes with exact labels."""
 
-from uap.datasets.synthetic.scene import VERSION, render_scene
+from uap.datasets.synthetic.scene import VERSION, render_instances, render_scene
 
-__all__ = ["VERSION", "render_scene"]
+__all__ = ["VERSION", "render_instances", "render_scene"]

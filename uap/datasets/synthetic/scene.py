@@ -1,5 +1,7 @@
 """Rendering of a whole scene."""
 
+from contextlib import nullcontext
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from uap.datasets.synthetic.buildings import render_building
 from uap.datasets.synthetic.camera import Camera, ground_quads, sample_camera
 from uap.datasets.synthetic.canvas import Canvas
+from uap.datasets.synthetic.instances import Instances
 from uap.datasets.synthetic.light import Light, sample_light
 from uap.datasets.synthetic.nature import render_green_lot, render_sky, render_skyline
 from uap.datasets.synthetic.population import Thing, populate
@@ -34,6 +37,33 @@ def render_scene(
         >>> image.shape, image.dtype, labels.shape
         ((64, 128, 3), dtype('uint8'), (64, 128))
     """
+    image, labels, _ = _render(seed, index, size, numbered=False)
+    return image, labels
+
+
+def render_instances(
+    seed: int, index: int, size: tuple[int, int] = (256, 512)
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Render one scene and number its objects: vehicles, people, bicycles and street furniture.
+
+    Arguments are those of `render_scene`.
+
+    Returns:
+        The image and the train ids of `render_scene`, and the number of the object at each pixel, (height, width)
+        uint8; 0 for the surroundings. A rider and the bicycle under it have the same number.
+
+    Example:
+        >>> image, labels, numbers = render_instances(seed=0, index=0, size=(64, 128))
+        >>> numbers.shape, bool((numbers[labels == 13] > 0).all())  # every pixel of a car belongs to an object
+        ((64, 128), True)
+    """
+    return _render(seed, index, size, numbered=True)
+
+
+def _render(
+    seed: int, index: int, size: tuple[int, int], *, numbered: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the image, the train ids and the numbers of the objects, which are 0 if they are not asked for."""
     rng = np.random.default_rng([seed, index])
     camera, light, street = sample_camera(rng, size), sample_light(rng), sample_street(rng)
     canvas = Canvas(camera, light)
@@ -43,12 +73,14 @@ def render_scene(
     for side, facade in ((-1, street.left_facade), (1, street.right_facade)):
         _render_side(canvas, street, side, facade, rng)
     things = [thing for thing in populate(camera, street, rng) if thing.is_seen(camera)]
+    instances = Instances(canvas)
     for thing in sorted(things, key=lambda thing: -thing.nearest):
         canvas.distance = thing.z
-        thing.render(canvas, rng, thing.x, thing.z)
+        with instances.next() if numbered else nullcontext():
+            thing.render(canvas, rng, thing.x, thing.z)
     image, labels = canvas.develop()
     shadow = _shadows(camera, light, street, things, rng)
-    return photograph(image, labels, shadow, camera, light, rng), labels
+    return photograph(image, labels, shadow, camera, light, rng), labels, instances.develop()
 
 
 def _render_side(canvas: Canvas, street: Street, side: int, facade: float, rng: np.random.Generator) -> None:

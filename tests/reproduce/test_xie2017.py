@@ -1,0 +1,40 @@
+"""The reproductions of Xie et al.: their command lines, and a small run of the detection table."""
+
+import pytest
+
+from uap import boxes, robustness, transfer
+from uap.attacks import named_attack
+from uap.cli.data_arguments import settings_of_data
+from uap.evaluation.detection_networks import find_detection
+from uap.reproduce import load
+from uap.reproduction.trials import rows_of
+from uap.victims.building import find_victim
+
+NAMES = ("segmentation", "detection", "tasks", "convergence")
+PARSERS = {"robustness": robustness.parse, "transfer": transfer.parse, "boxes": boxes.parse}
+
+
+@pytest.mark.parametrize("on", [None, "camvid"])
+@pytest.mark.parametrize("name", NAMES)
+def test_command_lines_are_valid(name: str, on: str | None) -> None:
+    for row in rows_of(load(f"xie2017/{name}", on), []):
+        _, words = settings_of_data(row.trial.words)
+        given = PARSERS[row.trial.command](words)
+        assert given.data == ("StreetScenes" if on is None else "CamVid")
+        networks = getattr(given, "rows", None) or getattr(given, "networks", None) or [given.network]
+        networks = [*networks, *(getattr(given, "evaluate_on", None) or [])]
+        for network in networks:
+            assert (find_detection(network) or find_victim(network)).stem == network
+        weights = given.weights if isinstance(given.weights, list) else [given.weights] * (given.weights is not None)
+        assert len(weights) == (0 if on is None else len(networks))
+        if name == "convergence":
+            assert [named_attack(attack).name for attack in given.attacks] == ["DAGObjects", "DAG"]
+        elif row.trial.command == "transfer":
+            assert given.sums is not None
+            assert all(part in networks for total in given.sums for part in total.split("+"))
+
+
+def test_the_papers_white_box_detection_numbers() -> None:
+    paper = load("xie2017/detection", None).paper
+    assert paper is not None
+    assert {row["detector"]: row["scored/map_adversarial"] for row in paper.rows}["FR-VGG-07"] == 5.92
