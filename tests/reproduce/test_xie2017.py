@@ -1,17 +1,36 @@
-"""The reproductions of Xie et al.: their command lines, and a small run of the detection table."""
+"""The reproductions of Xie et al.: their command lines, and the networks of `configs/detection`."""
+
+from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from uap import boxes, robustness, transfer
 from uap.attacks import named_attack
 from uap.cli.data_arguments import settings_of_data
-from uap.evaluation.detection_networks import find_detection
+from uap.configuration.composition import read_settings
+from uap.evaluation.detection_networks import build_detection, find_detection
+from uap.networks import FastestDet
+from uap.networks.small_faster_rcnn import SmallFasterRCNN
 from uap.reproduce import load
 from uap.reproduction.trials import rows_of
 from uap.victims.building import find_victim
 
 NAMES = ("segmentation", "detection", "tasks", "convergence")
 PARSERS = {"robustness": robustness.parse, "transfer": transfer.parse, "boxes": boxes.parse}
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn_streetscenes", "fastestdet_coco"])
+def test_detection_configurations_describe_a_network(name: str, tmp_path: Path) -> None:
+    path = find_detection(name)
+    assert path is not None
+    settings = read_settings(path)["model"]["victim"]["init_args"]
+    count = settings["network"]["init_args"]["classes"]
+    assert len(settings["classes"]) == len(set(settings["classes"])) == count
+    network = SmallFasterRCNN(count) if name.startswith("faster") else FastestDet(count)
+    save_file(network.state_dict(), tmp_path / "random.safetensors")
+    victim = build_detection(name, str(tmp_path / "random.safetensors"))
+    assert victim.background == (0 if name.startswith("faster") else None)
 
 
 @pytest.mark.parametrize("on", [None, "camvid"])

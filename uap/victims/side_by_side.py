@@ -25,6 +25,7 @@ class SideBySide(nn.Module):
         InputError: fewer than two networks.
 
     Example:
+        >>> from uap.victims import Victim
         >>> victims = [Victim(nn.Conv2d(3, 2, 1), classes=["road", "sky"]) for _ in range(2)]
         >>> SideBySide(victims)(torch.full((1, 3, 4, 6), 9.0)).shape
         torch.Size([1, 2, 8, 6])
