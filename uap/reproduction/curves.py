@@ -5,8 +5,10 @@ Solid lines show our values, dashed lines the paper's, and dotted lines values t
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -72,8 +74,9 @@ def plot(table: Table, axis: str, path: Path, panels: str | None = None) -> None
     figure = Figure(figsize=(6.0 * columns, 4.2 * rows), dpi=110, layout="constrained")
     plots = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (title, of_panel) in zip(plots, lines.items(), strict=False):
-        for number, line in enumerate(of_panel):
-            _plot_line(axes, line, position, f"C{number % 10}")
+        colors = colormaps["tab10" if len(of_panel) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
+        for line, color in zip(of_panel, cycle(colors), strict=False):
+            _plot_line(axes, line, position, color)
         axes.set(title=title, xlabel=axis, ylabel="%")
         axes.set_ylim(0, max(102, axes.get_ylim()[1]))  # most are shares; `remaining` can exceed 100 %
         smallest, largest = min(position.values(), default=0), max(position.values(), default=0)
@@ -104,7 +107,7 @@ def positions(values: list[str]) -> dict[str, float]:
         return {value: float(position) for position, value in enumerate(values)}
 
 
-def _plot_line(axes: Axes, line: Line, position: dict[str, float], color: str) -> None:
+def _plot_line(axes: Axes, line: Line, position: dict[str, float], color: tuple[float, float, float]) -> None:
     if line.level is not None:
         axes.axhline(line.level.value, color=color, linestyle=":", label=line.label)
         return
