@@ -20,6 +20,10 @@ class NamedDetector:
         build: returns the detector for a value.
         values: the default values of the parameter, as text.
         definition: in a line, with the source.
+
+    Example:
+        >>> DETECTORS["ScaleConsistency"].values, DETECTORS["SpatialConsistency"].build("10").patches
+        (('0.5', '3', '5'), 10)
     """
 
     name: str
