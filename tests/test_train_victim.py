@@ -187,7 +187,12 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         ({"model.network.classes": 7}, "model.network", "wrong_shape", "(1, 7, 16, 32)"),
         ({"model.class_weights": [1, 2]}, "model.class_weights", "wrong_shape", "2 numbers, expected 19"),
         ({"ckpt_path": "none.ckpt"}, "ckpt_path", "missing_file", "none.ckpt"),
-        ({"data": "uap.data.CamVid", "data.root": "camvid"}, None, None, "No training image has a labeled pixel"),
+        (
+            {"data": "uap.data.CamVid", "data.root": "camvid"},
+            None,
+            "unusable_file",
+            "No training image has a labeled pixel",
+        ),
     ],
 )
 def test_bad_input_prints_an_error_message(

@@ -26,7 +26,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def words(root: Path, *more: str) -> list[str]:
-    settings = ["--data", "CamVid", "--data.root", str(root), "--data.size=[24,32]", "--data.batch_size=3"]
+    settings = [
+        "--data",
+        "CamVid",
+        "--data.root",
+        str(root),
+        "--data.size=[24,32]",
+        "--data.num_workers=0",
+        "--data.batch_size=3",
+    ]
     return [network("plain"), *settings, *more]
 
 

@@ -106,6 +106,7 @@ def test_metrics_equal_independent_counts(root: Path) -> None:
         "miou_target": miou(adversarial, target, counted),
         "perceptibility": np.sqrt((change**2).sum(-1).mean((1, 2))).mean(),
         "max_norm": 255 * np.abs(change).max(),
+        "mean_change": 255 * np.abs(change).mean(),
     }
     assert {name: metrics[name] for name in expected} == pytest.approx(expected)
     assert set(metrics) - set(expected) == {"rms", "psnr", "ssim"}

@@ -61,7 +61,11 @@ def test_network_after_a_few_steps_looks_trained(build: type[nn.Module]) -> None
     assert not looks_untrained(network)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in paths.shipped("checkpoints").glob("*.safetensors")))
+SHIPPED = {path.stem for path in paths.shipped("checkpoints").glob("*.safetensors")}
+VICTIMS = {path.stem for path in paths.shipped("configs/victim").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED & VICTIMS))
 def test_shipped_networks_look_trained(name: str) -> None:
     victim = build_victim(find_victim(name))
     assert not victim.is_untrained
