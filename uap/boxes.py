@@ -83,6 +83,10 @@ def main(args: list[str] | None = None) -> Path:
         be_quiet()
     data = scored_data(given, settings, PROGRAM)
     out = writable(given.out)
+    settings_used = {name: getattr(given, name) for name in ("network", "variant", "gamma", "steps", "seed")}
+    content = {**settings_used, **facts_of_data(data)}
+    identity = digest(content, given.nms)
+    check_same(out / "boxes.json", identity)
     rows, found = [], []
     for threshold in given.nms:
         victim = build_detection(given.network, given.weights, proposal_nms=threshold)
@@ -92,12 +96,8 @@ def main(args: list[str] | None = None) -> Path:
         _write_pictures(results[: given.pictures], victim, out / "pictures", f"_{threshold:g}" * (len(given.nms) > 1))
         if not isinstance(victim, FasterRCNN):
             break  # cells are not suppressed
-    settings_used = {name: getattr(given, name) for name in ("network", "variant", "gamma", "steps", "seed")}
-    content = {**settings_used, **facts_of_data(data), "cells": [cell_of(row) for row in rows]}
-    identity = digest({name: value for name, value in content.items() if name != "cells"}, given.nms)
-    check_same(out / "boxes.json", identity)
     text = table(rows)
-    write(out / "boxes.json", json_text({**content, "digest": identity}))
+    write(out / "boxes.json", json_text({**content, "cells": [cell_of(row) for row in rows], "digest": identity}))
     write(out / "boxes.csv", _csv(found))
     write(out / "boxes.md", f"# Dense adversary generation for boxes\n\n{text}")
     print(f"{text}\n{out / 'boxes.md'}  boxes.csv  boxes.json  pictures/", flush=True)

@@ -18,17 +18,17 @@ from uap.attacks import NamedAttack, named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, network_arguments, scored_data, wrap
+from uap.cli.network_arguments import build_victims, names_argument, network_arguments, scored_data, wrap
 from uap.data import SegmentationData
 from uap.detectors import DETECTORS, Detector, KnownPattern, named_detectors
 from uap.evaluation.attack_grid import Network, grid, identity_of
 from uap.evaluation.clean_images import CleanImages
-from uap.evaluation.detection import AttackedImages, Detection, DetectorScores, detect, of_cells, of_perturbation
+from uap.evaluation.detector_scores import AttackedImages, Detection, DetectorScores, detect, of_cells, of_perturbation
 from uap.evaluation.experiment import facts_of_data
 from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved
-from uap.reporting.detection_page import page
-from uap.reporting.detection_plot import entropy_figure, first_image, roc_figure
-from uap.reporting.detection_tables import csv_of, tables, text_of
+from uap.reporting.detector_page import page
+from uap.reporting.detector_plot import entropy_figure, first_image, roc_figure
+from uap.reporting.detector_tables import csv_of, tables, text_of
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
@@ -57,10 +57,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--detectors SpatialConsistency:10 ScaleConsistency:3 --data StreetScenes --data.size [128,256] --images 4",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "networks", metavar="NETWORK", nargs="+",
-        help="a configuration of configs/victim/ by name, or any YAML file with model.victim",
-    )  # fmt: skip
+    names_argument(parser)
     network_arguments(parser, epsilons=EPSILONS)
     parser.add_argument(
         "--perturbation", metavar="RUN", nargs="+", type=Path, default=[], help="run folders of uap fit"
@@ -178,7 +175,7 @@ def _write(
             "epsilon": one.images.epsilon,
             "detector": one.detector,
             "cell": one.cell,
-            "metrics": one.metrics(),
+            "metrics": one.metrics,
             "benign": one.benign.tolist(),
             "attacked": one.attacked.tolist(),
         }

@@ -18,7 +18,14 @@ from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, network_arguments, scored_data, warn_of_classes, wrap
+from uap.cli.network_arguments import (
+    build_victims,
+    names_argument,
+    network_arguments,
+    scored_data,
+    warn_of_classes,
+    wrap,
+)
 from uap.data import SegmentationData
 from uap.evaluation.attack_grid import ARNAB_EPSILONS, Network, grid, names_of, score_all
 from uap.evaluation.experiment import facts_of_data
@@ -53,10 +60,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         "IterativeFGSMII --data CamVid --data.root data/camvid",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "networks", metavar="NETWORK", nargs="+",
-        help="a configuration of configs/victim/ by name, or any YAML file with model.victim",
-    )  # fmt: skip
+    names_argument(parser)
     network_arguments(parser, epsilons=ARNAB_EPSILONS)
     parser.add_argument("--out", type=Path, default=Path("robustness"), help="the folder to write to")
     sample_arguments(parser)

@@ -15,7 +15,7 @@ from tests.helpers import SIZE, make_camvid, refusal
 from tests.scoring.runs import config, make_run, noise
 from uap import detect
 from uap.detectors import Detector
-from uap.evaluation import detection
+from uap.evaluation import detector_scores
 from uap.metrics.roc import auc
 from uap.utils.errors import InputError
 
@@ -79,7 +79,7 @@ def test_what_was_scored_is_not_scored_again(root: Path, monkeypatch: pytest.Mon
     def never(*args: Any, **settings: Any) -> Any:
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(detection, "evaluate", never)
+    monkeypatch.setattr(detector_scores, "evaluate", never)
     monkeypatch.setattr(Detector, "__call__", never)
     run(root, *DETECTORS)
     assert {path: path.read_bytes() for path in out.rglob("*.json")} == before

@@ -30,6 +30,14 @@ def grey_levels(text: str) -> float:
     return value
 
 
+def names_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of the names of segmentation networks, `networks`."""
+    parser.add_argument(
+        "networks", metavar="NETWORK", nargs="+",
+        help="a configuration of configs/victim/ by name, or any YAML file with model.victim",
+    )  # fmt: skip
+
+
 def network_arguments(parser: argparse.ArgumentParser, *, epsilons: tuple[float, ...]) -> None:
     """Add the arguments `--weights`, `--wrappers`, `--attacks`, `--epsilons` and `--data`.
 
@@ -89,14 +97,8 @@ def build_victims(names: list[str], weights: list[str] | None, data: Segmentatio
     Raises:
         InputError: one cannot be built, does not take the size, or there are more or fewer weight files than networks.
     """
-    if weights is not None and len(weights) != len(names):
-        raise InputError(
-            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order.",
-            setting="weights",
-            kind="conflict",
-        )
+    given = _weights(names, weights)
     files = [find_victim(name) for name in names]
-    given = [None if file == "-" else file for file in weights] if weights else [None] * len(files)
     device = device_trainer().strategy.root_device
     victims = {}
     for title, file, of_file in zip(unique_names(files), files, given, strict=True):
@@ -109,16 +111,30 @@ def build_any(
     names: list[str], weights: list[str] | None, data: SegmentationData
 ) -> dict[str, Victim | DetectionVictim]:
     """Return segmentation and detection networks by name; the arguments and errors are those of `build_victims`."""
-    files = dict(zip(names, weights or ["-"] * len(names), strict=False))
-    if weights is not None and len(weights) != len(names):
-        return dict(build_victims(names, weights, data))  # which refuses it
     found: dict[str, Victim | DetectionVictim] = {}
-    for name in names:
+    for name, file in zip(names, _weights(names, weights), strict=True):
         if (path := find_detection(name)) is not None:
-            found[path.stem] = build_detection(name, None if files[name] == "-" else files[name])
+            found[path.stem] = build_detection(name, file)
         else:
-            found |= build_victims([name], [files[name]], data)
+            found |= build_victims([name], [file or "-"], data)
     return found
+
+
+def _weights(names: list[str], weights: list[str] | None) -> list[str | None]:
+    """Return the weight file of each network; None for that of its configuration.
+
+    Raises:
+        InputError: the number of files is not that of the networks.
+    """
+    if weights is None:
+        return [None] * len(names)
+    if len(weights) != len(names):
+        raise InputError(
+            f"--weights has {len(weights)} files, expected {len(names)}, one for each network in the same order.",
+            setting="weights",
+            kind="conflict",
+        )
+    return [None if file == "-" else file for file in weights]
 
 
 def wrap(victims: dict[str, Victim], wrappers: list[str], data: SegmentationData) -> dict[str, dict[str, Victim]]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
-from uap.utils.patches import covering_corners, patch_side, predictions
+from uap.utils.patches import covering_corners, fitting_side, predictions
 
 
 @torch.no_grad()
@@ -38,13 +38,7 @@ def self_entropy(
         [0.0]
     """
     height, width = image.shape[-2:]
-    side = size or patch_side(height, multiple)
-    if side > min(height, width):
-        raise InputError(
-            f"Patches of {side} pixels do not fit into images of {height} x {width}. Set a smaller size.",
-            setting="size",
-            kind="out_of_range",
-        )
+    side = fitting_side(height, width, size, multiple)
     if patches < 1:
         raise InputError(
             f"self_entropy got patches={patches}, expected 1 or more.", setting="patches", kind="out_of_range"

@@ -18,7 +18,7 @@ from uap.utils.class_tables import IGNORE
 from uap.utils.detections import Detections
 from uap.utils.errors import InputError
 from uap.utils.quantize import eight_bit
-from uap.victims.detection import POSITIVE_SCORE, DetectionVictim
+from uap.victims.detection import POSITIVE_SCORE, DetectionVictim, FixedBoxes
 
 REFERENCE_SCORE = 0.4
 """Without known boxes, the clean detections of a higher score are the objects that a detection is compared with."""
@@ -61,7 +61,7 @@ class BoxAttack:
 
 def attack_boxes(
     victim: DetectionVictim, image: Tensor, attack: Attack, seed: int = 0
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, FixedBoxes, Tensor]:
     """Attack the boxes of the objects that a network detects in one image.
 
     The objects are the network's own detections with a score above `POSITIVE_SCORE`; known boxes are not used.
@@ -73,20 +73,20 @@ def attack_boxes(
         seed: seed of the adversarial classes, which also depend on the image.
 
     Returns:
-        The adversarial image `(1, 3, H, W)`, the class of the object that each candidate box shows and its adversarial
-        class, int64 `(P,)`, 255 for none. Without an object the image is unchanged.
+        The adversarial image `(1, 3, H, W)`, the network with the candidate boxes of the clean image, and the
+        adversarial class of each box, int64 `(P,)`, 255 for none. Without an object the image is unchanged.
     """
     found = victim.detect(image)[0]
     strong = found.scores > POSITIVE_SCORE
     fixed = victim.fixed(image, Detections(found.boxes[strong], found.classes[strong], found.scores[strong]))
     objects = fixed.objects
     if not (objects != IGNORE).any():
-        return image, objects, objects
+        return image, fixed, objects
     with torch.no_grad():
         logits = fixed(image)
         goal = goal_of(BoxClasses(), fixed, image, seed, logits=logits)
     labels = torch.where(objects == IGNORE, logits.argmax(1)[0], objects)[None]
-    return attack.run(fixed, image, goal, BoxClasses(), labels), objects, goal.labels[0]
+    return attack.run(fixed, image, goal, BoxClasses(), labels), fixed, goal.labels[0]
 
 
 def attack_all(victim: DetectionVictim, images: SegmentationDataset, attack: DAG, seed: int = 0) -> Iterator[BoxAttack]:
@@ -97,11 +97,11 @@ def attack_all(victim: DetectionVictim, images: SegmentationDataset, attack: DAG
     """
     for row, truth in enumerate(truths(victim, images)):
         image = images[row]["image"][None].float()
-        adversarial, objects, labels = attack_boxes(victim, image, attack, seed)
-        shown = objects != IGNORE
+        adversarial, fixed, labels = attack_boxes(victim, image, attack, seed)
+        objects, shown = fixed.objects, fixed.objects != IGNORE
         changed = bool(shown.any())
         with torch.no_grad():
-            predicted = victim.classify(adversarial, victim.boxes(image)).argmax(1)[0]
+            predicted = fixed(adversarial).argmax(1)[0]
         yield BoxAttack(
             name=images.items[row].name,
             image=image,

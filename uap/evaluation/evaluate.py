@@ -124,14 +124,14 @@ def evaluate(
                 "Adversarial images are not finite. Check the attack or the perturbation.", kind="not_finite"
             )
         for form in scored:
-            shown = adversarial if form == "float" else quantize(batch.images, adversarial, _epsilon(attack)).float()
+            shown = in_form(form, batch.images, adversarial, _epsilon(attack))
             with torch.no_grad(), in_eval_mode(victim):
                 logits = victim(shown)
             if not logits.isfinite().all():
                 raise InputError(
                     "The network's logits are not finite. Check its weights and its normalization.", kind="not_finite"
                 )
-            if batch.labels is not None:
+            if batch.labels is not None and form == scored[0]:
                 _check_labels(batch.labels, logits)
             predicted = logits.argmax(1)
             outcome = Outcome(batch.images, shown, clean, predicted, goal, batch.labels, index, logits, clean_logits)
@@ -144,6 +144,22 @@ def evaluate(
     result.metrics = {form: {name: of[name] for name in METRICS if name in of} for form, of in found.items()}
     result.warnings = _warnings(result, without_gradient)
     return result
+
+
+def in_form(form: Scored, images: Tensor, adversarial: Tensor, epsilon: float | None) -> Tensor:
+    """Return adversarial images `(N, 3, H, W)` float32 in the form in which they are scored.
+
+    Args:
+        form: how they are scored.
+        images: the clean images.
+        adversarial: as an attack returns them.
+        epsilon: the bound that rounding keeps to; None for no bound.
+
+    Example:
+        >>> in_form("8-bit", torch.full((1, 3, 1, 1), 9.0), torch.full((1, 3, 1, 1), 10.6), 2).unique().tolist()
+        [11.0]
+    """
+    return adversarial if form == "float" else quantize(images, adversarial, epsilon).float()
 
 
 def _warnings(result: Result, without_gradient: int) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from uap.utils.errors import InputError
+
 TOGETHER = 16
 """Patches that a network sees in one batch."""
 
@@ -20,6 +22,26 @@ def patch_side(height: int, multiple: int) -> int:
         (512, 176)
     """
     return max(multiple, int(height * PATCH_SHARE) // multiple * multiple)
+
+
+def fitting_side(height: int, width: int, size: int | None, multiple: int) -> int:
+    """Return the side of patches that fit into images: `size`, or that of `patch_side`.
+
+    Raises:
+        InputError: the patches are larger than the images.
+
+    Example:
+        >>> fitting_side(360, 480, None, 8), fitting_side(360, 480, 100, 8)
+        (176, 100)
+    """
+    side = size or patch_side(height, multiple)
+    if side > min(height, width):
+        raise InputError(
+            f"Patches of {side} pixels do not fit into images of {height} x {width}. Set a smaller size.",
+            setting="size",
+            kind="out_of_range",
+        )
+    return side
 
 
 def cut(image: Tensor, corners: Tensor, side: int) -> Tensor:

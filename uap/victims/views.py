@@ -7,7 +7,7 @@ from torch import Tensor
 
 from uap.defenses import Blur
 from uap.utils.errors import InputError
-from uap.utils.patches import covering_corners, cut, patch_side
+from uap.utils.patches import covering_corners, cut, fitting_side
 from uap.utils.sampling import image_generator
 from uap.victims.victim import Victim
 from uap.victims.wrapped import WrappedVictim
@@ -75,13 +75,7 @@ class Patched(WrappedVictim):
             InputError: a patch does not fit into the images.
         """
         height, width = images.shape[-2:]
-        side = self.size or patch_side(height, self.multiple)
-        if side > min(height, width):
-            raise InputError(
-                f"Patches of {side} pixels do not fit into images of {height} x {width}. Set a smaller size.",
-                setting="size",
-                kind="out_of_range",
-            )
+        side = fitting_side(height, width, self.size, self.multiple)
         whole: Tensor = self.victim(images).log_softmax(1)
         return torch.stack([self._fused(image, own, side) for image, own in zip(images, whole, strict=True)])
 

@@ -7,6 +7,7 @@ that an interrupted command continues, and further detectors do not attack again
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from uap.data.samples import Samples
 from uap.detectors import Detector
 from uap.evaluation.attack_grid import Cell, Network
 from uap.evaluation.clean_images import CleanImages
-from uap.evaluation.evaluate import Scored, evaluate
+from uap.evaluation.evaluate import Scored, evaluate, in_form
 from uap.evaluation.saved_perturbation import SavedPerturbation
 from uap.evaluation.transferred import Transferred
 from uap.metrics import roc
@@ -29,7 +30,6 @@ from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
 from uap.utils.plain_settings import plain_settings
 from uap.utils.progress import is_quiet, shows_bars, time_left
-from uap.utils.quantize import quantize
 from uap.utils.text_tables import digest, json_text, read_json, write
 from uap.victims import Victim
 
@@ -69,7 +69,7 @@ class AttackedImages:
             self.means.made(images).adversarial if isinstance(self.means, Attack) else self.means(images).detach()
         )
         epsilon = self.means.epsilon if isinstance(self.means, Attack) else float(self.means.epsilon)
-        return attacked.float() if form == "float" else quantize(images, attacked, epsilon).float()
+        return in_form(form, images, attacked.float(), epsilon)
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ class Detection:
     attacked: Tensor
     success: dict[str, float]
 
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of the detector and of the attack, by key of `uap.metrics.names.METRICS`."""
+        """The metrics of the detector and of the attack, by key of `uap.metrics.names.METRICS`."""
         area = roc.auc(self.benign, self.attacked)
         low, high = roc.auc_interval(self.benign, self.attacked)
         false, found = roc.threshold_rates(self.benign, self.attacked)

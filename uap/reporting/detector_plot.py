@@ -7,10 +7,10 @@ from torch import Tensor
 
 from uap.data import SegmentationData
 from uap.detectors import self_entropy
-from uap.evaluation.detection import AttackedImages, Detection
+from uap.evaluation.detector_scores import AttackedImages, Detection
 from uap.evaluation.evaluate import Scored
 from uap.metrics.roc import auc, roc_curve
-from uap.reporting.detection_tables import rows_of
+from uap.reporting.detector_tables import rows_of
 
 COLUMNS = 3
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from uap import __version__
 from uap.detectors import DETECTORS
-from uap.evaluation.detection import Detection
-from uap.reporting.detection_plot import alternative_text
-from uap.reporting.detection_tables import tables
+from uap.evaluation.detector_scores import Detection
+from uap.reporting.detector_plot import alternative_text
+from uap.reporting.detector_tables import tables
 from uap.reporting.document import document
 from uap.reporting.pictures import embedded
 from uap.utils.text_tables import digest

@@ -1,6 +1,6 @@
 """The tables of detectors against attacks, with the values of the paper beside them."""
 
-from uap.evaluation.detection import Detection
+from uap.evaluation.detector_scores import Detection
 from uap.metrics.names import METRICS
 from uap.reporting.numbers import NOTHING
 from uap.reporting.tables import Cell, Table
@@ -65,23 +65,22 @@ def text_of(table: Table) -> str:
 
 def csv_of(detections: list[Detection]) -> str:
     """Return a CSV with a row for each detector and attack; shares from 0 to 1."""
-    metrics = [one.metrics() for one in detections]
-    keys = [key for key in METRICS if any(key in of for of in metrics)]
+    keys = [key for key in METRICS if any(key in one.metrics for one in detections)]
     rows = [
         [
             one.images.network.name, one.images.made_from, one.images.attack, one.images.epsilon, one.detector,
-            *(of.get(key) for key in keys),
+            *(one.metrics.get(key) for key in keys),
         ]
-        for one, of in zip(detections, metrics, strict=True)
+        for one in detections
     ]  # fmt: skip
     return csv_text(["network", "made_from", "attack", "epsilon", "detector", *keys], rows)
 
 
 def _cell(key: str, detection: Detection) -> Cell:
-    value = detection.metrics()[key]
+    metrics = detection.metrics
+    value = metrics[key]
     text = METRICS[key].text(value)
     if key == "auc":
-        metrics = detection.metrics()
         text += f" [{100 * metrics['auc_low']:.0f}, {100 * metrics['auc_high']:.0f}]"
         is_naive = detection.images.made_from == detection.images.network.name
         paper = PAPER.get(detection.images.attack, {}).get(detection.detector) if is_naive else None
