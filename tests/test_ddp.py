@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
 from tests.helpers import attack_args, learned, make_camvid, one_thread
 from uap.fit import main
@@ -120,6 +121,26 @@ def test_killed_rank_is_named_and_ends_the_run(tmp_path: Path) -> None:
     given = [f"--config={tmp_path / 'out' / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
     same = ["--trainer.devices=1", "--trainer.accumulate_grad_batches=2"]
     assert main([*given, *same, f"--trainer.max_epochs={epoch + 2}"]).trainer.current_epoch == epoch + 2
+
+
+def test_ended_rank_is_named_before_lightning_kills_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    child.wait()
+    strategy = SimpleNamespace(launcher=SimpleNamespace(procs=[child]))
+    trainer: Any = SimpleNamespace(strategy=strategy, local_rank=0, default_root_dir=tmp_path, world_size=2)
+    printed_at_kill = []
+    monkeypatch.setattr(os, "kill", lambda *_: printed_at_kill.append(capsys.readouterr().err))
+    ranks, module = Ranks(), cast(Any, None)
+    ranks.on_fit_start(trainer, module)
+    _ChildProcessObserver(main_pid=os.getpid(), child_processes=[child])._run()
+    assert [err.count("error: rank 1 was ended by SIGKILL") for err in printed_at_kill] == [1]
+
+    with pytest.raises(SystemExit):
+        ranks.on_exception(trainer, module, RuntimeError("Connection closed by peer"))
+    assert "error" not in capsys.readouterr().err
+    ranks.teardown(trainer, module, "fit")
 
 
 @pytest.mark.slow
