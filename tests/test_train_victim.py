@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.helpers import attack_args, make_camvid, refuses
@@ -94,6 +94,23 @@ def small_camvid(tmp_path: Path, **changes: Any) -> list[str]:
         **changes,
     }
     return [f"--{name}={value}" for name, value in settings.items()]
+
+
+@pytest.mark.filterwarnings("ignore:The network TwoHeads has 2 outputs")
+def test_training_starts_from_given_weights(tmp_path: Path) -> None:
+    start = {name: value for name, value in TwoHeads(12).state_dict().items() if name.startswith("score")}
+    save_file(start, tmp_path / "start.safetensors")
+    model = VictimTraining(TwoHeads(12), str(tmp_path / "start.safetensors"))
+    assert all(torch.equal(model.network.state_dict()[name], value) for name, value in start.items())
+    with refuses("model.weights", "not_supported"):
+        VictimTraining(TwoHeads(13), str(tmp_path / "start.safetensors"))
+    with refuses("model.weights", "missing_file"):
+        VictimTraining(TwoHeads(12), str(tmp_path / "nowhere.safetensors"))
+
+    given = {"model.weights": tmp_path / "start.safetensors", "model.learning_rate": 1e-9, "trainer.max_epochs": 1}
+    train_victim.main(small_camvid(tmp_path, **given))
+    trained = load_file(tmp_path / "out" / "victim.safetensors")
+    assert all(torch.allclose(trained[name], value, atol=1e-6) for name, value in start.items())
 
 
 @pytest.mark.filterwarnings("ignore:The network TwoHeads has 2 outputs")

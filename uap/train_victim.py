@@ -8,6 +8,7 @@ The most important settings, with their default values in parentheses:
   --data.root FOLDER                folder of the data set (data/streetscenes)
   --data.batch_size N               images per step and process (4)
   --model.learning_rate RATE        initial learning rate of AdamW, falling to 0 (0.002)
+  --model.weights FILE              weights to start from; it may lack layers (null)
   --trainer.max_epochs N            passes over the training images (9)
   --trainer.devices N               processes or GPUs (1)
   --trainer.precision NAME          32-true, or bf16-mixed and 16-mixed on GPUs (null: 32-true)

@@ -97,6 +97,20 @@ def test_differences_are_named_without_the_prefix(tmp_path: Path) -> None:
         load_weights(network(), tmp_path / "weights.pth")
 
 
+def test_layers_that_a_file_lacks_keep_their_weights_if_asked(tmp_path: Path) -> None:
+    expected, longer = network(seed=1).state_dict(), nn.Sequential(*network().children(), nn.Conv2d(2, 2, 1))
+    new = {name: value.clone() for name, value in longer.state_dict().items() if name not in expected}
+    torch.save(expected, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="2 tensors are missing"):
+        load_weights(longer, tmp_path / "weights.pth")
+    load_weights(longer, tmp_path / "weights.pth", may_lack=True)
+    assert new
+    assert_same(longer.state_dict(), expected | new)
+    torch.save({"other.weight": torch.ones(2)}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"1 are unknown \(other.weight\)"):
+        load_weights(longer, tmp_path / "weights.pth", may_lack=True)
+
+
 def test_weights_for_training_only_are_left_out(tmp_path: Path) -> None:
     expected = network().state_dict()
     torch.save(dict(expected) | {"aux.0.weight": torch.ones(2), "aux.bias": torch.ones(2)}, tmp_path / "weights.pth")

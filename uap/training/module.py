@@ -14,10 +14,12 @@ from uap.data.batch import Batch
 from uap.data.datamodule import data_of
 from uap.data.length import total_steps
 from uap.metrics.iou import ClassIoU
+from uap.utils import paths
 from uap.utils.class_tables import IGNORE, LabelTable
-from uap.utils.errors import InputError
+from uap.utils.errors import InputError, in_setting
 from uap.victims.outputs import padded_logits
 from uap.victims.setup_warnings import check_scale
+from uap.victims.weights import load_weights
 
 COUNTED_IMAGES = 200
 """Approximate number of training images, evenly spread, that are used to count the classes."""
@@ -35,6 +37,7 @@ class VictimTraining(LightningModule):
     def __init__(
         self,
         network: nn.Module,
+        weights: str | None = None,
         mean: tuple[float, float, float] = (128.0, 128.0, 128.0),
         std: tuple[float, float, float] = (64.0, 64.0, 64.0),
         size_multiple: int = 1,
@@ -49,6 +52,8 @@ class VictimTraining(LightningModule):
         Args:
             network: maps normalized images `(N, 3, H, W)` to logits, with one channel per class of the data or more.
                 If it has several outputs, the first one is trained.
+            weights: a `.safetensors` or `.pth` file to start from; layers that it lacks keep their initial weights, so
+                that a network can be trained behind one that is trained already. None for initial weights alone.
             mean: mean of each channel, in grey levels.
             std: standard deviation of each channel, in grey levels.
             size_multiple: height and width of the input of the network must be multiples of this number.
@@ -60,7 +65,7 @@ class VictimTraining(LightningModule):
             weight_decay: weight decay of AdamW.
 
         Raises:
-            InputError: a setting is out of range.
+            InputError: a setting is out of range, or the weights are those of another network.
         """
         super().__init__()
         low, high = zoom
@@ -81,6 +86,9 @@ class VictimTraining(LightningModule):
                     f"model.{name} is {value}, expected {expected}.", setting=f"model.{name}", kind="out_of_range"
                 )
         check_scale(mean, std, "model", "model")
+        if weights is not None:
+            with in_setting("model.weights"):
+                load_weights(network, paths.find(weights), may_lack=True)
         self.network = network.to(memory_format=torch.channels_last)
         self.size_multiple = size_multiple
         self.augmentation = Augmentation(crop, zoom)

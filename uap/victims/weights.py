@@ -38,7 +38,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except RecursionError as error:
         raise InputError(
             f"{path} contains a network that contains itself. It is damaged: download it again.",
-            setting="model.victim.weights",
             kind="unusable_file",
         ) from error
     if not tensors:
@@ -46,7 +45,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path} contains no tensors by name{reason}. Expected a state dictionary: parameter names and their "
             "tensors, as `torch.save(network.state_dict(), path)` writes it.",
-            setting="model.victim.weights",
             kind="unusable_file",
         )
     if left_out:
@@ -98,17 +96,21 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path} cannot be read ({error}). It is damaged: download or save it again.",
-            setting="model.victim.weights",
             kind="unusable_file",
         ) from error
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path, *, may_lack: bool = False) -> None:
     """Load the weights of a file into a network; all names and shapes must agree.
 
     A common prefix of the names, such as `model.` of Lightning, is removed, and tensors without it are ignored. A
     network may have a method `published_names`, which maps its layer names to those in files of other projects, and an
     attribute `unused_weights` with the prefixes of weights that only the training needs.
+
+    Args:
+        network: the network, changed in place.
+        path: the file.
+        may_lack: whether layers that the file lacks keep the weights that they have, as long as it has one layer.
 
     Raises:
         InputError: the weights belong to another network. The message names the differences.
@@ -125,12 +127,11 @@ def load_weights(network: nn.Module, path: Path) -> None:
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
-    if missing or extra or shapes:
+    if (missing and not (may_lack and state)) or extra or shapes:
         raise InputError(
             f"{path} contains the weights of another network than {type(network).__name__} as it is configured: "
             f"{len(missing)} tensors are missing{_first(missing)}, {len(extra)} are unknown{_first(extra)}, "
             f"{len(shapes)} have another shape{_first(shapes)}. Check the class and its init_args.",
-            setting="model.victim.weights",
             kind="not_supported",
         )
     network.load_state_dict(state, strict=False)
@@ -147,7 +148,6 @@ def _check_not_quantized(state: dict[str, Tensor], own: dict[str, Tensor], path:
         raise InputError(
             f"{path} contains a quantized network ({quantized[0]} is {state[quantized[0]].dtype}), which has no "
             "gradient. Use the floating-point weights from which it was quantized.",
-            setting="model.victim.weights",
             kind="not_supported",
         )
 
@@ -186,7 +186,6 @@ def _matching_state(state: dict[str, Tensor], network: nn.Module, needed: list[s
         raise InputError(
             f"{path} contains {len(complete)} such networks: their names begin with {', '.join(complete)}. Save the "
             "right one in its own file.",
-            setting="model.victim.weights",
             kind="unusable_file",
         )
     return states[max(found, key=lambda prefix: found[prefix])]
