@@ -21,7 +21,7 @@ from uap.evaluation import attack_grid as curves
 from uap.evaluation.evaluate import evaluate
 from uap.objectives import LeastLikely
 from uap.reporting.robustness_plot import curve_figure
-from uap.reporting.robustness_tables import Score
+from uap.reporting.robustness_tables import Score, pivots
 from uap.utils.errors import InputError
 from uap.utils.plain_settings import plain_settings
 
@@ -230,6 +230,19 @@ def test_files_and_output_have_the_same_metrics(root: Path, capsys: pytest.Captu
     with Image.open(out / "robustness.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height
+
+
+def test_metrics_that_no_attack_has_make_no_table() -> None:
+    values = {"iou_ratio": 0.5, "miou_adversarial": 0.3}
+    scores = [Score("a", "DAG", None, {"float": values, "8-bit": {**values, "kept": 0.25}})]
+    tables = {(pivot.key, pivot.title.endswith("8-bit images")): pivot.rows["a", "DAG"] for pivot in pivots(scores)}
+    assert tables == {
+        ("iou_ratio", False): [0.5],
+        ("iou_ratio", True): [0.5],
+        ("miou_adversarial", False): [0.3],
+        ("miou_adversarial", True): [0.3],
+        ("kept", True): [0.25],
+    }
 
 
 def test_plot_has_all_networks_and_attacks() -> None:

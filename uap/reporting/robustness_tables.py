@@ -86,7 +86,7 @@ def curves_of(scores: list[Score]) -> dict[tuple[str, str], list[Score]]:
 
 
 def pivots(scores: list[Score]) -> list[Pivot]:
-    """Return a table for each metric of `SHOWN` and each form of the images."""
+    """Return a table for each form of the images and each metric of `SHOWN` that one of the scores has."""
     columns: list[float | None] = [*epsilons_of(scores)]
     columns += [None] if any(score.epsilon is None for score in scores) else []
     titles = [UNBOUNDED if epsilon is None else f"{epsilon:g}" for epsilon in columns]
@@ -97,7 +97,8 @@ def pivots(scores: list[Score]) -> list[Pivot]:
             for names, curve in curves_of(scores).items():
                 values = {score.epsilon: score.metrics[form].get(key) for score in curve}
                 rows[names] = [values.get(epsilon) for epsilon in columns]
-            tables.append(Pivot(f"{METRICS[key].title}, {images}", titles, rows, key))
+            if any(value is not None for values in rows.values() for value in values):
+                tables.append(Pivot(f"{METRICS[key].title}, {images}", titles, rows, key))
     return tables
 
 
