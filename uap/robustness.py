@@ -105,10 +105,10 @@ def main(args: list[str] | None = None) -> Path:
     pairs = pairs_of(victims, given.wrappers, data)
     cells = grid(pairs, attacks, sorted(set(given.epsilons or ARNAB_EPSILONS)), data, given.seed)
     check_cells_kept(out / "robustness.json", {cell.key for cell in cells})
-    found = list(score_all(cells, data, given.seed, out))
-    scores = [Score.of(cell, metrics) for cell, metrics in found]
     evaluated = {network.name: network.victim for _, network in pairs}
     warn_of_classes(evaluated)
+    found = list(score_all(cells, data, given.seed, out))
+    scores = [Score.of(cell, metrics) for cell, metrics in found]
     facts, networks = facts_of_data(data), facts_of_networks(evaluated, scores)
     definitions = {attack.name: attack.definition for attack in attacks}
     content = {"seed": given.seed, **facts, "networks": networks, "attacks": definitions}

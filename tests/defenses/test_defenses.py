@@ -109,6 +109,8 @@ def test_a_random_size_depends_on_the_image_and_the_seed_alone() -> None:
     "make",
     [
         lambda: Jpeg(0),
+        lambda: Jpeg(75.5),  # type: ignore[arg-type]
+        lambda: BitDepth(2.5),  # type: ignore[arg-type]
         lambda: Resize(0),
         lambda: RandomResize(0.9, 0.5),
         lambda: Blur(0),

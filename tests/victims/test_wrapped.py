@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tests.helpers import refuses
 from uap.attacks import FGSM
 from uap.defenses import BitDepth, GaussianNoise, Jpeg
 from uap.objectives import Untargeted
@@ -180,16 +181,38 @@ def test_a_stride_approximates_the_filter() -> None:
     [
         lambda: Multiscale(victim(), ()),
         lambda: Multiscale(victim(), (0.0,)),
+        lambda: Multiscale(victim(), (math.nan,)),
         lambda: Multiscale(victim(), (0.01,))(image()),
         lambda: DenseCRF(victim(), theta_beta=0),
         lambda: DenseCRF(victim(), iterations=-1),
         lambda: DenseCRF(victim(), stride=0),
         lambda: Defended(victim(), []),
+        lambda: Defended(victim(), ["jpeg"]),  # type: ignore[list-item]
     ],
 )
 def test_values_out_of_range_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(InputError):
         make()
+
+
+class OneSize(nn.Module):
+    """A network that takes images of 8 x 12 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.place = nn.Parameter(torch.rand(1, 3, 8, 12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.conv(x) + self.place
+        return scores
+
+
+def test_a_scale_that_the_network_cannot_take_is_refused() -> None:
+    one_size = Victim(OneSize(), classes=CLASSES, mean=(128.0,) * 3, std=(64.0,) * 3)
+    Multiscale(one_size, (1,)).check((8, 12))
+    with refuses("data.size", "not_supported", "Multiscale"):
+        Multiscale(one_size, (0.5, 1)).check((8, 12))
 
 
 def test_kernels_are_gaussians_of_their_standard_deviation() -> None:

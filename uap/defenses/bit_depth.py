@@ -24,8 +24,10 @@ class BitDepth(Defense):
     def __init__(self, bits: int) -> None:
         """Set the number of bits."""
         super().__init__()
-        if not 1 <= bits <= 8:
-            raise InputError(f"BitDepth got bits={bits}, expected 1 to 8.", setting="bits", kind="out_of_range")
+        if bits not in range(1, 9):
+            raise InputError(
+                f"BitDepth got bits={bits}, expected an integer from 1 to 8.", setting="bits", kind="out_of_range"
+            )
         self.bits = bits
 
     def exact(self, images: Tensor) -> Tensor:

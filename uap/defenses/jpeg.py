@@ -29,8 +29,12 @@ class Jpeg(Defense):
     def __init__(self, quality: int) -> None:
         """Set the quality."""
         super().__init__()
-        if not 1 <= quality <= 100:
-            raise InputError(f"Jpeg got quality={quality}, expected 1 to 100.", setting="quality", kind="out_of_range")
+        if quality not in range(1, 101):
+            raise InputError(
+                f"Jpeg got quality={quality}, expected an integer from 1 to 100.",
+                setting="quality",
+                kind="out_of_range",
+            )
         self.quality = quality
 
     def exact(self, images: Tensor) -> Tensor:

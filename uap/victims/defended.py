@@ -33,7 +33,7 @@ class Defended(WrappedVictim):
             defenses: applied in their order.
 
         Raises:
-            InputError: no defense.
+            InputError: no defense, or something else than a defense.
         """
         super().__init__(victim)
         if not defenses:
@@ -41,6 +41,13 @@ class Defended(WrappedVictim):
                 "Defended got no defense, expected one or more, such as [Jpeg(75)].",
                 setting="defenses",
                 kind="missing_setting",
+            )
+        other = [one for one in defenses if not isinstance(one, nn.Module)]
+        if other:
+            raise InputError(
+                f"Defended got {other[0]!r}, expected defenses, such as Jpeg(75).",
+                setting="defenses",
+                kind="wrong_type",
             )
         self.defenses = nn.ModuleList(defenses)
         self.train(False)  # the defenses too

@@ -1,5 +1,6 @@
 """A network on several scales of the image."""
 
+import math
 from functools import reduce
 from typing import Any, Literal
 
@@ -15,9 +16,9 @@ from uap.victims.wrapped import WrappedVictim
 class Multiscale(WrappedVictim):
     """Fuses the logits of a victim on several scales of the image (Arnab et al., CVPR 2018, sec. 6, arXiv 1711.09856).
 
-    The image is resized bilinearly to each scale; the logits are resized to the size of the image and fused by their
-    maximum, as in DeepLab v2, or by their mean. The gradient flows through the resizing. One scale alone is a victim
-    too, such as `scales=(0.5,)`.
+    The image is resized bilinearly to each scale, with a low-pass filter where it shrinks, as Pillow does. The logits
+    are resized to the size of the image and fused by their maximum, as in DeepLab v2, or by their mean. The gradient
+    flows through the resizing. One scale alone is a victim too, such as `scales=(0.5,)`.
 
     Example:
         >>> victim = Victim(torch.nn.Conv2d(3, 2, 1), classes=["road", "sky"])
@@ -39,7 +40,7 @@ class Multiscale(WrappedVictim):
             InputError: no scale, a scale that is not above 0, or an unknown fusion.
         """
         super().__init__(victim)
-        if not scales or min(scales) <= 0 or fuse not in ("max", "mean"):
+        if not scales or not all(0 < scale < math.inf for scale in scales) or fuse not in ("max", "mean"):
             raise InputError(
                 f"Multiscale got scales={list(scales)} and fuse={fuse!r}, expected factors above 0, and max or mean.",
                 setting="scales",

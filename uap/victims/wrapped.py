@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from uap.utils.class_tables import LabelTable
+from uap.utils.errors import InputError, first_line
 from uap.utils.plain_settings import code
 from uap.victims.sanity_checks import noise_images
 from uap.victims.victim import Victim
@@ -61,8 +62,19 @@ class WrappedVictim(Victim):
     def check(self, size: tuple[int, int]) -> None:
         """Check the wrapped victim and run the wrapper on one image; see `Victim.check`."""
         self.victim.check(size)
-        with torch.no_grad():
-            self(noise_images(self, size)[:1])
+        try:
+            with torch.no_grad():
+                self(noise_images(self, size)[:1])
+        except InputError:
+            raise
+        except Exception as error:  # the network may raise any error for a size that the wrapper gives it
+            raise InputError(
+                f"The network {type(self.network).__name__} fails in {type(self).__name__} on images of {size[0]} x "
+                f"{size[1]} ({first_line(error)}). Set --data.size to a size at which it also takes what "
+                f"{type(self).__name__} gives it, or leave the wrapper out.",
+                setting="data.size",
+                kind="not_supported",
+            ) from error
 
     def cache_key(self) -> str:
         """Return a hash of the fingerprint, of the code of the wrapper and of the wrapped victim; see `Victim`."""
