@@ -88,7 +88,14 @@ class Picture(Objective):
         [4, 4, 3, 3, 4, 4, 3, 3, 4, 4]
     """
 
-    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
+    metrics = (
+        "success_rate",
+        "success_before",
+        "kept",
+        "miou_clean_prediction",
+        "miou_off_target_clean",
+        "miou_off_target",
+    )
     is_random = True  # without classes, it samples them
 
     def __init__(self, motif: Motif = "face", classes: list[int | str] | None = None) -> None:
