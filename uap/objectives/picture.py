@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
 from uap.objectives.pure_class import predicted_classes
-from uap.objectives.shape import class_id
+from uap.objectives.shape import class_id, map_shape
 from uap.utils.errors import InputError
 
 Motif = Literal["face", "text", "strips"]
@@ -117,9 +117,7 @@ class Picture(Objective):
         Raises:
             InputError: the predictions are no maps, or the network has no class of a name or id.
         """
-        if clean_logits.ndim != 4:
-            raise InputError(f"Picture needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
-        _, classes, height, width = clean_logits.shape
+        classes, height, width = map_shape(self, clean_logits)
         parts = torch.from_numpy(picture_parts(self.motif, height, width)).long()
         given = None if not self.classes else [class_id(victim, name, classes) for name in self.classes]
         labels = []
