@@ -25,7 +25,7 @@ class DAG(Attack):
       adversarial class, and the currently predicted class is subtracted. Use it for label maps such as `Shape`: in
       the paper's variant a location stops as soon as it has any other class.
 
-    An image stops when at most `tolerance` times its number of targets are active. Its result is the step with the
+    An image stops when at most `tolerance` times its number of targets are active. Its result is the last step with the
     fewest active locations.
 
     Args:
@@ -117,7 +117,7 @@ class DAG(Attack):
                 count = active.flatten(1).sum(1)
                 latest[rows] = count
                 counts.append(latest.cpu().clone())
-                better = rows[count < fewest[rows]]
+                better = rows[count <= fewest[rows]]  # the last of equal ones: it is the closest to its goal
                 best[better] = current[better]
                 fewest[rows] = torch.minimum(fewest[rows], count)
                 going = count > allowed[rows]
