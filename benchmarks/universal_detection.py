@@ -1,13 +1,17 @@
-"""python -m benchmarks.universal_detection: detectors against universal perturbations, and such that know detectors.
+"""python -m benchmarks.universal_detection [--scored N]: detectors against universal perturbations.
 
-Each perturbation is learned on 16 synthetic scenes of 128 x 256 with 5 passes and epsilon 10. Success and the AUC of
-the detectors, in per cent, are those of 8 other scenes, rounded to 8 bits.
+Each perturbation is learned on 16 synthetic scenes of 128 x 256 with 5 passes and epsilon 10; some know the detectors.
+Success and the AUC of the detectors, in per cent, with the 95 % interval over images in brackets, are those of other
+scenes, rounded to 8 bits.
 """
+
+import argparse
 
 import numpy as np
 import torch
 
 import uap
+from uap.cli.arguments import positive
 from uap.datasets.synthetic import render_scene
 from uap.detectors import Detector, KnownPattern, named_detectors
 from uap.metrics import roc
@@ -15,7 +19,7 @@ from uap.objectives import HideClasses, Objective, StaticTarget, Untargeted
 from uap.victims import AlsoBlurred, Patched, Victim
 from uap.victims.building import build_victim, find_victim
 
-SCENES, TRAINING, SIZE = 24, 16, (128, 256)
+TRAINING, SIZE = 16, (128, 256)
 DETECTORS = ("SpatialConsistency:10", "ScaleConsistency:3", "Uncertainty:entropy", "TilePeriod:8")
 
 
@@ -35,10 +39,19 @@ def perturbations(victim: Victim, image: torch.Tensor) -> dict[str, tuple[Victim
     }
 
 
+def with_interval(benign: torch.Tensor, attacked: torch.Tensor) -> str:
+    """Return the AUC in per cent with its interval, as text."""
+    low, high = roc.auc_interval(benign, attacked)
+    return f"{100 * roc.auc(benign, attacked):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def main() -> None:
     """Learn the perturbations, and print a row for each."""
+    parser = argparse.ArgumentParser("python -m benchmarks.universal_detection")
+    parser.add_argument("--scored", type=positive, default=24, help="number of scored scenes (default: %(default)s)")
+    count = TRAINING + parser.parse_args().scored
     victim = build_victim(find_victim("espnet_streetscenes"))
-    scenes = [render_scene(seed=0, index=i, size=SIZE)[0] for i in range(SCENES)]
+    scenes = [render_scene(seed=0, index=i, size=SIZE)[0] for i in range(count)]
     images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float()
     train, test = images[:TRAINING], images[TRAINING:]
     detectors: dict[str, Detector] = {}
@@ -50,10 +63,10 @@ def main() -> None:
         attacked = delta.eight_bit(test).float()
         found = uap.evaluation.evaluate(victim, test, delta, objective, progress=False).metrics["8-bit"]
         key = next(key for key in ("success_rate", "hidden", "kept") if key in found)
-        areas = {title: roc.auc(benign[title], detector(victim, attacked)) for title, detector in detectors.items()}
         known = KnownPattern(delta.proto.detach())
-        areas["KnownPattern"] = roc.auc(known(victim, test), known(victim, attacked))
-        cells = ", ".join(f"{title} {100 * area:.0f}" for title, area in areas.items())
+        scores = {title: (benign[title], detector(victim, attacked)) for title, detector in detectors.items()}
+        scores["KnownPattern"] = (known(victim, test), known(victim, attacked))
+        cells = ", ".join(f"{title} {with_interval(*pair)}" for title, pair in scores.items())
         print(f"{name}: {key} {100 * found[key]:.1f}; {cells}", flush=True)
 
 

@@ -11,9 +11,11 @@ from safetensors.torch import load_file, save_file
 
 from tests.helpers import save
 from uap import boxes, train_boxes
+from uap.evaluation.detection_networks import find_detection
 from uap.networks.fastestdet import FastestDet
 from uap.networks.small_faster_rcnn import SmallFasterRCNN
 from uap.utils.errors import InputError
+from uap.victims import CellDetector
 
 DATA = ["--data", "ImageFolder", "--data.size", "[64,64]", "--data.num_workers", "0"]
 
@@ -59,6 +61,29 @@ def test_unknown_networks_and_missing_weights_are_refused(words: list[str]) -> N
     with pytest.raises(InputError) as error:
         boxes.main(["fastestdet_coco", *words[1:]])
     assert error.value.setting == "model.victim.weights"
+
+
+class OwnDetector(CellDetector):
+    """A detection network of a user."""
+
+
+def test_any_class_of_detection_networks_is_found_by_its_configuration(tmp_path: Path, words: list[str]) -> None:
+    settings = yaml.safe_load(Path(words[0]).read_text())
+    for name, expected in (
+        (f"{__name__}.OwnDetector", True),
+        ("CellDetector", True),
+        ("uap.victims.Victim", False),
+        ("missing.Network", False),
+    ):
+        settings["model"]["victim"]["class_path"] = name
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
+        assert (find_detection(str(tmp_path / "own.yaml")) is not None) == expected
+
+
+def test_confidence_belongs_to_the_authors_form(words: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        boxes.main([*words, "--confidence", "0.8"])
+    assert error.value.setting == "confidence"
 
 
 def test_images_without_an_object_are_refused(words: list[str]) -> None:

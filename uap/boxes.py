@@ -22,7 +22,7 @@ from uap.reporting.box_pictures import box_figure
 from uap.utils.atomic_file import atomic_file
 from uap.utils.progress import be_quiet, progress
 from uap.utils.text_tables import check_same, csv_text, digest, json_text, markdown, writable, write
-from uap.victims.detection import DetectionVictim, FasterRCNN
+from uap.victims.detection import DetectionVictim
 
 PROGRAM = "uap boxes"
 
@@ -63,6 +63,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         help="thresholds of the proposals of a Faster R-CNN; each is a row (default: 0.9)",
     )  # fmt: skip
     parser.add_argument("--variant", choices=("paper", "authors"), default="paper", help="the form of DAG")
+    parser.add_argument(
+        "--confidence", type=share, default=0.0, metavar="P",
+        help="in the authors' form, the probability from which a box counts as its adversarial class; their code has "
+        "0.8 (default: 0)",
+    )  # fmt: skip
     parser.add_argument("--gamma", type=grey_levels, default=0.5, help="largest change in a step (default: 0.5)")
     parser.add_argument("--steps", type=positive, default=150, help="largest number of steps (default: 150)")
     parser.add_argument("--pictures", type=natural, default=4, help="number of images with a picture (default: 4)")
@@ -83,7 +88,9 @@ def main(args: list[str] | None = None) -> Path:
         be_quiet()
     data = scored_data(given, settings, PROGRAM)
     out = writable(given.out)
-    settings_used = {name: getattr(given, name) for name in ("network", "variant", "gamma", "steps", "seed")}
+    settings_used = {
+        name: getattr(given, name) for name in ("network", "variant", "confidence", "gamma", "steps", "seed")
+    }
     content = {**settings_used, **facts_of_data(data)}
     identity = digest(content, given.nms)
     check_same(out / "boxes.json", identity)
@@ -91,10 +98,10 @@ def main(args: list[str] | None = None) -> Path:
     for threshold in given.nms:
         victim = build_detection(given.network, given.weights, proposal_nms=threshold)
         results = list(_attacked(victim, data, given, f"NMS {threshold:g}"))
-        rows.append({"nms": threshold if isinstance(victim, FasterRCNN) else None, **summary(results)})
+        rows.append({"nms": threshold if victim.has_proposals else None, **summary(results)})
         found += [(threshold, one) for one in results]
         _write_pictures(results[: given.pictures], victim, out / "pictures", f"_{threshold:g}" * (len(given.nms) > 1))
-        if not isinstance(victim, FasterRCNN):
+        if not victim.has_proposals:
             break  # cells are not suppressed
     text = table(rows)
     write(out / "boxes.json", json_text({**content, "cells": [cell_of(row) for row in rows], "digest": identity}))
@@ -128,7 +135,7 @@ def cell_of(row: dict[str, Any]) -> dict[str, Any]:
 
 def _attacked(victim: DetectionVictim, data: SegmentationData, given: argparse.Namespace, title: str) -> Any:
     images = data.datasets["scored"].images
-    attack = DAG(given.variant, given.gamma, given.steps)
+    attack = DAG(given.variant, given.gamma, given.steps, confidence=given.confidence)
     return progress(attack_all(victim, images, attack, given.seed), title, "image", len(images))
 
 

@@ -159,7 +159,9 @@ def with_options(reproductions: list[Reproduction], overrides: list[str]) -> tup
         arguments = {f"{run.command}.{name}": value for run in one.runs for name, value in run.arguments.items()}
         defaults |= one.folders | arguments
     for name, default in defaults.items():
-        kind, count = (type(default[0]), "+") if isinstance(default, list) else (type(default), None)
+        example = (default[0] if default else None) if isinstance(default, list) else default
+        kind = str if example is None else type(example)
+        count = ("+" if default else "*") if isinstance(default, list) else None
         options.add_argument(f"--{name}", dest=name, type=kind, nargs=count, default=default)
     known, left = options.parse_known_args(overrides)
     if left and not left[0].startswith("-"):

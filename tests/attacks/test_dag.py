@@ -75,6 +75,26 @@ def test_authors_form_reaches_the_target() -> None:
     assert found["authors"] > 0.98 > found["paper"]
 
 
+def test_confidence_keeps_locations_active_until_their_class_is_likely() -> None:
+    victim, clean = Linear(), images(1)
+    target = (victim(clean).argmax(1) + 1) % 4
+    found = {}
+    for confidence in (0.0, 0.8):
+        attack = DAG("authors", gamma=2.0, steps=400, tolerance=0.0, confidence=confidence)
+        found[confidence] = victim(attack(victim, clean, To(target))).softmax(1).gather(1, target[:, None])
+        assert attack.cost.converged is not None
+        assert attack.cost.converged.all()
+    assert found[0.8].min() >= 0.8 > found[0.0].min()
+
+
+def test_an_unsure_location_subtracts_the_best_other_class() -> None:
+    logits = torch.tensor([[[2.0, 2.0, 0.0], [1.0, 1.9, 5.0], [0.0, 0.0, 4.0]]])  # three locations of three classes
+    labels = torch.tensor([[0, 0, 2]])
+    active, subtracted = DAG("authors", confidence=0.5)._active(logits, labels, labels)
+    assert active.tolist() == [[False, True, True]]  # probabilities of 0.66, 0.49 and 0.27
+    assert subtracted.tolist() == [[1, 1, 1]]
+
+
 def test_step_changes_the_largest_pixel_by_gamma() -> None:
     victim, clean = Linear(), images(3)
     clean[1] = 128 + (clean[1] - 128) / 10  # of another size of gradient

@@ -2,7 +2,7 @@
 
 import pytest
 
-from uap import detect
+from uap import detect, transfer
 from uap.attacks import named_attack
 from uap.cli.data_arguments import settings_of_data
 from uap.detectors import named_detectors
@@ -28,6 +28,16 @@ def test_command_lines_are_valid(name: str, on: str | None) -> None:
         assert titles == given.detectors
         wrapped = [f"{given.networks[0]}, {wrapper}" for wrapper in given.wrappers]
         assert reproduction.labels.keys() >= {given.networks[0], *wrapped}
+
+
+@pytest.mark.parametrize("on", [None, "camvid"])
+def test_figure_8_evaluates_each_attack_on_all_networks(on: str | None) -> None:
+    (row,) = rows_of(load("xiao2018/figure8", on), [])
+    _, words = settings_of_data(row.trial.words)
+    given = transfer.parse(words)
+    assert given.attacks == ["DAGPicture", "HoudiniPicture"]
+    assert len(given.rows) == len(given.weights or given.rows) == (4 if on is None else 2)
+    assert given.data == ("StreetScenes" if on is None else "CamVid")
 
 
 def test_table_1_has_the_values_of_the_paper() -> None:

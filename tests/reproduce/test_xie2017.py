@@ -12,7 +12,7 @@ from uap.configuration.composition import read_settings
 from uap.evaluation.detection_networks import build_detection, find_detection
 from uap.networks import FastestDet
 from uap.networks.small_faster_rcnn import SmallFasterRCNN
-from uap.reproduce import load
+from uap.reproduce import load, with_options
 from uap.reproduction.trials import rows_of
 from uap.victims.building import find_victim
 
@@ -51,6 +51,19 @@ def test_command_lines_are_valid(name: str, on: str | None) -> None:
         elif row.trial.command == "transfer":
             assert given.sums is not None
             assert all(part in networks for total in given.sums for part in total.split("+"))
+
+
+@pytest.mark.parametrize("on", [None, "camvid"])
+@pytest.mark.parametrize("name", NAMES)
+def test_arguments_of_commands_are_options(name: str, on: str | None) -> None:
+    (one,), left = with_options([load(f"xie2017/{name}", on)], [])
+    assert one.runs == load(f"xie2017/{name}", on).runs
+    assert left == []
+
+
+def test_arguments_that_are_empty_by_default_can_be_given() -> None:
+    (one,), _ = with_options([load("xie2017/tasks", None)], ["--transfer.sums", "a+b", "--transfer.images", "1"])
+    assert one.runs[0].arguments == {"images": 1, "sums": ["a+b"]}
 
 
 def test_the_papers_white_box_detection_numbers() -> None:

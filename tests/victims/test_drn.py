@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from uap.networks import DRND22
 from uap.utils import paths
+from uap.utils.errors import InputError
 from uap.victims import Victim
 
 PUBLISHED = {
@@ -111,3 +112,16 @@ def test_gradient_equals_finite_differences() -> None:
             direction = torch.randn_like(x)
             ahead, behind = ((network(x + sign * step * direction) * weights).sum() for sign in (1, -1))
             assert float((ahead - behind) / (2 * step)) == pytest.approx(float((gradient * direction).sum()), rel=1e-4)
+
+
+def test_width_scales_all_channels() -> None:
+    published, slim = DRND22().state_dict(), DRND22(width=4).state_dict()
+    for name in ("base.0.0.weight", "base.3.0.downsample.0.weight", "base.8.1.weight"):
+        assert slim[name].shape[0] * 4 == published[name].shape[0]
+    assert DRND22(3, 4).eval()(torch.rand(1, 3, 24, 32)).shape == (1, 3, 24, 32)
+
+
+def test_width_below_1_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        DRND22(3, 0)
+    assert caught.value.setting == "width"

@@ -1,5 +1,6 @@
 """Detection networks from their configurations."""
 
+import importlib
 from pathlib import Path
 
 from uap.configuration.components import build_component
@@ -19,9 +20,19 @@ def find_detection(name: str) -> Path | None:
 
 
 def _is_detection(path: Path) -> bool:
-    """Return whether a configuration names a class of `uap.victims.detection`."""
+    """Return whether a configuration names a class of detection networks."""
+    return _detection_class(path) is not None
+
+
+def _detection_class(path: Path) -> type[DetectionVictim] | None:
+    """Return the class of the detection network that a configuration names; None if it names no such class."""
     victim = (read_settings(path).get("model") or {}).get("victim") or {}
-    return str(victim.get("class_path", "")).rsplit(".", 1)[-1] in ("CellDetector", "FasterRCNN")
+    module, _, name = str(victim.get("class_path", "")).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module or "uap.victims"), name, None)
+    except ImportError:
+        return None
+    return found if isinstance(found, type) and issubclass(found, DetectionVictim) else None
 
 
 def build_detection(name: str, weights: str | None = None, proposal_nms: float | None = None) -> DetectionVictim:
@@ -51,5 +62,6 @@ def build_detection(name: str, weights: str | None = None, proposal_nms: float |
             setting="model.victim.weights",
             kind="missing_setting",
         )
-    nms = {"proposal_nms": proposal_nms} if proposal_nms and str(block.get("class_path")).endswith("FasterRCNN") else {}
+    found = _detection_class(path)
+    nms = {"proposal_nms": proposal_nms} if proposal_nms and found and found.has_proposals else {}
     return build_component(path, "model.victim", DetectionVictim, **changes, **nms)  # type: ignore[type-abstract]

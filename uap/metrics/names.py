@@ -64,6 +64,7 @@ METZEN = "Metzen et al., ICCV 2017, sec. 4, arXiv 1704.05712"
 ARNAB = "Arnab et al., CVPR 2018, sec. 4, arXiv 1711.09856"
 CERTAINTY = "Arnab et al., CVPR 2018, sec. 7.1, arXiv 1711.09856"
 XIAO = "Xiao et al., ECCV 2018, sec. 5.2, arXiv 1810.05162"
+TRANSFER = "Xiao et al., ECCV 2018, sec. 5.5, arXiv 1810.05162"
 XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 
 KANG_CHANGE = "Kang et al., IEEE Access 2020, sec. V"
@@ -101,6 +102,17 @@ _ROWS = (
     ),
     MetricName("miou_adversarial", "mIoU adversarial", "share", False, "mean IoU with the labels, adversarial images"),
     MetricName("iou_ratio", "IoU ratio", "ratio", False, "mIoU adversarial over mIoU clean, over all images", ARNAB),
+    MetricName(
+        "miou_off_target_clean", "mIoU off target, clean", "share", None,
+        "mean IoU with the labels where these are not the target, clean images", of_clean_images=True,
+    ),
+    MetricName(
+        "miou_off_target", "mIoU off target", "share", False,
+        "mean IoU with the labels where these are not the target, adversarial images",
+    ),
+    MetricName(
+        "normalized_miou", "normalized mIoU", "ratio", False, "mIoU off target over mIoU off target, clean", TRANSFER
+    ),
     MetricName("map_clean", "mAP clean", "share", None, "mean average precision at an IoU of 0.5, clean images"),
     MetricName(
         "map_adversarial", "mAP adversarial", "share", False,

@@ -1,6 +1,7 @@
 """All metrics of an objective over a set of images, accumulated over batches and ranks."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,17 @@ from uap.metrics.iou import ClassIoU
 from uap.metrics.names import METRICS, RATES
 from uap.metrics.rates import PixelRate, without_update_warning
 from uap.objectives.base import Goal, Objective
+from uap.utils.class_tables import IGNORE
 from uap.utils.errors import InputError
 
 LABELED = ("miou_clean", "miou_adversarial")
 """The metrics that need labels."""
 
-QUOTIENTS = {"iou_ratio": ("miou_adversarial", "miou_clean"), "source_ratio": ("source_kept", "preserved")}
+QUOTIENTS = {
+    "iou_ratio": ("miou_adversarial", "miou_clean"),
+    "source_ratio": ("source_kept", "preserved"),
+    "normalized_miou": ("miou_off_target", "miou_off_target_clean"),
+}
 """The metrics that are a metric divided by another one, over all images; they are there if both are."""
 
 PERCEPTIBILITY = {
@@ -40,12 +46,14 @@ CERTAINTY = {
 }
 """Functions of logits whose mean over images is a metric if it is asked for, by the metric's name."""
 
-IOU = {
+IOU: "dict[str, Callable[[Outcome], tuple[Tensor, Tensor | None]]]" = {
     "miou_clean": lambda outcome: (outcome.clean, outcome.labels),
     "miou_adversarial": lambda outcome: (outcome.predicted, outcome.labels),
     "miou_clean_prediction": lambda outcome: (outcome.predicted, outcome.clean),
     "miou_target_before": lambda outcome: (outcome.clean, outcome.goal.labels),
     "miou_target": lambda outcome: (outcome.predicted, outcome.goal.labels),
+    "miou_off_target_clean": lambda outcome: (outcome.clean, _off_target(outcome)),
+    "miou_off_target": lambda outcome: (outcome.predicted, _off_target(outcome)),
 }
 """The predictions and the reference of each metric that is a mean IoU, by the metric's name."""
 
@@ -178,3 +186,10 @@ class Scores:
                 share = round(hits / pixels, 6) if pixels else None
                 row |= {f"{name}_hits": hits, f"{name}_pixels": pixels, name: share}
         return list(rows.values())
+
+
+def _off_target(outcome: Outcome) -> Tensor | None:
+    """Return the labels without those that the target has too; None without labels."""
+    if outcome.labels is None:
+        return None
+    return outcome.labels.masked_fill(outcome.labels == outcome.goal.labels, IGNORE)

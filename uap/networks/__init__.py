@@ -4,6 +4,7 @@ from uap.networks.cgnet import CGNet
 from uap.networks.deeplabv2 import DeepLabv2ResNet, DeepLabv2VGG
 from uap.networks.dicenet import DiCENet
 from uap.networks.dilated import DilatedNet
+from uap.networks.dla import DLA34
 from uap.networks.drn import DRND22
 from uap.networks.enet import ENet
 from uap.networks.espnet import ESPNet
@@ -16,6 +17,7 @@ from uap.networks.icnet import ICNet
 from uap.networks.segnet import SegNet
 
 __all__ = [
+    "DLA34",
     "DRND22",
     "CGNet",
     "DeepLabv2ResNet",

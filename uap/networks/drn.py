@@ -5,6 +5,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from uap.utils.errors import InputError
+
 
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with a residual connection, which is a 1 x 1 convolution if channels or size change."""
@@ -45,22 +47,33 @@ class DRND22(nn.Module):
         torch.Size([1, 11, 64, 96])
     """
 
-    def __init__(self, classes: int = 19) -> None:
-        """Build an untrained network of `classes` output channels."""
+    def __init__(self, classes: int = 19, width: int = 16) -> None:
+        """Build an untrained network.
+
+        Args:
+            classes: number of output channels.
+            width: channels of the first level, 16 in the published network; all others are multiples of it.
+
+        Raises:
+            InputError: the width is below 1.
+        """
         super().__init__()
+        if width < 1:
+            raise InputError(f"DRND22 got width={width}, expected 1 or more.", setting="width", kind="out_of_range")
+        last = 32 * width
         self.base = nn.Sequential(
-            _plain(3, 16, kernel=7),
-            _plain(16, 16),
-            _plain(16, 32, stride=2),
-            _residual(32, 64, stride=2),
-            _residual(64, 128, stride=2),
-            _residual(128, 256, dilation=2),
-            _residual(256, 512, dilation=4),
-            _plain(512, 512, dilation=2),
-            _plain(512, 512),
+            _plain(3, width, kernel=7),
+            _plain(width, width),
+            _plain(width, 2 * width, stride=2),
+            _residual(2 * width, 4 * width, stride=2),
+            _residual(4 * width, 8 * width, stride=2),
+            _residual(8 * width, 16 * width, dilation=2),
+            _residual(16 * width, last, dilation=4),
+            _plain(last, last, dilation=2),
+            _plain(last, last),
         )
-        self.seg = nn.Conv2d(512, classes, 1)
-        self.up = _bilinear_upsampling(classes)
+        self.seg = nn.Conv2d(last, classes, 1)
+        self.up = grouped_bilinear_upsampling(classes, 8).requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`."""
@@ -81,11 +94,12 @@ def _residual(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> 
     return nn.Sequential(ResidualBlock(inputs, outputs, stride, dilation), ResidualBlock(outputs, outputs, 1, dilation))
 
 
-def _bilinear_upsampling(channels: int, factor: int = 8) -> nn.ConvTranspose2d:
-    """Return a transposed convolution with fixed weights that interpolates each channel bilinearly."""
+def grouped_bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+    """Return a transposed convolution of each channel by itself that is initialized as bilinear interpolation."""
     up = nn.ConvTranspose2d(
         channels, channels, 2 * factor, stride=factor, padding=factor // 2, groups=channels, bias=False
     )
     distance = (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
-    up.weight.requires_grad_(False).copy_(torch.outer(1 - distance, 1 - distance))
+    with torch.no_grad():
+        up.weight.copy_(torch.outer(1 - distance, 1 - distance))
     return up

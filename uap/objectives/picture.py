@@ -10,7 +10,7 @@ from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
 from uap.objectives.pure_class import predicted_classes
-from uap.objectives.shape import class_id
+from uap.objectives.shape import class_id, map_shape
 from uap.utils.errors import InputError
 
 Motif = Literal["face", "text", "strips"]
@@ -88,7 +88,14 @@ class Picture(Objective):
         [4, 4, 3, 3, 4, 4, 3, 3, 4, 4]
     """
 
-    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
+    metrics = (
+        "success_rate",
+        "success_before",
+        "kept",
+        "miou_clean_prediction",
+        "miou_off_target_clean",
+        "miou_off_target",
+    )
     is_random = True  # without classes, it samples them
 
     def __init__(self, motif: Motif = "face", classes: list[int | str] | None = None) -> None:
@@ -110,9 +117,7 @@ class Picture(Objective):
         Raises:
             InputError: the predictions are no maps, or the network has no class of a name or id.
         """
-        if clean_logits.ndim != 4:
-            raise InputError(f"Picture needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
-        _, classes, height, width = clean_logits.shape
+        classes, height, width = map_shape(self, clean_logits)
         parts = torch.from_numpy(picture_parts(self.motif, height, width)).long()
         given = None if not self.classes else [class_id(victim, name, classes) for name in self.classes]
         labels = []

@@ -31,7 +31,14 @@ class PureClass(Objective):
         [[[2, 2]]]
     """
 
-    metrics = ("success_rate", "success_before", "kept", "miou_clean_prediction")
+    metrics = (
+        "success_rate",
+        "success_before",
+        "kept",
+        "miou_clean_prediction",
+        "miou_off_target_clean",
+        "miou_off_target",
+    )
     is_random = True  # without a class, it samples one
 
     def __init__(self, target_class: int | str | None = None) -> None:

@@ -92,10 +92,8 @@ class Shape(Objective):
         Raises:
             InputError: the predictions are no maps, or the network has no class of a name or id.
         """
-        if clean_logits.ndim != 4:
-            raise InputError(f"Shape needs logits (N, C, H, W), got {tuple(clean_logits.shape)}.", kind="wrong_shape")
-        classes, device = clean_logits.shape[1], clean_logits.device
-        inside = shape_mask(self.form, clean_logits.shape[2], clean_logits.shape[3], self.scale).to(device)
+        classes, height, width = map_shape(self, clean_logits)
+        inside = shape_mask(self.form, height, width, self.scale).to(clean_logits.device)
         labels = clean_logits.argmax(1)
         if self.background is not None:
             labels = torch.full_like(labels, class_id(victim, self.background, classes))
@@ -107,6 +105,24 @@ class Shape(Objective):
             chosen = absent[0] if absent else named[-1]
             label[inside] = chosen if given is None else given
         return Goal(labels, inside.expand_as(labels))
+
+
+def map_shape(objective: Objective, logits: Tensor) -> tuple[int, int, int]:
+    """Return the number of classes, the height and the width of logits `(N, C, H, W)`.
+
+    Raises:
+        InputError: the logits are no maps, such as those of boxes.
+
+    Example:
+        >>> map_shape(Shape(), torch.zeros(1, 3, 4, 5))
+        (3, 4, 5)
+    """
+    if logits.ndim != 4:
+        raise InputError(
+            f"{type(objective).__name__} needs logits (N, C, H, W), got {tuple(logits.shape)}.", kind="wrong_shape"
+        )
+    _, classes, height, width = logits.shape
+    return classes, height, width
 
 
 def class_id(victim: Model, name: int | str, classes: int) -> int:

@@ -11,7 +11,7 @@ from uap.utils.text_tables import csv_text, markdown
 Cell = dict[str, Any]
 """A cell of `transfer.json`."""
 
-SHOWN = ("iou_ratio", "success_rate", "success_before", "kept")
+SHOWN = ("iou_ratio", "normalized_miou", "success_rate", "success_before", "kept")
 """The metrics of image-dependent attacks that have matrices; files have all of them."""
 
 

@@ -1,7 +1,7 @@
 """Detection networks under attack: boxes of an image are the locations of a prediction."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,9 @@ class DetectionVictim(nn.Module, abc.ABC):
     Raises:
         InputError: the weights cannot be read or do not fit the network.
     """
+
+    has_proposals: ClassVar[bool] = False
+    """Whether its candidate boxes are proposals, whose density `proposal_nms` sets."""
 
     def __init__(self, network: nn.Module, weights: str | None, classes: list[str]) -> None:
         """Load the weights and freeze the network."""
@@ -139,6 +142,8 @@ class FasterRCNN(DetectionVictim):
         >>> victim.fixed(image)(image).shape
         torch.Size([1, 3, 50])
     """
+
+    has_proposals = True
 
     def __init__(
         self,
