@@ -1,7 +1,7 @@
 """python -m benchmarks.black_box [--on camvid --camvid FOLDER --victims FOLDER]: patterns on networks they never saw.
 
-Each untargeted pattern is learned without the scored network and its family, with 40 steps of 4 gradient evaluations: of 4
-images on a single network, or of an image on 4 networks. The metrics are those of other images, rounded to 8 bits:
+Each untargeted pattern is learned without the scored network and its family, at equal gradient evaluations: a step
+has 4 images of a single network, or an image of 4 networks. The metrics are those of other images, rounded to 8 bits:
 the share of pixels that keep their class, the mean IoU with the clean prediction, and that with the labels.
 """
 
@@ -12,16 +12,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
-import uap
 from uap.datasets import CamVid
 from uap.datasets.synthetic import render_scene
+from uap.evaluation import evaluate
 from uap.objectives import Untargeted
+from uap.universal.learn import learn
 from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
 from uap.victims import Victim
 from uap.victims.building import build_victim, find_victim
 
-STEPS, AT_ONCE = 40, 4
+AT_ONCE = 4
+"""Gradient evaluations of a step: on 4 images of a network, 2 images of 2 networks, or an image of 3 or 4."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,35 @@ NETWORKS = {
 }
 
 
+class Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """Images with labels."""
+
+    def __init__(self, images: list[Tensor], labels: list[Tensor]) -> None:
+        """Keep images `(3, H, W)` and labels `(H, W)`."""
+        self.pairs = list(zip(images, labels, strict=True))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return an image and its labels."""
+        return self.pairs[index]
+
+
 @dataclass(frozen=True)
 class Study:
-    """The networks, the images `(N, 3, H, W)` that are learned from, and pairs of an image and labels by network."""
+    """The networks, the images `(N, 3, H, W)` that are learned from, and those to score with labels, by network."""
 
     victims: dict[Network, Victim]
     train: Tensor
-    test: dict[Network, list[tuple[Tensor, Tensor]]]
+    test: dict[Network, Pairs]
 
     def sources(self, left_out: Network) -> list[Network]:
         """Return the networks that a pattern for a left-out network is learned on."""
         return [one for one in self.victims if one.learned_on and one.family != left_out.family]
 
-    def learn(self, sources: list[Network], how: Pattern, epsilon: float, seed: int) -> Perturbation:
+    def learn(self, sources: list[Network], how: Pattern, epsilon: float, passes: int, seed: int) -> Perturbation:
         """Return a pattern that is learned on some networks, or random signs."""
         tile = None if how.tile is None else (how.tile, how.tile)
         if not how.networks:
@@ -98,14 +117,14 @@ class Study:
             perturbation.load_state_dict({"proto": epsilon * signs})
             return perturbation
         batch = max(1, AT_ONCE // len(sources))
-        return uap.learn(
+        return learn(
             self.victims[sources[0]],
             self.train,
             Untargeted(),
             epsilon,
             ensemble=[self.victims[one] for one in sources[1:]],
             tile=tile,
-            passes=max(1, STEPS * batch // len(self.train)),
+            passes=max(1, passes * AT_ONCE // len(sources)),
             batch_size=batch,
             random_shift=how.random_shift,
             random_scale=how.random_scale,
@@ -115,7 +134,7 @@ class Study:
 
     def score(self, network: Network, pattern: Perturbation | None) -> dict[str, float]:
         """Return the metrics of a pattern on a network."""
-        found = uap.evaluation.evaluate(
+        found = evaluate(
             self.victims[network], self.test[network], pattern, Untargeted(), scored=("8-bit",), progress=False
         )
         keys = ("kept", "miou_clean_prediction", "miou_clean", "miou_adversarial")
@@ -128,7 +147,7 @@ def streetscenes(images: int, scored: int) -> Study:
     scenes = [render_scene(seed=0, index=i, size=(128, 256)) for i in range(images + scored)]
     pictures = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float()
     labels = torch.from_numpy(np.stack([labels for _, labels in scenes])).long()
-    pairs = list(zip(pictures[images:], labels[images:], strict=True))
+    pairs = Pairs([*pictures[images:]], [*labels[images:]])
     return Study(victims, pictures[:images], dict.fromkeys(victims, pairs))
 
 
@@ -141,7 +160,8 @@ def camvid(images: int, scored: int, folder: Path, weights: Path) -> Study:
     pairs = {}
     for one, victim in victims.items():
         own = shown.with_classes(victim.table)
-        pairs[one] = [(own[i]["image"], own[i]["labels"].long()) for i in range(scored)]
+        items = [own[row] for row in range(scored)]
+        pairs[one] = Pairs([item["image"] for item in items], [item["labels"].long() for item in items])
     return Study(victims, torch.stack([train[i]["image"] for i in spread]).float(), pairs)
 
 
@@ -151,9 +171,13 @@ def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespa
     found = []
     for group in [[one] for one in sources] if how.networks == 1 else [sources]:
         known = "+".join(one.name for one in group) if how.networks else "none"
-        file = args.out / f"{args.on}, {name}, {known}, {args.epsilon:g}, {args.images}, {seed}.safetensors"
+        file = (
+            args.out
+            / f"{args.on}, {name}, {known}, {args.epsilon:g}, {args.images} x {args.passes}, {seed}.safetensors"
+        )
         if not file.exists():
-            save_perturbation(study.learn(group, how, args.epsilon, seed), file, {})
+            size = str(list(study.train.shape[-2:]))
+            save_perturbation(study.learn(group, how, args.epsilon, args.passes, seed), file, {"size": size})
         found.append(study.score(left_out, load_perturbation(file)[0]))
     return {key: sum(one[key] for one in found) / len(found) for key in found[0]}
 
@@ -167,6 +191,7 @@ def main() -> None:
     parser.add_argument("--patterns", nargs="+", choices=list(PATTERNS), default=list(PATTERNS))
     parser.add_argument("--left_out", nargs="+", help="names of the scored networks; all by default")
     parser.add_argument("--epsilon", type=float, default=10)
+    parser.add_argument("--passes", type=int, default=2, help="passes of a joint pattern over its images")
     parser.add_argument("--images", type=int, default=20, help="images that patterns are learned from")
     parser.add_argument("--scored", type=int, default=16, help="images that patterns are scored on")
     parser.add_argument("--seeds", type=int, default=1)

@@ -1,7 +1,8 @@
 """python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learned perturbation.
 
 The most important settings, with their default values in parentheses:
-  --perturbation FILE               perturbation.safetensors or checkpoint of a run, or an array: .npy, .pt, .png
+  --perturbation FILE               perturbation.safetensors or checkpoint of a run, an array: .npy, .pt, .png, or the
+                                    name of a shipped pattern: street128 or streetscenes128
   --unit grey-levels|0-to-1         unit of an array
   --epsilon LEVELS                  largest absolute value of an array, in grey levels
   --config FILE                     settings, such as config.yaml of the run
@@ -37,7 +38,7 @@ from uap.universal.callbacks.pictures import Pictures
 from uap.universal.callbacks.results import Results
 from uap.universal.callbacks.success import SuccessMetrics
 from uap.universal.module import SCORED, UniversalAttack
-from uap.universal.perturbation import learned_size, load_scene
+from uap.universal.perturbation import find_perturbation, learned_size, load_scene
 from uap.universal.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
 from uap.utils.errors import InputError
 from uap.utils.text_tables import read_json
@@ -49,7 +50,7 @@ def _arguments(parser: LightningArgumentParser) -> None:
         "--perturbation",
         type=str,
         required=True,
-        help="perturbation.safetensors or checkpoint of a run, or an array.",
+        help="perturbation.safetensors or checkpoint of a run, an array, or the name of a shipped pattern.",
     )
     parser.add_argument(
         "--unit", type=Unit | None, default=None, help="Unit of an array: grey-levels (0 to 255) or 0-to-1."
@@ -121,8 +122,9 @@ def main(args: ArgsType = None) -> RunCLI:
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
         args=args,
     )
-    load_into(cli.model, Path(cli.config.perturbation), cli.config.unit, cli.config.epsilon)
-    cli.model.scored_file = hashlib.sha256(Path(cli.config.perturbation).read_bytes()).hexdigest()
+    path = find_perturbation(cli.config.perturbation)
+    load_into(cli.model, path, cli.config.unit, cli.config.epsilon)
+    cli.model.scored_file = hashlib.sha256(path.read_bytes()).hexdigest()
     _check_scored(cli.folder, cli.model.scored_file)
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli

@@ -41,6 +41,8 @@ class TanhAffine(Attack):
         weights: weight of a location by the position of the label's probability p between the smallest and the largest
             class probability. `hard` is 1 where p is the smallest, as the paper describes its weight; `printed` is 1
             where p is the largest, as eq. 4 says; None for equal weights.
+        joint: the network is a `uap.victims.Ensemble`, with the locations `(V, H, W)`: the probabilities of the weights
+            are the largest ones of its networks, M = max(p1, p2) (eq. 11).
         form: the formula of the image.
 
     Raises:
@@ -65,6 +67,7 @@ class TanhAffine(Attack):
         local: bool = False,
         weights: Literal["hard", "printed"] | None = "hard",
         form: Literal["inverse", "printed"] = "inverse",
+        joint: bool = False,
     ) -> None:
         """Set the steps."""
         if steps < 1 or not lr > 0 or not penalty >= 0:
@@ -85,6 +88,7 @@ class TanhAffine(Attack):
         self.local = local
         self.weights = weights
         self.form = form
+        self.joint = joint
 
     def perturb(
         self,
@@ -104,11 +108,12 @@ class TanhAffine(Attack):
         base = images / HALF - 1
         base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
         inside = goal.region if self.local else None
+        changed = inside.any(1) if self.joint and inside is not None else inside
         affine = self._start(images, generator)
         optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
         for _ in range(self.steps):
             with torch.enable_grad():
-                adversarial = _image(base, affine, images, inside)
+                adversarial = _image(base, affine, images, changed)
                 logits = self._forward(victim, adversarial)
                 goal = objective.refresh(goal, logits.detach())
                 change = ((adversarial - images) / HALF).square().flatten(1).mean(1)
@@ -116,7 +121,7 @@ class TanhAffine(Attack):
                 affine.grad = self._gradient(losses * goal.labels[0].numel(), affine)
             optimizer.step()
             self.cost.steps += 1
-        return _image(base, affine, images, inside)
+        return _image(base, affine, images, changed)
 
     def _check(self, goal: Goal, objective: Objective) -> None:
         if goal.sign < 0 or (self.local and goal.region is None):
@@ -150,6 +155,7 @@ class TanhAffine(Attack):
         if self.weights is None:
             return torch.ones_like(logits[:, 0])
         probability = logits.softmax(1)
+        probability = probability.amax(2, keepdim=True).expand_as(probability) if self.joint else probability
         of_label = probability.gather(1, goal.labels.masked_fill(goal.labels == IGNORE, 0)[:, None])[:, 0]
         least, largest = probability.amin(1), probability.amax(1)
         place = (of_label - least) / (largest - least).clamp(min=1e-12)
