@@ -61,6 +61,9 @@ class Network:
     scored: bool = True
 
 
+NONE = Network("none", "none")
+"""Left out, so that a pattern is learned on all networks, and its metrics are their means."""
+
 NETWORKS = {
     "streetscenes": [
         Network("espnet_streetscenes", "ESPNet"),
@@ -133,7 +136,10 @@ class Study:
         )
 
     def score(self, network: Network, pattern: Perturbation | None) -> dict[str, float]:
-        """Return the metrics of a pattern on a network."""
+        """Return the metrics of a pattern on a network; for `NONE`, the means over those that it is learned on."""
+        if network is NONE:
+            every = [self.score(one, pattern) for one in self.sources(NONE)]
+            return {key: sum(one[key] for one in every) / len(every) for key in every[0]}
         found = evaluate(
             self.victims[network], self.test[network], pattern, Untargeted(), scored=("8-bit",), progress=False
         )
@@ -171,10 +177,8 @@ def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespa
     found = []
     for group in [[one] for one in sources] if how.networks == 1 else [sources]:
         known = "+".join(one.name for one in group) if how.networks else "none"
-        file = (
-            args.out
-            / f"{args.on}, {name}, {known}, {args.epsilon:g}, {args.images} x {args.passes}, {seed}.safetensors"
-        )
+        words = [args.on, name, known, f"{args.epsilon:g}", f"{args.images} x {args.passes}", str(seed)]
+        file = args.out / f"{', '.join(words)}.safetensors"
         if not file.exists():
             size = str(list(study.train.shape[-2:]))
             save_perturbation(study.learn(group, how, args.epsilon, args.passes, seed), file, {"size": size})
@@ -189,7 +193,10 @@ def main() -> None:
     parser.add_argument("--camvid", type=Path, default=Path("data/camvid"))
     parser.add_argument("--victims", type=Path, default=Path("victims"), help="folder of the published weights")
     parser.add_argument("--patterns", nargs="+", choices=list(PATTERNS), default=list(PATTERNS))
-    parser.add_argument("--left_out", nargs="+", help="names of the scored networks; all by default")
+    parser.add_argument(
+        "--left_out", nargs="+", help="names of the scored networks; all by default; none learns on all"
+    )
+    parser.add_argument("--files", nargs="+", default=[], help="score these files or shipped patterns on all networks")
     parser.add_argument("--epsilon", type=float, default=10)
     parser.add_argument("--passes", type=int, default=2, help="passes of a joint pattern over its images")
     parser.add_argument("--images", type=int, default=20, help="images that patterns are learned from")
@@ -202,12 +209,20 @@ def main() -> None:
         study = camvid(args.images, args.scored, args.camvid, args.victims)
     else:
         study = streetscenes(args.images, args.scored)
+    for file in args.files:
+        for network in study.victims:
+            _print(file, network, [study.score(network, load_perturbation(file)[0])])
+    if args.files:
+        return
     scored = [one for one in study.victims if (one.name in args.left_out if args.left_out else one.scored)]
     for name in args.patterns:
-        for left_out in scored:
-            rows = [score_row(study, name, left_out, args, seed) for seed in range(args.seeds)]
-            cells = [f"{key} " + " ".join(f"{100 * row[key]:.1f}" for row in rows) for key in rows[0]]
-            print(f"{name} | {left_out.name} | {', '.join(cells)}", flush=True)
+        for left_out in scored if args.left_out != ["none"] else [NONE]:
+            _print(name, left_out, [score_row(study, name, left_out, args, seed) for seed in range(args.seeds)])
+
+
+def _print(name: str, network: Network, rows: list[dict[str, float]]) -> None:
+    cells = [f"{key} " + " ".join(f"{100 * row[key]:.1f}" for row in rows) for key in rows[0]]
+    print(f"{name} | {network.name} | {', '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":
