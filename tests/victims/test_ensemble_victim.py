@@ -48,11 +48,11 @@ def test_weights_use_the_largest_probability_of_the_networks() -> None:
     p = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])  # network, class
     logits = p.log().permute(1, 0)[None, :, :, None, None]
     goal = JointTargets(Untargeted()).prepare(both(), torch.zeros(1, 3, 1, 1), logits)
-    weight = TanhAffine(weights="printed", joint=True)._weight(logits, goal)
+    weight = TanhAffine(weights="printed")._weight(logits, goal, joint=True)
     assert goal.labels.flatten().tolist() == [0, 0]
     torch.testing.assert_close(weight.flatten(), torch.ones(2))  # M = 0.6, 0.5, 0.3, and the label is class 0
     goal = JointTargets(SwapClasses({"road": "sky"})).prepare(both(), torch.zeros(1, 3, 1, 1), logits)
-    weight = TanhAffine(weights="printed", joint=True)._weight(logits, goal)
+    weight = TanhAffine(weights="printed")._weight(logits, goal, joint=True)
     torch.testing.assert_close(weight.flatten(), torch.full((2,), (0.5 - 0.3) / (0.6 - 0.3)))
 
 
@@ -64,7 +64,7 @@ def test_one_image_reaches_the_target_on_each_network(local: bool) -> None:
         second.network.weight[[2, 3, 0]] = 2 * first.network.weight  # type: ignore[operator, union-attr]
         second.network.bias[[2, 3, 0]] = 2 * first.network.bias  # type: ignore[operator, union-attr]
         second.network.bias[1] = -1e3  # type: ignore[operator, union-attr]
-    attack = TanhAffine(steps=60, lr=0.1, local=local, joint=True)
+    attack = TanhAffine(steps=60, lr=0.1, local=local)
     transferred = Transferred(attack, ensemble, JointTargets(SwapClasses({"road": "sky"})))
     for victim in ensemble.victims:
         before = evaluate(victim, pictures, None, SwapClasses({"road": "sky"}), progress=False).metrics["float"]
