@@ -47,6 +47,7 @@ PATTERNS = {
     "joint, tile 64, shift": Pattern(tile=64),
     "joint, tile 32, shift": Pattern(tile=32),
     "joint, tile 128, shift, scale": Pattern(random_scale=(0.75, 1.5)),
+    "joint, tile 64, shift, scale": Pattern(tile=64, random_scale=(0.75, 1.5)),
 }
 
 
