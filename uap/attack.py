@@ -88,7 +88,8 @@ def main(args: ArgsType = None) -> RunCLI:
         args=args,
     )
     settings = attack_settings(cli)
-    settings.pop("random_shift", None)  # not used for single images
+    for name in ("random_shift", "random_scale"):
+        settings.pop(name, None)  # not used for single images
     cli.model.settings = settings
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli

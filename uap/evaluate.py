@@ -1,7 +1,8 @@
 """python -m uap.evaluate --perturbation FILE [--config FILE ...] [--SETTING VALUE ...]: score a learned perturbation.
 
 The most important settings, with their default values in parentheses:
-  --perturbation FILE               perturbation.safetensors or checkpoint of a run, or an array: .npy, .pt, .png
+  --perturbation FILE               perturbation.safetensors or checkpoint of a run, an array: .npy, .pt, .png, or the
+                                    name of a shipped pattern: street128 or streetscenes128
   --unit grey-levels|0-to-1         unit of an array
   --epsilon LEVELS                  largest absolute value of an array, in grey levels
   --config FILE                     settings, such as config.yaml of the run
@@ -12,8 +13,9 @@ The most important settings, with their default values in parentheses:
   --trainer.default_root_dir FOLDER folder for the metrics (null: runs/TIME-NAME)
   --quiet                           print only results, warnings and errors
 
-Example:
+Examples:
   python -m uap.evaluate --config RUN/config.yaml --perturbation RUN/perturbation.safetensors --data.split test
+  python -m uap.evaluate --config my_network.yaml --perturbation street128
 
 --help-all lists all settings. --print_config prints them with their values. docs/configuration.md explains them.
 """
@@ -23,13 +25,16 @@ from uap.cli.short_help import short_help
 if __name__ == "__main__":
     short_help(__doc__)
 
+import argparse
 import hashlib
+import sys
 from pathlib import Path
 
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser
 
 from uap.cli.entry import run_command
 from uap.cli.lightning_cli import RunCLI
+from uap.configuration.config_files import config_files_first
 from uap.fit import DEFAULT_CONFIG, attack_arguments
 from uap.objectives import StaticTarget
 from uap.universal.callbacks.dashboard import Dashboard
@@ -37,10 +42,14 @@ from uap.universal.callbacks.pictures import Pictures
 from uap.universal.callbacks.results import Results
 from uap.universal.callbacks.success import SuccessMetrics
 from uap.universal.module import SCORED, UniversalAttack
-from uap.universal.perturbation import learned_size, load_scene
+from uap.universal.perturbation import find_perturbation, learned_size, load_scene
 from uap.universal.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
+from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.utils.text_tables import read_json
+
+UNTARGETED = paths.shipped("configs/experiment/untargeted.yaml")
+"""The experiment that the patterns that ship are scored with, unless the configuration has other settings."""
 
 
 def _arguments(parser: LightningArgumentParser) -> None:
@@ -49,7 +58,7 @@ def _arguments(parser: LightningArgumentParser) -> None:
         "--perturbation",
         type=str,
         required=True,
-        help="perturbation.safetensors or checkpoint of a run, or an array.",
+        help="perturbation.safetensors or checkpoint of a run, an array, or the name of a shipped pattern.",
     )
     parser.add_argument(
         "--unit", type=Unit | None, default=None, help="Unit of an array: grey-levels (0 to 255) or 0-to-1."
@@ -108,6 +117,21 @@ def _check_scored(folder: Path, digest: str) -> None:
         )
 
 
+def _with_defaults(args: ArgsType) -> ArgsType:
+    """Return arguments that start from an untargeted experiment on synthetic scenes, for a pattern that ships.
+
+    So a configuration with a network alone suffices; what it and further arguments set overrides the experiment.
+    """
+    given = config_files_first(sys.argv[1:]) if args is None else args
+    if not isinstance(given, list):
+        return given
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--perturbation", default="")
+    name = parser.parse_known_args(given)[0].perturbation
+    is_shipped = find_perturbation(name).parent == paths.shipped("checkpoints")
+    return [f"--config={UNTARGETED}", *given] if is_shipped else given
+
+
 def main(args: ArgsType = None) -> RunCLI:
     """Score a perturbation and return the command line. One device is used, so that no image is scored twice."""
     cli = RunCLI(
@@ -119,10 +143,11 @@ def main(args: ArgsType = None) -> RunCLI:
         checkpoint_parameter="perturbation",
         add_arguments=_arguments,
         trainer_settings={"devices": 1, "num_nodes": 1, "strategy": "auto"},
-        args=args,
+        args=_with_defaults(args),
     )
-    load_into(cli.model, Path(cli.config.perturbation), cli.config.unit, cli.config.epsilon)
-    cli.model.scored_file = hashlib.sha256(Path(cli.config.perturbation).read_bytes()).hexdigest()
+    path = find_perturbation(cli.config.perturbation)
+    load_into(cli.model, path, cli.config.unit, cli.config.epsilon)
+    cli.model.scored_file = hashlib.sha256(path.read_bytes()).hexdigest()
     _check_scored(cli.folder, cli.model.scored_file)
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)
     return cli

@@ -20,6 +20,7 @@ With --sums, the rows are perturbations of DAG and their sums, and columns may b
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
 from uap.cli.network_arguments import build_any, build_victims, network_arguments, scored_data, warn_of_classes, wrap
-from uap.evaluation.attack_grid import Network, grid, names_of
+from uap.evaluation.attack_grid import Network, Source, grid, names_of
 from uap.evaluation.attack_grid import score_all as score_attacks
 from uap.evaluation.experiment import facts_of_data
 from uap.evaluation.perturbation_scores import print_setup_warnings
@@ -40,6 +41,7 @@ from uap.utils.errors import InputError
 from uap.utils.progress import be_quiet
 from uap.utils.run_folder import unique_names
 from uap.utils.text_tables import check_cells_kept, check_same, csv_text, digest, json_text, markdown, writable, write
+from uap.victims import Ensemble
 from uap.victims.detection import DetectionVictim
 
 PROGRAM = "uap transfer"
@@ -83,6 +85,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         "rows, such as espnet_streetscenes+fcn8s_streetscenes, each with the control of permuted pixels (default "
         "without a value: the sum of all rows)",
     )  # fmt: skip
+    parser.add_argument(
+        "--joint", metavar="A+B", nargs="+", default=[],
+        help="with --attacks, make them also on several rows together, such as espnet_camvid+cgnet_camvid, "
+        "with one target for all (Kang et al., IEEE Access 2020)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(words)
@@ -124,7 +131,11 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     columns = [*sources, *(Network(name, victim) for name, victim in victims.items() if name not in of_rows)]
     warn_of_classes({network.name: network.victim for network in columns})
     out = writable(given.out)
-    pairs = [(source, network) for source in sources for network in columns]
+    together = [
+        Source(title, Ensemble([of_rows[name] for name in names]))
+        for title, names in _rows_of("joint", given.joint, of_rows).items()
+    ]
+    pairs = [(source, network) for source in [*sources, *together] for network in columns]
     cells = grid(pairs, attacks, sorted(set(given.epsilons or EPSILONS)), data, given.seed)
     check_cells_kept(out / "transfer.json", {cell.key for cell in cells})
     found = [
@@ -141,6 +152,23 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     return out
 
 
+def _rows_of(option: str, given: list[str], rows: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the names of the rows that words such as `A+B` join, by `A + B`.
+
+    Raises:
+        InputError: a name is no row.
+    """
+    joined = {" + ".join(word.split("+")): word.split("+") for word in given}
+    unknown = [name for names in joined.values() for name in names if name not in rows]
+    if unknown:
+        raise InputError(
+            f"--{option} names {unknown[0]}, which is no row. The rows are {', '.join(rows)}.",
+            setting=option,
+            kind="unknown_name",
+        )
+    return joined
+
+
 def sums(given: argparse.Namespace, settings: list[str]) -> Path:
     """Evaluate the perturbations of DAG and their sums on all networks; return the folder of the tables.
 
@@ -150,14 +178,7 @@ def sums(given: argparse.Namespace, settings: list[str]) -> Path:
     data = scored_data(given, settings, PROGRAM)
     columns = build_any([*given.rows, *(given.evaluate_on or [])], given.weights, data)
     sources = dict(list(columns.items())[: len(given.rows)])
-    added = [words.split("+") for words in given.sums] or [[*sources]]
-    unknown = [name for names in added for name in names if name not in sources]
-    if unknown:
-        raise InputError(
-            f"--sums names {unknown[0]}, which is no row. The rows are {', '.join(sources)}.",
-            setting="sums",
-            kind="unknown_name",
-        )
+    added = list(_rows_of("sums", given.sums, sources).values()) or [[*sources]]
     images, facts = data.datasets["scored"].images, facts_of_data(data)
     out = writable(given.out)
     identity = digest(facts, [*sources], [*columns], added, given.seed)
@@ -199,9 +220,9 @@ def main(args: list[str] | None = None) -> Path:
         return sums(given, settings)
     if given.attacks:
         return attacks(given, settings)
-    unused = [f"--{name}" for name in ("weights", "wrappers", "epsilons", "data") if getattr(given, name)] + settings[
-        :1
-    ]
+    unused = [
+        f"--{name}" for name in ("weights", "wrappers", "epsilons", "data", "joint") if getattr(given, name)
+    ] + settings[:1]
     if unused:
         raise InputError(
             f"{unused[0]} belongs to attacks on images. Name them with --attacks, such as --attacks FGSM, or leave "

@@ -16,6 +16,7 @@ from uap import transfer
 from uap.attacks import DAG, FGSM, IterativeFGSM
 from uap.evaluation import Transferred, evaluate
 from uap.objectives import HideClasses, LeastLikely, RandomClasses, StaticTarget, Untargeted
+from uap.utils.errors import InputError
 from uap.victims import Victim
 
 CLASSES = ["road", "sky", "car"]
@@ -195,3 +196,20 @@ def test_bad_input(
 ) -> None:
     where = ["--data.root", str(root), "--data.size=[24,32]"] if "CamVid" in changes else []
     assert expected in refusal(lambda: transfer.main([network("plain"), *changes, *where]), capsys)
+
+
+def test_a_row_of_several_networks_together_deceives_each(root: Path) -> None:  # noqa: F811
+    names = [network("plain"), network("low", 105.0)]
+    attacks = ["--attacks", "FGSM", "--epsilons", "60"]
+    found = matrix(transfer.main(words(root, *names, "--joint", "plain+low", *attacks)))
+    assert list(found) == [(row, name, "FGSM") for row in ("plain", "low", "plain + low") for name in ("plain", "low")]
+    for name in ("plain", "low"):
+        assert found["plain + low", name, "FGSM"]["float"]["iou_ratio"] < 1
+
+
+def test_a_joint_row_of_an_unknown_network_or_objective_is_refused(root: Path) -> None:  # noqa: F811
+    name = network("plain")
+    with pytest.raises(InputError, match="--joint names other, which is no row"):
+        transfer.main(words(root, name, "--joint", "plain+other", "--attacks", "FGSM"))
+    with pytest.raises(InputError, match="LeastLikely"):
+        transfer.main(words(root, name, network("low", 105.0), "--joint", "plain+low", "--attacks", "FGSMII"))

@@ -75,7 +75,12 @@ _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
 _KANG = "Kang et al., IEEE Access 2020"
 _XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 _XIAO = "Xiao et al., ECCV 2018, sec. 5.1, arXiv 1810.05162"
-_PEOPLE = dict.fromkeys(("person", "rider", "motorcycle", "bicycle"), "vegetation")
+_PEOPLE, _VEHICLES = ("person", "rider", "motorcycle", "bicycle"), ("car", "truck", "bus", "train")
+_KANG_TASKS = {
+    "People": ("people to vegetation", dict.fromkeys(_PEOPLE, "vegetation")),
+    "Road": ("vehicles to road", dict.fromkeys(_VEHICLES, "road")),
+    "Building": ("vehicles to building", dict.fromkeys(_VEHICLES, "building")),
+}
 
 
 def dense_steps() -> DAG:
@@ -87,6 +92,21 @@ def houdini_steps() -> SignSteps:
     """Return sign steps with momentum on the loss of Houdini; Xiao et al. name no steps and no bound."""
     return SignSteps(epsilon=32.0, alpha=2.0, steps=60, loss=Houdini(), momentum=0.9)
 
+
+def fifty_steps(epsilon: float = 2.0) -> SignSteps:
+    """Return 50 sign steps of a twentieth of epsilon, the baseline of Kang et al., who name neither step nor bound."""
+    return SignSteps(epsilon=epsilon, alpha=epsilon / 20, steps=50)
+
+
+_KANG_ROWS = (
+    NamedAttack(f"{name}{task}", algorithm, partial(SwapClasses, swap), f"{how}, {title} ({_KANG})")
+    for name, algorithm, how in (
+        ("TanhAffine", TanhAffine, "tanh of a learned scale and offset of each value"),
+        ("TanhAffineLocal", partial(TanhAffine, local=True), "the same, in the region of the source classes alone"),
+        ("SignSteps", fifty_steps, "50 sign steps, the baseline"),
+    )
+    for task, (title, swap) in _KANG_TASKS.items()
+)
 
 _ROWS = (
     NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
@@ -107,12 +127,7 @@ _ROWS = (
         partial(Shape, "circle"),
         f"steps towards a circle of an absent class, the form of the authors' code ({_XIE})",
     ),
-    NamedAttack(
-        "TanhAffine",
-        TanhAffine,
-        partial(SwapClasses, _PEOPLE),
-        f"tanh of a learned scale and offset of each value, people to vegetation ({_KANG})",
-    ),
+    *_KANG_ROWS,
     NamedAttack("DAGPure", dense_steps, PureClass, f"dense steps towards one class everywhere ({_XIAO})"),
     NamedAttack("DAGPicture", dense_steps, Picture, f"dense steps towards a face in random classes ({_XIAO})"),
     NamedAttack("HoudiniPure", houdini_steps, PureClass, f"Houdini towards one class everywhere ({_XIAO})"),

@@ -8,7 +8,7 @@ and a larger grid reuses existing cells.
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from uap.evaluation.clean_images import CleanImages
 from uap.evaluation.evaluate import evaluate
 from uap.evaluation.transferred import Transferred
 from uap.metrics.names import METRICS
+from uap.objectives import JointTargets, Objective
 from uap.utils.errors import InputError
 from uap.utils.plain_settings import plain_settings
 from uap.utils.progress import is_quiet, shows_bars, time_left
 from uap.utils.text_tables import digest, json_text, read_json, write
-from uap.victims import Victim
+from uap.victims import Ensemble, Victim
 
 ARNAB_EPSILONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """The epsilons of Arnab et al., sec. 4."""
@@ -34,15 +35,32 @@ Metrics = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network and its name in tables."""
+class Source:
+    """A network, or several together, that attacks are made on, and its name in tables."""
 
     name: str
-    victim: Victim
+    victim: Victim | Ensemble
 
     def identity(self) -> list[Any]:
         """Return what metrics depend on, as plain values."""
         return [self.victim.cache_key(), self.victim.table.names]
+
+    def goal(self, objective: Objective) -> Objective:
+        """Return an objective for this source: one target for all of several networks.
+
+        Raises:
+            InputError: the objective has no such target.
+        """
+        if not isinstance(self.victim, Ensemble):
+            return objective
+        return JointTargets(objective)  # type: ignore[arg-type]  # which refuses others
+
+
+@dataclass(frozen=True)
+class Network(Source):
+    """A network and its name in tables."""
+
+    victim: Victim
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,7 @@ class Cell:
     """A cell of the grid.
 
     Attributes:
-        source: the network that the attack is made on.
+        source: the network or networks that the attack is made on.
         network: the network that is evaluated; `source` itself in a white-box attack.
         attack: the attack.
         epsilon: largest change of a pixel value, in grey levels; None for an attack without such a bound.
@@ -58,7 +76,7 @@ class Cell:
         key: a hash of everything that the metrics depend on.
     """
 
-    source: Network
+    source: Source
     network: Network
     attack: NamedAttack
     epsilon: float | None
@@ -89,7 +107,7 @@ def identity_of(data: SegmentationData) -> list[Any]:
 
 
 def grid(
-    pairs: list[tuple[Network, Network]],
+    pairs: Sequence[tuple[Source, Network]],
     attacks: list[NamedAttack],
     epsilons: list[float],
     data: SegmentationData,
@@ -98,7 +116,7 @@ def grid(
     """Return the cells of the grid; an attack without an epsilon has one cell for each pair.
 
     Args:
-        pairs: the network that attacks are made on, and the network that is evaluated.
+        pairs: what attacks are made on, and the network that is evaluated.
         attacks: the attacks.
         epsilons: the epsilons, in grey levels.
         data: the images, set up.
@@ -179,7 +197,7 @@ def score_all(
     for group in groups.values():
         first = group[0]
         with _folder(out, first, len(group), keep_images) as folder:
-            attack, objective = first.attack.build(first.epsilon), first.attack.objective()
+            attack, objective = first.attack.build(first.epsilon), first.source.goal(first.attack.objective())
             transferred = Transferred(attack, first.source.victim, objective, seed, folder)
             for cell in group:
                 metrics, warnings = score(cell, transferred, clean)

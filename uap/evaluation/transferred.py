@@ -14,11 +14,12 @@ from torch import Tensor
 
 from uap.attacks.base import Attack, Cost
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
+from uap.objectives.joint_targets import JointTargets
 from uap.objectives.sampling import goal_of, joined
 from uap.utils.atomic_file import atomic_file
 from uap.utils.class_tables import IGNORE
 from uap.utils.errors import InputError
-from uap.victims import Victim
+from uap.victims import Ensemble, Victim
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Transferred(Attack):
 
     Args:
         attack: the attack.
-        source: the network on which it is made.
+        source: the network on which it is made; an `Ensemble` with `JointTargets` for several networks.
         objective: the goal of the attack on the source.
         seed: seed of objectives that sample. The sample of an image depends on its pixels, not on its batch.
         folder: a folder that keeps the adversarial images, 12 bytes a pixel, so that they are made once for all
@@ -59,7 +60,7 @@ class Transferred(Attack):
     """
 
     def __init__(
-        self, attack: Attack, source: Victim, objective: Objective, seed: int = 0, folder: Path | None = None
+        self, attack: Attack, source: Victim | Ensemble, objective: Objective, seed: int = 0, folder: Path | None = None
     ) -> None:
         """Describe the attack."""
         self.attack = attack
@@ -68,7 +69,8 @@ class Transferred(Attack):
         self.folder = folder
         self.epsilon = attack.epsilon
         self.own_objective = objective
-        self.objective = objective if objective.sign < 0 else SourceTarget(self)
+        of_one = objective.objective if isinstance(objective, JointTargets) else objective
+        self.objective = of_one if objective.sign < 0 else SourceTarget(self)
         self._last: tuple[list[str], _Made] | None = None
         self._spent = Cost()
 

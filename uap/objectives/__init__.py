@@ -3,6 +3,7 @@
 from uap.objectives.base import Goal, Objective, PredictionObjective
 from uap.objectives.box_classes import BoxClasses
 from uap.objectives.hide_classes import HideClasses
+from uap.objectives.joint_targets import JointTargets
 from uap.objectives.least_likely import LeastLikely
 from uap.objectives.picture import Picture
 from uap.objectives.pure_class import PureClass
@@ -17,6 +18,7 @@ __all__ = [
     "BoxClasses",
     "Goal",
     "HideClasses",
+    "JointTargets",
     "LeastLikely",
     "Objective",
     "Picture",

@@ -38,6 +38,7 @@ class ImageAttack(AttackModule):
         attack: str | None = None,
         tile: tuple[int, int] | None = None,
         random_shift: bool = False,
+        random_scale: tuple[float, float] | None = None,
         **settings: Any,
     ) -> None:
         """Describe the attack.
@@ -48,6 +49,7 @@ class ImageAttack(AttackModule):
                 and optimizer; the objective stays. None for the configured steps.
             tile: not used; it is a setting in configurations of universal attacks.
             random_shift: not used, like `tile`.
+            random_scale: not used, like `tile`.
             settings: settings of `AttackModule`.
 
         Raises:

@@ -1,8 +1,10 @@
 """Learning of a universal perturbation in memory, without a trainer, files or a configuration."""
 
+import copy
 import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -10,7 +12,8 @@ from tqdm.auto import tqdm
 from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.objectives.sampling import goal_of
-from uap.universal.optim import CosineToEnd, SignSGD
+from uap.universal import random_views
+from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.universal.perturbation import Perturbation
 from uap.universal.reach import warn_of_small_steps
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
@@ -26,6 +29,7 @@ def learn(
     objective: Objective,
     epsilon: float = 10.0,
     *,
+    ensemble: Sequence[Model] = (),
     tile: tuple[int, int] | None = None,
     passes: int = 4,
     batch_size: int = 4,
@@ -34,6 +38,7 @@ def learn(
     loss: Loss | None = None,
     reduction: Reduction | None = None,
     random_shift: bool = False,
+    random_scale: tuple[float, float] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Perturbation:
@@ -49,6 +54,7 @@ def learn(
         images: a tensor `(N, 3, H, W)`, a data set or a loader; all images have the same size.
         objective: the goal of the attack.
         epsilon: largest change of a pixel value, in grey levels.
+        ensemble: further networks under attack, each with its own clean prediction; all have the same weight.
         tile: height and width of the periodic proto-tile; None for a perturbation of the size of the images.
         passes: number of passes over the images.
         batch_size: images per step; ignored for a loader.
@@ -58,6 +64,8 @@ def learn(
         reduction: reduction over the locations of an image; None for the mean, or `Balanced(0.65)` if the goal has a
             region.
         random_shift: whether to shift the tile randomly in each step, so that its position does not matter.
+        random_scale: smallest and largest factor by which the images are resized at random in each step, before the
+            perturbation is added; None for the images as they are.
         seed: seed of the order of the images and of random objectives; each image keeps its target in all passes.
         progress: whether to show a progress bar.
 
@@ -83,19 +91,27 @@ def learn(
     for name, given, least in (("passes", passes, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
         if given < least:
             raise InputError(f"{name} is {given}, expected {least} or more.", setting=name, kind="out_of_range")
+    if random_scale is not None:
+        random_views.check_scales(random_scale, "random_scale")
     batches = Batches(images, batch_size, torch.Generator().manual_seed(seed), device_of(victim))
-    goals = _Goals(victim, objective, seed)
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
     reduction = reduction or default_reduction(objective.has_region)
+    members = [
+        _Member(one, own, seed, loss, reduction)
+        for one, own in zip(
+            [victim, *ensemble], [objective, *map(copy.deepcopy, [objective] * len(ensemble))], strict=True
+        )
+    ]
     trial = Perturbation((1, 1), epsilon)
     warn_of_small_steps(trial.parameter, *_optimizer(trial, lr, momentum, total), total, epsilon, ("lr", "epsilon"))
     perturbation: Perturbation | None = None
-    with in_eval_mode(victim), tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
+    with ExitStack() as stack, tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
+        for member in members:
+            stack.enter_context(in_eval_mode(member.victim))
         for step, batch in enumerate(batch for _ in range(passes) for batch in batches):
             if perturbation is None:
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
-                perturbation.image_size = None if tile else size
                 optimizer, schedule = _optimizer(perturbation, lr, momentum, total)
             if tuple(batch.images.shape[-2:]) != size:
                 raise InputError(
@@ -103,21 +119,24 @@ def learn(
                     setting="images",
                     kind="wrong_shape",
                 )
-            goal = goals(batch)
-            shift = _shift(perturbation, seed, step) if random_shift else (0, 0)
-            logits = victim(perturbation(batch.images, shift)).float()
-            # a sum over locations, because in half precision the gradient of their mean would underflow
-            value = reduction(loss(logits, goal, step / total), goal).mean() * goal.labels[0].numel()
-            (perturbation.proto.grad,) = torch.autograd.grad(value, perturbation.proto)
-            if not perturbation.proto.grad.isfinite().all():
+            view = random_views.ScaledView.random([seed, step], random_scale) if random_scale else None
+            shift = random_views.random_shift([seed, step], tile or size) if random_shift else (0, 0)
+            adversarial = perturbation(view.images(batch.images) if view else batch.images, shift)
+            gradients = [
+                member.gradient(adversarial.detach(), batch, view, step / total, is_unit=len(members) > 1)
+                for member in members
+            ]
+            (gradient,) = torch.autograd.grad(adversarial, perturbation.proto, sum(gradients[1:], gradients[0]))
+            if not gradient.isfinite().all():
                 raise InputError(
                     f"The gradient is not finite at step {step}. Check the network and the images.", kind="not_finite"
                 )
+            perturbation.proto.grad = gradient
             optimizer.step()
             schedule.step()
             perturbation.project_(epsilon)
             bar.update()
-            bar.set_postfix_str(f"reached {float(goal.reached(logits.detach()).float().mean()):.3f}", refresh=False)
+            bar.set_postfix_str(f"reached {', '.join(f'{member.reached:.3f}' for member in members)}", refresh=False)
     if perturbation is None:  # a loader with a length, but without batches
         raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
     if not perturbation.proto.any():
@@ -126,6 +145,7 @@ def learn(
             "its input, which is no robustness. Try another loss, or learn on the network without the cause.",
             stacklevel=2,
         )
+    perturbation.image_size = None if tile else size
     return perturbation.requires_grad_(False)
 
 
@@ -137,20 +157,51 @@ def _optimizer(perturbation: Perturbation, lr: float, momentum: float, steps: in
     return optimizer, schedule
 
 
-class _Goals:
-    """The goals of batches. An image has the same goal in each pass, also if the objective samples it.
+class _Member:
+    """A network under attack with its goals. An image has the same goal in each pass, also if the objective samples it.
 
     The clean prediction of an image is computed once if its index is known.
     """
 
-    def __init__(self, victim: Model, objective: Objective, seed: int) -> None:
+    def __init__(self, victim: Model, objective: Objective, seed: int, loss: Loss, reduction: Reduction) -> None:
         self.victim = victim
         self.objective = objective
         self.seed = seed
+        self.loss = loss
+        self.reduction = reduction
         self.predictions: dict[tuple[int, int], Tensor] = {}
+        self.reached = 0.0
+
+    def gradient(
+        self,
+        adversarial: Tensor,
+        batch: ImageBatch,
+        view: random_views.ScaledView | None,
+        progress: float,
+        is_unit: bool,
+    ) -> Tensor:
+        """Return the gradient of the loss with respect to the adversarial images `(N, 3, H, W)` of a batch.
+
+        Args:
+            adversarial: the adversarial images.
+            batch: the clean images.
+            view: how they were resized; None if they were not.
+            progress: the share of finished steps.
+            is_unit: whether to scale the gradient of each image to the mean magnitude 1 / N.
+        """
+        goal = self.goal(batch)
+        goal = view.goal(goal, batch.images) if view else goal
+        leaf = adversarial.requires_grad_()
+        images = unit_gradient(leaf, leaf.new_full((len(leaf),), 1 / len(leaf))) if is_unit else leaf
+        logits = self.victim(images).float()
+        # a sum over locations, because in half precision the gradient of their mean would underflow
+        value = self.reduction(self.loss(logits, goal, progress), goal).mean() * goal.labels[0].numel()
+        self.reached = float(goal.reached(logits.detach()).float().mean())
+        return torch.autograd.grad(value, leaf)[0]
 
     @torch.no_grad()
-    def __call__(self, batch: ImageBatch) -> Goal:
+    def goal(self, batch: ImageBatch) -> Goal:
+        """Return the goal for the images of a batch in their own size."""
         if isinstance(self.objective, PredictionObjective):
             prediction = self._predictions(batch)
             return goal_of(self.objective, self.victim, batch.images, self.seed, prediction=prediction)
@@ -168,8 +219,3 @@ class _Goals:
             kept = found.to(torch.uint8) if int(found.max()) < 256 else found
             self.predictions.update(zip(index, kept, strict=True))
         return torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
-
-
-def _shift(perturbation: Perturbation, seed: int, step: int) -> tuple[int, int]:
-    down, right = np.random.default_rng([seed, step]).integers(perturbation.proto.shape[-2:])
-    return int(down), int(right)

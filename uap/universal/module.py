@@ -25,6 +25,7 @@ from uap.universal.callbacks.ranks import Ranks
 from uap.universal.checkpoints import IDENTITY, check_identity
 from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.universal.perturbation import Parametrization, Perturbation, tile
+from uap.universal.random_views import ScaledView, check_scales, random_shift
 from uap.utils.errors import InputError
 from uap.victims import Victim
 
@@ -54,6 +55,7 @@ class UniversalAttack(AttackModule):
         start_epsilon: float | None = None,
         parametrization: Parametrization = "clip",
         random_shift: bool = False,
+        random_scale: tuple[float, float] | None = None,
         loss: Loss | None = None,
         reduction: Reduction | None = None,
         optimizer: OptimizerCallable = SignSGD,
@@ -72,6 +74,8 @@ class UniversalAttack(AttackModule):
             start_epsilon: a larger epsilon to start from; it falls linearly to epsilon over the first 60 % of steps.
             parametrization: `clip` to epsilon after each step, or `tanh`, which never exceeds it.
             random_shift: whether to shift the proto-tile randomly in each step, so that its position does not matter.
+            random_scale: smallest and largest factor by which the images are resized at random in each step, before the
+                perturbation is added; a larger image is cropped to its former size. None for the images as they are.
             loss: loss of a pixel; the generalized cross entropy by default. The paper's is `CrossEntropy`, with
                 tau = 0.75.
             reduction: sum over the pixels of an image; by default the mean, or balanced between the hidden pixels and
@@ -80,8 +84,8 @@ class UniversalAttack(AttackModule):
             lr_scheduler: changes the step size after each step; a cosine over all steps by default.
 
         Raises:
-            InputError: an epsilon out of range, a start_epsilon that is not above it or is combined with a tanh, or a
-                tile that is larger than the images.
+            InputError: an epsilon or a scale out of range, a start_epsilon that is not above it or is combined with a
+                tanh, or a tile that is larger than the images.
         """
         super().__init__(
             victim, objective, size, ensemble, epsilon, start_epsilon, parametrization, loss, reduction, optimizer,
@@ -93,8 +97,11 @@ class UniversalAttack(AttackModule):
                 setting="model.tile",
                 kind="out_of_range",
             )
+        if random_scale is not None:
+            check_scales(random_scale, "model.random_scale")
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
         self.random_shift = random_shift
+        self.random_scale = random_scale
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
         self.scored_file = ""
@@ -111,12 +118,15 @@ class UniversalAttack(AttackModule):
         loss is not divided by the number of pixels, because gradients would be too small for half precision and for
         optimizers with an absolute constant, such as Adam.
         """
-        adversarial, weight = self.perturbation(batch["image"], self._random_shift(batch_index)), batch["weight"]
+        view, weight = self._random_view(batch_index), batch["weight"]
+        seen = view.images(batch["image"]) if view else batch["image"]
+        adversarial = self.perturbation(seen, self._random_shift(batch_index))
         self.finite_gradient.watch(adversarial, batch["index"])
         share = weight / data_of(self.trainer).batch_size
         loss, counts = torch.zeros((), device=self.device), torch.zeros(2, device=self.device)
         for member, prepared in enumerate([batch, *batch.get("ensemble", [])]):
             victim, goal = self.victims[member], self.goal(batch["image"], prepared, member)
+            goal = view.goal(goal, batch["image"]) if view else goal
             images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
             logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
             loss = loss + (self.image_losses(logits, goal, self.progress) * weight).sum() / len(self.victims)
@@ -129,13 +139,20 @@ class UniversalAttack(AttackModule):
         summed: Tensor = loss * adversarial[0, 0].numel() / data_of(self.trainer).batch_size
         return summed
 
+    def _step_seed(self, batch_index: int) -> list[int]:
+        """Return what the randomness of a step depends on: seed, epoch, batch and rank, so that it is reproducible."""
+        return [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
+
     def _random_shift(self, batch_index: int) -> tuple[int, int]:
-        """Return the random shift of a batch; it depends only on seed, epoch, batch and rank, to be reproducible."""
+        """Return the shift of the proto-tile for a batch."""
         if not self.random_shift:
             return 0, 0
-        seed = [data_of(self.trainer).seed, self.trainer.current_epoch, batch_index, self.trainer.global_rank]
-        down, right = np.random.default_rng(seed).integers(self.perturbation.proto.shape[-2:])
-        return int(down), int(right)
+        height, width = self.perturbation.proto.shape[-2:]
+        return random_shift(self._step_seed(batch_index), (height, width))
+
+    def _random_view(self, batch_index: int) -> ScaledView | None:
+        """Return the scale of the images of a batch."""
+        return ScaledView.random(self._step_seed(batch_index), self.random_scale) if self.random_scale else None
 
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 of a batch."""

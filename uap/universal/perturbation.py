@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
-from uap.utils.paths import check_file
+from uap.utils.paths import check_file, shipped
 from uap.utils.quantize import quantize_change
 
 
@@ -208,8 +208,21 @@ def save_perturbation(
         save_file(tensors, file, metadata | {"epsilon": str(perturbation.epsilon)})
 
 
+def find_perturbation(name: str | Path) -> Path:
+    """Return the path of a perturbation file: the path itself, or that of a shipped pattern such as `street128`.
+
+    Example:
+        >>> find_perturbation("street128").name
+        'street128.safetensors'
+        >>> find_perturbation("RUN/perturbation.safetensors").name
+        'perturbation.safetensors'
+    """
+    path, own = Path(name), shipped(f"checkpoints/{Path(name).name}.safetensors")
+    return own if own.exists() and path.parent == Path() and not path.exists() else path
+
+
 def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
-    """Read a perturbation and its metadata from a file of `save_perturbation`.
+    """Read a perturbation and its metadata from a file of `save_perturbation`, or a shipped one by its name.
 
     If the perturbation is not periodic, it can only be added to images of the size on which it was learned; set its
     `image_size` to None to repeat or crop it.
@@ -226,7 +239,7 @@ def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
         >>> perturbation(torch.full((1, 3, 4, 6), 100.0)).shape, metadata["epsilon"]
         (torch.Size([1, 3, 4, 6]), '10')
     """
-    path = Path(path)
+    path = find_perturbation(path)
     check_file(path, "perturbation", "A finished run writes perturbation.safetensors in its folder.")
     try:
         with safe_open(path, "pt") as file:

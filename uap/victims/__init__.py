@@ -8,6 +8,7 @@ from uap.victims.cell_detector import CellDetector
 from uap.victims.defended import Defended
 from uap.victims.dense_crf import DenseCRF
 from uap.victims.detection import FasterRCNN
+from uap.victims.ensemble import Ensemble
 from uap.victims.multiscale import Multiscale
 from uap.victims.side_by_side import SideBySide
 from uap.victims.victim import Victim
@@ -18,6 +19,7 @@ __all__ = [
     "CellDetector",
     "Defended",
     "DenseCRF",
+    "Ensemble",
     "Exported",
     "FasterRCNN",
     "HuggingFace",

@@ -1,0 +1,39 @@
+"""The reproduction of Kang et al.: its command lines, and the numbers of the paper."""
+
+import pytest
+
+from uap import transfer
+from uap.attacks import named_attack
+from uap.cli.data_arguments import settings_of_data
+from uap.objectives import SwapClasses
+from uap.reproduce import load
+from uap.reproduction.trials import rows_of
+from uap.victims.building import find_victim
+
+
+@pytest.mark.parametrize("on", [None, "camvid"])
+def test_command_lines_are_valid(on: str | None) -> None:
+    (row,) = rows_of(load("kang2020/table1", on), [])
+    settings, words = settings_of_data(row.trial.words)
+    given = transfer.parse(words)
+    assert given.images == 4
+    assert given.data == ("StreetScenes" if on is None else "CamVid")
+    assert any("data.size" in setting for setting in settings)
+    assert [find_victim(name).stem for name in given.rows] == given.rows
+    assert given.joint == ["+".join(given.rows)]
+    assert len(given.weights or []) == (0 if on is None else 3)
+    for name in given.attacks:
+        assert isinstance(named_attack(name).objective(), SwapClasses)
+
+
+def test_the_papers_numbers_of_the_joint_attack() -> None:
+    paper = load("kang2020/table1", None).paper
+    assert paper is not None
+    (row,) = (
+        row
+        for row in paper.rows
+        if (row["attack"], row["made from"], row["evaluated on"]) == ("tanh, whole image", "both", "ESPNet")
+    )
+    assert row["float/swapped"] == 79.2
+    assert row["float/source_kept"] == 7.8
+    assert row["float/mean_change"] == 0.657
