@@ -21,7 +21,7 @@ from uap.objectives import Untargeted
 from uap.universal.learn import learn
 from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
 from uap.victims import Victim
-from uap.victims.building import build_victim, find_victim
+from uap.victims.building import build_victim, build_wrapper, find_victim, find_wrapper
 
 AT_ONCE = 4
 """Gradient evaluations of a step: on 4 images of a network, 2 images of 2 networks, or an image of 3 or 4."""
@@ -197,7 +197,8 @@ def main() -> None:
     parser.add_argument(
         "--left_out", nargs="+", help="names of the scored networks; all by default; none learns on all"
     )
-    parser.add_argument("--files", nargs="+", default=[], help="score these files or shipped patterns on all networks")
+    parser.add_argument("--files", nargs="+", default=[], help="score these files or shipped patterns")
+    parser.add_argument("--wrapper", help="name in configs/wrapper/ of a defense before each network, such as jpeg_75")
     parser.add_argument("--epsilon", type=float, default=10)
     parser.add_argument("--passes", type=int, default=2, help="passes of a joint pattern over its images")
     parser.add_argument("--images", type=int, default=20, help="images that patterns are learned from")
@@ -210,8 +211,12 @@ def main() -> None:
         study = camvid(args.images, args.scored, args.camvid, args.victims)
     else:
         study = streetscenes(args.images, args.scored)
+    for network in study.victims if args.wrapper else ():
+        study.victims[network] = build_wrapper(find_wrapper(args.wrapper))(study.victims[network])
     for file in args.files:
         for network in study.victims:
+            if args.left_out and network.name not in args.left_out:
+                continue
             _print(file, network, [study.score(network, load_perturbation(file)[0])])
     if args.files:
         return
