@@ -14,6 +14,7 @@ from uap.networks.fastestdet import FastestDet
 from uap.networks.fcn8s import FCN8s
 from uap.networks.fcn8s_resnet import FCN8sResNet
 from uap.networks.icnet import ICNet
+from uap.networks.pspnet import PSPNet
 from uap.networks.segnet import SegNet
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "FastSCNN",
     "FastestDet",
     "ICNet",
+    "PSPNet",
     "SegNet",
 ]

@@ -56,13 +56,13 @@ class ResNetEncoder(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         first, second, third, fourth = BLOCKS[depth]
         inputs = [width, *self.channels]
-        self.layer1 = _stage(block, inputs[0], width, first)
-        self.layer2 = _stage(block, inputs[1], 2 * width, second, stride=2)
-        self.layer3 = _stage(block, inputs[2], 4 * width, third, stride=2)
-        self.layer4 = _stage(block, inputs[3], 8 * width, fourth, stride=2)
+        self.layer1 = stage(block, inputs[0], width, first)
+        self.layer2 = stage(block, inputs[1], 2 * width, second, stride=2)
+        self.layer3 = stage(block, inputs[2], 4 * width, third, stride=2)
+        self.layer4 = stage(block, inputs[3], 8 * width, fourth, stride=2)
         if dilated:
-            _dilate(self.layer3, 2)
-            _dilate(self.layer4, 4)
+            dilate(self.layer3, 2)
+            dilate(self.layer4, 4)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -92,7 +92,8 @@ class ResNetEncoder(nn.Module):
         return features
 
 
-def _stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
+def stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
+    """Return a stage of `count` residual blocks, of which the first has the stride."""
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
@@ -101,9 +102,9 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) ->
     return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
 
 
-def _dilate(stage: nn.Module, dilation: int) -> None:
+def dilate(layers: nn.Module, dilation: int) -> None:
     """Remove the stride of a stage, and dilate its 3 x 3 convolutions."""
-    for layer in stage.modules():
+    for layer in layers.modules():
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)
             if layer.kernel_size == (3, 3):

@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uap.utils.errors import InputError
+from uap.utils.full_precision import full_precision
 from uap.victims.victim import Victim
 from uap.victims.wrapped import WrappedVictim
 
 TRUNCATE = 4
 """The spatial kernel ends after this many standard deviations."""
 
-COORDINATES = 5
-"""Coordinates of a pixel in the bilateral kernel: row, column, red, green and blue."""
+HEAD_MULTIPLE = 8
+"""The attention kernels of CUDA that do not build the matrix need rows of a multiple of so many numbers."""
 
 
 class DenseCRF(WrappedVictim):
@@ -85,7 +86,8 @@ class DenseCRF(WrappedVictim):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits `(N, C, H, W)` after the mean field for images `(N, 3, H, W)`."""
         unary: Tensor = self.victim(images)
-        with torch.autocast(images.device.type, enabled=False):  # half precision cannot hold the exponents
+        # fewer digits than those of float32 cannot hold the exponents
+        with torch.autocast(images.device.type, enabled=False), full_precision():
             return self.refine(unary.float(), images.float())
 
     def refine(self, unary: Tensor, images: Tensor) -> Tensor:
@@ -145,7 +147,7 @@ def bilateral_filter(q: Tensor, features: Tensor) -> Tensor:
     query = torch.cat([points, ones], dim=2)
     key = torch.cat([points, -points.square().sum(2, keepdim=True) / 2], dim=2)
     # of one width and contiguous, or the CPU builds the whole matrix
-    width = max(query.shape[2], values.shape[2])
+    width = HEAD_MULTIPLE * math.ceil(max(query.shape[2], values.shape[2]) / HEAD_MULTIPLE)
     query, key, padded = (
         F.pad(tensor, (0, width - tensor.shape[2])).contiguous()[:, None] for tensor in (query, key, values)
     )
