@@ -189,7 +189,9 @@ def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespa
 
 def main() -> None:
     """Learn and score the patterns, and print a row for each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--on", choices=list(NETWORKS), default="streetscenes")
     parser.add_argument("--camvid", type=Path, default=Path("data/camvid"))
     parser.add_argument("--victims", type=Path, default=Path("victims"), help="folder of the published weights")

@@ -53,7 +53,9 @@ class Fixed(nn.Module):
 
 def main() -> None:
     """Attack, and print a row for each step."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--networks", nargs="+", default=["espnet_streetscenes", "fast_scnn_streetscenes"])
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--penalties", type=float, nargs="+", default=[100.0])
