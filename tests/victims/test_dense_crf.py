@@ -1,12 +1,14 @@
 """The dense CRF at its default parameters, and what reaches the attention kernel."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from uap.utils.errors import InputError
 from uap.victims import DenseCRF, Victim
 from uap.victims.dense_crf import bilateral_features, bilateral_filter
 
@@ -22,8 +24,8 @@ def scene(height: int, width: int) -> Tensor:
     return images.round()
 
 
-def by_hand(unary: Tensor, images: Tensor, iterations: int) -> Tensor:
-    """The mean field with whole matrices in float64: theta 160, 3 and 3, weights 3 and 5."""
+def by_hand(unary: Tensor, images: Tensor, iterations: int, spatial_weights: Tensor, weights: Tensor) -> Tensor:
+    """The mean field with whole matrices in float64: theta 160, 3 and 3."""
     height, width = unary.shape[-2:]
     grid = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     positions = torch.stack(grid).flatten(1).T.double()
@@ -36,17 +38,20 @@ def by_hand(unary: Tensor, images: Tensor, iterations: int) -> Tensor:
     z = u
     for _ in range(iterations):
         q = z.softmax(1)
-        z = u + 3 * (spatial @ q) / spatial.sum(1, keepdim=True) + 5 * (bilateral @ q) / bilateral.sum(1, keepdim=True)
+        near = (spatial @ q) / spatial.sum(1, keepdim=True)
+        alike = (bilateral @ q) / bilateral.sum(1, keepdim=True)
+        z = u + near @ spatial_weights.T + alike @ weights.T
     return z.T.reshape(1, -1, height, width)
 
 
-def crf(classes: int, stride: int = 1) -> DenseCRF:
-    return DenseCRF(Victim(nn.Conv2d(3, classes, 1), classes=[str(i) for i in range(classes)]), stride=stride)
+def crf(classes: int, stride: int = 1, weights: str | None = None) -> DenseCRF:
+    names = [str(i) for i in range(classes)]
+    return DenseCRF(Victim(nn.Conv2d(3, classes, 1), classes=names), stride=stride, weights=weights)
 
 
 def test_default_parameters_give_the_mean_field_of_whole_matrices() -> None:
     images, unary = scene(16, 20), noise(1, 5, 16, 20)
-    expected = by_hand(unary, images, 10)
+    expected = by_hand(unary, images, 10, 3 * torch.eye(5).double(), 5 * torch.eye(5).double())
     assert float((expected - unary).std()) > 0.1
     torch.testing.assert_close(crf(5).refine(unary, images).double(), expected, atol=1e-4, rtol=1e-5)
 
@@ -97,3 +102,37 @@ def test_products_are_in_float32_and_the_setting_is_restored(given: str, monkeyp
         assert torch.backends.cuda.matmul.allow_tf32 == (given == "high")
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def published_file(folder: Path, compatibility: Tensor, spatial: Tensor, bilateral: Tensor) -> str:
+    """A file in the layout of crfasrnn_pytorch, with a layer of its FCN-8s."""
+    state = {"conv1_1.bias": torch.zeros(64), "crfrnn.spatial_ker_weights": spatial}
+    state |= {"crfrnn.bilateral_ker_weights": bilateral, "crfrnn.compatibility_matrix": compatibility}
+    torch.save(state, folder / "crfrnn.pth")
+    return str(folder / "crfrnn.pth")
+
+
+def test_learned_matrices_of_a_published_file_give_its_mean_field(tmp_path: Path) -> None:
+    compatibility, spatial, bilateral = noise(3, 4, 4)
+    victim = crf(4, weights=published_file(tmp_path, compatibility, spatial, bilateral))
+    images, unary = scene(12, 16), noise(1, 4, 12, 16)
+    products = (compatibility.double() @ spatial.double(), compatibility.double() @ bilateral.double())
+    expected = by_hand(unary, images, 10, *products)
+    torch.testing.assert_close(victim.refine(unary, images).double(), expected, atol=1e-3, rtol=1e-4)
+    assert victim.fingerprint() != crf(4).fingerprint()
+
+
+def test_initial_matrices_of_the_published_network_are_the_default(tmp_path: Path) -> None:
+    file = published_file(tmp_path, torch.eye(4), 3 * torch.eye(4), 5 * torch.eye(4))
+    images, unary = scene(8, 10), noise(2, 4, 8, 10)
+    images = torch.cat([images, images.flip(3)])
+    torch.testing.assert_close(crf(4, weights=file).refine(unary, images), crf(4).refine(unary, images))
+
+
+def test_matrices_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    file = published_file(tmp_path, torch.eye(4), torch.eye(4), torch.eye(4))
+    with pytest.raises(InputError, match="for 4 classes, and the network has 3 outputs"):
+        crf(3, weights=file)(scene(4, 6))
+    file = published_file(tmp_path, torch.eye(4), torch.eye(3), torch.eye(4))
+    with pytest.raises(InputError, match="has not the matrices of one dense CRF"):
+        crf(4, weights=file)

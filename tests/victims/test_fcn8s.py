@@ -45,6 +45,20 @@ def test_published_parameters_are_complete() -> None:
     assert sum(p.numel() for p in network.parameters()) == vgg16 + head + scores + upsamplings
 
 
+def test_network_in_a_file_of_crf_rnn_is_loaded(tmp_path: Path) -> None:
+    network = FCN8s(5, SLIM, 5, upscore2_bias=True)
+    assert "upscore2.bias" in network.state_dict()
+    randomised(network)
+    own = {new: old for old, new in network.published_names().items()}
+    layers = ((*name.rpartition("."), value) for name, value in network.state_dict().items())
+    published = {f"{own.get(layer, layer)}.{kind}": value for layer, _, kind, value in layers}
+    torch.save(published | {"crfrnn.compatibility_matrix": torch.eye(5)}, tmp_path / "crfrnn.pth")
+    loaded = FCN8s(5, SLIM, 5, upscore2_bias=True).eval()
+    load_weights(loaded, tmp_path / "crfrnn.pth")
+    image = torch.rand(1, 3, 32, 64)
+    assert torch.equal(loaded(image), network(image))
+
+
 def test_files_in_the_published_layout_are_loaded(tmp_path: Path) -> None:
     network = randomised(FCN8s(5, SLIM, 5))
     own = {new: old for old, new in FCN8s(5, SLIM, 5).published_names().items()}

@@ -30,6 +30,9 @@ class FCN8s(nn.Module):
         torch.Size([1, 11, 64, 96])
     """
 
+    unused_weights = ("crfrnn.",)
+    """The matrices of the dense CRF behind the network in files of CRF-RNN, which `uap.victims.DenseCRF` loads."""
+
     def __init__(
         self,
         classes: int = 19,
@@ -38,6 +41,7 @@ class FCN8s(nn.Module):
         batch_norm: bool = False,
         enlarge: int = 1,
         imagenet: bool = False,
+        upscore2_bias: bool = False,
     ) -> None:
         """Build an untrained network, or a network whose encoder is pretrained on ImageNet.
 
@@ -50,6 +54,7 @@ class FCN8s(nn.Module):
                 less. Use it for small images, in which features at 1/8 of the size are too coarse for narrow objects.
             imagenet: whether to start from VGG16 of torchvision, which is downloaded at the first use. This needs the
                 channels of VGG16.
+            upscore2_bias: whether `upscore2` has a bias, as in github.com/sadeepj/crfasrnn_pytorch.
 
         Raises:
             InputError: `enlarge` has another value, or the weights for ImageNet do not fit the channels or cannot be
@@ -77,7 +82,7 @@ class FCN8s(nn.Module):
         self.score_fr = nn.Conv2d(head_channels, classes, 1)
         self.score_pool4 = nn.Conv2d(channels[3], classes, 1)
         self.score_pool3 = nn.Conv2d(channels[2], classes, 1)
-        self.upscore2 = bilinear_upsampling(classes, 2)
+        self.upscore2 = bilinear_upsampling(classes, 2, upscore2_bias)
         self.upscore_pool4 = bilinear_upsampling(classes, 2)
         self.upscore8 = bilinear_upsampling(classes, 8 // enlarge)
         self.enlarge = enlarge
@@ -123,11 +128,13 @@ class FCN8s(nn.Module):
         return logits
 
 
-def bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
+def bilinear_upsampling(channels: int, factor: int, bias: bool = False) -> nn.ConvTranspose2d:
     """Return a transposed convolution that is initialized as bilinear interpolation by `factor` (sec. 3.3)."""
-    layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, padding=factor // 2, bias=False)
+    layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, padding=factor // 2, bias=bias)
     ramp = 1 - (torch.arange(2 * factor) + 0.5 - factor).abs() / factor
     with torch.no_grad():
         layer.weight.zero_()
         layer.weight[range(channels), range(channels)] = ramp[:, None] * ramp
+        if layer.bias is not None:
+            layer.bias.zero_()
     return layer

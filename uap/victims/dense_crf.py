@@ -1,19 +1,25 @@
 """A dense conditional random field behind a network."""
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uap.utils.errors import InputError
+from uap.utils import paths
+from uap.utils.errors import InputError, in_setting
 from uap.utils.full_precision import full_precision
 from uap.victims.victim import Victim
+from uap.victims.weights import read_state_dict
 from uap.victims.wrapped import WrappedVictim
 
 TRUNCATE = 4
 """The spatial kernel ends after this many standard deviations."""
+
+MATRICES = ("compatibility_matrix", "spatial_ker_weights", "bilateral_ker_weights")
+"""Names of the learned matrices C, W_s and W_b in files of github.com/sadeepj/crfasrnn_pytorch."""
 
 HEAD_MULTIPLE = 8
 """The attention kernels of CUDA that do not build the matrix need rows of a multiple of so many numbers."""
@@ -24,8 +30,9 @@ class DenseCRF(WrappedVictim):
 
     With unary logits U, each iteration computes Q = softmax(Z) and Z = U + w_s K_s Q + w_b K_b Q, starting from Z = U.
     The kernels are Gaussians whose rows sum to 1: K_s of positions (theta_gamma), and K_b of positions (theta_alpha)
-    and colors (theta_beta). K_b is exact, not approximated by a lattice. The compatibility is Potts. The published
-    networks have learned weights; the defaults are their initial values.
+    and colors (theta_beta). K_b is exact, not approximated by a lattice. The compatibility is Potts. The
+    published networks have learned matrices, Z = U + C (W_s K_s Q + W_b K_b Q), which `weights` loads; the defaults are
+    their initial values 3, 5 and 1 times the identity.
 
     Example:
         >>> victim = Victim(torch.nn.Conv2d(3, 2, 1), classes=["road", "sky"])
@@ -44,6 +51,7 @@ class DenseCRF(WrappedVictim):
         bilateral_weight: float = 5.0,
         features: Literal["detached", "attached"] = "detached",
         stride: int = 1,
+        weights: str | None = None,
     ) -> None:
         """Set the kernels.
 
@@ -59,9 +67,10 @@ class DenseCRF(WrappedVictim):
                 implementations; `attached` has it.
             stride: computes the bilateral kernel on every so many pixels in each direction, and resizes its result; the
                 time falls by the fourth power.
+            weights: a file of github.com/sadeepj/crfasrnn_pytorch, whose matrices replace both weights.
 
         Raises:
-            InputError: a value out of range.
+            InputError: a value out of range, or a file without the matrices.
         """
         super().__init__(victim)
         thetas = (theta_alpha, theta_beta, theta_gamma)
@@ -77,11 +86,18 @@ class DenseCRF(WrappedVictim):
         self.spatial_weight, self.bilateral_weight = spatial_weight, bilateral_weight
         self.features = features
         self.stride = stride
+        self.register_buffer("matrices", None)
+        self.matrices: Tensor | None
+        """C W_s and C W_b, `(2, C, C)`, of a file."""
+        if weights is not None:
+            with in_setting("model.victim.weights"):
+                self.matrices = read_matrices(paths.find(weights))
 
     def settings(self) -> list[Any]:
         """Return iterations, kernels, weights, and `features`, on which gradients depend."""
         kernels = [self.theta_alpha, self.theta_beta, self.theta_gamma, self.spatial_weight, self.bilateral_weight]
-        return [self.iterations, *kernels, self.features, self.stride]
+        matrices = [] if self.matrices is None else [self.matrices.tolist()]
+        return [self.iterations, *kernels, self.features, self.stride, *matrices]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits `(N, C, H, W)` after the mean field for images `(N, 3, H, W)`."""
@@ -102,9 +118,21 @@ class DenseCRF(WrappedVictim):
         logits = unary
         for _ in range(self.iterations):
             q = logits.softmax(1)
-            near = self.spatial_weight * spatial_filter(q, self.theta_gamma)
-            logits = unary + near + self.bilateral_weight * self._bilateral(q, points)
+            logits = unary + self._weighted(spatial_filter(q, self.theta_gamma), self._bilateral(q, points))
         return logits
+
+    def _weighted(self, near: Tensor, alike: Tensor) -> Tensor:
+        """Return the weighted sum of the results of the spatial and the bilateral kernel."""
+        if self.matrices is None:
+            return self.spatial_weight * near + self.bilateral_weight * alike
+        if near.shape[1] != self.matrices.shape[1]:
+            raise InputError(
+                f"The matrices of the dense CRF are for {self.matrices.shape[1]} classes, and the network has "
+                f"{near.shape[1]} outputs. Use the file of a network with these classes.",
+                setting="model.victim.weights",
+                kind="conflict",
+            )
+        return torch.einsum("kdc,knchw->ndhw", self.matrices.to(near.dtype), torch.stack([near, alike]))
 
     def _bilateral(self, q: Tensor, points: Tensor) -> Tensor:
         if self.stride == 1:
@@ -112,6 +140,25 @@ class DenseCRF(WrappedVictim):
         size = (q.shape[-2], q.shape[-1])
         coarse = F.interpolate(q, (points.shape[-2], points.shape[-1]), mode="area")
         return F.interpolate(bilateral_filter(coarse, points), size, mode="bilinear", align_corners=False)
+
+
+def read_matrices(path: Path) -> Tensor:
+    """Return the products C W_s and C W_b of the learned matrices in a file: `(2, C, C)` float32.
+
+    Raises:
+        InputError: the file lacks a matrix, or they are not square and of one shape.
+    """
+    state = read_state_dict(path)
+    found = [value for name in MATRICES for key, value in state.items() if key.split(".")[-1] == name]
+    shapes = {tuple(value.shape) for value in found}
+    if len(found) != len(MATRICES) or len(shapes) != 1 or len(side := shapes.pop()) != 2 or side[0] != side[1]:
+        raise InputError(
+            f"{path} has not the matrices of one dense CRF: expected {', '.join(MATRICES)}, square and of one shape. "
+            "Give the file of a CRF-RNN of crfasrnn_pytorch.",
+            kind="unusable_file",
+        )
+    compatibility, spatial, bilateral = (value.float() for value in found)
+    return torch.stack([compatibility @ spatial, compatibility @ bilateral])
 
 
 def bilateral_features(images: Tensor, theta_alpha: float, theta_beta: float, stride: int = 1) -> Tensor:
