@@ -56,7 +56,7 @@ def runs(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[DAG], Tenso
 
 def main() -> None:
     """Attack the images, print a line for each, and write the plot."""
-    parser = argparse.ArgumentParser("python -m benchmarks.dag_convergence")
+    parser = argparse.ArgumentParser("python -m benchmarks.dag_convergence", allow_abbrev=False)
     for name in ("camvid", "victims", "voc"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--steps", type=positive, default=100)

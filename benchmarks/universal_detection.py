@@ -47,7 +47,7 @@ def with_interval(benign: torch.Tensor, attacked: torch.Tensor) -> str:
 
 def main() -> None:
     """Learn the perturbations, and print a row for each."""
-    parser = argparse.ArgumentParser("python -m benchmarks.universal_detection")
+    parser = argparse.ArgumentParser("python -m benchmarks.universal_detection", allow_abbrev=False)
     parser.add_argument("--scored", type=positive, default=24, help="number of scored scenes (default: %(default)s)")
     count = TRAINING + parser.parse_args().scored
     victim = build_victim(find_victim("espnet_streetscenes"))

@@ -148,7 +148,7 @@ SETTINGS: dict[str, tuple[Any, str | None, Kind, str]] = {
         {"model.objective": "uap.objectives.PredictionObjective"},
         "model.objective",
         "missing_setting",
-        "uap.objectives.HideClasses, uap.objectives.LeastLikely",
+        "uap.objectives.HideClasses, uap.objectives.JointTargets, uap.objectives.LeastLikely",
     ),
     "an objective without its argument": (
         {"model.objective": "uap.objectives.HideClasses"},

@@ -64,7 +64,7 @@ def test_one_image_reaches_the_target_on_each_network(local: bool) -> None:
         second.network.weight[[2, 3, 0]] = 2 * first.network.weight  # type: ignore[operator, union-attr]
         second.network.bias[[2, 3, 0]] = 2 * first.network.bias  # type: ignore[operator, union-attr]
         second.network.bias[1] = -1e3  # type: ignore[operator, union-attr]
-    attack = TanhAffine(steps=60, lr=0.1, local=local)
+    attack = TanhAffine(steps=60, lr=0.1, local=local, penalty=0)
     transferred = Transferred(attack, ensemble, JointTargets(SwapClasses({"road": "sky"})))
     for victim in ensemble.victims:
         before = evaluate(victim, pictures, None, SwapClasses({"road": "sky"}), progress=False).metrics["float"]

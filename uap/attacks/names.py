@@ -98,7 +98,7 @@ def fifty_steps(epsilon: float = 2.0) -> SignSteps:
     return SignSteps(epsilon=epsilon, alpha=epsilon / 20, steps=50)
 
 
-_KANG_ROWS = (
+_OF_KANG = (
     NamedAttack(f"{name}{task}", algorithm, partial(SwapClasses, swap), f"{how}, {title} ({_KANG})")
     for name, algorithm, how in (
         ("TanhAffine", TanhAffine, "tanh of a learned scale and offset of each value"),
@@ -127,7 +127,7 @@ _ROWS = (
         partial(Shape, "circle"),
         f"steps towards a circle of an absent class, the form of the authors' code ({_XIE})",
     ),
-    *_KANG_ROWS,
+    *_OF_KANG,
     NamedAttack("DAGPure", dense_steps, PureClass, f"dense steps towards one class everywhere ({_XIAO})"),
     NamedAttack("DAGPicture", dense_steps, Picture, f"dense steps towards a face in random classes ({_XIAO})"),
     NamedAttack("HoudiniPure", houdini_steps, PureClass, f"Houdini towards one class everywhere ({_XIAO})"),

@@ -217,8 +217,11 @@ def find_perturbation(name: str | Path) -> Path:
         >>> find_perturbation("RUN/perturbation.safetensors").name
         'perturbation.safetensors'
     """
-    path, own = Path(name), shipped(f"checkpoints/{Path(name).name}.safetensors")
-    return own if own.exists() and path.parent == Path() and not path.exists() else path
+    path = Path(name)
+    if path.parent != Path() or path.suffix:
+        return path
+    own = shipped(f"checkpoints/{path}.safetensors")
+    return own if own.exists() and not path.exists() else path
 
 
 def load_perturbation(path: str | Path) -> tuple[Perturbation, dict[str, str]]:
