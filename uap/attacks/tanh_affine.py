@@ -32,6 +32,9 @@ class TanhAffine(Attack):
     The paper prints `tanh(W * I + xi)` (eq. 2), which changes an image by 8.5 grey levels before the first step, while
     the paper reports changes of 0.2 to 2.2. `form="printed"` is this formula, for comparison.
 
+    On a `uap.victims.Ensemble`, with the locations `(V, H, W)`, the weights are those of the largest probabilities of
+    its networks, M = max(p1, p2) (eq. 11).
+
     Args:
         steps: number of steps of Adam.
         lr: learning rate.
@@ -43,9 +46,7 @@ class TanhAffine(Attack):
         weights: weight of a location by the position of the label's probability p between the smallest and the largest
             class probability. `hard` is 1 where p is the smallest, as the paper describes its weight; `printed` is 1
             where p is the largest, as eq. 4 says; None for equal weights.
-
-    On a `uap.victims.Ensemble`, with the locations `(V, H, W)`, the weights are those of the largest probabilities of
-    its networks, M = max(p1, p2) (eq. 11).
+        form: `inverse` for tanh(W * atanh(I) + xi), `printed` for the formula that the paper prints.
 
     Raises:
         InputError: a value out of range.

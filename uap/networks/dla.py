@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uap.networks.drn import grouped_bilinear_upsampling
+from uap.networks.resnet import initialize_convolutions
 from uap.utils.errors import InputError
 
 
@@ -167,9 +168,7 @@ class DLA34(nn.Module):
         self.dla_up = _Decoder(channels[1:])
         self.fc = nn.Sequential(nn.Conv2d(channels[1], classes, 1))
         self.up = grouped_bilinear_upsampling(classes, 2).requires_grad_(False)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        initialize_convolutions(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`."""

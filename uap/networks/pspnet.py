@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uap.networks.resnet import BLOCKS, IMAGENET_WIDTH, dilate, stage
+from uap.networks.resnet import IMAGENET_WIDTH, initialize_convolutions, residual_stages
 from uap.utils.errors import InputError
 
 BINS = (1, 2, 3, 6)
@@ -51,19 +51,15 @@ class PSPNet(nn.Module):
                 "width of 1 or more.",
                 kind="out_of_range",
             )
-        first, second, third, fourth = BLOCKS[depth]
         self.layer0 = nn.Sequential(
             *_convolution(3, width, 3, stride=2),
             *_convolution(width, width, 3),
             *_convolution(width, 2 * width, 3),
             nn.MaxPool2d(3, stride=2, padding=1),
         )
-        self.layer1 = stage(Bottleneck, 2 * width, width, first)
-        self.layer2 = stage(Bottleneck, 4 * width, 2 * width, second, stride=2)
-        self.layer3 = stage(Bottleneck, 8 * width, 4 * width, third, stride=2)
-        self.layer4 = stage(Bottleneck, 16 * width, 8 * width, fourth, stride=2)
-        dilate(self.layer3, 2)
-        dilate(self.layer4, 4)
+        self.layer1, self.layer2, self.layer3, self.layer4 = residual_stages(
+            Bottleneck, 2 * width, width, depth, dilated=True
+        )
         features = 32 * width
         levels = (
             nn.Sequential(nn.AdaptiveAvgPool2d(bins), *_convolution(features, features // len(BINS), 1))
@@ -73,9 +69,7 @@ class PSPNet(nn.Module):
         self.cls = nn.Sequential(
             *_convolution(2 * features, 8 * width, 3), nn.Dropout2d(0.1), nn.Conv2d(8 * width, classes, 1)
         )
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        initialize_convolutions(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits `(N, classes, H, W)` for normalized images `(N, 3, H, W)`."""

@@ -54,18 +54,8 @@ class ResNetEncoder(nn.Module):
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        first, second, third, fourth = BLOCKS[depth]
-        inputs = [width, *self.channels]
-        self.layer1 = stage(block, inputs[0], width, first)
-        self.layer2 = stage(block, inputs[1], 2 * width, second, stride=2)
-        self.layer3 = stage(block, inputs[2], 4 * width, third, stride=2)
-        self.layer4 = stage(block, inputs[3], 8 * width, fourth, stride=2)
-        if dilated:
-            dilate(self.layer3, 2)
-            dilate(self.layer4, 4)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        self.layer1, self.layer2, self.layer3, self.layer4 = residual_stages(block, width, width, depth, dilated)
+        initialize_convolutions(self)
 
     def load_imagenet(self) -> None:
         """Load the weights of torchvision for ImageNet, which are downloaded at the first use.
@@ -92,7 +82,34 @@ class ResNetEncoder(nn.Module):
         return features
 
 
-def stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
+def residual_stages(block: Any, inputs: int, width: int, depth: int, dilated: bool) -> list[nn.Sequential]:
+    """Return the four stages of a ResNet.
+
+    Args:
+        block: the class of the residual blocks.
+        inputs: channels of the input of the first stage.
+        width: channels of the 3 x 3 convolutions of the first stage; each further stage has twice as many.
+        depth: a key of `BLOCKS`.
+        dilated: whether dilations of 2 and 4 replace the strides of the last two stages.
+    """
+    stages = []
+    for i, count in enumerate(BLOCKS[depth]):
+        stages.append(_stage(block, inputs, width * 2**i, count, stride=1 if i == 0 else 2))
+        inputs = width * 2**i * block.expansion
+    if dilated:
+        _dilate(stages[2], 2)
+        _dilate(stages[3], 4)
+    return stages
+
+
+def initialize_convolutions(network: nn.Module) -> None:
+    """Set the weights of all convolutions at random (He et al., ICCV 2015, arXiv 1502.01852)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
     """Return a stage of `count` residual blocks, of which the first has the stride."""
     outputs = planes * block.expansion
     shortcut = None
@@ -102,7 +119,7 @@ def stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) -> 
     return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
 
 
-def dilate(layers: nn.Module, dilation: int) -> None:
+def _dilate(layers: nn.Module, dilation: int) -> None:
     """Remove the stride of a stage, and dilate its 3 x 3 convolutions."""
     for layer in layers.modules():
         if isinstance(layer, nn.Conv2d):

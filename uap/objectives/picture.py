@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
-from uap.objectives.pure_class import predicted_classes
+from uap.objectives.pure_class import PureClass, predicted_classes
 from uap.objectives.shape import class_id, map_shape
 from uap.utils.errors import InputError
 
@@ -88,14 +88,7 @@ class Picture(Objective):
         [4, 4, 3, 3, 4, 4, 3, 3, 4, 4]
     """
 
-    metrics = (
-        "success_rate",
-        "success_before",
-        "kept",
-        "miou_clean_prediction",
-        "miou_off_target_clean",
-        "miou_off_target",
-    )
+    metrics = PureClass.metrics
     is_random = True  # without classes, it samples them
 
     def __init__(self, motif: Motif = "face", classes: list[int | str] | None = None) -> None:

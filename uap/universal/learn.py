@@ -96,11 +96,9 @@ def learn(
     batches = Batches(images, batch_size, torch.Generator().manual_seed(seed), device_of(victim))
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
     reduction = reduction or default_reduction(objective.has_region)
+    objectives = [objective, *(copy.deepcopy(objective) for _ in ensemble)]  # each looks up the classes of its network
     members = [
-        _Member(one, own, seed, loss, reduction)
-        for one, own in zip(
-            [victim, *ensemble], [objective, *map(copy.deepcopy, [objective] * len(ensemble))], strict=True
-        )
+        _Member(one, own, seed, loss, reduction) for one, own in zip([victim, *ensemble], objectives, strict=True)
     ]
     trial = Perturbation((1, 1), epsilon)
     warn_of_small_steps(trial.parameter, *_optimizer(trial, lr, momentum, total), total, epsilon, ("lr", "epsilon"))
