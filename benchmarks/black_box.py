@@ -19,7 +19,8 @@ from uap.datasets.synthetic import render_scene
 from uap.evaluation import evaluate
 from uap.objectives import Untargeted
 from uap.universal.learn import learn
-from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
 from uap.victims import Victim
 from uap.victims.building import build_victim, build_wrapper, find_victim, find_wrapper
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from uap.universal.perturbation import load_perturbation
+from uap.universal.perturbation_files import load_perturbation
 from uap.utils.run_folder import LAST, resume_arguments
 
 ENDED, WRITING = "after the end of the run", "while a checkpoint was written"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from uap import fit
 from uap.cli.entry import run_command
 from uap.universal.module import UniversalAttack
-from uap.universal.perturbation import load_perturbation
+from uap.universal.perturbation_files import load_perturbation
 from uap.utils.class_tables import CITYSCAPES_LABEL_IDS
 from uap.utils.errors import InputError, Kind
 

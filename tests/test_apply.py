@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 from tests.helpers import save
 from uap.apply import check_fit, main
 from uap.evaluation.adversarial_pictures import check_written
-from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import save_perturbation
 from uap.utils.errors import InputError
 from uap.utils.video_file import VideoFile
 

@@ -13,7 +13,7 @@ from tests.helpers import SIZE, attack_args, learned, make_camvid, refuses, save
 from uap.evaluation.saved_perturbation import read_saved
 from uap.fit import main
 from uap.universal.optim import unit_gradient
-from uap.universal.perturbation import load_perturbation
+from uap.universal.perturbation_files import load_perturbation
 from uap.victims import Victim
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests.helpers import SIZE, attack_args, learned, make_camvid, refuses, save
 from uap import evaluate, fit
-from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import save_perturbation
 from uap.utils.errors import InputError
 
 DYNAMIC = {"model.objective": "uap.objectives.HideClasses", "model.objective.hide": ["building"]}

@@ -22,7 +22,7 @@ from uap.configuration.config_files import read_configuration
 from uap.configuration.parser_messages import sentence
 from uap.datasets.pictures import read_image, read_mask
 from uap.datasets.sources import ZipMember, members
-from uap.universal.perturbation import load_perturbation
+from uap.universal.perturbation_files import load_perturbation
 from uap.utils.errors import InputError
 from uap.utils.safe_load import safe_load
 

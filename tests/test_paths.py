@@ -16,7 +16,8 @@ from uap import fit
 from uap.configuration.components import build_component
 from uap.configuration.config_files import read_configuration
 from uap.universal.checkpoints import read_checkpoint
-from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
 from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file

@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 
 from tests.helpers import refuses
 from uap.universal.optim import GradientAggregation, SignSGD
-from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation, tile
+from uap.universal.perturbation import Perturbation, tile
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
 from uap.utils.errors import InputError
 
 SIZES = [(4, 6), (8, 12), (7, 11), (9, 6), (3, 4), (1, 13)]
@@ -128,7 +129,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         target.write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("uap.universal.perturbation.save_file", full_disk)
+    monkeypatch.setattr("uap.universal.perturbation_files.save_file", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save_perturbation(random_perturbation(), path, {"seed": "2"})
     assert load_perturbation(path)[1]["seed"] == "1"

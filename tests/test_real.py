@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import one_thread
 from uap import fit
-from uap.universal.perturbation import load_perturbation
+from uap.universal.perturbation_files import load_perturbation
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from uap.evaluate import main
-from uap.universal.perturbation import find_perturbation, load_perturbation
+from uap.universal.perturbation_files import find_perturbation, load_perturbation
 from uap.utils import paths
 
 PATTERNS = ("street128", "streetscenes128")

@@ -23,7 +23,8 @@ from uap.cli.entry import run_command
 from uap.fit import main
 from uap.universal.callbacks.wandb_run import wandb_logger
 from uap.universal.module import UniversalAttack
-from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

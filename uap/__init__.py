@@ -18,7 +18,7 @@ _NAMES = {
     "Perturbation": "uap.universal.perturbation",
     "Victim": "uap.victims.victim",
     "learn": "uap.universal.learn",
-    "load_perturbation": "uap.universal.perturbation",
+    "load_perturbation": "uap.universal.perturbation_files",
 }
 """Where each name of the public interface is defined."""
 

@@ -22,8 +22,9 @@ from uap.evaluation.adversarial_pictures import (
     written_names,
     written_paths,
 )
-from uap.universal.perturbation import Perturbation, learned_size
-from uap.universal.perturbation_files import Unit, read_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import learned_size
+from uap.universal.perturbation_formats import Unit, read_perturbation
 from uap.utils.errors import InputError, in_message_of
 from uap.utils.progress import be_quiet, progress
 from uap.utils.video_file import VideoFile

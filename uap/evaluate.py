@@ -42,8 +42,8 @@ from uap.universal.callbacks.pictures import Pictures
 from uap.universal.callbacks.results import Results
 from uap.universal.callbacks.success import SuccessMetrics
 from uap.universal.module import SCORED, UniversalAttack
-from uap.universal.perturbation import find_perturbation, learned_size, load_scene
-from uap.universal.perturbation_files import ARRAYS, CHECKPOINTS, Unit, read_perturbation
+from uap.universal.perturbation_files import find_perturbation, learned_size, load_scene
+from uap.universal.perturbation_formats import ARRAYS, CHECKPOINTS, Unit, read_perturbation
 from uap.utils import paths
 from uap.utils.errors import InputError
 from uap.utils.text_tables import read_json

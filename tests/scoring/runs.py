@@ -9,7 +9,8 @@ import yaml
 from numpy.typing import NDArray
 
 from tests.helpers import SIZE
-from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import save_perturbation
 
 THRESHOLD = 128.5
 """A threshold that no mean of three grey levels is equal to."""

@@ -10,7 +10,7 @@ from tests.helpers import SIZE, Brightness, make_camvid
 from tests.scoring.runs import THRESHOLD, block_scene, config, make_run, noise
 from uap.evaluation.saved_perturbation import SavedPerturbation, random_signs, read_saved
 from uap.objectives import HideClasses, Objective
-from uap.universal.perturbation import load_perturbation, save_perturbation
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
 from uap.utils.errors import InputError
 from uap.victims import Victim
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from uap.evaluation.experiment import build_target, config_of
 from uap.objectives import Objective, PredictionObjective, StaticTarget
-from uap.universal.perturbation import Perturbation, learned_size, load_perturbation, load_scene
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import learned_size, load_perturbation, load_scene
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
 from uap.utils.plain_settings import plain_settings

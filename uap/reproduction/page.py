@@ -13,7 +13,8 @@ from uap.reproduction.results import Results, describe_setup, identity, missing_
 from uap.reproduction.running import CONFIG
 from uap.reproduction.table import Table, columns, values
 from uap.reproduction.trials import unique
-from uap.universal.perturbation import learned_size, load_perturbation, tile
+from uap.universal.perturbation import tile
+from uap.universal.perturbation_files import learned_size, load_perturbation
 from uap.utils.plots import amplified
 
 

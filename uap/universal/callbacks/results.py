@@ -22,7 +22,8 @@ from uap.universal.attack_module import AttackModule
 from uap.universal.callbacks.final_table import print_table
 from uap.universal.callbacks.success import SuccessMetrics, breakdown_of, scores_of
 from uap.universal.module import UniversalAttack
-from uap.universal.perturbation import Perturbation, save_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import save_perturbation
 from uap.utils.atomic_file import atomic_file
 from uap.utils.plots import amplified
 from uap.utils.progress import progress

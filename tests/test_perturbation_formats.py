@@ -15,8 +15,9 @@ from PIL import Image
 
 from tests.helpers import SIZE, attack_args, learned, make_camvid, refusal, refuses, save
 from uap import apply, evaluate, fit
-from uap.universal.perturbation import Perturbation, load_perturbation, save_perturbation
-from uap.universal.perturbation_files import read_perturbation
+from uap.universal.perturbation import Perturbation
+from uap.universal.perturbation_files import load_perturbation, save_perturbation
+from uap.universal.perturbation_formats import read_perturbation
 from uap.utils.errors import InputError
 
 LEVELS = np.random.default_rng(0).integers(-8, 9, (3, *SIZE)).astype(np.float32)
