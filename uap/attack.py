@@ -88,7 +88,7 @@ def main(args: ArgsType = None) -> RunCLI:
         args=args,
     )
     settings = attack_settings(cli)
-    for name in ("random_shift", "random_scale"):
+    for name in ("random_shift", "random_scale", "random_crop"):
         settings.pop(name, None)  # not used for single images
     cli.model.settings = settings
     cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)

@@ -6,14 +6,14 @@ import torch
 from tests.attacks.linear import Linear, images
 from uap.objectives import Goal, Untargeted
 from uap.universal.learn import learn
-from uap.universal.random_views import ScaledView, check_scales, random_shift
+from uap.universal.random_views import RandomViews, View, random_shift
 from uap.utils.errors import InputError
 
 
 def test_a_view_of_scale_1_changes_nothing() -> None:
     pictures = images(2, (6, 8))
     goal = Goal(torch.arange(96).view(2, 6, 8), torch.arange(96).view(2, 6, 8) % 3 == 0)
-    view = ScaledView(1.0, (0.5, 0.5))
+    view = View(1.0, (0.5, 0.5))
     torch.testing.assert_close(view.images(pictures), pictures)
     seen = view.goal(goal, pictures)
     assert torch.equal(seen.labels, goal.labels)
@@ -26,7 +26,7 @@ def test_a_doubled_image_is_cropped_to_its_place_together_with_its_labels() -> N
     step = torch.zeros(1, 3, 4, 8)
     step[..., 4:] = 100  # the right half
     goal = Goal((step[:, 0] > 0).long(), step[:, 0] > 0, sign=-1)
-    left, right = ScaledView(2.0, (0.0, 0.0)), ScaledView(2.0, (1.0, 1.0))
+    left, right = View(2.0, (0.0, 0.0)), View(2.0, (1.0, 1.0))
     assert left.images(step)[..., :7].max() == 0
     assert right.images(step)[..., 1:].min() == 100
     assert left.goal(goal, step).labels.sum() == 0
@@ -39,7 +39,7 @@ def test_a_doubled_image_is_cropped_to_its_place_together_with_its_labels() -> N
 
 def test_a_reduced_image_is_whole() -> None:
     pictures = images(1, (8, 12))
-    view = ScaledView(0.5, (1.0, 1.0))
+    view = View(0.5, (1.0, 1.0))
     assert view.images(pictures).shape == (1, 3, 4, 6)
     assert view.images(pictures).mean().item() == pytest.approx(pictures.mean().item(), rel=0.05)
     labels = torch.arange(8).view(1, 8, 1).expand(1, 8, 12)
@@ -47,8 +47,9 @@ def test_a_reduced_image_is_whole() -> None:
 
 
 def test_scales_and_places_are_uniform_and_depend_on_the_seed_alone() -> None:
-    views = [ScaledView.random([0, step], (0.75, 1.5)) for step in range(400)]
-    assert views == [ScaledView.random([0, step], (0.75, 1.5)) for step in range(400)]
+    random = RandomViews((0.75, 1.5), None, (4, 4))
+    views = [view for step in range(400) if (view := random.draw([0, step]))]
+    assert views == [random.draw([0, step]) for step in range(400)]
     scales, tops = torch.tensor([view.scale for view in views]), torch.tensor([view.place[0] for view in views])
     for values, low, high in ((scales, 0.75, 1.5), (tops, 0.0, 1.0)):
         assert low <= values.min() < low + 0.05 * (high - low)
@@ -60,13 +61,40 @@ def test_scales_and_places_are_uniform_and_depend_on_the_seed_alone() -> None:
 
 def test_locations_that_are_no_pixels_have_no_scale() -> None:
     with pytest.raises(InputError, match=r"locations \(9,\)"):
-        ScaledView(0.5, (0.0, 0.0)).goal(Goal(torch.zeros(1, 9, dtype=torch.long)), images(1, (4, 4)))
+        View(0.5, (0.0, 0.0)).goal(Goal(torch.zeros(1, 9, dtype=torch.long)), images(1, (4, 4)))
 
 
 @pytest.mark.parametrize("scales", [(0.0, 1.0), (1.5, 0.75), (1.0, float("inf"))])
 def test_scales_out_of_order_are_refused(scales: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="smallest and the largest"):
-        check_scales(scales, "random_scale")
+        RandomViews(scales, None, (4, 4))
+
+
+def test_a_crop_is_the_part_of_the_image_and_of_its_labels_at_its_place() -> None:
+    pictures = images(2, (8, 12))
+    labels = torch.arange(96).view(1, 8, 12)
+    view = View(1.0, (1.0, 0.5), (4, 6))
+    torch.testing.assert_close(view.images(pictures), pictures[..., 4:, 3:9])
+    assert torch.equal(view.goal(Goal(labels), pictures).labels, labels[:, 4:, 3:9])
+
+
+def test_a_crop_larger_than_the_image_is_the_image() -> None:
+    pictures = images(1, (8, 12))
+    assert View(1.0, (0.5, 0.5), (9, 6)).images(pictures).shape == (1, 3, 8, 6)
+    assert View(2.0, (0.5, 0.5), (9, 6)).images(pictures).shape == (1, 3, 8, 6)
+    assert View(0.5, (0.5, 0.5), (9, 6)).images(pictures).shape == (1, 3, 4, 6)
+
+
+def test_a_crop_smaller_than_the_tile_is_refused() -> None:
+    with pytest.raises(InputError, match="smaller than the tile"):
+        learn(Linear(), images(2, (8, 12)), Untargeted(), tile=(4, 6), random_crop=(4, 5), progress=False)
+
+
+def test_a_tile_is_learned_on_crops() -> None:
+    delta = learn(
+        Linear(), images(6, (8, 12)), Untargeted(), 3, tile=(4, 4), random_crop=(4, 6), passes=6, progress=False
+    )
+    assert (delta.proto.abs() == 3).float().mean() > 0.8  # cells of a linear network always have the same gradient
 
 
 @pytest.mark.parametrize("tile", [None, (4, 4)])

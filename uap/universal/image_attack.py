@@ -39,6 +39,7 @@ class ImageAttack(AttackModule):
         tile: tuple[int, int] | None = None,
         random_shift: bool = False,
         random_scale: tuple[float, float] | None = None,
+        random_crop: tuple[int, int] | None = None,
         **settings: Any,
     ) -> None:
         """Describe the attack.
@@ -50,6 +51,7 @@ class ImageAttack(AttackModule):
             tile: not used; it is a setting in configurations of universal attacks.
             random_shift: not used, like `tile`.
             random_scale: not used, like `tile`.
+            random_crop: not used, like `tile`.
             settings: settings of `AttackModule`.
 
         Raises:

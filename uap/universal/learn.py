@@ -12,9 +12,10 @@ from tqdm.auto import tqdm
 from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
 from uap.objectives.base import Goal, Model, Objective, PredictionObjective
 from uap.objectives.sampling import goal_of
-from uap.universal import random_views
 from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.universal.perturbation import Perturbation
+from uap.universal.random_views import RandomViews, View
+from uap.universal.random_views import random_shift as shift_of
 from uap.universal.reach import warn_of_small_steps
 from uap.utils.batches import Batches, ImageBatch, Images, device_of
 from uap.utils.clean_logits import clean_logits
@@ -39,6 +40,7 @@ def learn(
     reduction: Reduction | None = None,
     random_shift: bool = False,
     random_scale: tuple[float, float] | None = None,
+    random_crop: tuple[int, int] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Perturbation:
@@ -66,6 +68,8 @@ def learn(
         random_shift: whether to shift the tile randomly in each step, so that its position does not matter.
         random_scale: smallest and largest factor by which the images are resized at random in each step, before the
             perturbation is added; None for the images as they are.
+        random_crop: height and width of the part of the images, at a random place in each step, to which a tile is
+            added; None for whole images.
         seed: seed of the order of the images and of random objectives; each image keeps its target in all passes.
         progress: whether to show a progress bar.
 
@@ -91,8 +95,6 @@ def learn(
     for name, given, least in (("passes", passes, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
         if given < least:
             raise InputError(f"{name} is {given}, expected {least} or more.", setting=name, kind="out_of_range")
-    if random_scale is not None:
-        random_views.check_scales(random_scale, "random_scale")
     batches = Batches(images, batch_size, torch.Generator().manual_seed(seed), device_of(victim))
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
     reduction = reduction or default_reduction(objective.has_region)
@@ -110,6 +112,7 @@ def learn(
             if perturbation is None:
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
+                views = RandomViews(random_scale, random_crop, tile or size)
                 optimizer, schedule = _optimizer(perturbation, lr, momentum, total)
             if tuple(batch.images.shape[-2:]) != size:
                 raise InputError(
@@ -117,8 +120,8 @@ def learn(
                     setting="images",
                     kind="wrong_shape",
                 )
-            view = random_views.ScaledView.random([seed, step], random_scale) if random_scale else None
-            shift = random_views.random_shift([seed, step], tile or size) if random_shift else (0, 0)
+            view = views.draw([seed, step])
+            shift = shift_of([seed, step], tile or size) if random_shift else (0, 0)
             adversarial = perturbation(view.images(batch.images) if view else batch.images, shift)
             gradients = [
                 member.gradient(adversarial.detach(), batch, view, step / total, is_unit=len(members) > 1)
@@ -174,7 +177,7 @@ class _Member:
         self,
         adversarial: Tensor,
         batch: ImageBatch,
-        view: random_views.ScaledView | None,
+        view: View | None,
         progress: float,
         is_unit: bool,
     ) -> Tensor:
@@ -183,7 +186,7 @@ class _Member:
         Args:
             adversarial: the adversarial images.
             batch: the clean images.
-            view: how they were resized; None if they were not.
+            view: the part of the images that is seen; None for whole images.
             progress: the share of finished steps.
             is_unit: whether to scale the gradient of each image to the mean magnitude 1 / N.
         """

@@ -25,7 +25,7 @@ from uap.universal.callbacks.ranks import Ranks
 from uap.universal.checkpoints import IDENTITY, check_identity
 from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
 from uap.universal.perturbation import Parametrization, Perturbation, tile
-from uap.universal.random_views import ScaledView, check_scales, random_shift
+from uap.universal.random_views import RandomViews, random_shift
 from uap.utils.errors import InputError
 from uap.victims import Victim
 
@@ -56,6 +56,7 @@ class UniversalAttack(AttackModule):
         parametrization: Parametrization = "clip",
         random_shift: bool = False,
         random_scale: tuple[float, float] | None = None,
+        random_crop: tuple[int, int] | None = None,
         loss: Loss | None = None,
         reduction: Reduction | None = None,
         optimizer: OptimizerCallable = SignSGD,
@@ -76,6 +77,8 @@ class UniversalAttack(AttackModule):
             random_shift: whether to shift the proto-tile randomly in each step, so that its position does not matter.
             random_scale: smallest and largest factor by which the images are resized at random in each step, before the
                 perturbation is added; a larger image is cropped to its former size. None for the images as they are.
+            random_crop: height and width of the part of the images, at a random place in each step, to which a tile is
+                added; a step takes less time and memory. None for whole images.
             loss: loss of a pixel; the generalized cross entropy by default. The paper's is `CrossEntropy`, with
                 tau = 0.75.
             reduction: sum over the pixels of an image; by default the mean, or balanced between the hidden pixels and
@@ -85,7 +88,7 @@ class UniversalAttack(AttackModule):
 
         Raises:
             InputError: an epsilon or a scale out of range, a start_epsilon that is not above it or is combined with a
-                tanh, or a tile that is larger than the images.
+                tanh, or a tile that is larger than the images or their crops.
         """
         super().__init__(
             victim, objective, size, ensemble, epsilon, start_epsilon, parametrization, loss, reduction, optimizer,
@@ -97,11 +100,9 @@ class UniversalAttack(AttackModule):
                 setting="model.tile",
                 kind="out_of_range",
             )
-        if random_scale is not None:
-            check_scales(random_scale, "model.random_scale")
+        self.views = RandomViews(random_scale, random_crop, tile or size)
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
         self.random_shift = random_shift
-        self.random_scale = random_scale
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
         self.scored_file = ""
@@ -118,7 +119,7 @@ class UniversalAttack(AttackModule):
         loss is not divided by the number of pixels, because gradients would be too small for half precision and for
         optimizers with an absolute constant, such as Adam.
         """
-        view, weight = self._random_view(batch_index), batch["weight"]
+        view, weight = self.views.draw(self._step_seed(batch_index)), batch["weight"]
         seen = view.images(batch["image"]) if view else batch["image"]
         adversarial = self.perturbation(seen, self._random_shift(batch_index))
         self.finite_gradient.watch(adversarial, batch["index"])
@@ -149,10 +150,6 @@ class UniversalAttack(AttackModule):
             return 0, 0
         height, width = self.perturbation.proto.shape[-2:]
         return random_shift(self._step_seed(batch_index), (height, width))
-
-    def _random_view(self, batch_index: int) -> ScaledView | None:
-        """Return the scale of the images of a batch."""
-        return ScaledView.random(self._step_seed(batch_index), self.random_scale) if self.random_scale else None
 
     def adversarial(self, batch: Batch) -> Tensor:
         """Return the adversarial images `(N, 3, H, W)` uint8 of a batch."""

@@ -1,4 +1,4 @@
-"""Random shifts of a proto-tile and random scales of images while a perturbation is learned."""
+"""Random shifts of a proto-tile, and random scales and crops of images, while a perturbation is learned."""
 
 from dataclasses import dataclass, replace
 
@@ -25,47 +25,85 @@ def random_shift(seed: list[int], size: tuple[int, int]) -> tuple[int, int]:
     return int(down), int(right)
 
 
-def check_scales(scales: tuple[float, float], setting: str) -> None:
-    """Check a range of scales.
+@dataclass(frozen=True)
+class RandomViews:
+    """Random scales and random crops of the images, to which a perturbation is added while it is learned.
+
+    Args:
+        scale: smallest and largest factor by which the images are resized; None for no resizing.
+        crop: height and width of the part that a step sees; None for the size of the images.
+        tile: height and width of the proto-tile.
 
     Raises:
-        InputError: the smallest scale is not above 0, or above the largest one.
+        InputError: the smallest scale is not above 0, or above the largest one; or the crop is smaller than the tile.
+
+    Example:
+        >>> RandomViews(None, (256, 256), (128, 128)).draw([0, 5]).scale
+        1.0
+        >>> RandomViews(None, None, (128, 128)).draw([0, 5]) is None
+        True
     """
-    if not 0 < scales[0] <= scales[1] < float("inf"):
-        raise InputError(
-            f"{setting} is {list(scales)}, expected the smallest and the largest scale, above 0, such as [0.75, 1.5].",
-            setting=setting,
-            kind="out_of_range",
-        )
+
+    scale: tuple[float, float] | None
+    crop: tuple[int, int] | None
+    tile: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.scale and not 0 < self.scale[0] <= self.scale[1] < float("inf"):
+            raise InputError(
+                f"random_scale is {list(self.scale)}, expected the smallest and the largest scale, above 0, such as "
+                "[0.75, 1.5].",
+                setting="model.random_scale",
+                kind="out_of_range",
+            )
+        if self.crop and (self.crop[0] < self.tile[0] or self.crop[1] < self.tile[1]):
+            raise InputError(
+                f"random_crop is {list(self.crop)}, smaller than the tile, {list(self.tile)}: a part of the tile would "
+                "not be learned. Give a larger crop, or a smaller tile with model.tile.",
+                setting="model.random_crop",
+                kind="out_of_range",
+            )
+
+    def draw(self, seed: list[int]) -> "View | None":
+        """Return a view whose scale and place are uniform, or None if the images are seen as they are.
+
+        Args:
+            seed: numbers that the view depends on, such as a seed and a step.
+        """
+        if self.scale is None and self.crop is None:
+            return None
+        share, down, right = np.random.default_rng([*seed, 1]).random(3)  # another stream than that of the shift
+        low, high = self.scale or (1.0, 1.0)
+        return View(low + float(share) * (high - low), (float(down), float(right)), self.crop)
 
 
 @dataclass(frozen=True)
-class ScaledView:
-    """Images resized by a factor, and a part of them if they became larger.
+class View:
+    """Images resized by a factor, and a part of them.
 
-    The perturbation is added afterwards, so it meets objects of another size, and has its own resolution. The part has
-    the size of the images before, so a step needs no more memory.
+    The perturbation is added afterwards, so it meets objects of another size, and has its own resolution. The part is
+    no larger than the images before, so a step needs no more memory.
 
     Attributes:
         scale: the factor.
         place: where the part lies, from 0 (top, left) to 1 (bottom, right).
+        crop: height and width of the part; None for the size of the images before.
 
     Example:
         >>> import torch
-        >>> ScaledView(1.5, (0.5, 0.5)).images(torch.full((1, 3, 8, 16), 9.0)).shape
+        >>> images = torch.full((1, 3, 8, 16), 9.0)
+        >>> View(1.5, (0.5, 0.5)).images(images).shape
         torch.Size([1, 3, 8, 16])
-        >>> ScaledView(0.5, (0.0, 0.0)).images(torch.full((1, 3, 8, 16), 9.0)).shape
+        >>> View(0.5, (0.0, 0.0)).images(images).shape
         torch.Size([1, 3, 4, 8])
+        >>> View(1.0, (0.0, 0.0), (4, 4)).images(images).shape
+        torch.Size([1, 3, 4, 4])
     """
 
     scale: float
     place: tuple[float, float]
-
-    @staticmethod
-    def random(seed: list[int], scales: tuple[float, float]) -> "ScaledView":
-        """Return a view whose scale is uniform between the smallest and the largest of `scales`."""
-        share, down, right = np.random.default_rng([*seed, 1]).random(3)  # another stream than that of the shift
-        return ScaledView(scales[0] + float(share) * (scales[1] - scales[0]), (float(down), float(right)))
+    crop: tuple[int, int] | None = None
 
     def images(self, images: Tensor) -> Tensor:
         """Return the part `(N, 3, h, w)` float32 of the resized images `(N, 3, H, W)`, 0 to 255."""
@@ -85,8 +123,8 @@ class ScaledView:
         """
         if goal.labels.shape[1:] != images.shape[-2:]:
             raise InputError(
-                f"The predictions have the locations {tuple(goal.labels.shape[1:])}, but random scales need one for "
-                f"each of {tuple(images.shape[-2:])} pixels. Learn without random scales.",
+                f"The predictions have the locations {tuple(goal.labels.shape[1:])}, but random scales and crops "
+                f"need one for each of {tuple(images.shape[-2:])} pixels. Learn without random_scale and random_crop.",
                 setting="model.random_scale",
                 kind="not_supported",
             )
@@ -102,9 +140,8 @@ class ScaledView:
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
     def _part(self, resized: Tensor, images: Tensor) -> Tensor:
-        height, width = (
-            min(own, of_image) for own, of_image in zip(resized.shape[-2:], images.shape[-2:], strict=True)
-        )
+        crop = self.crop or resized.shape[-2:]
+        height, width = map(min, resized.shape[-2:], images.shape[-2:], crop)
         top = round(self.place[0] * (resized.shape[-2] - height))
         left = round(self.place[1] * (resized.shape[-1] - width))
         return resized[..., top : top + height, left : left + width]
