@@ -10,7 +10,7 @@ from tests.helpers import refuses
 from tests.victims.gradients import settle
 from uap.networks import CGNet, ESPNet
 from uap.victims import Victim
-from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU, freeze_layers
+from uap.victims.cpu_kernels import FrozenBatchNorm2d, FrozenPReLU, freeze_layers, zero_subnormals
 
 
 def frozen(module: nn.Module) -> nn.Module:
@@ -167,3 +167,30 @@ def test_victim_has_the_gradients_of_its_network(kind: type[nn.Module]) -> None:
     assert not any(type(module) is nn.PReLU for module in victim.modules())
     assert not any(type(module) is nn.BatchNorm2d for module in victim.modules())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_a_victim_has_no_subnormal_numbers_and_the_same_logits_and_gradients() -> None:
+    first, norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+    network = nn.Sequential(first, norm, nn.ReLU(), nn.Conv2d(8, 2, 1)).eval()
+    with torch.no_grad():
+        first.weight[2:4] *= 1e-38  # dead channels
+        norm.weight[2:4] = 1e-39
+        norm.get_buffer("running_var").fill_(1e4)[2] = 1e-40
+    image = torch.rand(1, 3, 6, 6) * 255
+    expected = [image.clone().requires_grad_(True)]
+    expected += [network(expected[0]), torch.autograd.grad(network(expected[0]).sum(), expected[0])[0]]
+    victim = Victim(network, classes=["road", "sky"])
+    leaf = image.clone().requires_grad_(True)
+    torch.testing.assert_close(victim(leaf), expected[1])
+    torch.testing.assert_close(torch.autograd.grad(victim(leaf).sum(), leaf)[0], expected[2])
+    for _, tensor in [*victim.named_parameters(), *victim.named_buffers()]:
+        assert not ((tensor != 0) & (tensor.abs() < 1.17e-38)).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_smallest_normal_number_stays(dtype: torch.dtype) -> None:
+    layer, tiny = nn.Linear(4, 1).to(dtype), torch.finfo(dtype).tiny
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([tiny, -tiny / 2, 1.0, -tiny], dtype=dtype))
+    zero_subnormals(layer)
+    assert layer.weight.tolist() == [[tiny, 0.0, 1.0, -tiny]]

@@ -13,7 +13,7 @@ from uap.utils import paths
 from uap.utils.errors import InputError, in_setting
 from uap.utils.plain_settings import source
 from uap.victims.class_table import Classes, table_of
-from uap.victims.cpu_kernels import freeze_layers
+from uap.victims.cpu_kernels import freeze_layers, zero_subnormals
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
 from uap.victims.sanity_checks import ChangedInPlace, check_logits, noise_images, probe
@@ -115,6 +115,7 @@ class Victim(nn.Module):
         self.requires_grad_(False)
         self.train(False)
         self.to(torch.float32)  # the dtype of the images
+        zero_subnormals(network)
         self._set_layout(torch.channels_last)  # convolutions are faster with it, on CPUs and GPUs
         # not `modules()`: some networks have an attribute of that name
         for _, module in self.named_modules():
