@@ -19,6 +19,7 @@ from uap.datasets.synthetic import render_scene
 from uap.evaluation import evaluate
 from uap.objectives import Untargeted
 from uap.universal.learn import learn
+from uap.universal.optim import smoothed
 from uap.universal.perturbation import Perturbation
 from uap.universal.perturbation_files import load_perturbation, save_perturbation
 from uap.victims import Victim
@@ -36,10 +37,12 @@ class Pattern:
     tile: int | None = 128
     random_shift: bool = True
     random_scale: tuple[float, float] | None = None
+    smoothing: float = 0.0
 
 
 PATTERNS = {
     "random signs": Pattern(networks=0),
+    "random smooth signs": Pattern(networks=0, smoothing=2),
     "single, as large as the image": Pattern(1, tile=None, random_shift=False),
     "single, tile 128, shift": Pattern(1),
     "joint, as large as the image": Pattern(tile=None, random_shift=False),
@@ -49,6 +52,12 @@ PATTERNS = {
     "joint, tile 32, shift": Pattern(tile=32),
     "joint, tile 128, shift, scale": Pattern(random_scale=(0.75, 1.5)),
     "joint, tile 64, shift, scale": Pattern(tile=64, random_scale=(0.75, 1.5)),
+    "single, tile 128, shift, smooth": Pattern(1, smoothing=2),
+    "joint, tile 128, smooth": Pattern(random_shift=False, smoothing=2),
+    "joint, tile 128, shift, smooth": Pattern(smoothing=2),
+    "joint, tile 128, shift, smoother": Pattern(smoothing=4),
+    "joint, tile 64, shift, smooth": Pattern(tile=64, smoothing=2),
+    "joint, tile 128, shift, scale, smooth": Pattern(random_scale=(0.75, 1.5), smoothing=2),
 }
 
 
@@ -76,11 +85,11 @@ NETWORKS = {
     ],
     "camvid": [
         Network("espnet_camvid", "ESPNet", "espnet_camvid_p2_q8.pth"),
-        Network("espnetv2_s05_cityscapes", "ESPNetv2", "edgenets/espnetv2_s_0.5_city_512x256.pth"),
+        Network("cgnet_camvid", "CGNet", "cgnet_camvid_m3_n21.pth"),
+        Network("espnetv2_s05_cityscapes", "ESPNetv2", "edgenets/espnetv2_s_0.5_city_512x256.pth", learned_on=False),
         Network("espnetv2_s10_cityscapes", "ESPNetv2", "edgenets/espnetv2_s_1.0_city_512x256.pth"),
         Network("dicenet_cityscapes", "DiCENet", "edgenets/dicenet_s_1.5_city_512x256.pth"),
         Network("espnet_cityscapes", "ESPNet", "espnet_cityscapes_p2_q8.pth", learned_on=False),
-        Network("cgnet_camvid", "CGNet", "cgnet_camvid_m3_n21.pth", learned_on=False),
     ],
 }
 
@@ -108,6 +117,8 @@ class Study:
     victims: dict[Network, Victim]
     train: Tensor
     test: dict[Network, Pairs]
+    crop: tuple[int, int] | None
+    """Height and width of the parts of the images that are learned from."""
 
     def sources(self, left_out: Network) -> list[Network]:
         """Return the networks that a pattern for a left-out network is learned on."""
@@ -118,8 +129,8 @@ class Study:
         tile = None if how.tile is None else (how.tile, how.tile)
         if not how.networks:
             perturbation = Perturbation((128, 128), epsilon)
-            signs = torch.randint(0, 2, (3, 128, 128), generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
-            perturbation.load_state_dict({"proto": epsilon * signs})
+            noise = torch.randn(3, 128, 128, generator=torch.Generator().manual_seed(seed))
+            perturbation.load_state_dict({"proto": epsilon * smoothed(noise, how.smoothing).sign()})
             return perturbation
         batch = max(1, AT_ONCE // len(sources))
         return learn(
@@ -133,6 +144,8 @@ class Study:
             batch_size=batch,
             random_shift=how.random_shift,
             random_scale=how.random_scale,
+            random_crop=self.crop,
+            smoothing=how.smoothing,
             seed=seed,
             progress=False,
         )
@@ -156,7 +169,7 @@ def streetscenes(images: int, scored: int) -> Study:
     pictures = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float()
     labels = torch.from_numpy(np.stack([labels for _, labels in scenes])).long()
     pairs = Pairs([*pictures[images:]], [*labels[images:]])
-    return Study(victims, pictures[:images], dict.fromkeys(victims, pairs))
+    return Study(victims, pictures[:images], dict.fromkeys(victims, pairs), crop=None)
 
 
 def camvid(images: int, scored: int, folder: Path, weights: Path) -> Study:
@@ -170,7 +183,7 @@ def camvid(images: int, scored: int, folder: Path, weights: Path) -> Study:
         own = shown.with_classes(victim.table)
         items = [own[row] for row in range(scored)]
         pairs[one] = Pairs([item["image"] for item in items], [item["labels"].long() for item in items])
-    return Study(victims, torch.stack([train[i]["image"] for i in spread]).float(), pairs)
+    return Study(victims, torch.stack([train[i]["image"] for i in spread]).float(), pairs, crop=(256, 256))
 
 
 def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespace, seed: int) -> dict[str, float]:
@@ -180,6 +193,7 @@ def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespa
     for group in [[one] for one in sources] if how.networks == 1 else [sources]:
         known = "+".join(one.name for one in group) if how.networks else "none"
         words = [args.on, name, known, f"{args.epsilon:g}", f"{args.images} x {args.passes}", str(seed)]
+        words += [args.wrapper] if args.wrapper else []
         file = args.out / f"{', '.join(words)}.safetensors"
         if not file.exists():
             size = str(list(study.train.shape[-2:]))

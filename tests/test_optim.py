@@ -5,11 +5,12 @@ from math import cos, inf, pi
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tests.helpers import refuses
-from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD
+from uap.universal.optim import CosineToEnd, GradientAggregation, SignSGD, smoothed
 
 
 def parameter(*values: float) -> nn.Parameter:
@@ -49,6 +50,32 @@ def test_step_without_momentum_equals_the_paper() -> None:
     assert proto.tolist() == [0.5, 1.5, 1.0, -2.5]
     take(optimizer, torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     assert proto.tolist() == [1.0, 2.0, 0.5, -3.0]
+
+
+@pytest.mark.parametrize("sigma", [1.5, 2.0, 5.0])
+@pytest.mark.parametrize("size", [(16, 24), (15, 9)])
+def test_smoothing_equals_a_periodic_gaussian_filter(size: tuple[int, int], sigma: float) -> None:
+    gradient = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    expected = gaussian_filter(gradient.double().numpy(), (0, sigma, sigma), mode="wrap", truncate=12)
+    np.testing.assert_allclose(smoothed(gradient, sigma).numpy(), expected, atol=0.002 * abs(expected).max())
+
+
+def test_steps_take_the_signs_of_the_smoothed_gradient() -> None:
+    gradient = torch.zeros(1, 9, 9)
+    gradient[0, 4, 4], gradient[0, 0, 0] = 5.0, -1.0
+    proto = nn.Parameter(torch.zeros(1, 9, 9))
+    take(SignSGD([proto], lr=1.0, smoothing=2.0), gradient)
+    assert torch.equal(-proto.detach(), smoothed(gradient, 2.0).sign())
+    assert (proto.detach()[0, 2:7, 2:7] == -1).all()
+
+
+def test_a_checkpoint_without_smoothing_is_continued_without_it() -> None:
+    proto, state = parameter(0.0), SignSGD([parameter(0.0)]).state_dict()
+    del state["param_groups"][0]["smoothing"]
+    optimizer = SignSGD([proto])
+    optimizer.load_state_dict(state)
+    take(optimizer, torch.tensor([1.0]))
+    assert proto.tolist() == [-2.0]
 
 
 def test_step_without_momentum_ignores_past_gradients() -> None:

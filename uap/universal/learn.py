@@ -36,6 +36,7 @@ def learn(
     batch_size: int = 4,
     lr: float = 2.0,
     momentum: float = 0.9,
+    smoothing: float = 0.0,
     loss: Loss | None = None,
     reduction: Reduction | None = None,
     random_shift: bool = False,
@@ -62,6 +63,8 @@ def learn(
         batch_size: images per step; ignored for a loader.
         lr: initial step size, in grey levels.
         momentum: decay of the sum of past gradients.
+        smoothing: standard deviation, in pixels, of the Gaussian that smooths the gradient of the tile; 0 for none. A
+            smooth perturbation has more effect on networks that it was not learned on.
         loss: loss at each location; None for the generalized cross entropy.
         reduction: reduction over the locations of an image; None for the mean, or `Balanced(0.65)` if the goal has a
             region.
@@ -103,7 +106,9 @@ def learn(
         _Member(one, own, seed, loss, reduction) for one, own in zip([victim, *ensemble], objectives, strict=True)
     ]
     trial = Perturbation((1, 1), epsilon)
-    warn_of_small_steps(trial.parameter, *_optimizer(trial, lr, momentum, total), total, epsilon, ("lr", "epsilon"))
+    warn_of_small_steps(
+        trial.parameter, *_optimizer(trial, lr, momentum, smoothing, total), total, epsilon, ("lr", "epsilon")
+    )
     perturbation: Perturbation | None = None
     with ExitStack() as stack, tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
         for member in members:
@@ -113,7 +118,7 @@ def learn(
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
                 views = RandomViews(random_scale, random_crop, tile or size)
-                optimizer, schedule = _optimizer(perturbation, lr, momentum, total)
+                optimizer, schedule = _optimizer(perturbation, lr, momentum, smoothing, total)
             if tuple(batch.images.shape[-2:]) != size:
                 raise InputError(
                     f"Images have the sizes {size} and {tuple(batch.images.shape[-2:])}, expected one.",
@@ -150,9 +155,11 @@ def learn(
     return perturbation.requires_grad_(False)
 
 
-def _optimizer(perturbation: Perturbation, lr: float, momentum: float, steps: int) -> tuple[SignSGD, CosineToEnd]:
+def _optimizer(
+    perturbation: Perturbation, lr: float, momentum: float, smoothing: float, steps: int
+) -> tuple[SignSGD, CosineToEnd]:
     """Return the optimizer of a perturbation, and the schedule of its step size."""
-    optimizer = SignSGD([perturbation.parameter], lr, momentum)
+    optimizer = SignSGD([perturbation.parameter], lr, momentum, smoothing)
     schedule = CosineToEnd(optimizer)
     schedule.total_steps = steps
     return optimizer, schedule
