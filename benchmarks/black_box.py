@@ -52,12 +52,12 @@ PATTERNS = {
     "joint, tile 32, shift": Pattern(tile=32),
     "joint, tile 128, shift, scale": Pattern(random_scale=(0.75, 1.5)),
     "joint, tile 64, shift, scale": Pattern(tile=64, random_scale=(0.75, 1.5)),
-    "single, tile 128, shift, smooth": Pattern(1, smoothing=2),
-    "joint, tile 128, smooth": Pattern(random_shift=False, smoothing=2),
-    "joint, tile 128, shift, smooth": Pattern(smoothing=2),
-    "joint, tile 128, shift, smoother": Pattern(smoothing=4),
-    "joint, tile 64, shift, smooth": Pattern(tile=64, smoothing=2),
-    "joint, tile 128, shift, scale, smooth": Pattern(random_scale=(0.75, 1.5), smoothing=2),
+    "single, tile 128, shift, smooth": Pattern(1, smoothing=1),
+    "joint, tile 128, smooth": Pattern(random_shift=False, smoothing=1),
+    "joint, tile 128, shift, smooth": Pattern(smoothing=1),
+    "joint, tile 128, shift, smoother": Pattern(smoothing=2),
+    "joint, tile 64, shift, smooth": Pattern(tile=64, smoothing=1),
+    "joint, tile 128, shift, scale, smooth": Pattern(random_scale=(0.75, 1.5), smoothing=1),
 }
 
 
