@@ -1,8 +1,8 @@
 """Metrics for a grid of networks, attacks and epsilons (Arnab et al., CVPR 2018).
 
-A cell of the grid is a network, the network that the attack is made on, an attack, an epsilon and a number of steps. Its
-metrics are stored in a file whose name is a hash of everything that they depend on, so that an interrupted run can be
-continued, and a larger grid reuses existing cells.
+A cell of the grid is a network, the network that the attack is made on, an attack, an epsilon and a number of steps.
+Its metrics are stored in a file whose name is a hash of everything that they depend on, so that an interrupted run can
+be continued, and a larger grid reuses existing cells.
 """
 
 import contextlib
