@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
@@ -103,9 +104,9 @@ def houdini_steps() -> SignSteps:
     return SignSteps(epsilon=32.0, alpha=2.0, steps=60, loss=Houdini(), momentum=0.9)
 
 
-def tanh_affine(steps: int = 50, local: bool = False) -> TanhAffine:
+def tanh_affine(steps: int = 50, local: bool = False, form: Literal["inverse", "printed"] = "inverse") -> TanhAffine:
     """Return the attack of Kang et al., which has no epsilon."""
-    return TanhAffine(steps=steps, local=local)
+    return TanhAffine(steps=steps, local=local, form=form)
 
 
 def bounded_tanh_affine(epsilon: float = 2.0, steps: int = 50) -> TanhAffine:
@@ -128,6 +129,7 @@ _OF_KANG = (
     for name, algorithm, how in (
         ("TanhAffine", tanh_affine, "tanh of a learned scale and offset of each value"),
         ("TanhAffineLocal", partial(tanh_affine, local=True), "the same, in the region of the source classes alone"),
+        ("TanhAffinePrinted", partial(tanh_affine, form="printed"), "the formula as it is printed"),
         ("TanhAffineBounded", bounded_tanh_affine, "tanh of a scale and offset within epsilon, without a penalty"),
         ("SignSteps", fifty_steps, "50 sign steps, the baseline"),
         ("SignStepsLocal", fifty_local_steps, "50 sign steps in the region of the source classes alone"),

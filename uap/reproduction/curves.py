@@ -21,6 +21,9 @@ KINDS = {"miou": "mean IoU", "iou": "IoU ratio", "success": "success"}
 WIDE = 64
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
+MANY = 6
+"""Number of lines above which the legend of a panel is below it."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -48,7 +51,8 @@ def lines_of(table: Table, axis: str, panels: str | None = None) -> dict[str, li
     before and after an attack share a panel, as do all IoUs. Axes that have one value are left out of the labels.
     """
     found: dict[str, list[Line]] = {}
-    single = {name for name in table.axes if len({entry.names.get(name) for entry in table.entries}) == 1}
+    values = {name: {entry.names[name] for entry in table.entries if name in entry.names} for name in table.axes}
+    single = {name for name, of_axis in values.items() if len(of_axis) == 1}
     for key, title in table.metrics.items():
         if "/" not in key:
             continue
@@ -94,7 +98,10 @@ def plot(table: Table, axis: str, path: Path, panels: str | None = None) -> None
             axes.minorticks_off()
         axes.set_xticks(list(position.values()), list(position))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, framealpha=0.6)
+        if len(of_panel) > MANY:
+            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+        else:
+            axes.legend(fontsize=8, framealpha=0.6)
     for axes in plots:
         axes.set_axis_off()
     figure.savefig(path)
