@@ -29,6 +29,13 @@ def test_command_lines_are_valid(on: str | None, name: str) -> None:
         assert isinstance(named_attack(name).objective(), SwapClasses)
 
 
+def test_figure_6_shows_each_network_under_attacks_that_were_made_on_it() -> None:
+    reproduction = load("kang2020/figure6", None)
+    assert (reproduction.curves, reproduction.panels, reproduction.reduce) == ("step", "evaluated on", "task")
+    assert {"made from": "ESPNet", "evaluated on": "Fast-SCNN"} in reproduction.omit
+    assert not any(one["made from"] == "both" for one in reproduction.omit)
+
+
 def test_the_papers_numbers_of_the_joint_attack() -> None:
     paper = load("kang2020/table1", None).paper
     assert paper is not None
