@@ -22,7 +22,7 @@ WIDE = 64
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 MANY = 6
-"""Number of lines above which the legend of a panel is below it."""
+"""Number of lines above which the legend of a panel is below it, and has one entry for the paper."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def plot(table: Table, axis: str, path: Path, panels: str | None = None) -> None
     for axes, (title, of_panel) in zip(plots, lines.items(), strict=False):
         colors = colormaps["tab10" if len(of_panel) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
         for line, color in zip(of_panel, cycle(colors), strict=False):
-            _plot_line(axes, line, position, color)
+            _plot_line(axes, line, position, color, shares_label=len(of_panel) > MANY)
         unit = of_panel[0].unit
         axes.set(title=title, xlabel=axis, ylabel=unit)
         largest = axes.get_ylim()[1]
@@ -99,6 +99,8 @@ def plot(table: Table, axis: str, path: Path, panels: str | None = None) -> None
         axes.set_xticks(list(position.values()), list(position))
         axes.grid(alpha=0.3)
         if len(of_panel) > MANY:
+            if any(line.paper for line in of_panel):
+                axes.plot([], [], color="black", marker="s", linestyle="--", markersize=4, label="paper, same color")
             axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
         else:
             axes.legend(fontsize=8, framealpha=0.6)
@@ -123,7 +125,9 @@ def positions(values: list[str]) -> dict[str, float]:
         return {value: float(position) for position, value in enumerate(values)}
 
 
-def _plot_line(axes: Axes, line: Line, position: dict[str, float], color: tuple[float, float, float]) -> None:
+def _plot_line(
+    axes: Axes, line: Line, position: dict[str, float], color: tuple[float, float, float], *, shares_label: bool
+) -> None:
     if line.level is not None:
         axes.axhline(line.level.value, color=color, linestyle=":", label=line.label)
         return
@@ -134,5 +138,5 @@ def _plot_line(axes: Axes, line: Line, position: dict[str, float], color: tuple[
         axes.errorbar(x, [c.value for c in cells], spread, color=color, marker="o", capsize=3, label=line.label)
     if line.paper:
         x = [position[value] for value in line.paper]
-        label = f"{line.label}, paper"
+        label = None if shares_label else f"{line.label}, paper"
         axes.plot(x, list(line.paper.values()), color=color, marker="s", linestyle="--", markersize=4, label=label)
