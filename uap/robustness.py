@@ -2,8 +2,8 @@
 
 `robustness.json` holds, beside facts on the data, the networks and the attacks,
 
-    "cells": [{"network": NAME, "made_from": NAME, "attack": NAME, "epsilon": 0.25, "cell": HASH,
-               "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
+    "cells": [{"network": NAME, "made_from": NAME, "attack": NAME, "epsilon": 0.25, "steps": null,
+               "cell": HASH, "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
 
 with the metrics of `uap.metrics.names.METRICS`. `made_from` is the network that the attack was made on: the network
 itself, or the one without its wrapper. The epsilon is null for an attack without one. `robustness.csv` has the same

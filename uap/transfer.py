@@ -8,8 +8,8 @@ images. `transfer.json` describes the rows and columns, and contains the cells o
 
 For image-dependent attacks:
 
-    "cells": [{"network": COLUMN, "made_from": ROW, "attack": NAME, "epsilon": 8.0, "cell": HASH,
-               "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
+    "cells": [{"network": COLUMN, "made_from": ROW, "attack": NAME, "epsilon": 8.0, "steps": null,
+               "cell": HASH, "metrics": {"float": {"iou_ratio": 0.71, ...}, "8-bit": {...}}}, ...]
 
 With --sums, the rows are perturbations of DAG and their sums, and columns may be detection networks:
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from uap.attacks import named_attack
-from uap.cli.arguments import sample_arguments
+from uap.cli.arguments import positive, sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
 from uap.cli.network_arguments import build_any, build_victims, network_arguments, scored_data, warn_of_classes, wrap
@@ -90,6 +90,10 @@ def parse(words: list[str]) -> argparse.Namespace:
         help="with --attacks, make them also on several rows together, such as espnet_camvid+cgnet_camvid, "
         "with one target for all (Kang et al., IEEE Access 2020)",
     )  # fmt: skip
+    parser.add_argument(
+        "--steps", metavar="S", nargs="+", type=positive,
+        help="with --attacks, the numbers of steps of each attack, such as 1 10 50 (default: that of the attack)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(words)
@@ -136,7 +140,7 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
         for title, names in _rows_of("joint", given.joint, of_rows).items()
     ]
     pairs = [(source, network) for source in [*sources, *together] for network in columns]
-    cells = grid(pairs, attacks, sorted(set(given.epsilons or EPSILONS)), data, given.seed)
+    cells = grid(pairs, attacks, sorted(set(given.epsilons or EPSILONS)), data, given.seed, given.steps or [None])
     check_cells_kept(out / "transfer.json", {cell.key for cell in cells})
     found = [
         names_of(cell) | {"metrics": metrics}
@@ -221,7 +225,7 @@ def main(args: list[str] | None = None) -> Path:
     if given.attacks:
         return attacks(given, settings)
     unused = [
-        f"--{name}" for name in ("weights", "wrappers", "epsilons", "data", "joint") if getattr(given, name)
+        f"--{name}" for name in ("weights", "wrappers", "epsilons", "data", "joint", "steps") if getattr(given, name)
     ] + settings[:1]
     if unused:
         raise InputError(

@@ -36,7 +36,7 @@ def start(image: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("local", [False, True])
 @pytest.mark.parametrize("weights", ["hard", "printed", None])
-def test_two_steps_equal_an_independent_loop(local: bool, weights: Any) -> None:
+def test_four_steps_equal_an_independent_loop(local: bool, weights: Any) -> None:
     victim, image = Linear(), images(1)
     scale, offset = (part.double().requires_grad_() for part in start(image[0]))
     base = (image[0].double() / 127.5 - 1).clamp(-1 + 1 / 255, 1 - 1 / 255)
@@ -45,30 +45,37 @@ def test_two_steps_equal_an_independent_loop(local: bool, weights: Any) -> None:
     width = image.shape[-1] // 2
     labels, inside = clean.clone(), torch.zeros_like(clean, dtype=torch.bool)
     labels[:, :width], inside[:, :width] = 1, True
-    optimizer = torch.optim.Adam([scale, offset], lr=0.01)
-    area = labels.numel()
+    optimizer = torch.optim.Adam([scale, offset], lr=0.05)
+    area, classes, left = labels.numel(), clean[inside].unique(), 0
 
     def shown() -> Tensor:
         changed = 127.5 * ((scale * base + offset).tanh() + 1)
         return torch.where(inside, changed, image[0].double()) if local else changed
 
-    for _ in range(2):
+    for _ in range(4):
         logits = torch.einsum("kc,chw->khw", victim.weight.double(), (shown() - 128) / 16)
         p = logits.softmax(0)
         of_label = p.gather(0, labels[None])[0]
         place = ((of_label - p.amin(0)) / (p.amax(0) - p.amin(0))).detach()
         weight = {"hard": 1 - place, "printed": place, None: torch.ones_like(place)}[weights]
         losses = -of_label.log()
+        change = ((shown() - image[0].double()) / 127.5).square()
+        moving = torch.ones_like(inside)
         if local:
-            losses = (losses + p.gather(0, clean[None])[0].log())[inside]
-            weight = weight[inside]
-        change = ((shown() - image[0].double()) / 127.5).square().mean()
+            moving = inside & torch.isin(p.argmax(0), classes) & (p.argmax(0) != labels)
+            losses = (losses + p.gather(0, clean[None])[0].log())[moving]
+            weight, change = weight[moving], change[:, inside]
+            left = int(inside.sum() - moving.sum())
+        held = [part.detach().clone() for part in (scale, offset)]
         optimizer.zero_grad()
-        (area * ((weight * losses).mean() + 3 * change)).backward()
+        (area * ((weight * losses).mean() + 3 * change.mean())).backward()
         optimizer.step()
-    attack = TanhAffine(steps=2, penalty=3, local=local, weights=weights)
+        for part, before in zip((scale, offset), held, strict=True):
+            part.data = torch.where(moving, part.data, before)
+    assert (left > 0) == local  # some pixels have left the source region, and were held
+    attack = TanhAffine(steps=4, lr=0.05, penalty=3, local=local, weights=weights)
     torch.testing.assert_close(attack(victim, image, Region()), shown()[None].detach().float(), atol=0.02, rtol=0)
-    assert (attack.cost.forwards, attack.cost.backwards) == (2, 2)
+    assert (attack.cost.forwards, attack.cost.backwards) == (4, 4)
 
 
 def test_it_starts_near_the_image_and_the_printed_formula_does_not() -> None:
@@ -98,6 +105,26 @@ def test_it_reaches_its_target_and_stays_within_the_range() -> None:
     assert float(adversarial.max()) <= 255
 
 
+@pytest.mark.parametrize("local", [False, True])
+def test_a_bounded_attack_stays_within_epsilon_and_uses_it(local: bool) -> None:
+    clean = torch.cat([images(2), torch.zeros(1, 3, 4, 5), torch.full((1, 3, 4, 5), 255.0)])
+    attack = TanhAffine(steps=50, lr=0.1, penalty=0, epsilon=3, local=local)
+    change = attack(Linear(), clean, Region()) - clean
+    assert 2.9 < float(change.abs().max()) <= 3 + 1e-4
+    assert attack.epsilon == 3
+
+
+def test_a_value_at_the_bound_comes_back_at_once() -> None:
+    """The offset does not run beyond the bound, so that one step back changes the value."""
+    attack = TanhAffine(epsilon=2)
+    image = torch.full((1, 3, 1, 1), 100.0)
+    base = torch.atanh(image / 127.5 - 1)
+    affine = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1).repeat(1, 1, 3, 1, 1)
+    attack._bound(affine, base, image)
+    shown = 127.5 * (torch.tanh(affine[:, 0] * base + affine[:, 1]) + 1)
+    torch.testing.assert_close(shown, image + 2)
+
+
 def test_no_image_depends_on_its_batch_and_any_locations_work() -> None:
     clean = images(3)
     together = TanhAffine(steps=3)(Linear(), clean, Shape("square", 1, 1))
@@ -107,7 +134,7 @@ def test_no_image_depends_on_its_batch_and_any_locations_work() -> None:
 
 
 def test_wrong_values_and_objectives_are_refused() -> None:
-    settings: list[dict[str, Any]] = [{"steps": 0}, {"lr": 0}, {"penalty": -1}]
+    settings: list[dict[str, Any]] = [{"steps": 0}, {"lr": 0}, {"penalty": -1}, {"epsilon": 0.5}, {"epsilon": 256}]
     for setting in settings:
         with refuses(None, "out_of_range"):
             TanhAffine(**setting)

@@ -207,6 +207,17 @@ def test_a_row_of_several_networks_together_deceives_each(root: Path) -> None:  
         assert found["plain + low", name, "FGSM"]["float"]["iou_ratio"] < 1
 
 
+def test_each_number_of_steps_has_cells_that_are_those_of_an_attack_of_that_length(root: Path) -> None:  # noqa: F811
+    attacks = ["--attacks", "IterativeFGSM", "--epsilons", "60", "--steps", "1", "50"]
+    out = transfer.main(words(root, network("plain"), *attacks))
+    found = {cell["steps"]: cell for cell in json.loads((out / "transfer.json").read_text())["cells"]}
+    assert found[1]["metrics"]["float"]["max_norm"] == 1
+    assert found[50]["metrics"]["float"]["max_norm"] == 50
+    assert ", 50 steps, float images" in (out / "transfer.md").read_text()
+    with pytest.raises(InputError, match="FGSM has a fixed number of steps"):
+        transfer.main(words(root, network("plain"), "--attacks", "FGSM", "--steps", "5"))
+
+
 def test_a_joint_row_of_an_unknown_network_or_objective_is_refused(root: Path) -> None:  # noqa: F811
     name = network("plain")
     with pytest.raises(InputError, match="--joint names other, which is no row"):

@@ -49,6 +49,7 @@ def test_metrics_equal_their_definitions() -> None:
     assert found["preserved"] == pytest.approx(1 / 2)
     assert found["source_ratio"] == pytest.approx(2 / 3)
     assert found["mean_change"] == 2
+    assert found["source_change"] == 2
 
 
 def test_the_classes_of_another_network_are_found_by_name() -> None:

@@ -226,6 +226,21 @@ def test_a_panel_for_each_value_of_an_axis() -> None:
     }
 
 
+def test_panels_have_units_and_labels_without_what_all_lines_share() -> None:
+    entries = [
+        Entry(
+            {"data": "A", "attack": attack, "step": "1"}, {"float/mean_change": Cell(3.0), "float/swapped": Cell(9.0)}
+        )
+        for attack in ("FGSM", "DAG")
+    ]
+    metrics = {"float/mean_change": "change", "float/swapped": "swapped", "seconds": "seconds"}
+    panels = curves.lines_of(Table(["data", "attack", "step"], metrics, entries), "step")
+    assert {title: (lines[0].unit, lines[0].label) for title, lines in panels.items()} == {
+        "mean change": ("grey levels", "change, attack FGSM"),
+        "swapped": ("%", "swapped, attack FGSM"),
+    }
+
+
 def test_units_decide_which_metrics_are_in_per_cent() -> None:
     assert [is_share(key) for key in ("float/iou_ratio", "8-bit/perceptibility", "train/other", "seconds")] == [
         True,

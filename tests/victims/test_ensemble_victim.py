@@ -69,7 +69,8 @@ def test_one_image_reaches_the_target_on_each_network(local: bool) -> None:
     for victim in ensemble.victims:
         before = evaluate(victim, pictures, None, SwapClasses({"road": "sky"}), progress=False).metrics["float"]
         after = evaluate(victim, pictures, transferred, transferred.objective, progress=False).metrics["float"]
-        assert after["swapped"] > before["swapped"] + 0.9
+        assert after["source_kept"] < 0.1
+        assert after["swapped"] > before["swapped"] + (0.5 if local else 0.9)  # the local loss needs no destination
         assert after["source_kept"] < 0.1
     if local:
         made = transferred.made(pictures)

@@ -6,6 +6,7 @@ from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.names import ATTACKS, NamedAttack, named_attack
 from uap.attacks.random_signs import RandomSigns
 from uap.attacks.sign_steps import SignSteps
+from uap.attacks.source_sign_steps import SourceSignSteps
 from uap.attacks.tanh_affine import TanhAffine
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "NamedAttack",
     "RandomSigns",
     "SignSteps",
+    "SourceSignSteps",
     "TanhAffine",
     "named_attack",
 ]

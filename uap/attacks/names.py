@@ -7,12 +7,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from uap.attacks.base import Attack
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
 from uap.attacks.random_signs import RandomSigns
 from uap.attacks.sign_steps import SignSteps
+from uap.attacks.source_sign_steps import SourceSignSteps
 from uap.attacks.tanh_affine import TanhAffine
 from uap.losses import Houdini
 from uap.objectives import (
@@ -34,7 +36,8 @@ class NamedAttack:
 
     Attributes:
         name: on command lines and in tables.
-        algorithm: returns the attack, with `epsilon` as a keyword if it has such a bound.
+        algorithm: returns the attack, with `epsilon` as a keyword if it has such a bound, and `steps` if their number
+            can be set.
         objective: returns the objective.
         definition: in a line, with the source.
 
@@ -54,21 +57,29 @@ class NamedAttack:
         """Whether the attack is bounded by an epsilon."""
         return "epsilon" in inspect.signature(self.algorithm).parameters
 
-    def build(self, epsilon: float | None = None) -> Attack:
+    def build(self, epsilon: float | None = None, steps: int | None = None) -> Attack:
         """Return the attack.
 
         Args:
             epsilon: the largest change of a pixel value in grey levels; None for the attack's default. An attack
                 without such a bound ignores it.
+            steps: the number of steps; None for the attack's default.
 
         Raises:
-            InputError: the epsilon is out of range.
+            InputError: a value is out of range, or the number of steps is fixed.
 
         Example:
             >>> ATTACKS["FGSM"].build(2).epsilon, ATTACKS["DAG"].build(2).epsilon
             (2, None)
         """
-        return self.algorithm(epsilon=epsilon) if self.has_epsilon and epsilon is not None else self.algorithm()
+        if steps is not None and "steps" not in inspect.signature(self.algorithm).parameters:
+            raise InputError(
+                f"{self.name} has a fixed number of steps, but got {steps}. Leave --steps out for this attack.",
+                setting="steps",
+                kind="not_supported",
+            )
+        given = {"epsilon": epsilon if self.has_epsilon else None, "steps": steps}
+        return self.algorithm(**{name: value for name, value in given.items() if value is not None})
 
 
 _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
@@ -93,17 +104,35 @@ def houdini_steps() -> SignSteps:
     return SignSteps(epsilon=32.0, alpha=2.0, steps=60, loss=Houdini(), momentum=0.9)
 
 
-def fifty_steps(epsilon: float = 2.0) -> SignSteps:
-    """Return 50 sign steps of a twentieth of epsilon, the baseline of Kang et al., who name neither step nor bound."""
-    return SignSteps(epsilon=epsilon, alpha=epsilon / 20, steps=50)
+def tanh_affine(steps: int = 50, local: bool = False, form: Literal["inverse", "printed"] = "inverse") -> TanhAffine:
+    """Return the attack of Kang et al., which has no epsilon."""
+    return TanhAffine(steps=steps, local=local, form=form)
+
+
+def bounded_tanh_affine(epsilon: float = 2.0, steps: int = 50) -> TanhAffine:
+    """Return the attack of Kang et al. within epsilon, which takes the place of the penalty."""
+    return TanhAffine(steps=steps, penalty=0.0, epsilon=epsilon)
+
+
+def fifty_steps(epsilon: float = 2.0, steps: int = 50) -> SignSteps:
+    """Return sign steps of a twentieth of epsilon, the baseline of Kang et al., who name neither step nor bound."""
+    return SignSteps(epsilon=epsilon, alpha=epsilon / 20, steps=steps)
+
+
+def fifty_local_steps(epsilon: float = 2.0, steps: int = 50) -> SourceSignSteps:
+    """Return the same steps in the region of the source classes alone."""
+    return SourceSignSteps(epsilon=epsilon, alpha=epsilon / 20, steps=steps)
 
 
 _OF_KANG = (
     NamedAttack(f"{name}{task}", algorithm, partial(SwapClasses, swap), f"{how}, {title} ({_KANG})")
     for name, algorithm, how in (
-        ("TanhAffine", TanhAffine, "tanh of a learned scale and offset of each value"),
-        ("TanhAffineLocal", partial(TanhAffine, local=True), "the same, in the region of the source classes alone"),
+        ("TanhAffine", tanh_affine, "tanh of a learned scale and offset of each value"),
+        ("TanhAffineLocal", partial(tanh_affine, local=True), "the same, in the region of the source classes alone"),
+        ("TanhAffinePrinted", partial(tanh_affine, form="printed"), "the formula as it is printed"),
+        ("TanhAffineBounded", bounded_tanh_affine, "tanh of a scale and offset within epsilon, without a penalty"),
         ("SignSteps", fifty_steps, "50 sign steps, the baseline"),
+        ("SignStepsLocal", fifty_local_steps, "50 sign steps in the region of the source classes alone"),
     )
     for task, (title, swap) in _KANG_TASKS.items()
 )

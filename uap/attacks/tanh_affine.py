@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.attacks.base import Attack
+from uap.attacks.source_region import in_image, mean_over, region_of, source_losses, still_source
 from uap.losses.base import cross_entropy
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.class_tables import IGNORE
@@ -27,10 +28,11 @@ class TanhAffine(Attack):
     """Images `tanh(W * atanh(I) + xi)` with a scale W and an offset xi for each value (Kang et al., IEEE Access 2020).
 
     I is the clean image on the scale from -1 to 1. Adam lowers the cross entropy with the labels, plus a penalty on
-    the mean squared change. The image stays within 0 to 255 without clipping, so no value loses its gradient.
+    the mean squared change. The image stays within 0 to 255 without clipping. The slope of tanh is almost 0 at both
+    ends, so that dark and bright values change little.
 
-    The paper prints `tanh(W * I + xi)` (eq. 2), which changes an image by 8.5 grey levels before the first step, while
-    the paper reports changes of 0.2 to 2.2. `form="printed"` is this formula, for comparison.
+    The paper prints `tanh(W * I + xi)` (eq. 2), which changes an image with all grey levels by 8.5 of them on average
+    before the first step. `form="printed"` is this formula; within 50 steps the penalty takes most of that change back.
 
     On a `uap.victims.Ensemble`, with the locations `(V, H, W)`, the weights are those of the largest probabilities of
     its networks, M = max(p1, p2) (eq. 11).
@@ -40,13 +42,17 @@ class TanhAffine(Attack):
         lr: learning rate.
         penalty: weight lambda of the mean squared change on the scale from -1 to 1. The paper does not give it; 100
             leads to changes of the size that it reports, 0.2 to 2.2 grey levels on average.
-        local: change only the region of the goal, and use the loss there alone: the log-probability of the class of
-            the clean prediction minus that of the label (algorithm 1, eq. 6). Otherwise the whole image is changed, and
-            the loss is the cross entropy of all locations (algorithm 2, which the paper calls universal).
+        local: change only the region of the goal, and use loss and penalty there alone. In each step the region is
+            inferred again: pixels that have lost the classes of the clean image there have no loss, and keep their
+            value. The loss is the log-probability of the clean class minus that of the label (algorithm 1, eq. 5 and
+            6). Otherwise the whole image is changed, and the loss is the cross entropy of all locations (algorithm 2,
+            which the paper calls universal).
         weights: weight of a location by the position of the label's probability p between the smallest and the largest
             class probability. `hard` is 1 where p is the smallest, as the paper describes its weight; `printed` is 1
             where p is the largest, as eq. 4 says; None for equal weights.
         form: `inverse` for tanh(W * atanh(I) + xi), `printed` for the formula that the paper prints.
+        epsilon: the largest change of a pixel value, in grey levels; None for no bound, as in the paper. After each
+            step, offsets that lead beyond it are moved back to it, so that no value loses its gradient.
 
     Raises:
         InputError: a value out of range.
@@ -70,12 +76,13 @@ class TanhAffine(Attack):
         local: bool = False,
         weights: Literal["hard", "printed"] | None = "hard",
         form: Literal["inverse", "printed"] = "inverse",
+        epsilon: float | None = None,
     ) -> None:
         """Set the steps."""
-        if steps < 1 or not lr > 0 or not penalty >= 0:
+        if steps < 1 or not lr > 0 or not penalty >= 0 or (epsilon is not None and not 1 <= epsilon <= 255):
             raise InputError(
-                f"TanhAffine got steps={steps}, lr={lr}, penalty={penalty}; expected 1 step or more, a learning rate "
-                "above 0, and a penalty of 0 or more.",
+                f"TanhAffine got steps={steps}, lr={lr}, penalty={penalty}, epsilon={epsilon}; expected 1 step or "
+                "more, a learning rate above 0, a penalty of 0 or more, and an epsilon of 1 to 255 or None.",
                 kind="out_of_range",
             )
         if weights not in ("hard", "printed", None) or form not in ("inverse", "printed"):
@@ -90,6 +97,7 @@ class TanhAffine(Attack):
         self.local = local
         self.weights = weights
         self.form = form
+        self.epsilon = epsilon
 
     def perturb(
         self,
@@ -108,22 +116,39 @@ class TanhAffine(Attack):
         self._check(goal, objective)
         base = images / HALF - 1
         base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
-        inside = goal.region if self.local else None
-        joint = isinstance(victim, Ensemble)
-        changed = inside.any(1) if joint and inside is not None else inside
+        changed = in_image(region_of(goal)) if self.local else torch.ones_like(images[:, 0], dtype=torch.bool)
         affine = self._start(images, generator)
+        self._bound(affine, base, images)
         optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
         for _ in range(self.steps):
             with torch.enable_grad():
                 adversarial = _image(base, affine, images, changed)
                 logits = self._forward(victim, adversarial)
                 goal = objective.refresh(goal, logits.detach())
-                change = ((adversarial - images) / HALF).square().flatten(1).mean(1)
-                losses = self._losses(logits, goal, clean, inside, joint) + self.penalty * change
-                affine.grad = self._gradient(losses * goal.labels[0].numel(), affine)
+                source = still_source(logits, clean, goal) if self.local else torch.ones_like(goal.labels).bool()
+                losses = source_losses(logits, clean, goal) if self.local else cross_entropy(logits, goal.labels)
+                losses = self._weight(logits, goal, isinstance(victim, Ensemble)) * losses
+                change = mean_over(((adversarial - images) / HALF).square().mean(1), changed)
+                loss = mean_over(losses, source) + self.penalty * change
+                affine.grad = self._gradient(loss * goal.labels[0].numel(), affine)
+            before = affine.detach().clone()
             optimizer.step()
+            with torch.no_grad():
+                affine.copy_(torch.where(in_image(source)[:, None, None], affine, before))
+            self._bound(affine, base, images)
             self.cost.steps += 1
         return _image(base, affine, images, changed)
+
+    @torch.no_grad()
+    def _bound(self, affine: Tensor, base: Tensor, images: Tensor) -> None:
+        """Move offsets so that no value is changed by more than epsilon."""
+        if self.epsilon is None:
+            return
+        low, high = (
+            torch.atanh(((images + sign * self.epsilon) / HALF - 1).clamp(-LARGEST, LARGEST)) for sign in (-1, 1)
+        )
+        inside = affine[:, 0] * base + affine[:, 1]
+        affine[:, 1] += inside.clamp(low, high) - inside
 
     def _check(self, goal: Goal, objective: Objective) -> None:
         if goal.sign < 0 or (self.local and goal.region is None):
@@ -143,16 +168,8 @@ class TanhAffine(Attack):
         affine[:, 0] += 1
         return affine.requires_grad_()
 
-    def _losses(self, logits: Tensor, goal: Goal, clean: Tensor, inside: Tensor | None, joint: bool) -> Tensor:
-        """Return the loss of each image `(N,)`: a mean over its locations, or over those of its region."""
-        losses = cross_entropy(logits, goal.labels)
-        if inside is None:
-            return (self._weight(logits, goal, joint) * losses).flatten(1).mean(1)
-        losses = (losses - cross_entropy(logits, clean)) * inside
-        return (self._weight(logits, goal, joint) * losses).flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)
-
     @torch.no_grad()
-    def _weight(self, logits: Tensor, goal: Goal, joint: bool = False) -> Tensor:
+    def _weight(self, logits: Tensor, goal: Goal, joint: bool) -> Tensor:
         """Return the weights `(N, *L)`, which are constants for the gradient."""
         if self.weights is None:
             return torch.ones_like(logits[:, 0])
@@ -164,7 +181,7 @@ class TanhAffine(Attack):
         return 1 - place if self.weights == "hard" else place
 
 
-def _image(base: Tensor, affine: Tensor, images: Tensor, inside: Tensor | None) -> Tensor:
-    """Return the adversarial images `(N, 3, H, W)`, which are the clean ones outside of the region."""
+def _image(base: Tensor, affine: Tensor, images: Tensor, changed: Tensor) -> Tensor:
+    """Return the adversarial images `(N, 3, H, W)`, which are the clean ones where `changed` `(N, H, W)` is False."""
     adversarial = HALF * (torch.tanh(affine[:, 0] * base + affine[:, 1]) + 1)
-    return adversarial if inside is None else torch.where(inside[:, None], adversarial, images)
+    return torch.where(changed[:, None], adversarial, images)

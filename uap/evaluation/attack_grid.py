@@ -1,8 +1,8 @@
 """Metrics for a grid of networks, attacks and epsilons (Arnab et al., CVPR 2018).
 
-A cell of the grid is a network, the network that the attack is made on, an attack and an epsilon. Its metrics are
-stored in a file whose name is a hash of everything that they depend on, so that an interrupted run can be continued,
-and a larger grid reuses existing cells.
+A cell of the grid is a network, the network that the attack is made on, an attack, an epsilon and a number of steps.
+Its metrics are stored in a file whose name is a hash of everything that they depend on, so that an interrupted run can
+be continued, and a larger grid reuses existing cells.
 """
 
 import contextlib
@@ -10,10 +10,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from uap.attacks import NamedAttack
+from uap.attacks import Attack, NamedAttack
 from uap.data import SegmentationData
 from uap.datasets.sources import stamps
 from uap.evaluation.clean_images import CleanImages
@@ -74,6 +75,7 @@ class Cell:
         epsilon: largest change of a pixel value, in grey levels; None for an attack without such a bound.
         made: a hash of everything that the adversarial images depend on.
         key: a hash of everything that the metrics depend on.
+        steps: number of steps; None for the default of the attack.
     """
 
     source: Source
@@ -82,18 +84,24 @@ class Cell:
     epsilon: float | None
     made: str
     key: str
+    steps: int | None = None
+
+    def build(self) -> Attack:
+        """Return the attack."""
+        return self.attack.build(self.epsilon, self.steps)
 
     @property
     def title(self) -> str:
         """The name of the cell in progress lines."""
         source = "" if self.source is self.network else f", made from {self.source.name}"
         bound = "" if self.epsilon is None else f", epsilon {self.epsilon:g}"
-        return f"{self.network.name}{source}, {self.attack.name}{bound}"
+        steps = "" if self.steps is None else f", {self.steps} steps"
+        return f"{self.network.name}{source}, {self.attack.name}{bound}{steps}"
 
     @property
     def cost(self) -> int:
         """The approximate computing time, in forward passes; a backward pass counts as two."""
-        return 3 * getattr(self.attack.build(self.epsilon), "steps", 1) + 2  # float and 8-bit images
+        return 3 * getattr(self.build(), "steps", 1) + 2  # float and 8-bit images
 
 
 def identity_of(data: SegmentationData) -> list[Any]:
@@ -112,6 +120,7 @@ def grid(
     epsilons: list[float],
     data: SegmentationData,
     seed: int,
+    steps: Sequence[int | None] = (None,),
 ) -> list[Cell]:
     """Return the cells of the grid; an attack without an epsilon has one cell for each pair.
 
@@ -121,18 +130,19 @@ def grid(
         epsilons: the epsilons, in grey levels.
         data: the images, set up.
         seed: seed of objectives that sample.
+        steps: numbers of steps; None for the default of an attack.
 
     Raises:
-        InputError: an image does not exist, or an epsilon is out of range.
+        InputError: an image does not exist, an epsilon is out of range, or the steps of an attack cannot be set.
     """
     images = identity_of(data)
     cells = []
     for attack in attacks:
-        for epsilon in epsilons if attack.has_epsilon else [None]:
-            settings = [plain_settings(attack.build(epsilon)), plain_settings(attack.objective()), seed]
+        for epsilon, count in product(epsilons if attack.has_epsilon else [None], steps):
+            settings = [plain_settings(attack.build(epsilon, count)), plain_settings(attack.objective()), seed]
             for source, network in pairs:
                 made = digest(images, source.identity(), settings)
-                cells.append(Cell(source, network, attack, epsilon, made, digest(made, network.identity())))
+                cells.append(Cell(source, network, attack, epsilon, made, digest(made, network.identity()), count))
     return cells
 
 
@@ -197,7 +207,7 @@ def score_all(
     for group in groups.values():
         first = group[0]
         with _folder(out, first, len(group), keep_images) as folder:
-            attack, objective = first.attack.build(first.epsilon), first.source.goal(first.attack.objective())
+            attack, objective = first.build(), first.source.goal(first.attack.objective())
             transferred = Transferred(attack, first.source.victim, objective, seed, folder)
             for cell in group:
                 metrics, warnings = score(cell, transferred, clean)
@@ -222,6 +232,7 @@ def names_of(cell: Cell) -> dict[str, Any]:
         "made_from": cell.source.name,
         "attack": cell.attack.name,
         "epsilon": cell.epsilon,
+        "steps": cell.steps,
         "cell": cell.key,
     }
 

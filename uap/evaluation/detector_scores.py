@@ -112,7 +112,7 @@ def of_cells(cells: list[Cell], seed: int, out: Path) -> list[AttackedImages]:
     """
     made = []
     for cell in cells:
-        attack, objective = cell.attack.build(cell.epsilon), cell.attack.objective()
+        attack, objective = cell.build(), cell.attack.objective()
         folder = out / "adversarial" / cell.made
         means = Transferred(attack, cell.source.victim, objective, seed, folder)
         name, epsilon = cell.attack.name, cell.epsilon

@@ -138,6 +138,10 @@ _ROWS = (
     MetricName("perceptibility", "perceptibility p", "number", False, "RMS length of the RGB change, from 0 to 1", XIE),
     MetricName("max_norm", "max-norm", "grey levels", False, "largest change of a pixel value in any image"),
     MetricName("mean_change", "mean change", "grey levels", False, "mean absolute change of pixel values", KANG_CHANGE),
+    MetricName(
+        "source_change", "mean change, source", "grey levels", False,
+        "mean absolute change of pixel values of the source classes", KANG_CHANGE,
+    ),
     MetricName("rms", "RMS", "grey levels", False, "root mean squared change of pixel values, mean over images"),
     MetricName("psnr", "PSNR", "dB", True, "peak signal-to-noise ratio, mean over images"),
     MetricName(

@@ -51,6 +51,20 @@ def mean_change(images: Tensor, changed: Tensor) -> Tensor:
     return (changed.double() - images.double()).abs().flatten(1).mean(1)
 
 
+def mean_change_inside(images: Tensor, changed: Tensor, region: Tensor) -> Tensor:
+    """Return `(N,)` float64, the mean absolute change in grey levels of the pixels of a region `(N, H, W)` bool.
+
+    It is NaN for an image whose region is empty.
+
+    Example:
+        >>> region = torch.tensor([[[True, False]]])
+        >>> mean_change_inside(torch.zeros(1, 3, 1, 2), torch.full((1, 3, 1, 2), 3.0), region).tolist()
+        [3.0]
+    """
+    change = (changed.double() - images.double()).abs().mean(1) * region
+    return change.flatten(1).sum(1) / region.flatten(1).sum(1)
+
+
 def rms_change(images: Tensor, changed: Tensor) -> Tensor:
     """Return `(N,)` float64, the root of the mean squared change of pixel values in grey levels, of each image.
 

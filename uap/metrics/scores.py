@@ -38,6 +38,9 @@ PERCEPTIBILITY = {
 }
 """Functions of images and adversarial images whose mean over images is a metric, by the metric's name."""
 
+SOURCE_CHANGE = "source_change"
+"""The metric that is the mean change inside of the region of the goal."""
+
 CERTAINTY = {
     "confidence_clean": confidence,
     "confidence": confidence,
@@ -120,7 +123,7 @@ class Scores:
     ) -> None:
         """Start without images."""
         names = {*LABELED, *objective.metrics, *extra}
-        known = {*COUNTS, *IOU, *CERTAINTY}
+        known = {*COUNTS, *IOU, *CERTAINTY, SOURCE_CHANGE}
         if not names <= known:
             raise InputError(
                 f"{type(objective).__name__} names metrics without a count: {', '.join(sorted(names - known))}. "
@@ -132,6 +135,7 @@ class Scores:
         self.iou = {name: ClassIoU(classes).to(device) for name in IOU if name in names}
         measured = PERCEPTIBILITY if perceptibility else {}
         means = [*measured, *(name for name in CERTAINTY if name in names)]
+        means += [SOURCE_CHANGE] if perceptibility and SOURCE_CHANGE in names else []
         self.means = {name: MeanMetric(nan_strategy="ignore").to(device) for name in means}
         self.largest = {name: MaxMetric().to(device) for name in (("max_norm",) if perceptibility else ())}
 
@@ -154,6 +158,9 @@ class Scores:
             if name in self.means:
                 values = change_of(outcome.images, outcome.adversarial)
                 self.means[name].update(values[values.isfinite()].float())  # the PSNR of an unchanged image is infinite
+        if SOURCE_CHANGE in self.means and goal.region is not None:
+            inside = change.mean_change_inside(outcome.images, outcome.adversarial, goal.region)
+            self.means[SOURCE_CHANGE].update(inside.float())
         for name, certainty in CERTAINTY.items():
             logits = outcome.clean_logits if name.endswith("_clean") else outcome.logits
             if name in self.means and logits is not None:

@@ -33,7 +33,7 @@ class SwapClasses(PredictionObjective):
         ([[1, 0, 0]], [[False, True, True]])
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("swapped", "source_kept", "preserved")
+    metrics: ClassVar[tuple[str, ...]] = ("swapped", "source_kept", "preserved", "source_change")
     has_region: ClassVar[bool] = True
 
     def __init__(self, swap: dict[str, str], min_pixels: int = 1) -> None:

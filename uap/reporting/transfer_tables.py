@@ -42,11 +42,13 @@ def of_perturbations(cells: list[Cell]) -> str:
 
 
 def of_attacks(cells: list[Cell]) -> str:
-    """Return a Markdown table for each metric of `SHOWN`, form of the images, attack and epsilon."""
+    """Return a Markdown table for each metric of `SHOWN`, form of the images, attack, epsilon and number of steps."""
     columns = list(dict.fromkeys(cell["network"] for cell in cells))
     texts = []
-    for attack, epsilon in dict.fromkeys((cell["attack"], cell["epsilon"]) for cell in cells):
-        own = [cell for cell in cells if (cell["attack"], cell["epsilon"]) == (attack, epsilon)]
+    groups: dict[tuple[str, float | None, int | None], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell["attack"], cell["epsilon"], cell["steps"]), []).append(cell)
+    for (attack, epsilon, steps), own in groups.items():
         for metric in SHOWN:
             for form, images in FORMS.items():
                 rows: dict[str, list[str]] = {}
@@ -56,6 +58,7 @@ def of_attacks(cells: list[Cell]) -> str:
                     rows.setdefault(cell["made_from"], []).append(text)
                 if {text for row in rows.values() for text in row} != {NOTHING}:
                     bound = "" if epsilon is None else f", epsilon {epsilon:g}"
+                    bound += "" if steps is None else f", {steps} steps"
                     table = markdown(["made from", *columns], [[name, *row] for name, row in rows.items()])
                     texts.append(f"## {METRICS[metric].title}, {attack}{bound}, {images}\n\n{table}")
     return "\n".join(texts)
@@ -70,9 +73,9 @@ def of_sums(scores: dict[str, dict[str, float]], kinds: dict[str, str]) -> str:
 
 def csv_of_attacks(cells: list[Cell]) -> str:
     """Return a CSV with a row for each cell, form of the images and metric."""
-    header = ["network", "made_from", "attack", "epsilon", "scored", "metric", "value"]
+    header = ["network", "made_from", "attack", "epsilon", "steps", "scored", "metric", "value"]
     rows = [
-        [*(cell[key] for key in header[:4]), form, metric, value]
+        [*(cell[key] for key in header[:5]), form, metric, value]
         for cell in cells
         for form, metrics in cell["metrics"].items()
         for metric, value in metrics.items()
