@@ -111,6 +111,15 @@ def test_a_saved_perturbation_is_found_by_who_knows_it(root: Path, tmp_path: Pat
         detect.main(words(root, "--perturbation", str(other), "--out", "other"))
 
 
+def test_a_pattern_that_ships_is_named_as_in_evaluate(root: Path) -> None:
+    more = ("--perturbation", "street128", "streetscenes128", "--detectors", "KnownPattern", "--out", "patterns")
+    found = {(cell["attack"], cell["detector"]): cell["metrics"] for cell in cells(detect.main(words(root, *more)))}
+    assert len(found) == 4
+    assert found["street128", "KnownPattern:street128"]["auc"] == 1
+    assert found["street128", "KnownPattern:streetscenes128"]["auc"] < 1
+    assert 0 < found["street128", "KnownPattern:street128"]["kept"] <= 1
+
+
 def test_lost_cells_are_refused(root: Path) -> None:
     run(root, *DETECTORS)
     with pytest.raises(Exception, match="would be"):

@@ -32,12 +32,16 @@ def test_command_lines_are_valid(name: str, on: str | None) -> None:
 
 @pytest.mark.parametrize("on", [None, "camvid"])
 def test_figure_8_evaluates_each_attack_on_all_networks(on: str | None) -> None:
-    (row,) = rows_of(load("xiao2018/figure8", on), [])
+    reproduction = load("xiao2018/figure8", on)
+    (row,) = rows_of(reproduction, [])
     _, words = settings_of_data(row.trial.words)
     given = transfer.parse(words)
     assert given.attacks == ["DAGPicture", "HoudiniPicture"]
-    assert len(given.rows) == len(given.weights or given.rows) == (4 if on is None else 2)
+    assert len(given.rows) == len(given.weights or given.rows) == (4 if on is None else 6)
     assert given.data == ("StreetScenes" if on is None else "CamVid")
+    assert given.control
+    names = [name.removeprefix("runs/").removesuffix(".yaml") for name in given.rows]
+    assert reproduction.labels.keys() >= {*names, *(f"{name}, noise" for name in names)}
 
 
 def test_table_1_has_the_values_of_the_paper() -> None:
