@@ -94,7 +94,14 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
         'untargeted'
     """
     if find_perturbation(folder).parent == shipped("checkpoints"):
-        return _of_pattern(folder.name, name)
+        return _of_pattern(folder, name)
+    if not folder.is_dir():
+        raise InputError(
+            f"There is no folder {folder}, and no pattern of that name ships. Give the folder of a finished run of "
+            "python -m uap.fit, or a pattern such as street128.",
+            setting="perturbation",
+            kind="missing_file",
+        )
     config, file = config_of(folder), folder / "perturbation.safetensors"
     perturbation, metadata = load_perturbation(file)
     size, tile = learned_size(perturbation, metadata), (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
@@ -125,7 +132,7 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
     )
 
 
-def _of_pattern(pattern: str, name: str) -> SavedPerturbation:
+def _of_pattern(pattern: Path, name: str) -> SavedPerturbation:
     """Return a pattern that ships: it is periodic and untargeted, and depends on no classes."""
     perturbation, _ = load_perturbation(pattern)
     tile, target = perturbation.proto.shape[-2:], Untargeted()
@@ -139,7 +146,7 @@ def _of_pattern(pattern: str, name: str) -> SavedPerturbation:
         is_control=False,
         facts={
             "network": "several",
-            "data": f"see checkpoints/{pattern}.json",
+            "data": f"see checkpoints/{pattern.stem}.json",
             "epsilon": f"{perturbation.epsilon:g}",
             "tile": f"{tile[0]} x {tile[1]}, periodic",
             "target": target.title,
