@@ -330,3 +330,14 @@ def test_quantized_state_dictionary_is_named(kind: str, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "net.pth")
     with pytest.raises(InputError, match=r"net.pth contains a quantized network \(0\.weight is torch\.q?int8\)"):
         load_weights(network, tmp_path / "net.pth")
+
+
+def test_denormal_weights_become_zero_and_small_ones_stay(tmp_path: Path) -> None:
+    network = nn.Linear(3, 1, bias=False)
+    save_file({"weight": torch.tensor([[1e-40, -1e-40, 2e-38]])}, tmp_path / "single.safetensors")
+    load_weights(network, tmp_path / "single.safetensors")
+    assert network.weight.tolist() == [[0.0, 0.0, pytest.approx(2e-38)]]
+    half = torch.tensor([[6e-8, -6e-8, 1e-5]]).half()  # denormal in half precision, and normal in the network
+    save_file({"weight": half}, tmp_path / "half.safetensors")
+    load_weights(network, tmp_path / "half.safetensors")
+    assert torch.equal(network.weight, half.float())
