@@ -103,10 +103,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def load_weights(network: nn.Module, path: Path, *, may_lack: bool = False) -> None:
     """Load the weights of a file into a network; all names and shapes must agree.
 
-    Denormal numbers become 0: half of the weights of the published CGNet are denormal, and with them a forward pass on
-    a CPU takes 35 times as long. A common prefix of the names, such as `model.` of Lightning, is removed, and tensors without it are ignored. A
+    A common prefix of the names, such as `model.` of Lightning, is removed, and tensors without it are ignored. A
     network may have a method `published_names`, which maps its layer names to those in files of other projects, and an
     attribute `unused_weights` with the prefixes of weights that only the training needs.
+
+    Denormal numbers become 0: half of the weights of the published CGNet are denormal, and with them a forward pass on
+    a CPU takes 35 times as long.
 
     Args:
         network: the network, changed in place.
