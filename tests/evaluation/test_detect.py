@@ -142,6 +142,7 @@ def test_lost_cells_are_refused(root: Path) -> None:
         (["--attacks", "Nothing"], "no attack Nothing"),
         ([], "nothing to detect"),
         (["--attacks", "FGSM", "--images", "1"], "one image"),
+        (["--attacks", "FGSM", "--data", "ImageFolder", "--data.scored_share=1.5"], "data.scored_share is 1.5"),
         (["--attacks", "FGSM", "--detectors", "ScaleConsistency:9"], "too small"),
         (["--attacks", "FGSM", "--detectors", "KnownPattern"], "--perturbation"),
         (["--perturbation", "nowhere"], "nowhere"),
