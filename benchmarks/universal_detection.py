@@ -1,8 +1,8 @@
 """python -m benchmarks.universal_detection [--scored N]: detectors against universal perturbations.
 
-Each perturbation is learned on 16 synthetic scenes of 128 x 256 with 5 passes and epsilon 10; some know the detectors.
-Success and the AUC of the detectors, in per cent, with the 95 % interval over images in brackets, are those of other
-scenes, rounded to 8 bits.
+Each perturbation is learned on 16 synthetic scenes of 128 x 256 with 5 passes and epsilon 10: three objectives, on the
+network, on random patches too, and on the blur too, as large as the image or as a tile. Success and the AUC of the
+detectors, in per cent, with the 95 % interval over images in brackets, are those of other scenes, rounded to 8 bits.
 """
 
 import argparse
@@ -25,17 +25,18 @@ DETECTORS = ("SpatialConsistency:10", "ScaleConsistency:3", "Uncertainty:entropy
 
 def perturbations(victim: Victim, image: torch.Tensor) -> dict[str, tuple[Victim, Objective, tuple[int, int] | None]]:
     """Return the network that a perturbation is learned on, its objective and its tile, by name."""
-    untargeted, static = Untargeted(), StaticTarget.of_image(victim, image)
-    patches, blur = Patched(victim, 3), AlsoBlurred(victim, 3.0)
+    objectives = {
+        "untargeted": Untargeted(),
+        "static": StaticTarget.of_image(victim, image),
+        "person and car hidden": HideClasses(["person", "car"]),
+    }
+    networks = {"": victim, ", on patches": Patched(victim, 3), ", on the blur": AlsoBlurred(victim, 3.0)}
+    tiles = {"": None, ", tile 32 x 32": (32, 32)}
     return {
-        "untargeted": (victim, untargeted, None),
-        "untargeted, tile 32 x 32": (victim, untargeted, (32, 32)),
-        "static": (victim, static, None),
-        "dynamic, person and car": (victim, HideClasses(["person", "car"]), None),
-        "untargeted, on patches": (patches, untargeted, None),
-        "untargeted, on the blur": (blur, untargeted, None),
-        "untargeted, on patches, tile 32 x 32": (patches, untargeted, (32, 32)),
-        "static, on patches": (patches, static, None),
+        f"{name}{way}{shape}": (network, objective, tile)
+        for name, objective in objectives.items()
+        for way, network in networks.items()
+        for shape, tile in tiles.items()
     }
 
 

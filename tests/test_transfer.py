@@ -275,7 +275,7 @@ def test_transfer_of_a_run_of_uap_fit(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none"], r"There is no configuration none .*Give the folder of a run of python -m uap.fit"),
+        (["none"], r"There is no folder none, .*Give the folder of a finished run of python -m uap.fit"),
         (["runs/first", "runs/first"], "runs/first was given twice"),
         (["runs/first", "--onto", "none.yaml"], r"There is no victim none.yaml.*espnet_camvid"),
         (["runs/first", "--onto", "data.yaml"], r"data.yaml describes no model.victim"),

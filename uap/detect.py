@@ -60,8 +60,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     names_argument(parser)
     network_arguments(parser, epsilons=EPSILONS)
     parser.add_argument(
-        "--perturbation", metavar="RUN", nargs="+", type=Path, default=[], help="run folders of uap fit"
-    )
+        "--perturbation", metavar="RUN", nargs="+", type=Path, default=[],
+        help="run folders of uap fit, and names of patterns that ship, such as street128",
+    )  # fmt: skip
     parser.add_argument(
         "--detectors", metavar="NAME", nargs="+", default=["SpatialConsistency", "ScaleConsistency"],
         help=f"of {', '.join(DETECTORS)}, with a value as in SpatialConsistency:10, and {KNOWN}, which knows the "
@@ -88,7 +89,7 @@ def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[st
             continue
         if not saved:
             raise InputError(
-                f"{KNOWN} knows the perturbations of --perturbation. Name a run folder with it.",
+                f"{KNOWN} knows the perturbations of --perturbation. Name a run folder, or street128, with it.",
                 setting="perturbation",
                 kind="missing_setting",
             )
@@ -152,6 +153,7 @@ def main(args: list[str] | None = None) -> Path:
     check_cells_kept(given.out / "detect.json", {scores.key(row, one) for row in rows for one in detectors.values()})
     found = list(detect(rows, detectors, scores))
     definitions = {attack.name: attack.definition for attack in attacks}
+    definitions |= {one.name: ", ".join(f"{key} {text}" for key, text in one.facts.items() if text) for one in saved}
     _write(given.out, found, facts_of_data(data), definitions, {"seed": given.seed, "scored": given.scored})
     with atomic_file(given.out / "detect_entropy.png") as file:
         image = first_image(data).to(networks[0].victim.mean.device)

@@ -94,6 +94,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--steps", metavar="S", nargs="+", type=positive,
         help="with --attacks, the numbers of steps of each attack, such as 1 10 50 (default: that of the attack)",
     )  # fmt: skip
+    parser.add_argument(
+        "--control", action="store_true",
+        help="with --attacks, score random signs too, whose root mean square on each image is that of the attack's "
+        "change; their rows end with `, noise`",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
     sample_arguments(parser)
     return parser.parse_args(words)
@@ -140,7 +145,8 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
         for title, names in _rows_of("joint", given.joint, of_rows).items()
     ]
     pairs = [(source, network) for source in [*sources, *together] for network in columns]
-    cells = grid(pairs, attacks, sorted(set(given.epsilons or EPSILONS)), data, given.seed, given.steps or [None])
+    epsilons = sorted(set(given.epsilons or EPSILONS))
+    cells = grid(pairs, attacks, epsilons, data, given.seed, given.steps or [None], controls=given.control)
     check_cells_kept(out / "transfer.json", {cell.key for cell in cells})
     found = [
         names_of(cell) | {"metrics": metrics}
@@ -225,7 +231,9 @@ def main(args: list[str] | None = None) -> Path:
     if given.attacks:
         return attacks(given, settings)
     unused = [
-        f"--{name}" for name in ("weights", "wrappers", "epsilons", "data", "joint", "steps") if getattr(given, name)
+        f"--{name}"
+        for name in ("weights", "wrappers", "epsilons", "data", "joint", "steps", "control")
+        if getattr(given, name)
     ] + settings[:1]
     if unused:
         raise InputError(

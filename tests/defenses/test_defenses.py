@@ -1,5 +1,6 @@
 """Each defense against an independent reference, and its gradient."""
 
+import math
 from typing import Any
 
 import cv2
@@ -114,6 +115,7 @@ def test_a_random_size_depends_on_the_image_and_the_seed_alone() -> None:
         lambda: Resize(0),
         lambda: RandomResize(0.9, 0.5),
         lambda: Blur(0),
+        lambda: Blur(math.inf),
         lambda: BitDepth(9),
         lambda: GaussianNoise(0),
         lambda: Blur(20)(pictures()),

@@ -15,6 +15,7 @@ from uap.detectors import (
     Detector,
     KnownPattern,
     ScaleConsistency,
+    SpatialConsistency,
     TilePeriod,
     Uncertainty,
     named_detectors,
@@ -110,10 +111,27 @@ def test_images_that_are_too_small_are_refused(detector: Detector) -> None:
         detector(lambda pictures: pictures, small)
 
 
+@pytest.mark.parametrize("detector", [SpatialConsistency(1), ScaleConsistency(1.0), Uncertainty()])
+def test_a_network_without_a_map_of_logits_is_refused(detector: Detector) -> None:
+    with pytest.raises(InputError, match="expected"):
+        detector(lambda pictures: torch.zeros(len(pictures), 3), images())
+
+
+@pytest.mark.parametrize("detector", [SpatialConsistency(1), TilePeriod(), Uncertainty()])
+def test_images_that_are_not_finite_are_refused(detector: Detector) -> None:
+    with pytest.raises(InputError, match="not finite"):
+        detector(Position(), images() * math.nan)
+
+
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(InputError):
         TilePeriod(1)
-    with pytest.raises(InputError):
-        KnownPattern(torch.ones(2, 2))
+    for pattern in (torch.ones(2, 2), torch.ones(3, 0, 2), torch.full((3, 2, 2), math.nan)):
+        with pytest.raises(InputError):
+            KnownPattern(pattern)
+    with pytest.raises(InputError, match="finite"):
+        ScaleConsistency(math.inf)
+    with pytest.raises(InputError, match="intersection"):
+        ScaleConsistency(1.0, over="both")(nn.Conv2d(3, 2, 1), images())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="fit"):
         self_entropy(Position(), images(1)[0], size=65)

@@ -111,6 +111,21 @@ def test_a_saved_perturbation_is_found_by_who_knows_it(root: Path, tmp_path: Pat
         detect.main(words(root, "--perturbation", str(other), "--out", "other"))
 
 
+def test_a_pattern_that_ships_is_named_as_in_evaluate(root: Path) -> None:
+    more = ("--perturbation", "street128", "streetscenes128", "--detectors", "KnownPattern", "--out", "patterns")
+    found = {(cell["attack"], cell["detector"]): cell["metrics"] for cell in cells(detect.main(words(root, *more)))}
+    assert len(found) == 4
+    assert found["street128", "KnownPattern:street128"]["auc"] == 1
+    assert found["street128", "KnownPattern:streetscenes128"]["auc"] < 1
+    assert 0 < found["street128", "KnownPattern:street128"]["kept"] <= 1
+
+
+def test_a_refusal_ends_the_workers_of_loaders_in_silence(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--attacks", "FGSM", "--detectors", "ScaleConsistency:9", "--data.num_workers=2", "--data.batch_size=1"]
+    said = refusal(lambda: detect.main(words(root, *more)), capsys)
+    assert said.splitlines()[-1].startswith("error: ")
+
+
 def test_lost_cells_are_refused(root: Path) -> None:
     run(root, *DETECTORS)
     with pytest.raises(Exception, match="would be"):
@@ -122,9 +137,12 @@ def test_lost_cells_are_refused(root: Path) -> None:
     [
         (["--attacks", "FGSM", "--detectors", "Nothing"], "no detector Nothing"),
         (["--attacks", "FGSM", "--detectors", "SpatialConsistency:x"], "SpatialConsistency:50"),
+        (["--attacks", "FGSM", "--detectors", "SpatialConsistency:99999999999999999999"], "1 to 10,000"),
+        (["--attacks", "FGSM", "--detectors", "ScaleConsistency:inf"], "finite"),
         (["--attacks", "Nothing"], "no attack Nothing"),
         ([], "nothing to detect"),
         (["--attacks", "FGSM", "--images", "1"], "one image"),
+        (["--attacks", "FGSM", "--data", "ImageFolder", "--data.scored_share=1.5"], "data.scored_share is 1.5"),
         (["--attacks", "FGSM", "--detectors", "ScaleConsistency:9"], "too small"),
         (["--attacks", "FGSM", "--detectors", "KnownPattern"], "--perturbation"),
         (["--perturbation", "nowhere"], "nowhere"),

@@ -30,14 +30,18 @@ def test_command_lines_are_valid(name: str, on: str | None) -> None:
         assert reproduction.labels.keys() >= {given.networks[0], *wrapped}
 
 
-@pytest.mark.parametrize("on", [None, "camvid"])
+@pytest.mark.parametrize("on", [None, "streetscenes", "camvid"])
 def test_figure_8_evaluates_each_attack_on_all_networks(on: str | None) -> None:
-    (row,) = rows_of(load("xiao2018/figure8", on), [])
+    reproduction = load("xiao2018/figure8", on)
+    (row,) = rows_of(reproduction, [])
     _, words = settings_of_data(row.trial.words)
     given = transfer.parse(words)
     assert given.attacks == ["DAGPicture", "HoudiniPicture"]
-    assert len(given.rows) == len(given.weights or given.rows) == (4 if on is None else 2)
-    assert given.data == ("StreetScenes" if on is None else "CamVid")
+    assert len(given.rows) == len(given.weights or given.rows) == (6 if on == "camvid" else 4)
+    assert given.data == ("CamVid" if on == "camvid" else "StreetScenes")
+    assert given.control
+    names = [name.removeprefix("runs/").removesuffix(".yaml") for name in given.rows]
+    assert reproduction.labels.keys() >= {*names, *(f"{name}, noise" for name in names)}
 
 
 def test_table_1_has_the_values_of_the_paper() -> None:

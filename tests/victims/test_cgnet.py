@@ -6,6 +6,7 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tests.helpers import assert_same_weights
 from uap.datasets import CamVid
 from uap.metrics.iou import ClassIoU
 from uap.networks import CGNet
@@ -87,7 +88,7 @@ def test_published_weights_have_the_names_and_shapes_of_the_network(shared: Path
     path = shared / "victims" / "cgnet_camvid_m3_n21.pth"
     theirs = torch.load(path, map_location="cpu", weights_only=True)["model"]
     assert own.keys() == theirs.keys()
-    assert all(torch.equal(own[name], theirs[name]) for name in own)
+    assert_same_weights(own, theirs)
 
 
 @pytest.mark.real

@@ -7,6 +7,7 @@ import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tests.helpers import assert_same_weights
 from uap.datasets import CamVid
 from uap.networks import ESPNet
 from uap.utils import paths
@@ -89,7 +90,7 @@ def test_published_weights_have_the_names_and_shapes_of_the_network(shared: Path
     own = {key: value for key, value in victim.network.state_dict().items() if not key.endswith("num_batches_tracked")}
     theirs = {key.removeprefix("module."): value for key, value in file.items()}
     assert own.keys() == {key for key in theirs if not key.endswith("num_batches_tracked")}
-    assert all(torch.equal(own[key], theirs[key]) for key in own)
+    assert_same_weights(own, theirs)
 
 
 @pytest.mark.real

@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tests.helpers import assert_same_weights
 from uap.datasets import CamVid, Cityscapes, pictures
 from uap.metrics.iou import ClassIoU
 from uap.networks import ESPNetv2
@@ -166,7 +167,7 @@ def test_published_weights_have_the_names_and_shapes_of_the_network(shared: Path
     own = published(shared, name).network.state_dict()
     theirs = torch.load(weights(shared, name), map_location="cpu", weights_only=True)
     assert own.keys() == theirs.keys()
-    assert all(torch.equal(own[key], theirs[key]) for key in own)
+    assert_same_weights(own, theirs)
 
 
 @pytest.mark.real

@@ -9,6 +9,17 @@ from uap.utils.errors import InputError
 from uap.utils.sampling import image_generator, sampled_seed
 
 
+def signs_of(images: Tensor, seed: int) -> Tensor:
+    """Return random signs, +1 or -1 in the shape of the images, which depend on the seed and each image alone.
+
+    Example:
+        >>> signs_of(torch.zeros(1, 3, 2, 2), seed=0).abs().unique().tolist()
+        [1.0]
+    """
+    bits = [torch.randint(0, 2, image.shape, generator=image_generator(seed, image)) for image in images]
+    return 2.0 * torch.stack(bits).to(images) - 1
+
+
 class RandomSigns(Attack):
     """Adds epsilon times a random sign to each value: what noise of the same size does without any gradient.
 
@@ -45,6 +56,4 @@ class RandomSigns(Attack):
         generator: torch.Generator | None,
     ) -> Tensor:
         """Return the noisy images; see `Attack.perturb`."""
-        seed = sampled_seed(generator)
-        signs = [torch.randint(0, 2, image.shape, generator=image_generator(seed, image)) for image in images]
-        return images + self.epsilon * (2.0 * torch.stack(signs).to(images) - 1)
+        return images + self.epsilon * signs_of(images, sampled_seed(generator))

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from uap.configuration.class_errors import construction
 from uap.configuration.config_files import Parser
 from uap.data import SegmentationData
 
@@ -29,11 +30,11 @@ def data_from_words(name: str, settings: list[str], eval_images: int | None, pro
         program: the command, for its messages.
 
     Raises:
-        InputError: there is no such class, or no such setting of it.
+        InputError: there is no such class, or no such setting of it, or one is out of range.
     """
     count = [] if eval_images is None else [f"--data.eval_images={eval_images}"]
     parser = Parser(prog=program)
     parser.add_subclass_arguments(SegmentationData, "data", required=True)
-    return cast(
-        SegmentationData, parser.instantiate_classes(parser.parse_args([f"--data={name}", *settings, *count])).data
-    )
+    parsed = parser.parse_args([f"--data={name}", *settings, *count])
+    with construction({}, "data"):
+        return cast(SegmentationData, parser.instantiate_classes(parsed).data)

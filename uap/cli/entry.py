@@ -38,26 +38,38 @@ def run_command(main: Callable[[], object]) -> None:
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     before = take_signals(end_at_once)
     try:
-        main()
-    except (InputError, MisconfigurationException) as error:
-        # A DataLoader worker wraps the message in its traceback.
-        _refuse(str(error).rsplit("InputError: ", 1)[-1].strip())
-    except OSError as error:
-        if error.errno in FULL:
-            _refuse(write_error_message(error.filename or "A file of the run", error))
-        if error.filename is None:
-            raise
-        _refuse(f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions.")
-    except (MemoryError, RuntimeError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[-1]  # after the traceback of a worker
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in line for s in OUT_OF_MEMORY):
-            raise
-        _refuse(f"The memory is full ({line}). Use smaller batches or images.{resume_hint()}")
+        refusal = _refusal_of(main)
     finally:
         for worker in multiprocessing.active_children():  # the exit waits for them, and they ignore its SIGTERM
             worker.kill()
         for number, handler in before.items():
             signal.signal(number, handler)
+    if refusal is not None:
+        _refuse(refusal)
+
+
+def _refusal_of(main: Callable[[], object]) -> str | None:
+    """Run a command; return the message of an expected error, or None.
+
+    The error is not kept: it would hold loaders, which must end their workers by themselves before these are killed.
+    """
+    try:
+        main()
+    except (InputError, MisconfigurationException) as error:
+        # A DataLoader worker wraps the message in its traceback.
+        return str(error).rsplit("InputError: ", 1)[-1].strip()
+    except OSError as error:
+        if error.errno in FULL:
+            return write_error_message(error.filename or "A file of the run", error)
+        if error.filename is None:
+            raise
+        return f"{error.filename} cannot be read or written ({error.strerror}). Check the path and its permissions."
+    except (MemoryError, RuntimeError) as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[-1]  # after the traceback of a worker
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in line for s in OUT_OF_MEMORY):
+            raise
+        return f"The memory is full ({line}). Use smaller batches or images.{resume_hint()}"
+    return None
 
 
 def _refuse(message: str) -> NoReturn:

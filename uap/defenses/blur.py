@@ -1,5 +1,7 @@
 """Gaussian blur."""
 
+import math
+
 from torch import Tensor
 
 from uap.defenses.base import Defense, rounded
@@ -24,8 +26,12 @@ class Blur(Defense):
     def __init__(self, sigma: float) -> None:
         """Set the standard deviation."""
         super().__init__()
-        if not sigma > 0:
-            raise InputError(f"Blur got sigma={sigma}, expected pixels above 0.", setting="sigma", kind="out_of_range")
+        if not 0 < sigma < math.inf:
+            raise InputError(
+                f"Blur got sigma={sigma}, expected pixels above 0 and a finite number.",
+                setting="sigma",
+                kind="out_of_range",
+            )
         self.sigma = sigma
 
     def exact(self, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from uap.objectives.base import Model
 from uap.utils.batches import check_images
+from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
 
 
@@ -34,9 +35,12 @@ class Detector(abc.ABC):
             `(N,)` float64; higher is more consistent, and so more likely benign.
 
         Raises:
-            InputError: the images are on the scale from 0 to 1, or the detector does not fit their size.
+            InputError: the images are on the scale from 0 to 1 or not finite, or the detector does not fit their size
+                or the output of the network.
         """
         check_images(images)
+        if not images.isfinite().all():
+            raise InputError("Images are not finite. Check the attack that made them.", kind="not_finite")
         with torch.no_grad(), in_eval_mode(victim):
             scores = [self.score(victim, image[None].float()) for image in images]
         return torch.tensor(scores, dtype=torch.float64)

@@ -18,7 +18,7 @@ class KnownPattern(Detector):
         pattern: the perturbation or its tile `(3, h, w)`, in grey levels; it is repeated to the size of the images.
 
     Raises:
-        InputError: the pattern has another shape.
+        InputError: the pattern has another shape, or is not finite.
 
     Example:
         >>> pattern = torch.randint(-9, 10, (3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
@@ -29,12 +29,14 @@ class KnownPattern(Detector):
 
     def __init__(self, pattern: Tensor) -> None:
         """Set the pattern."""
-        if pattern.ndim != 3 or pattern.shape[0] != 3:
+        if pattern.ndim != 3 or pattern.shape[0] != 3 or not pattern.numel():
             raise InputError(
                 f"KnownPattern got a pattern of the shape {tuple(pattern.shape)}, expected (3, h, w).",
                 setting="pattern",
                 kind="wrong_shape",
             )
+        if not pattern.isfinite().all():
+            raise InputError("KnownPattern got a pattern that is not finite.", setting="pattern", kind="not_finite")
         self.pattern = pattern.detach().float().cpu()
 
     def score(self, victim: Model, image: Tensor) -> float:

@@ -7,6 +7,7 @@ from uap.defenses import Blur
 from uap.detectors.base import Detector
 from uap.metrics.agreement import Over, mean_iou
 from uap.objectives.base import Model
+from uap.utils.clean_logits import clean_logits
 
 
 class ScaleConsistency(Detector):
@@ -34,5 +35,5 @@ class ScaleConsistency(Detector):
 
     def score(self, victim: Model, image: Tensor) -> float:
         """Return the mean IoU of both predictions; see `Detector.score`."""
-        plain, blurred = victim(torch.cat([image, self.blur.approximate(image)])).argmax(1)
+        plain, blurred = clean_logits(victim, torch.cat([image, self.blur.approximate(image)])).argmax(1)
         return float(mean_iou(plain[None], blurred[None], self.over))

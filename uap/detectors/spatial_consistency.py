@@ -12,6 +12,9 @@ from uap.utils.patches import patch_side, predictions
 SHIFT_SHARES = (1 / 16, 1 / 8)
 """The shifts of the paper (32 to 64 pixels) as shares of the side of its patches (512 pixels)."""
 
+MOST = 10_000
+"""The largest number of pairs."""
+
 
 class SpatialConsistency(Detector):
     """Agreement of predictions on pairs of overlapping patches (Xiao et al., ECCV 2018, sec. 3.2, arXiv 1810.05162).
@@ -39,10 +42,10 @@ class SpatialConsistency(Detector):
         self, patches: int = 50, size: int | None = None, multiple: int = 8, over: Over = "union", seed: int = 0
     ) -> None:
         """Set patches and seed."""
-        if patches < 1 or multiple < 1 or (size is not None and size < 2):
+        if not 1 <= patches <= MOST or multiple < 1 or (size is not None and size < 2):
             raise InputError(
-                f"SpatialConsistency got patches={patches}, size={size}, multiple={multiple}; expected 1 or more "
-                "patches and multiples, and a size of 2 or more.",
+                f"SpatialConsistency got patches={patches}, size={size}, multiple={multiple}; expected 1 to {MOST:,} "
+                "patches, a multiple of 1 or more, and a size of 2 or more.",
                 kind="out_of_range",
             )
         self.patches = patches

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from uap.detectors.base import Detector
 from uap.objectives.base import Model
+from uap.utils.clean_logits import clean_logits
 from uap.utils.errors import InputError
 
 Measure = Literal["entropy", "variation_ratio", "margin"]
@@ -43,7 +44,7 @@ class Uncertainty(Detector):
 
     def score(self, victim: Model, image: Tensor) -> float:
         """Return minus the mean uncertainty; see `Detector.score`."""
-        p = victim(image).float().softmax(1)
+        p = clean_logits(victim, image).softmax(1)
         if self.measure == "entropy":
             entropy = -torch.special.xlogy(p, p).sum(1)
             return -float(entropy.mean()) / max(float(torch.tensor(float(p.shape[1])).log()), 1e-12)

@@ -9,7 +9,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from uap.data import SegmentationData
 from uap.datasets.sources import stamps
 from uap.evaluation.clean_images import CleanImages
 from uap.evaluation.evaluate import evaluate
+from uap.evaluation.noise_control import NoiseControl
 from uap.evaluation.transferred import Transferred
 from uap.metrics.names import METRICS
 from uap.objectives import JointTargets, Objective
@@ -76,6 +77,7 @@ class Cell:
         made: a hash of everything that the adversarial images depend on.
         key: a hash of everything that the metrics depend on.
         steps: number of steps; None for the default of the attack.
+        is_control: whether random signs of the same size take the place of the attack's change.
     """
 
     source: Source
@@ -85,15 +87,21 @@ class Cell:
     made: str
     key: str
     steps: int | None = None
+    is_control: bool = False
 
     def build(self) -> Attack:
         """Return the attack."""
         return self.attack.build(self.epsilon, self.steps)
 
     @property
+    def made_from(self) -> str:
+        """The name of the source in tables; that of a control ends with `, noise`."""
+        return f"{self.source.name}, noise" if self.is_control else self.source.name
+
+    @property
     def title(self) -> str:
         """The name of the cell in progress lines."""
-        source = "" if self.source is self.network else f", made from {self.source.name}"
+        source = "" if self.made_from == self.network.name else f", made from {self.made_from}"
         bound = "" if self.epsilon is None else f", epsilon {self.epsilon:g}"
         steps = "" if self.steps is None else f", {self.steps} steps"
         return f"{self.network.name}{source}, {self.attack.name}{bound}{steps}"
@@ -101,7 +109,8 @@ class Cell:
     @property
     def cost(self) -> int:
         """The approximate computing time, in forward passes; a backward pass counts as two."""
-        return 3 * getattr(self.build(), "steps", 1) + 2  # float and 8-bit images
+        steps = 0 if self.is_control else getattr(self.build(), "steps", 1)
+        return 3 * steps + 2  # float and 8-bit images
 
 
 def identity_of(data: SegmentationData) -> list[Any]:
@@ -121,6 +130,8 @@ def grid(
     data: SegmentationData,
     seed: int,
     steps: Sequence[int | None] = (None,),
+    *,
+    controls: bool = False,
 ) -> list[Cell]:
     """Return the cells of the grid; an attack without an epsilon has one cell for each pair.
 
@@ -131,18 +142,21 @@ def grid(
         data: the images, set up.
         seed: seed of objectives that sample.
         steps: numbers of steps; None for the default of an attack.
+        controls: whether each cell is followed by its control, noise of the same size.
 
     Raises:
         InputError: an image does not exist, an epsilon is out of range, or the steps of an attack cannot be set.
     """
     images = identity_of(data)
-    cells = []
+    cells: list[Cell] = []
     for attack in attacks:
         for epsilon, count in product(epsilons if attack.has_epsilon else [None], steps):
             settings = [plain_settings(attack.build(epsilon, count)), plain_settings(attack.objective()), seed]
             for source, network in pairs:
                 made = digest(images, source.identity(), settings)
                 cells.append(Cell(source, network, attack, epsilon, made, digest(made, network.identity()), count))
+                if controls:
+                    cells.append(replace(cells[-1], key=digest(made, network.identity(), "noise"), is_control=True))
     return cells
 
 
@@ -157,7 +171,7 @@ def score(cell: Cell, transferred: Transferred, clean: CleanImages) -> tuple[Met
     result = evaluate(
         victim,
         clean.samples(victim).loader(),
-        transferred,
+        NoiseControl(transferred) if cell.is_control else transferred,
         transferred.objective,
         extra=("confidence", "entropy"),
         progress=shows_bars(),
@@ -229,7 +243,7 @@ def names_of(cell: Cell) -> dict[str, Any]:
     """Return the names of a cell in the files of tables."""
     return {
         "network": cell.network.name,
-        "made_from": cell.source.name,
+        "made_from": cell.made_from,
         "attack": cell.attack.name,
         "epsilon": cell.epsilon,
         "steps": cell.steps,

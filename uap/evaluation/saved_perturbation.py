@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from uap.evaluation.experiment import build_target, config_of
-from uap.objectives import Objective, PredictionObjective, StaticTarget
+from uap.objectives import Objective, PredictionObjective, StaticTarget, Untargeted
 from uap.universal.perturbation import Perturbation
-from uap.universal.perturbation_files import learned_size, load_perturbation, load_scene
+from uap.universal.perturbation_files import find_perturbation, learned_size, load_perturbation, load_scene
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
+from uap.utils.paths import shipped
 from uap.utils.plain_settings import plain_settings
 from uap.victims import Victim
 from uap.victims.building import build_victim
@@ -84,11 +85,24 @@ def _hash(array: NDArray[Any]) -> str:
 
 
 def read_saved(folder: Path, name: str) -> SavedPerturbation:
-    """Read the perturbation of a run folder and its target.
+    """Read the perturbation of a run folder and its target, or a pattern that ships, such as `street128`.
 
     Raises:
         InputError: the folder has no finished run, or one of its files cannot be used.
+
+    Example:
+        >>> read_saved(Path("street128"), "street128").facts["target"]
+        'untargeted'
     """
+    if find_perturbation(folder).parent == shipped("checkpoints"):
+        return _of_pattern(folder, name)
+    if not folder.is_dir():
+        raise InputError(
+            f"There is no folder {folder}, and no pattern of that name ships. Give the folder of a finished run of "
+            "python -m uap.fit, or a pattern such as street128.",
+            setting="perturbation",
+            kind="missing_file",
+        )
     config, file = config_of(folder), folder / "perturbation.safetensors"
     perturbation, metadata = load_perturbation(file)
     size, tile = learned_size(perturbation, metadata), (perturbation.proto.shape[-2], perturbation.proto.shape[-1])
@@ -114,6 +128,28 @@ def read_saved(folder: Path, name: str) -> SavedPerturbation:
             "data": metadata.get("data", ""),
             "epsilon": f"{perturbation.epsilon:g}",
             "tile": f"{tile[0]} x {tile[1]}" + (", periodic" if size != tile else ""),
+            "target": target.title,
+        },
+    )
+
+
+def _of_pattern(pattern: Path, name: str) -> SavedPerturbation:
+    """Return a pattern that ships: it is periodic and untargeted, and depends on no classes."""
+    perturbation, _ = load_perturbation(pattern)
+    tile, target = perturbation.proto.shape[-2:], Untargeted()
+    return SavedPerturbation(
+        name=name,
+        perturbation=perturbation,
+        size=None,
+        target=target,
+        table=LabelTable((), ()),
+        victim="",
+        is_control=False,
+        facts={
+            "network": "several",
+            "data": f"see checkpoints/{pattern.stem}.json",
+            "epsilon": f"{perturbation.epsilon:g}",
+            "tile": f"{tile[0]} x {tile[1]}, periodic",
             "target": target.title,
         },
     )

@@ -1,11 +1,12 @@
 """The agreement of two predictions."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from uap.utils.class_tables import IGNORE
+from uap.utils.errors import InputError
 
 Over = Literal["union", "intersection"]
 """The classes of a mean: those that either prediction has, or those that both have."""
@@ -22,10 +23,17 @@ def mean_iou(one: Tensor, other: Tensor, over: Over = "union") -> Tensor:
     Returns:
         `(N,)` float64; 1 where there is no class to average over.
 
+    Raises:
+        InputError: `over` is unknown.
+
     Example:
         >>> mean_iou(torch.tensor([[0, 0, 1]]), torch.tensor([[0, 1, 1]])).tolist()
         [0.5]
     """
+    if over not in get_args(Over):
+        raise InputError(
+            f"over is {over!r}, expected one of {', '.join(get_args(Over))}.", setting="over", kind="unknown_name"
+        )
     first, second = one.flatten(1).long(), other.flatten(1).long()
     valid = second != IGNORE
     classes = int(torch.maximum(first, second.masked_fill(~valid, 0)).max()) + 1

@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from uap.networks.pointwise import pointwise
 from uap.utils.errors import InputError
 
 
@@ -20,7 +21,7 @@ class ResidualBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU()
         self.downsample = (
-            nn.Sequential(_conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            nn.Sequential(pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
             if stride != 1 or inputs != outputs
             else None
         )

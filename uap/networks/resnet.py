@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uap.networks.download import download
+from uap.networks.pointwise import pointwise
 from uap.utils.errors import InputError
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -114,7 +115,7 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int = 1) ->
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        shortcut = nn.Sequential(pointwise(inputs, outputs, stride), nn.BatchNorm2d(outputs))
     rest = (block(outputs, planes) for _ in range(count - 1))
     return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
 

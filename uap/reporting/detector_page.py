@@ -11,6 +11,12 @@ from uap.reporting.document import document
 from uap.reporting.pictures import embedded
 from uap.utils.text_tables import digest
 
+DEFINITIONS = {name: row.definition for name, row in DETECTORS.items()} | {
+    "KnownPattern": "minus the largest correlation of the residuals of the image and of a known perturbation, over all "
+    "shifts"
+}
+"""The definitions of all detectors by name; one that knows a perturbation cannot be in the table of names."""
+
 
 def page(
     detections: list[Detection], roc: Path, entropy: Path | None, facts: dict[str, str], attacks: dict[str, str]
@@ -22,7 +28,7 @@ def page(
         roc: the PNG of the ROC curves.
         entropy: the PNG of self-entropy maps; None without one.
         facts: the data, by title.
-        attacks: definitions of attacks by name.
+        attacks: definitions of attacks and perturbations by name.
     """
     networks = list(dict.fromkeys(one.images.network.name for one in detections))
     used = {one.detector.partition(":")[0] for one in detections}
@@ -36,7 +42,7 @@ def page(
         if entropy is None
         else embedded(entropy, "Predictions and self-entropy of clean and attacked images"),
         metrics=tables(detections),
-        detectors={name: {"definition": row.definition} for name, row in DETECTORS.items() if name in used},
+        detectors={name: {"definition": text} for name, text in DEFINITIONS.items() if name in used},
         attacks={name: {"definition": text} for name, text in attacks.items()},
         data={facts["data"]: {title: text for title, text in facts.items() if title != "data"}},
     )

@@ -30,8 +30,11 @@ def roc_figure(detections: list[Detection]) -> Figure:
             axis.plot(100 * false, 100 * found, color=color, label=one.detector, alpha=0.8)
         axis.plot([0, 100], [0, 100], color="grey", linestyle=":", linewidth=1)
         axis.set_title(f"{network}\n{attack}", fontsize=9)
-    for axis in axes[-1]:
+    for unused in axes.flat[len(rows) :]:
+        unused.set_visible(False)
+    for axis in axes.flat[: len(rows)][-columns:]:  # the lowest of each column
         axis.set_xlabel("false positives in %")
+        axis.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("detected in %")
     handles, labels = axes.flat[0].get_legend_handles_labels()

@@ -73,7 +73,7 @@ class Paper:
         network: the class name of the paper's network, as in `metrics.json`.
         data: the class name of the paper's data.
         size: height and width of the images, in pixels; empty for images of different sizes.
-        images: number of training images, or of attacked images.
+        images: number of training images, or of attacked images; 0 if the paper does not say.
         steps: number of steps, each over all images; None if nothing is learned.
         rows: each row has the names of axes' values, and metrics by key, in per cent.
     """

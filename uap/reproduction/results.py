@@ -130,7 +130,8 @@ def describe_setup(results: Results) -> str:
     text += f". The paper's ({paper.source}): " + ", ".join(
         [f"{paper.network} on {paper.data}", *([name_of(paper.size)] if paper.size else [])]
     )
-    text += f"; {paper.images:,} images" + (f", {paper.steps} passes" if paper.steps is not None else "")
+    text += f"; {paper.images:,} images" if paper.images else ""  # 0: the paper does not say
+    text += f", {paper.steps} passes" if paper.steps is not None else ""
     if not differing:
         return f"{text}."
     listed = " and ".join(part for part in (", ".join(differing[:-1]), differing[-1]) if part)

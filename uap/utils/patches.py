@@ -63,12 +63,26 @@ def predictions(victim: Callable[[Tensor], Tensor], image: Tensor, corners: Tens
         corners: `(n, 2)` int64 (rows, columns).
         side: of the patches.
 
+    Raises:
+        InputError: the network does not return logits for each pixel.
+
     Example:
         >>> predictions(lambda images: images, torch.zeros(3, 4, 4), torch.tensor([[0, 0], [1, 2]]), 2).shape
         torch.Size([2, 2, 2])
     """
-    parts = (corners[start : start + TOGETHER] for start in range(0, len(corners), TOGETHER))
-    return torch.cat([victim(cut(image, part, side)).argmax(1) for part in parts])
+    found = []
+    for start in range(0, len(corners), TOGETHER):
+        patches = cut(image, corners[start : start + TOGETHER], side)
+        logits = victim(patches)
+        if logits.ndim != 4 or logits.shape[2:] != patches.shape[2:]:
+            raise InputError(
+                f"The network gives {tuple(logits.shape)} for patches of {side} x {side} pixels, expected a prediction "
+                "for each pixel: logits (N, C, H, W) of the same size.",
+                setting="victim",
+                kind="wrong_shape",
+            )
+        found.append(logits.argmax(1))
+    return torch.cat(found)
 
 
 def covering_corners(
