@@ -203,7 +203,7 @@ def test_the_paper_s_experiments_have_the_paper_s_settings() -> None:
         model = config["model"]
         assert model["optimizer"] == {
             "class_path": "uap.universal.optim.SignSGD",
-            "init_args": {"lr": 1.0, "momentum": 0.0},
+            "init_args": {"lr": 1.0, "momentum": 0.0, "smoothing": 0.0},
         }
         assert model["loss"]["init_args"]["confidence"] == 0.75
         assert model["epsilon"] == 10
@@ -218,7 +218,11 @@ def test_a_setting_that_names_a_class_replaces_the_component() -> None:
     base = Layer(["configs/streetscenes_static.yaml", "configs/full_batch.yaml"], {"model.epsilon": 7})
     over = Layer([], {"model.optimizer": {"class_path": "uap.universal.optim.SignSGD", "init_args": {"lr": 3}}})
     config = resolved([base], ["--model.epsilon=5", "--data.limit=4"], [over, Layer([], {"data.limit": None})], {})
-    assert config["model"]["optimizer"]["init_args"] == {"lr": 3.0, "momentum": 0.9}  # not the 0 of the file
+    assert config["model"]["optimizer"]["init_args"] == {
+        "lr": 3.0,
+        "momentum": 0.9,
+        "smoothing": 0.0,
+    }  # not the 0 of the file
     assert config["model"]["epsilon"] == 5
     assert config["data"]["init_args"]["limit"] is None
     assert config["trainer"]["max_epochs"] == 60

@@ -63,8 +63,7 @@ def learn(
         batch_size: images per step; ignored for a loader.
         lr: initial step size, in grey levels.
         momentum: decay of the sum of past gradients.
-        smoothing: standard deviation, in pixels, of the Gaussian that smooths the gradient of the tile; 0 for none. A
-            smooth perturbation has more effect on networks that it was not learned on.
+        smoothing: standard deviation, in pixels, of the Gaussian that smooths the gradient of the tile; 0 for none.
         loss: loss at each location; None for the generalized cross entropy.
         reduction: reduction over the locations of an image; None for the mean, or `Balanced(0.65)` if the goal has a
             region.

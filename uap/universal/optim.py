@@ -41,8 +41,7 @@ class SignSGD(_ByTensor):
     of gradients, each divided by its mean magnitude (Dong et al., CVPR 2018, eq. 6, up to a constant factor, which does
     not change the sign).
 
-    Smoothed gradients (Dong et al., CVPR 2019, arXiv 1904.02884, eq. 9) lead to a perturbation without fine detail,
-    which has more effect on networks that it was not learned on.
+    Smoothed gradients (Dong et al., CVPR 2019, arXiv 1904.02884, eq. 9) lead to a perturbation without fine detail.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.zeros(2))
