@@ -52,12 +52,9 @@ PATTERNS = {
     "joint, tile 32, shift": Pattern(tile=32),
     "joint, tile 128, shift, scale": Pattern(random_scale=(0.75, 1.5)),
     "joint, tile 64, shift, scale": Pattern(tile=64, random_scale=(0.75, 1.5)),
-    "single, tile 128, shift, smooth": Pattern(1, smoothing=1),
-    "joint, tile 128, smooth": Pattern(random_shift=False, smoothing=1),
     "joint, tile 128, shift, smooth": Pattern(smoothing=1),
     "joint, tile 128, shift, smoother": Pattern(smoothing=2),
     "joint, tile 64, shift, smooth": Pattern(tile=64, smoothing=1),
-    "joint, tile 128, shift, scale, smooth": Pattern(random_scale=(0.75, 1.5), smoothing=1),
 }
 
 
@@ -69,6 +66,7 @@ class Network:
     family: str
     weights: str | None = None
     learned_on: bool = True
+    """Whether patterns are learned on it; `--sources` names others."""
     scored: bool = True
 
 
@@ -119,10 +117,13 @@ class Study:
     test: dict[Network, Pairs]
     crop: tuple[int, int] | None
     """Height and width of the parts of the images that are learned from."""
+    names: list[str] | None
+    """The networks that patterns are learned on; None for those of the tables."""
 
     def sources(self, left_out: Network) -> list[Network]:
         """Return the networks that a pattern for a left-out network is learned on."""
-        return [one for one in self.victims if one.learned_on and one.family != left_out.family]
+        used = [one for one in self.victims if (one.name in self.names if self.names else one.learned_on)]
+        return [one for one in used if one.family != left_out.family]
 
     def learn(self, sources: list[Network], how: Pattern, epsilon: float, passes: int, seed: int) -> Perturbation:
         """Return a pattern that is learned on some networks, or random signs."""
@@ -162,20 +163,21 @@ class Study:
         return {key: found.metrics["8-bit"][key] for key in keys}
 
 
-def streetscenes(images: int, scored: int) -> Study:
+def streetscenes(images: int, scored: int, sources: list[str] | None) -> Study:
     """Return the study on synthetic scenes of 128 x 256."""
     victims = {one: build_victim(find_victim(one.name)) for one in NETWORKS["streetscenes"]}
     scenes = [render_scene(seed=0, index=i, size=(128, 256)) for i in range(images + scored)]
     pictures = torch.from_numpy(np.stack([scene for scene, _ in scenes])).permute(0, 3, 1, 2).float()
     labels = torch.from_numpy(np.stack([labels for _, labels in scenes])).long()
     pairs = Pairs([*pictures[images:]], [*labels[images:]])
-    return Study(victims, pictures[:images], dict.fromkeys(victims, pairs), crop=None)
+    return Study(victims, pictures[:images], dict.fromkeys(victims, pairs), None, sources)
 
 
-def camvid(images: int, scored: int, folder: Path, weights: Path) -> Study:
+def camvid(args: argparse.Namespace) -> Study:
     """Return the study on photographs of 360 x 480, evenly spread over the splits."""
+    images, scored, weights = args.images, args.scored, args.victims
     victims = {one: build_victim(find_victim(one.name), str(weights / str(one.weights))) for one in NETWORKS["camvid"]}
-    train, test = (CamVid(str(folder), split=split, size=(360, 480)) for split in ("train", "val"))
+    train, test = (CamVid(str(args.camvid), split=split, size=(360, 480)) for split in ("train", "val"))
     spread = [round(i * (len(train) - 1) / max(1, images - 1)) for i in range(images)]
     shown = test.subset([round(i * (len(test) - 1) / max(1, scored - 1)) for i in range(scored)])
     pairs = {}
@@ -183,7 +185,8 @@ def camvid(images: int, scored: int, folder: Path, weights: Path) -> Study:
         own = shown.with_classes(victim.table)
         items = [own[row] for row in range(scored)]
         pairs[one] = Pairs([item["image"] for item in items], [item["labels"].long() for item in items])
-    return Study(victims, torch.stack([train[i]["image"] for i in spread]).float(), pairs, crop=(256, 256))
+    pictures, crop = torch.stack([train[i]["image"] for i in spread]).float(), (args.crop[0], args.crop[1])
+    return Study(victims, pictures, pairs, crop, args.sources)
 
 
 def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespace, seed: int) -> dict[str, float]:
@@ -194,6 +197,7 @@ def score_row(study: Study, name: str, left_out: Network, args: argparse.Namespa
         known = "+".join(one.name for one in group) if how.networks else "none"
         words = [args.on, name, known, f"{args.epsilon:g}", f"{args.images} x {args.passes}", str(seed)]
         words += [args.wrapper] if args.wrapper else []
+        words += [f"crop {study.crop}"] if study.crop else []
         file = args.out / f"{', '.join(words)}.safetensors"
         if not file.exists():
             size = str(list(study.train.shape[-2:]))
@@ -214,6 +218,8 @@ def main() -> None:
     parser.add_argument(
         "--left_out", nargs="+", help="names of the scored networks; all by default; none learns on all"
     )
+    parser.add_argument("--sources", nargs="+", metavar="NAME", help="networks that patterns are learned on")
+    parser.add_argument("--crop", type=int, nargs=2, default=(256, 256), help="part of a photograph in a step")
     parser.add_argument("--files", nargs="+", default=[], help="score these files or shipped patterns")
     parser.add_argument("--wrapper", help="name in configs/wrapper/ of a defense before each network, such as jpeg_75")
     parser.add_argument("--epsilon", type=float, default=10)
@@ -224,10 +230,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("black_box"), help="folder that keeps the learned patterns")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.on == "camvid":
-        study = camvid(args.images, args.scored, args.camvid, args.victims)
-    else:
-        study = streetscenes(args.images, args.scored)
+    study = camvid(args) if args.on == "camvid" else streetscenes(args.images, args.scored, args.sources)
     for network in study.victims if args.wrapper else ():
         study.victims[network] = build_wrapper(find_wrapper(args.wrapper))(study.victims[network])
     for file in args.files:
