@@ -161,7 +161,7 @@ def test_images_without_labels_have_no_iou(root: Path, static: Path) -> None:
 
 def test_bad_input_prints_an_error_message(root: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("uap.distortions.score_distorted", None)  # nothing is scored before
-    with pytest.raises(InputError, match=r"There is no configuration none .*Give the folder of a run"):
+    with pytest.raises(InputError, match=r"There is no folder none, .*Give the folder of a finished run"):
         distortions.main(["none"])
     Path("file").write_text("")
     with pytest.raises(InputError, match=r"file.* cannot be written \(.*\). Set another --out"):
