@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.attacks.linear import Linear, images
 from tests.helpers import refuses
 from uap.attacks import TanhAffine
-from uap.attacks.tanh_affine import SPREAD
+from uap.attacks.tanh_affine import SPREAD, _bound
 from uap.objectives import Goal, LeastLikely, Objective, Shape, Untargeted
 from uap.utils.sampling import image_generator
 
@@ -120,7 +120,7 @@ def test_a_value_at_the_bound_comes_back_at_once() -> None:
     image = torch.full((1, 3, 1, 1), 100.0)
     base = torch.atanh(image / 127.5 - 1)
     affine = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1, 1).repeat(1, 1, 3, 1, 1)
-    attack._bound(affine, base, image)
+    _bound(affine, base, attack._limits(image))
     shown = 127.5 * (torch.tanh(affine[:, 0] * base + affine[:, 1]) + 1)
     torch.testing.assert_close(shown, image + 2)
 

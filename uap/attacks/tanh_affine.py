@@ -117,38 +117,39 @@ class TanhAffine(Attack):
         base = images / HALF - 1
         base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
         changed = in_image(region_of(goal)) if self.local else torch.ones_like(images[:, 0], dtype=torch.bool)
+        source = torch.ones_like(goal.labels, dtype=torch.bool)  # all locations, unless the attack is local
+        limits = self._limits(images)
         affine = self._start(images, generator)
-        self._bound(affine, base, images)
+        _bound(affine, base, limits)
         optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
         for _ in range(self.steps):
             with torch.enable_grad():
                 adversarial = _image(base, affine, images, changed)
                 logits = self._forward(victim, adversarial)
                 goal = objective.refresh(goal, logits.detach())
-                source = still_source(logits, clean, goal) if self.local else torch.ones_like(goal.labels).bool()
-                losses = source_losses(logits, clean, goal) if self.local else cross_entropy(logits, goal.labels)
+                if self.local:
+                    source, losses = still_source(logits, clean, goal), source_losses(logits, clean, goal)
+                else:
+                    losses = cross_entropy(logits, goal.labels)
                 losses = self._weight(logits, goal, isinstance(victim, Ensemble)) * losses
                 change = mean_over(((adversarial - images) / HALF).square().mean(1), changed)
                 loss = mean_over(losses, source) + self.penalty * change
                 affine.grad = self._gradient(loss * goal.labels[0].numel(), affine)
-            before = affine.detach().clone()
+            before = affine.detach().clone() if self.local else None
             optimizer.step()
-            with torch.no_grad():
-                affine.copy_(torch.where(in_image(source)[:, None, None], affine, before))
-            self._bound(affine, base, images)
+            if before is not None:  # Adam also moves what has no gradient in this step
+                with torch.no_grad():
+                    affine.copy_(torch.where(in_image(source)[:, None, None], affine, before))
+            _bound(affine, base, limits)
             self.cost.steps += 1
         return _image(base, affine, images, changed)
 
-    @torch.no_grad()
-    def _bound(self, affine: Tensor, base: Tensor, images: Tensor) -> None:
-        """Move offsets so that no value is changed by more than epsilon."""
+    def _limits(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the smallest and the largest argument of the tanh within epsilon; None without a bound."""
         if self.epsilon is None:
-            return
-        low, high = (
-            torch.atanh(((images + sign * self.epsilon) / HALF - 1).clamp(-LARGEST, LARGEST)) for sign in (-1, 1)
-        )
-        inside = affine[:, 0] * base + affine[:, 1]
-        affine[:, 1] += inside.clamp(low, high) - inside
+            return None
+        low, high = (((images + sign * self.epsilon) / HALF - 1).clamp(-LARGEST, LARGEST) for sign in (-1, 1))
+        return torch.atanh(low), torch.atanh(high)
 
     def _check(self, goal: Goal, objective: Objective) -> None:
         if goal.sign < 0 or (self.local and goal.region is None):
@@ -179,6 +180,14 @@ class TanhAffine(Attack):
         least, largest = probability.amin(1), probability.amax(1)
         place = (of_label - least) / (largest - least).clamp(min=1e-12)
         return 1 - place if self.weights == "hard" else place
+
+
+@torch.no_grad()
+def _bound(affine: Tensor, base: Tensor, limits: tuple[Tensor, Tensor] | None) -> None:
+    """Move offsets, in place, so that the argument of the tanh is within its limits."""
+    if limits is not None:
+        inside = affine[:, 0] * base + affine[:, 1]
+        affine[:, 1] += inside.clamp(*limits) - inside
 
 
 def _image(base: Tensor, affine: Tensor, images: Tensor, changed: Tensor) -> Tensor:
