@@ -67,6 +67,7 @@ class Data(LightningDataModule):
         """Prepare `steps` batches."""
         super().__init__()
         self.batch_size = batch_size
+        self.seed = 0
         self.images = Images(size, batch_size * steps)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
