@@ -1,6 +1,7 @@
 """Steps along the sign of the gradient: Metzen et al. for one image, PGD and MI-FGSM."""
 
 import warnings
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -90,11 +91,12 @@ class SignSteps(Attack):
     ) -> Tensor:
         """Return the images after all steps; see `Attack.perturb`."""
         adversarial = self._start(images, generator)
+        goal = self.loss.prepare(goal, victim, images)
         velocity = torch.zeros_like(images)
         for step in range(self.steps):
             adversarial.requires_grad_()
             with torch.enable_grad():
-                logits = self._forward(victim, adversarial)
+                logits = self._forward(partial(self.loss.output, victim), adversarial)
                 goal = objective.refresh(goal, logits.detach())
                 losses = self.reduction(self.loss(logits, goal, step / self.steps), goal)
                 # a mean over the locations of a large image is too small for half precision
@@ -108,7 +110,7 @@ class SignSteps(Attack):
         return adversarial
 
     def _start(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        if not self.random_start:
+        if not self.random_start and self.loss.has_gradient_at_clean_image:
             return images.clone()
         seed = sampled_seed(generator)
         noise = [torch.rand(image.shape, generator=image_generator(seed, image)) for image in images]

@@ -3,6 +3,7 @@
 from uap.losses.base import Loss
 from uap.losses.cospgd import CosPGD
 from uap.losses.cross_entropy import CrossEntropy
+from uap.losses.feature_similarity import FeatureSimilarity
 from uap.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from uap.losses.houdini import Houdini
 from uap.losses.jensen_shannon import JensenShannon
@@ -14,6 +15,7 @@ __all__ = [
     "Balanced",
     "CosPGD",
     "CrossEntropy",
+    "FeatureSimilarity",
     "GeneralizedCrossEntropy",
     "Houdini",
     "JensenShannon",

@@ -1,13 +1,13 @@
 """The contract of losses, and the cross entropy that most of them are made of."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from uap.objectives.base import Goal
+from uap.objectives.base import Goal, Model
 from uap.utils.class_tables import IGNORE
 
 SMALLEST_SUM, LARGEST_SUM = 1e-25, 1e25
@@ -26,6 +26,17 @@ class Loss(abc.ABC):
         >>> Logit()(torch.tensor([[[2.0], [5.0]]]), Goal(torch.tensor([[1]]))).tolist()  # (N, C, L) = (1, 2, 1)
         [[-5.0]]
     """
+
+    has_gradient_at_clean_image: ClassVar[bool] = True
+    """Whether the clean image has a gradient; attacks start elsewhere if it has none."""
+
+    def prepare(self, goal: Goal, victim: Model, images: Tensor) -> Goal:
+        """Return the goal with what the loss needs of the clean images `(N, 3, H, W)`; the goal itself by default."""
+        return goal
+
+    def output(self, victim: Model, images: Tensor) -> Tensor:
+        """Return what the loss is computed from, `(N, C, *L)` float32: by default the logits of the network."""
+        return victim(images).float()
 
     @abc.abstractmethod
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:

@@ -32,6 +32,7 @@ class Goal:
         region: `(N, *L)` bool, the locations that a reduction may weigh differently; None for no such region.
         sign: +1 to move towards the labels (targeted), -1 to move away from them (untargeted).
         excluded: class ids that `Objective.refresh` may not choose as labels: outputs without a class.
+        features: `(N, F, *L)`, the features of the clean images, for losses of features.
 
     Example:
         >>> import torch
@@ -46,6 +47,7 @@ class Goal:
     region: Tensor | None = None
     sign: Literal[1, -1] = 1
     excluded: tuple[int, ...] = ()
+    features: Tensor | None = None
 
     def reached(self, logits: Tensor) -> Tensor:
         """Return bool `(N, *L)`: where the prediction is as the attacker wants it; False where ignored.
@@ -58,7 +60,15 @@ class Goal:
 
     def rows(self, rows: Tensor) -> "Goal":
         """Return the goal of some images of the batch, by their indices or a bool mask `(N,)`."""
-        return replace(self, labels=self.labels[rows], region=None if self.region is None else self.region[rows])
+        return self._with_each(lambda values: values[rows])
+
+    def to(self, device: torch.device) -> "Goal":
+        """Return the goal on a device."""
+        return self._with_each(lambda values: values.to(device))
+
+    def _with_each(self, change: Callable[[Tensor], Tensor]) -> "Goal":
+        region, features = (None if values is None else change(values) for values in (self.region, self.features))
+        return replace(self, labels=change(self.labels), region=region, features=features)
 
 
 def void_classes(victim: Model) -> frozenset[int]:

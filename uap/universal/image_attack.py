@@ -173,11 +173,14 @@ class ImageAttack(AttackModule):
         goal = self.goal(images, batch)
         own = [Perturbation(self.size, self.epsilon, self.parametrization).to(images.device) for _ in images]
         optimizer, schedule = self.moved_by(own, self.steps)
-        self.taken = 0
+        goal, self.taken = self.loss.prepare(goal, self.victim, images.float()), 0
+        if not self.loss.has_gradient_at_clean_image:
+            for perturbation in own:
+                perturbation.start_at_random_(seed=0)
         for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
             optimizer.zero_grad()
             adversarial = torch.cat([add(image[None]) for add, image in zip(own, images, strict=True)])
-            logits = self.victim(adversarial).float()
+            logits = self.loss.output(self.victim, adversarial)
             goal = self.objective.refresh(goal, logits.detach())
             losses = self.image_losses(logits, goal, self.progress)
             # a sum, so that the gradient of an image does not depend on the batch; in half precision, the gradient of a

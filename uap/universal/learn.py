@@ -116,6 +116,8 @@ def learn(
             if perturbation is None:
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
+                if not loss.has_gradient_at_clean_image:
+                    perturbation.start_at_random_(seed)
                 views = RandomViews(random_scale, random_crop, tile or size)
                 optimizer, schedule = _optimizer(perturbation, lr, momentum, smoothing, total)
             if tuple(batch.images.shape[-2:]) != size:
@@ -125,10 +127,11 @@ def learn(
                     kind="wrong_shape",
                 )
             view = views.draw([seed, step])
+            seen = view.images(batch.images) if view else batch.images
             shift = shift_of([seed, step], tile or size) if random_shift else (0, 0)
-            adversarial = perturbation(view.images(batch.images) if view else batch.images, shift)
+            adversarial = perturbation(seen, shift)
             gradients = [
-                member.gradient(adversarial.detach(), batch, view, step / total, is_unit=len(members) > 1)
+                member.gradient(adversarial.detach(), batch, view, seen, step / total, is_unit=len(members) > 1)
                 for member in members
             ]
             (gradient,) = torch.autograd.grad(adversarial, perturbation.proto, sum(gradients[1:], gradients[0]))
@@ -184,6 +187,7 @@ class _Member:
         adversarial: Tensor,
         batch: ImageBatch,
         view: View | None,
+        seen: Tensor,
         progress: float,
         is_unit: bool,
     ) -> Tensor:
@@ -193,14 +197,15 @@ class _Member:
             adversarial: the adversarial images.
             batch: the clean images.
             view: the part of the images that is seen; None for whole images.
+            seen: that part of the clean images.
             progress: the share of finished steps.
             is_unit: whether to scale the gradient of each image to the mean magnitude 1 / N.
         """
         goal = self.goal(batch)
-        goal = view.goal(goal, batch.images) if view else goal
+        goal = self.loss.prepare(view.goal(goal, batch.images) if view else goal, self.victim, seen)
         leaf = adversarial.requires_grad_()
         images = unit_gradient(leaf, leaf.new_full((len(leaf),), 1 / len(leaf))) if is_unit else leaf
-        logits = self.victim(images).float()
+        logits = self.loss.output(self.victim, images)
         # a sum over locations, because in half precision the gradient of their mean would underflow
         value = self.reduction(self.loss(logits, goal, progress), goal).mean() * goal.labels[0].numel()
         self.reached = float(goal.reached(logits.detach()).float().mean())

@@ -102,6 +102,8 @@ class UniversalAttack(AttackModule):
             )
         self.views = RandomViews(random_scale, random_crop, tile or size)
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
+        if not self.loss.has_gradient_at_clean_image:
+            self.perturbation.start_at_random_(seed=0)
         self.random_shift = random_shift
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
@@ -128,8 +130,10 @@ class UniversalAttack(AttackModule):
         for member, prepared in enumerate([batch, *batch.get("ensemble", [])]):
             victim, goal = self.victims[member], self.goal(batch["image"], prepared, member)
             goal = view.goal(goal, batch["image"]) if view else goal
+            device = victim.mean.device
+            goal = self.loss.prepare(goal, victim, seen.to(device).float()).to(self.device)
             images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
-            logits: Tensor = victim(images.to(victim.mean.device)).to(self.device).float()
+            logits = self.loss.output(victim, images.to(device)).to(self.device)
             loss = loss + (self.image_losses(logits, goal, self.progress) * weight).sum() / len(self.victims)
             hits = success_counts(logits.detach()[SAMPLE].argmax(1), goal.labels[SAMPLE])
             if self.objective.sign < 0:  # success means another class than the clean prediction

@@ -171,6 +171,12 @@ class Perturbation(nn.Module):
         return size
 
     @torch.no_grad()
+    def start_at_random_(self, seed: int) -> None:
+        """Set the parameter to uniform noise within epsilon, in place."""
+        noise = torch.rand(self.parameter.shape, generator=torch.Generator().manual_seed(seed))
+        self.parameter.copy_(self.epsilon * (2 * noise - 1))
+
+    @torch.no_grad()
     def project_(self, bound: float) -> None:
         """Clip every entry to [-bound, bound] grey levels in place, except for a tanh, which is within epsilon."""
         if self.parametrization == "clip":
