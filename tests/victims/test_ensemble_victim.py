@@ -6,6 +6,7 @@ from torch import nn
 
 from tests.attacks.linear import images
 from uap.attacks import SignSteps, TanhAffine
+from uap.attacks.source_region import clean_classes
 from uap.evaluation import Transferred, evaluate
 from uap.losses import CrossEntropy
 from uap.objectives import Goal, JointTargets, LeastLikely, SwapClasses, Untargeted
@@ -42,6 +43,18 @@ def test_the_joint_label_is_that_of_the_more_confident_network() -> None:
     assert goal.labels.tolist() == [[[[1, 0]], [[1, 0]]]]  # sky by the second network; person by the first, now road
     assert goal.region is not None
     assert goal.region.tolist() == [[[[False, True]], [[False, True]]]]
+
+
+def test_a_local_attack_on_several_networks_leaves_their_joint_classes() -> None:
+    ensemble, pictures = both(), images(2) / 8 + 112  # little contrast, so that no two probabilities round to 1
+    logits = ensemble(pictures)
+    found = clean_classes(ensemble, pictures, logits.argmax(1))
+    sure = logits.softmax(1).amax(1)  # (N, V, H, W)
+    expected = logits.argmax(1).gather(1, sure.argmax(1, keepdim=True))
+    assert torch.equal(found, expected.expand(-1, 2, -1, -1))
+    assert not torch.equal(found, logits.argmax(1))
+    one = ensemble.victims[0]
+    assert torch.equal(clean_classes(one, pictures, one(pictures).argmax(1)), one(pictures).argmax(1))
 
 
 def test_weights_use_the_largest_probability_of_the_networks() -> None:

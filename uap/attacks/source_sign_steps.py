@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from uap.attacks.sign_steps import SignSteps
-from uap.attacks.source_region import in_image, mean_over, source_losses, still_source
+from uap.attacks.source_region import clean_classes, in_image, mean_over, source_losses, still_source
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.errors import InputError
 
@@ -61,7 +61,7 @@ class SourceSignSteps(SignSteps):
                 setting="objective",
                 kind="not_supported",
             )
-        adversarial = images.clone()
+        adversarial, clean = images.clone(), clean_classes(victim, images, clean)
         for _ in range(self.steps):
             adversarial.requires_grad_()
             with torch.enable_grad():

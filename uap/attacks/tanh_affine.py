@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.attacks.base import Attack
-from uap.attacks.source_region import in_image, mean_over, region_of, source_losses, still_source
+from uap.attacks.source_region import clean_classes, in_image, mean_over, region_of, source_losses, still_source
 from uap.losses.base import cross_entropy
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.class_tables import IGNORE
@@ -114,6 +114,7 @@ class TanhAffine(Attack):
             InputError: the objective has no target, or no region for a local attack.
         """
         self._check(goal, objective)
+        clean = clean_classes(victim, images, clean) if self.local else clean
         base = images / HALF - 1
         base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
         changed = in_image(region_of(goal)) if self.local else torch.ones_like(images[:, 0], dtype=torch.bool)

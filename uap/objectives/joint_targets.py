@@ -63,8 +63,18 @@ class JointTargets(Objective):
         self, victim: Model, images: Tensor, clean_logits: Tensor, generator: torch.Generator | None = None
     ) -> Goal:
         """Return the target, the same for each of the networks: labels `(N, V, H, W)` for logits `(N, C, V, H, W)`."""
-        prediction = clean_logits.softmax(1).amax(2).argmax(1)
+        prediction = joint_prediction(clean_logits)
         goal = self.objective.from_prediction(victim, prediction, generator)
         shape = (len(prediction), clean_logits.shape[2], *prediction.shape[1:])
         region = None if goal.region is None else goal.region[:, None].expand(shape)
         return Goal(goal.labels[:, None].expand(shape).contiguous(), region, goal.sign, goal.excluded)
+
+
+def joint_prediction(logits: Tensor) -> Tensor:
+    """Return the class with the largest probability of any network, `(N, H, W)` for logits `(N, C, V, H, W)` (eq. 10).
+
+    Example:
+        >>> joint_prediction(torch.tensor([[[[[1.0]], [[0.0]]], [[[0.0]], [[3.0]]]]])).tolist()
+        [[[1]]]
+    """
+    return logits.softmax(1).amax(2).argmax(1)
