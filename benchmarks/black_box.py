@@ -1,10 +1,13 @@
 """python -m benchmarks.black_box [--on camvid --camvid FOLDER --victims FOLDER]: patterns on networks they never saw.
 
-Each pattern is learned without the scored network and, by default, its family, at equal gradient evaluations: a step
-has 4 images of a single network, or an image of 4 networks. The metrics are those of other images, rounded to 8 bits.
-An untargeted pattern: the share of pixels that keep their class, the mean IoU with the clean prediction, and that with
-the labels. A pattern that hides people: the shares of their pixels that are hidden, and of the others that stay. A
-static pattern: the share of pixels of the target, before and after.
+Each pattern is learned without the scored network and, by default, its family. A step has 4 gradient evaluations: on 4
+images of a single network, or on an image of 4 networks. On n other networks it has one image, or two if n is 2, and
+there are `4 * passes // n` passes over the images, at least one; so 3 or 5 networks get fewer evaluations, and 8 more.
+
+The metrics are those of other images, rounded to 8 bits. An untargeted pattern: the share of pixels that keep their
+class, the mean IoU with the clean prediction, and that with the labels. A pattern that hides people: the shares of
+their pixels that are hidden, and of the others that stay. A static pattern: the share of pixels of the target, before
+and after.
 """
 
 import argparse
@@ -132,6 +135,8 @@ def score_row(study: Study, name: str, left_out: Network, objective: Objective, 
     found = []
     for group in [[one] for one in sources] if how.networks == 1 else [sources]:
         known = "+".join(one.name for one in group) if how.networks else "none"
+        if study.leave == "network" and how.networks > 1 and not study.names:
+            known = f"all but {left_out.name}"
         words = [args.on, name, known, f"{args.epsilon:g}", f"{args.images} x {args.passes}", str(seed)]
         words += [args.wrapper] if args.wrapper else []
         words += [f"crop {study.crop}"] if study.crop else []
@@ -169,6 +174,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("black_box"), help="folder that keeps the learned patterns")
     args = parser.parse_args()
+    names = [one.name for one in (*NETWORKS[args.on], NONE)]
+    for name in (*(args.left_out or ()), *(args.sources or ())):
+        if name not in names:
+            parser.error(f"{name} is no network of {args.on}, expected {', '.join(names)}")
     if args.on == "camvid" and args.objective == "static":
         parser.error("--objective static needs networks with the same classes: --on streetscenes")
     return args

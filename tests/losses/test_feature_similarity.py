@@ -1,5 +1,9 @@
 """Features of a network, their similarity as a loss, and attacks with it."""
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +13,12 @@ from torch import Tensor, nn
 import uap
 from tests.helpers import refuses
 from uap.attacks import SignSteps
+from uap.defenses import Blur
 from uap.losses import FeatureSimilarity
 from uap.networks import CGNet, DiCENet, ESPNet, ESPNetv2, FCN8sResNet
 from uap.objectives import Goal, HideClasses, LeastLikely, Untargeted
 from uap.utils.features import deepest_layer, features_of
-from uap.victims import Victim
+from uap.victims import AlsoBlurred, Defended, Ensemble, Multiscale, Patched, Victim
 
 
 def network() -> nn.Sequential:
@@ -110,9 +115,82 @@ def test_the_same_image_has_the_same_adversarial_image_in_any_batch() -> None:
 
 @pytest.mark.parametrize("objective", [LeastLikely(), HideClasses(["a"])])
 def test_a_target_is_refused(objective: uap.objectives.Objective) -> None:
-    victim = Victim(network(), classes=["a", "b"], mean=(128.0,) * 3, std=(64.0,) * 3)
     with refuses("model.loss", "conflict", "Untargeted"):
-        SignSteps(loss=FeatureSimilarity())(victim, images(), objective)
+        SignSteps(loss=FeatureSimilarity())(victim(), images(), objective)
+    with refuses("model.loss", "conflict", "Untargeted"):
+        uap.learn(victim(), images(), objective, loss=FeatureSimilarity(), progress=False)
+
+
+def victim() -> Victim:
+    return Victim(network(), classes=["a", "b"], mean=(128.0,) * 3, std=(64.0,) * 3)
+
+
+def test_a_layer_of_a_victim_has_its_name_in_the_network() -> None:
+    named = FeatureSimilarity("2").output(victim(), images())
+    assert torch.equal(named, FeatureSimilarity("network.2").output(victim(), images()))
+    wrapped = Defended(victim(), [Blur(1)])
+    assert FeatureSimilarity("2").output(wrapped, images()).shape == named.shape
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda: Patched(victim(), 4),
+        lambda: AlsoBlurred(victim(), 1.0),
+        lambda: Multiscale(victim(), (0.5, 1.0)),
+        lambda: Ensemble([victim(), victim()]),
+    ],
+)
+def test_victims_that_run_networks_several_times_are_refused(wrapped: Callable[[], nn.Module]) -> None:
+    with refuses("model.loss", "not_supported", "ensemble"):
+        FeatureSimilarity().output(wrapped(), images())
+
+
+def test_layers_that_are_no_features_of_each_image_are_not_chosen() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.folded, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 16, 1), nn.Conv2d(16, 2, 1)
+            self.constant = nn.Conv2d(3, 64, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.no_grad():
+                self.constant(x)
+            upper, lower = self.folded(torch.cat(self.first(x).chunk(2, 2))).chunk(2)
+            result: Tensor = self.last(torch.cat([upper, lower], 2))
+            return result
+
+    assert deepest_layer(Halves().requires_grad_(False), images()) == "first"
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_torchscript_is_refused_and_no_hook_stays() -> None:
+    scripted = Victim(torch.jit.trace(network(), images()), classes=["a", "b"])  # type: ignore[no-untyped-call]
+    with refuses("layer", "not_supported"):
+        FeatureSimilarity().output(Defended(scripted, [Blur(1)]), images())
+    with refuses("layer", "not_supported"):
+        FeatureSimilarity("2").output(scripted, images())
+    assert not any(module._forward_hooks for module in scripted.modules())
+
+
+def test_copies_and_pickles_keep_the_layer() -> None:
+    loss = FeatureSimilarity("2")
+    loss.output(network(), images())
+    assert pickle.loads(pickle.dumps(loss)).layer == copy.deepcopy(loss).layer == "2"
+
+
+def test_nothing_is_said_to_be_learned_where_the_network_rounds_its_input() -> None:
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.network(x.round())
+            return result
+
+    with pytest.warns(UserWarning, match="gradient was 0"):
+        uap.learn(Rounded(), images(), Untargeted(), passes=10, loss=FeatureSimilarity(), progress=False)
 
 
 def test_wrong_layers_are_refused() -> None:

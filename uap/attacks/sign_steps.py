@@ -30,7 +30,7 @@ class SignSteps(Attack):
         loss: the loss at each location.
         reduction: how the losses of an image's locations are combined.
         momentum: decay of the sum of past gradients, each divided by its mean magnitude; 0 for none.
-        random_start: start from uniform noise within epsilon.
+        random_start: start from uniform noise within epsilon; losses without a gradient on clean images always do.
         clamp: keep images within 0 to 255.
 
     Raises:

@@ -4,24 +4,24 @@ import torch
 from torch import Tensor
 
 from uap.losses.base import cross_entropy
-from uap.objectives.base import Goal, Model
-from uap.objectives.joint_targets import joint_prediction
+from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.joint_targets import JointTargets, joint_prediction
 from uap.utils.clean_logits import clean_logits
-from uap.victims.ensemble import Ensemble
 
 
-def clean_classes(victim: Model, images: Tensor, clean: Tensor) -> Tensor:
+def clean_classes(objective: Objective, victim: Model, images: Tensor, clean: Tensor) -> Tensor:
     """Return the classes that an attack on a region leaves: the clean predictions.
 
-    For an `Ensemble` they are its joint prediction, the same for each network, as its targets are (Kang et al., IEEE
-    Access 2020, eq. 10).
+    For `JointTargets` they are the joint prediction of the networks, the same for each, as the targets are (Kang et
+    al., IEEE Access 2020, eq. 10).
 
     Args:
+        objective: what the attacker wants.
         victim: the network.
         images: `(N, 3, H, W)`, 0 to 255, the clean images.
         clean: `(N, *L)` int64, what it predicts for them.
     """
-    if not isinstance(victim, Ensemble):
+    if not isinstance(objective, JointTargets):
         return clean
     return joint_prediction(clean_logits(victim, images))[:, None].expand_as(clean)
 

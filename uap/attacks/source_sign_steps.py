@@ -61,7 +61,7 @@ class SourceSignSteps(SignSteps):
                 setting="objective",
                 kind="not_supported",
             )
-        adversarial, clean = images.clone(), clean_classes(victim, images, clean)
+        adversarial, clean = images.clone(), clean_classes(objective, victim, images, clean)
         for _ in range(self.steps):
             adversarial.requires_grad_()
             with torch.enable_grad():

@@ -114,7 +114,7 @@ class TanhAffine(Attack):
             InputError: the objective has no target, or no region for a local attack.
         """
         self._check(goal, objective)
-        clean = clean_classes(victim, images, clean) if self.local else clean
+        clean = clean_classes(objective, victim, images, clean) if self.local else clean
         base = images / HALF - 1
         base = torch.atanh(base.clamp(-LARGEST, LARGEST)) if self.form == "inverse" else base
         changed = in_image(region_of(goal)) if self.local else torch.ones_like(images[:, 0], dtype=torch.bool)

@@ -30,6 +30,13 @@ class Loss(abc.ABC):
     has_gradient_at_clean_image: ClassVar[bool] = True
     """Whether the clean image has a gradient; attacks start elsewhere if it has none."""
 
+    def check(self, sign: int) -> None:  # noqa: B027  # most losses have both directions
+        """Refuse goals that the loss has no meaning for; none by default.
+
+        Args:
+            sign: that of `Objective.sign`: +1 with a target, -1 without.
+        """
+
     def prepare(self, goal: Goal, victim: Model, images: Tensor) -> Goal:
         """Return the goal with what the loss needs of the clean images `(N, 3, H, W)`; the goal itself by default."""
         return goal

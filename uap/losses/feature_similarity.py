@@ -1,6 +1,8 @@
 """The similarity of the features of an adversarial image and of the clean one."""
 
 import weakref
+from contextlib import ExitStack
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,15 +11,17 @@ from torch import Tensor, nn
 from uap.losses.base import Loss
 from uap.objectives.base import Goal, Model
 from uap.utils.errors import InputError
-from uap.utils.features import deepest_layer, features_of
+from uap.utils.features import deepest_layer, features_of, full_name, module_of
+from uap.victims.victim import Victim
+from uap.victims.wrapped import WrappedVictim
 
 
 class FeatureSimilarity(Loss):
     """The cosine similarity of the features of a layer on the adversarial image and on the clean one.
 
-    Features differ less between networks than logits do, so that untargeted attacks of features transfer better to
-    networks that they were not made for. It is the first term of FSPGD (arXiv 2502.01262), which takes a layer in the
-    middle of a ResNet. Attacks start at random, because on the clean image the similarity is 1 and has no gradient.
+    It is meant for untargeted attacks that transfer to other networks: the first term of FSPGD (arXiv 2502.01262),
+    which takes a layer in the middle of a ResNet. Attacks start at random, because on the clean image the similarity is
+    1 and has no gradient.
 
     Args:
         layer: name of the layer, as in `named_modules()` of the network; None for the last one of the layers with the
@@ -39,34 +43,45 @@ class FeatureSimilarity(Loss):
     def __init__(self, layer: str | None = None) -> None:
         """Set the layer."""
         self.layer = layer
-        self._found: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
+        self._layers: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], str]] = weakref.WeakKeyDictionary()
 
-    def prepare(self, goal: Goal, victim: Model, images: Tensor) -> Goal:
-        """Return the goal with the clean features; its labels are their strongest channels.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the setting alone."""
+        return type(self), (self.layer,)
+
+    def check(self, sign: int) -> None:
+        """Refuse goals with a target.
 
         Raises:
-            InputError: the goal has a target, or the network has no such layer.
+            InputError: the sign is +1.
         """
-        if goal.sign > 0:
+        if sign > 0:
             raise InputError(
                 "FeatureSimilarity leads away from the clean features, to no target. Use the objective Untargeted, or "
                 "another loss.",
                 setting="model.loss",
                 kind="conflict",
             )
-        with torch.no_grad():
-            features = self.output(victim, images)
+
+    @torch.no_grad()
+    def prepare(self, goal: Goal, victim: Model, images: Tensor) -> Goal:
+        """Return the goal with the clean features; its labels are their strongest channels.
+
+        Raises:
+            InputError: the goal has a target, the network has no such layer, or several networks run.
+        """
+        self.check(goal.sign)
+        features = self.output(victim, images)
         return Goal(features.argmax(1), sign=-1, features=features)
 
     def output(self, victim: Model, images: Tensor) -> Tensor:
         """Return the features `(N, F, h, w)` of images `(N, 3, H, W)`."""
-        layer = self.layer
-        if layer is None:
-            layer = self._found.get(victim) if isinstance(victim, nn.Module) else None
-            layer = layer or deepest_layer(victim, images)
-            if isinstance(victim, nn.Module):
-                self._found[victim] = layer
-        return features_of(victim, layer, images).float()
+        known = self._layers.setdefault(module_of(victim), {})
+        size = tuple(images.shape[-2:])
+        if size not in known:
+            _check_single_run(module_of(victim), images)
+            known[size] = full_name(victim, self.layer) if self.layer else deepest_layer(victim, images)
+        return features_of(victim, known[size], images).float()
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
         """Return the similarities `(N, h, w)`, from -1 to 1; the progress changes nothing.
@@ -79,3 +94,27 @@ class FeatureSimilarity(Loss):
         if goal.features is None:
             raise RuntimeError("FeatureSimilarity was called with a goal that has no features")
         return F.cosine_similarity(logits, goal.features, dim=1)
+
+
+@torch.no_grad()
+def _check_single_run(model: nn.Module, images: Tensor) -> None:
+    """Check that a victim runs one network once: the features of the first run alone would hide the others.
+
+    Raises:
+        InputError: it runs several networks, or one network on several views.
+    """
+    runs: list[bool] = []
+    victims = [one for one in model.modules() if isinstance(one, Victim) and not isinstance(one, WrappedVictim)]
+    with ExitStack() as stack:
+        for one in victims:
+            if not isinstance(one.network, torch.jit.ScriptModule):
+                stack.callback(one.network.register_forward_hook(lambda *_: runs.append(True)).remove)
+        model(images[:1])
+    if len(runs) > 1:
+        raise InputError(
+            f"{type(model).__name__} runs networks {len(runs)} times for an image, and FeatureSimilarity would attack "
+            "the first run alone. Attack the network without the wrapper, or several networks with an ensemble "
+            "(uap.learn(ensemble=[...]), model.ensemble).",
+            setting="model.loss",
+            kind="not_supported",
+        )

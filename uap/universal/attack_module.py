@@ -88,6 +88,7 @@ class AttackModule(LightningModule, abc.ABC):
         self.start_epsilon = start_epsilon
         self.parametrization: Parametrization = parametrization
         self.loss = loss or GeneralizedCrossEntropy()
+        self.loss.check(objective.sign)
         self.reduction = reduction or default_reduction(objective.has_region)
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler

@@ -19,6 +19,7 @@ from uap.universal.perturbation import Perturbation
 from uap.utils.errors import InputError
 from uap.utils.progress import progress
 from uap.utils.quantize import quantize
+from uap.utils.sampling import image_generator
 
 LARGEST = 255.0
 """Bound of the change by an attack without an epsilon."""
@@ -118,10 +119,11 @@ class ImageAttack(AttackModule):
     def identity(self) -> dict[str, Any]:
         """Return the settings that an adversarial image depends on, as plain values."""
         shared = super().identity()
+        is_random = not (isinstance(self.objective, PredictionObjective) and self.loss.has_gradient_at_clean_image)
         own: dict[str, Any] = {
             "steps": self.steps,
             **({"attack": self.attack} if self.attack else {}),
-            **({} if isinstance(self.objective, PredictionObjective) else {"seed": data_of(self.trainer).seed}),
+            **({"seed": data_of(self.trainer).seed} if is_random else {}),
             "resampling": data_of(self.trainer).datasets["scored"].images.resampling,
         }
         if isinstance(self.objective, StaticTarget) and self.objective.scene is not None:
@@ -175,8 +177,8 @@ class ImageAttack(AttackModule):
         optimizer, schedule = self.moved_by(own, self.steps)
         goal, self.taken = self.loss.prepare(goal, self.victim, images.float()), 0
         if not self.loss.has_gradient_at_clean_image:
-            for perturbation in own:
-                perturbation.start_at_random_(seed=0)
+            for perturbation, image in zip(own, images, strict=True):
+                perturbation.start_at_random_(image_generator(data_of(self.trainer).seed, image))
         for _ in progress(range(self.steps), f"Attacking {len(own)} images", "step"):
             optimizer.zero_grad()
             adversarial = torch.cat([add(image[None]) for add, image in zip(own, images, strict=True)])

@@ -99,6 +99,7 @@ def learn(
             raise InputError(f"{name} is {given}, expected {least} or more.", setting=name, kind="out_of_range")
     batches = Batches(images, batch_size, torch.Generator().manual_seed(seed), device_of(victim))
     loss, total = loss or GeneralizedCrossEntropy(), passes * len(batches)
+    loss.check(objective.sign)
     reduction = reduction or default_reduction(objective.has_region)
     objectives = [objective, *(copy.deepcopy(objective) for _ in ensemble)]  # each looks up the classes of its network
     members = [
@@ -109,6 +110,7 @@ def learn(
         trial.parameter, *_optimizer(trial, lr, momentum, smoothing, total), total, epsilon, ("lr", "epsilon")
     )
     perturbation: Perturbation | None = None
+    has_gradient = False
     with ExitStack() as stack, tqdm(total=total, desc="Learning", unit="step", disable=not progress) as bar:
         for member in members:
             stack.enter_context(in_eval_mode(member.victim))
@@ -117,7 +119,7 @@ def learn(
                 size = (batch.images.shape[-2], batch.images.shape[-1])
                 perturbation = Perturbation(tile or size, epsilon).to(batch.images.device)
                 if not loss.has_gradient_at_clean_image:
-                    perturbation.start_at_random_(seed)
+                    perturbation.start_at_random_(torch.Generator().manual_seed(seed))
                 views = RandomViews(random_scale, random_crop, tile or size)
                 optimizer, schedule = _optimizer(perturbation, lr, momentum, smoothing, total)
             if tuple(batch.images.shape[-2:]) != size:
@@ -139,6 +141,7 @@ def learn(
                 raise InputError(
                     f"The gradient is not finite at step {step}. Check the network and the images.", kind="not_finite"
                 )
+            has_gradient = has_gradient or bool(gradient.any())
             perturbation.proto.grad = gradient
             optimizer.step()
             schedule.step()
@@ -147,9 +150,9 @@ def learn(
             bar.set_postfix_str(f"reached {', '.join(f'{member.reached:.3f}' for member in members)}", refresh=False)
     if perturbation is None:  # a loader with a length, but without batches
         raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
-    if not perturbation.proto.any():
+    if not has_gradient:
         warnings.warn(
-            "The perturbation is 0, because the gradient was 0 in every step. The network may be saturated or round "
+            "Nothing was learned, because the gradient was 0 in every step. The network may be saturated or round "
             "its input, which is no robustness. Try another loss, or learn on the network without the cause.",
             stacklevel=2,
         )

@@ -102,12 +102,16 @@ class UniversalAttack(AttackModule):
             )
         self.views = RandomViews(random_scale, random_crop, tile or size)
         self.perturbation = Perturbation(tile or size, epsilon, parametrization)
-        if not self.loss.has_gradient_at_clean_image:
-            self.perturbation.start_at_random_(seed=0)
         self.random_shift = random_shift
         self.finite_gradient = FiniteGradient()
         self.total_steps = 1
         self.scored_file = ""
+
+    def setup(self, stage: str) -> None:
+        """Prepare the targets; start at random if the loss has no gradient on clean images."""
+        super().setup(stage)
+        if stage == "fit" and not self.loss.has_gradient_at_clean_image:  # a checkpoint is loaded afterwards
+            self.perturbation.start_at_random_(torch.Generator().manual_seed(data_of(self.trainer).seed))
 
     @property
     def progress(self) -> float:
@@ -135,7 +139,8 @@ class UniversalAttack(AttackModule):
             images = adversarial if len(self.victims) == 1 else unit_gradient(adversarial, share)
             logits = self.loss.output(victim, images.to(device)).to(self.device)
             loss = loss + (self.image_losses(logits, goal, self.progress) * weight).sum() / len(self.victims)
-            hits = success_counts(logits.detach()[SAMPLE].argmax(1), goal.labels[SAMPLE])
+            sample = SAMPLE if logits.shape[-2:] == seen.shape[-2:] else np.s_[...]  # features have few locations
+            hits = success_counts(logits.detach()[sample].argmax(1), goal.labels[sample])
             if self.objective.sign < 0:  # success means another class than the clean prediction
                 hits[:, 0] = hits[:, 1] - hits[:, 0]
             counts += (hits * weight[:, None]).sum(0)

@@ -171,9 +171,9 @@ class Perturbation(nn.Module):
         return size
 
     @torch.no_grad()
-    def start_at_random_(self, seed: int) -> None:
-        """Set the parameter to uniform noise within epsilon, in place."""
-        noise = torch.rand(self.parameter.shape, generator=torch.Generator().manual_seed(seed))
+    def start_at_random_(self, generator: torch.Generator) -> None:
+        """Set the parameter to uniform noise within epsilon, in place; the generator is one on the CPU."""
+        noise = torch.rand(self.parameter.shape, generator=generator)
         self.parameter.copy_(self.epsilon * (2 * noise - 1))
 
     @torch.no_grad()

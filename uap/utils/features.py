@@ -1,6 +1,7 @@
 """Features of a network: the output of one of its layers, without a change of the network."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ def features_of(model: Callable[[Tensor], Tensor], layer: str, images: Tensor) -
 
     Args:
         model: the network, a module.
-        layer: name of the layer, as in `model.named_modules()`.
+        layer: name of the layer, as in `model.named_modules()`, or its end, so that `encoder.level3` also names
+            `network.encoder.level3` of a victim.
         images: `(N, 3, H, W)` float32, 0 to 255.
 
     Returns:
@@ -38,7 +40,8 @@ def features_of(model: Callable[[Tensor], Tensor], layer: str, images: Tensor) -
         found.append(output)
         raise _LayerRan
 
-    handle = _layer(model, layer).register_forward_hook(stop)
+    name = full_name(model, layer)
+    handle = module_of(model).get_submodule(name).register_forward_hook(stop)
     try:
         model(images)
     except _LayerRan:
@@ -48,7 +51,8 @@ def features_of(model: Callable[[Tensor], Tensor], layer: str, images: Tensor) -
     if not found or not _is_feature_map(found[0]) or len(found[0]) != len(images):
         given = "did not run" if not found else f"gives {_described(found[0])}"
         raise InputError(
-            f"The layer {layer} {given}, expected features (N, F, h, w) of {len(images)} images. Name another layer.",
+            f"The layer {layer} {given}, expected features (N, F, h, w) of {len(images)} images. Name another layer; "
+            "compiled networks are not supported.",
             setting="layer",
             kind="wrong_shape",
         )
@@ -56,11 +60,11 @@ def features_of(model: Callable[[Tensor], Tensor], layer: str, images: Tensor) -
     return features
 
 
-@torch.no_grad()
 def deepest_layer(model: Callable[[Tensor], Tensor], images: Tensor) -> str:
     """Return the name of the last of the layers with the most channels, which is the last one of most encoders.
 
-    Layers with as many channels as the network has classes are left out, and those with a single location.
+    Layers with as many channels as the image or as the network has classes are left out, those with a single location,
+    those without a gradient, and those that see several images in place of one.
 
     Args:
         model: the network, a module.
@@ -78,19 +82,18 @@ def deepest_layer(model: Callable[[Tensor], Tensor], images: Tensor) -> str:
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def store(module: nn.Module, inputs: Any, output: Any) -> None:
-            if _is_feature_map(output):
+            if _is_feature_map(output) and len(output) == 1 and output.requires_grad:
                 channels.pop(name, None)  # the order is that of the last run
                 channels[name] = output.shape[1]
 
         return store
 
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in _module(model).named_modules() if name]
-    try:
-        classes = model(images[:1]).shape[1]
-    finally:
-        for handle in handles:
-            handle.remove()
-    channels = {name: count for name, count in channels.items() if count != classes}
+    with ExitStack() as stack, torch.enable_grad():
+        for name, layer in module_of(model).named_modules():
+            if name and not isinstance(layer, torch.jit.ScriptModule):
+                stack.callback(layer.register_forward_hook(hook(name)).remove)
+        classes = model(images[:1].detach().requires_grad_()).shape[1]
+    channels = {name: count for name, count in channels.items() if count not in (classes, images.shape[1])}
     if not channels:
         raise InputError(
             f"No layer of {type(model).__name__} gives features (N, F, h, w). Use a loss of the logits.",
@@ -100,7 +103,12 @@ def deepest_layer(model: Callable[[Tensor], Tensor], images: Tensor) -> str:
     return max(reversed(channels), key=lambda name: channels[name])  # `max` returns the first of equal ones
 
 
-def _module(model: object) -> nn.Module:
+def module_of(model: object) -> nn.Module:
+    """Return a network that is a module.
+
+    Raises:
+        InputError: it is none.
+    """
     if not isinstance(model, nn.Module):
         raise InputError(
             f"Features need a torch.nn.Module, got {type(model).__name__}. Wrap the function in a module.",
@@ -110,17 +118,35 @@ def _module(model: object) -> nn.Module:
     return model
 
 
-def _layer(model: object, name: str) -> nn.Module:
-    layers: dict[str, nn.Module] = dict(_module(model).named_modules())
-    if name not in layers or not name:
-        known = [layer for layer in layers if layer]
+def full_name(model: object, layer: str) -> str:
+    """Return the name of a layer in `model.named_modules()`, for the name or its end.
+
+    Raises:
+        InputError: there is no such layer, several have this end, or it is of TorchScript.
+
+    Example:
+        >>> full_name(nn.Sequential(nn.Sequential(nn.ReLU(), nn.Tanh())), "1")
+        '0.1'
+    """
+    layers: dict[str, nn.Module] = dict(module_of(model).named_modules())
+    found = [layer] if layer in layers else [name for name in layers if name.endswith(f".{layer}")]
+    if len(found) != 1 or not layer:
+        known = [name for name in layers if name]
+        which = f"no layer {layer!r}" if not found or not layer else f"several layers {layer!r}: {', '.join(found[:8])}"
         raise InputError(
-            f"{type(model).__name__} has no layer {name!r}. Its last layers are {', '.join(known[-8:])}; "
-            "named_modules() lists all.",
+            f"{type(model).__name__} has {which}. Its last layers are {', '.join(known[-8:])}; named_modules() lists "
+            "all.",
             setting="layer",
             kind="unknown_name",
         )
-    return layers[name]
+    if isinstance(layers[found[0]], torch.jit.ScriptModule):
+        raise InputError(
+            f"The layer {layer} is of TorchScript, which gives no features. Use the network itself, or a loss of the "
+            "logits.",
+            setting="layer",
+            kind="not_supported",
+        )
+    return found[0]
 
 
 def _is_feature_map(output: object) -> bool:
