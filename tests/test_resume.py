@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.helpers import attack_args, learned, make_camvid
 from uap.fit import main
@@ -31,10 +32,28 @@ def resume(folder: Path, **changes: Any) -> None:
     main([f"--{name}={value}" for name, value in arguments.items()])
 
 
+FEATURES = {
+    "model.victim.network": "tests.test_resume.TwoLayers",
+    "model.objective": "uap.objectives.Untargeted",
+    "model.loss": "uap.losses.FeatureSimilarity",
+}
+"""A loss whose perturbation starts at random."""
+
+
+class TwoLayers(nn.Sequential):
+    """A network with features of eight channels."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 2, 1))
+        for i, parameter in enumerate(self.parameters()):
+            nn.init.normal_(parameter, std=0.01, generator=torch.Generator().manual_seed(i))
+
+
 @pytest.mark.slow
-def test_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path) -> None:
-    main(attack_args(root, tmp_path / "four", **CONSTANT, **{"trainer.max_epochs": 4}))
-    main(attack_args(root, tmp_path / "two", **CONSTANT))
+@pytest.mark.parametrize("settings", [{}, FEATURES], ids=["default", "features"])
+def test_resumed_run_equals_uninterrupted_run(root: Path, tmp_path: Path, settings: dict[str, str]) -> None:
+    main(attack_args(root, tmp_path / "four", **CONSTANT, **settings, **{"trainer.max_epochs": 4}))
+    main(attack_args(root, tmp_path / "two", **CONSTANT, **settings))
     after_two = learned(tmp_path / "two")
     resume(tmp_path / "two", **{"trainer.max_epochs": 4})
 

@@ -141,7 +141,7 @@ def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None
     differing = [
         f"{name} is {found.get(name)}, here it is {value}"
         for name, value in expected.items()
-        if found.get(name) != value
+        if _without_empty_arguments(found.get(name)) != _without_empty_arguments(value)
     ]
     if differing:
         raise InputError(
@@ -150,3 +150,12 @@ def check_identity(checkpoint: dict[str, Any], expected: dict[str, Any]) -> None
             setting="ckpt_path",
             kind="conflict",
         )
+
+
+def _without_empty_arguments(settings: Any) -> Any:
+    """Return settings without empty `init_args`, which a class that replaces another one has until it is saved."""
+    if isinstance(settings, list):
+        return [_without_empty_arguments(one) for one in settings]
+    if not isinstance(settings, dict):
+        return settings
+    return {name: _without_empty_arguments(one) for name, one in settings.items() if (name, one) != ("init_args", {})}
