@@ -24,6 +24,7 @@ from uap.universal.learn import learn
 from uap.universal.optim import smoothed
 from uap.universal.perturbation import Perturbation
 from uap.universal.perturbation_files import load_perturbation, save_perturbation
+from uap.victims import Victim
 from uap.victims.building import build_wrapper, find_wrapper
 
 AT_ONCE = 4
@@ -95,12 +96,13 @@ def learned(study: Study, sources: list[Network], how: Pattern, objective: Objec
     images = study.train.clone()
     if how.flips:
         images[::2] = images[::2].flip(-1)
+    victims = [defended(study.victims[one], args.learned_through) for one in sources]
     return learn(
-        study.victims[sources[0]],
+        victims[0],
         images,
         objective,
         args.epsilon,
-        ensemble=[study.victims[one] for one in sources[1:]],
+        ensemble=victims[1:],
         tile=None if how.tile is None else (how.tile, how.tile),
         passes=max(1, args.passes * AT_ONCE // len(sources)),
         batch_size=max(1, AT_ONCE // len(sources)),
@@ -115,11 +117,19 @@ def learned(study: Study, sources: list[Network], how: Pattern, objective: Objec
     )
 
 
-def score(study: Study, network: Network, pattern: Perturbation | None, objective: Objective) -> dict[str, float]:
+def defended(victim: Victim, wrapper: str | None) -> Victim:
+    """Return a network behind the defense of a file in configs/wrapper/; without one, the network."""
+    return build_wrapper(find_wrapper(wrapper))(victim) if wrapper else victim
+
+
+def score(
+    study: Study, network: Network, pattern: Perturbation | None, objective: Objective, wrapper: str | None
+) -> dict[str, float]:
     """Return the metrics of a pattern on a network; for `NONE`, the means over those that it is learned on."""
     if network is NONE:
-        return means([score(study, one, pattern, objective) for one in study.sources(NONE)])
-    found = evaluate(study.victims[network], study.test[network], pattern, objective, scored=("8-bit",), progress=False)
+        return means([score(study, one, pattern, objective, wrapper) for one in study.sources(NONE)])
+    victim = defended(study.victims[network], wrapper)
+    found = evaluate(victim, study.test[network], pattern, objective, scored=("8-bit",), progress=False)
     return {key: found.metrics["8-bit"][key] for key in metrics_of(objective)}
 
 
@@ -138,14 +148,14 @@ def score_row(study: Study, name: str, left_out: Network, objective: Objective, 
         if study.leave == "network" and how.networks > 1 and not study.names:
             known = f"all but {left_out.name}"
         words = [args.on, name, known, f"{args.epsilon:g}", f"{args.images} x {args.passes}", str(seed)]
-        words += [args.wrapper] if args.wrapper else []
+        words += [args.learned_through] if args.learned_through else []
         words += [f"crop {study.crop}"] if study.crop else []
         words += [args.objective] if args.objective != "untargeted" else []
         file = args.out / f"{', '.join(words)}.safetensors"
         if not file.exists():
             size = str(list(study.train.shape[-2:]))
             save_perturbation(learned(study, group, how, objective, args, seed), file, {"size": size})
-        found.append(score(study, left_out, load_perturbation(file)[0], objective))
+        found.append(score(study, left_out, load_perturbation(file)[0], objective, args.wrapper))
     return means(found)
 
 
@@ -166,7 +176,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sources", nargs="+", metavar="NAME", help="networks that patterns are learned on")
     parser.add_argument("--crop", type=int, nargs=2, default=(256, 256), help="part of a photograph in a step")
     parser.add_argument("--files", nargs="+", default=[], help="score these files or shipped patterns")
-    parser.add_argument("--wrapper", help="name in configs/wrapper/ of a defense before each network, such as jpeg_75")
+    parser.add_argument("--wrapper", help="name in configs/wrapper/ of a defense of scored networks, such as jpeg_75")
+    parser.add_argument("--learned_through", help="name of a defense of the networks that patterns are learned on")
     parser.add_argument("--epsilon", type=float, default=10)
     parser.add_argument("--passes", type=int, default=2, help="passes of a joint pattern over its images")
     parser.add_argument("--images", type=int, default=20, help="images that patterns are learned from")
@@ -188,12 +199,10 @@ def main() -> None:
     args = arguments()
     args.out.mkdir(parents=True, exist_ok=True)
     study = camvid(args) if args.on == "camvid" else streetscenes(args)
-    for network in study.victims if args.wrapper else ():
-        study.victims[network] = build_wrapper(find_wrapper(args.wrapper))(study.victims[network])
     objective = objective_of(study, args.objective)
     for file in args.files:
         for network in study.scored(args.left_out, also=study.sources(NONE)):
-            _print(file, network, [score(study, network, load_perturbation(file)[0], objective)])
+            _print(file, network, [score(study, network, load_perturbation(file)[0], objective, args.wrapper)])
     for name in [] if args.files else args.patterns:
         for left_out in study.scored(args.left_out):
             rows = [score_row(study, name, left_out, objective, args, seed) for seed in range(args.seeds)]
