@@ -14,6 +14,8 @@ from torch import nn
 import uap.attacks
 import uap.defenses
 import uap.detectors
+import uap.objectives
+import uap.victims
 from tests.helpers import refuses
 from uap.attacks import DAG, FGSM
 from uap.detectors import KnownPattern, SpatialConsistency, self_entropy
@@ -28,6 +30,7 @@ def parameters() -> list[tuple[type, str]]:
     """Return the classes of attacks, defenses and detectors, with each of their arguments that is a number."""
     modules: tuple[ModuleType, ...] = (uap.attacks, uap.defenses, uap.detectors)
     classes = [getattr(module, name) for module in modules for name in module.__all__]
+    classes += [uap.objectives.Shape, uap.victims.CellDetector, uap.victims.FasterRCNN]
     return [
         (kind, parameter.name)
         for kind in classes
