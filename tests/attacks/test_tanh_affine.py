@@ -136,7 +136,7 @@ def test_no_image_depends_on_its_batch_and_any_locations_work() -> None:
 def test_wrong_values_and_objectives_are_refused() -> None:
     settings: list[dict[str, Any]] = [{"steps": 0}, {"lr": 0}, {"penalty": -1}, {"epsilon": 0.5}, {"epsilon": 256}]
     for setting in settings:
-        with refuses(None, "out_of_range"):
+        with refuses(next(iter(setting)), "out_of_range"):
             TanhAffine(**setting)
     with refuses(None, "unknown_name"):
         TanhAffine(form="linear")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from uap.attacks.base import Attack
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.class_tables import IGNORE
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class DAG(Attack):
@@ -61,18 +62,20 @@ class DAG(Attack):
         confidence: float = 0.0,
     ) -> None:
         """Set the steps."""
-        if variant not in ("paper", "authors") or not gamma > 0 or steps < 1 or not 0 <= (tolerance or 0) < 1:
+        check_number("DAG", "gamma", gamma, above=0, unit="grey levels")
+        check_number("DAG", "steps", steps, 1, whole=True)
+        check_number("DAG", "confidence", confidence, 0, below=1)
+        if tolerance is not None:
+            check_number("DAG", "tolerance", tolerance, 0, below=1)
+        if variant not in ("paper", "authors"):
             raise InputError(
-                f"DAG got variant={variant!r}, gamma={gamma}, steps={steps}, tolerance={tolerance}; expected 'paper' "
-                "or 'authors', gamma above 0 grey levels, 1 step or more, and a share from 0 and below 1.",
-                kind="out_of_range",
+                f"DAG got variant={variant!r}, expected 'paper' or 'authors'.", setting="variant", kind="unknown_name"
             )
-        if not 0 <= confidence < 1 or (confidence and variant == "paper"):
+        if confidence and variant == "paper":
             raise InputError(
-                f"DAG got confidence={confidence} and variant={variant!r}, expected a probability from 0 and below 1, "
-                "and 0 in the paper's form.",
+                f"DAG got confidence={confidence} in the paper's form, which has none. Set variant='authors'.",
                 setting="confidence",
-                kind="out_of_range",
+                kind="conflict",
             )
         self.variant = variant
         self.gamma = gamma

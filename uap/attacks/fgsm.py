@@ -4,6 +4,7 @@ import math
 
 from uap.attacks.sign_steps import SignSteps
 from uap.losses import CrossEntropy
+from uap.utils.numbers import check_number
 
 
 class FGSM(SignSteps):
@@ -57,6 +58,7 @@ class IterativeFGSM(SignSteps):
 
     def __init__(self, epsilon: float = 8.0, alpha: float = 1.0, steps: int | None = None, clamp: bool = False) -> None:
         """Set the steps."""
+        check_number("IterativeFGSM", "epsilon", epsilon, high=255, above=0, unit="grey levels")  # the steps need it
         super().__init__(
             epsilon, alpha, arnab_steps(epsilon) if steps is None else steps, loss=CrossEntropy(None), clamp=clamp
         )

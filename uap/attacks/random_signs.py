@@ -5,7 +5,7 @@ from torch import Tensor
 
 from uap.attacks.base import Attack
 from uap.objectives.base import Goal, Model, Objective
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 from uap.utils.sampling import image_generator, sampled_seed
 
 
@@ -38,12 +38,7 @@ class RandomSigns(Attack):
 
     def __init__(self, epsilon: float = 8.0) -> None:
         """Set epsilon."""
-        if not 0 < epsilon <= 255:
-            raise InputError(
-                f"RandomSigns got epsilon={epsilon}, expected above 0 and up to 255 grey levels.",
-                setting="epsilon",
-                kind="out_of_range",
-            )
+        check_number("RandomSigns", "epsilon", epsilon, high=255, above=0, unit="grey levels")
         self.epsilon: float = epsilon
 
     def perturb(

@@ -9,7 +9,7 @@ from torch import Tensor
 from uap.attacks.base import Attack
 from uap.losses import CrossEntropy, Loss, Mean, Reduction
 from uap.objectives.base import Goal, Model, Objective
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 from uap.utils.sampling import image_generator, sampled_seed
 
 SCALED = 0.2
@@ -59,12 +59,11 @@ class SignSteps(Attack):
         clamp: bool = True,
     ) -> None:
         """Set the steps."""
-        if not 0 < epsilon <= 255 or not alpha > 0 or steps < 1 or not 0 <= momentum <= 1:
-            raise InputError(
-                f"{type(self).__name__} got epsilon={epsilon}, alpha={alpha}, steps={steps}, momentum={momentum}; "
-                "expected epsilon above 0 and up to 255 grey levels, alpha above 0, 1 step or more, momentum 0 to 1.",
-                kind="out_of_range",
-            )
+        owner = type(self).__name__
+        check_number(owner, "epsilon", epsilon, high=255, above=0, unit="grey levels")
+        check_number(owner, "alpha", alpha, above=0, unit="grey levels")
+        check_number(owner, "steps", steps, 1, whole=True)
+        check_number(owner, "momentum", momentum, 0, 1)
         if epsilon < SCALED:
             warnings.warn(
                 f"epsilon is {epsilon:.3g} grey levels, which changes almost nothing. Did you mean {255 * epsilon:g}? "

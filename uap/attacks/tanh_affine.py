@@ -11,6 +11,7 @@ from uap.losses.base import cross_entropy
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.class_tables import IGNORE
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 from uap.utils.sampling import image_generator, sampled_seed
 from uap.victims.ensemble import Ensemble
 
@@ -79,12 +80,11 @@ class TanhAffine(Attack):
         epsilon: float | None = None,
     ) -> None:
         """Set the steps."""
-        if steps < 1 or not lr > 0 or not penalty >= 0 or (epsilon is not None and not 1 <= epsilon <= 255):
-            raise InputError(
-                f"TanhAffine got steps={steps}, lr={lr}, penalty={penalty}, epsilon={epsilon}; expected 1 step or "
-                "more, a learning rate above 0, a penalty of 0 or more, and an epsilon of 1 to 255 or None.",
-                kind="out_of_range",
-            )
+        check_number("TanhAffine", "steps", steps, 1, whole=True)
+        check_number("TanhAffine", "lr", lr, above=0)
+        check_number("TanhAffine", "penalty", penalty, 0)
+        if epsilon is not None:
+            check_number("TanhAffine", "epsilon", epsilon, 1, 255, unit="grey levels")
         if weights not in ("hard", "printed", None) or form not in ("inverse", "printed"):
             raise InputError(
                 f"TanhAffine got weights={weights!r} and form={form!r}, expected 'hard', 'printed' or None, and "

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from uap.utils.numbers import check_number
 from uap.utils.quantize import eight_bit
 from uap.utils.sampling import image_generator
 
@@ -82,6 +83,7 @@ class RandomDefense(Defense):
     def __init__(self, seed: int = 0) -> None:
         """Set the seed."""
         super().__init__()
+        check_number(type(self).__name__, "seed", seed, whole=True)
         self.seed = seed
 
     def generators(self, images: Tensor) -> list[torch.Generator]:

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from uap.defenses.base import Defense, rounded
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class BitDepth(Defense):
@@ -24,10 +24,7 @@ class BitDepth(Defense):
     def __init__(self, bits: int) -> None:
         """Set the number of bits."""
         super().__init__()
-        if bits not in range(1, 9):
-            raise InputError(
-                f"BitDepth got bits={bits}, expected an integer from 1 to 8.", setting="bits", kind="out_of_range"
-            )
+        check_number("BitDepth", "bits", bits, 1, 8, whole=True)
         self.bits = bits
 
     def exact(self, images: Tensor) -> Tensor:

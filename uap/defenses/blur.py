@@ -1,11 +1,10 @@
 """Gaussian blur."""
 
-import math
-
 from torch import Tensor
 
 from uap.defenses.base import Defense, rounded
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class Blur(Defense):
@@ -26,12 +25,7 @@ class Blur(Defense):
     def __init__(self, sigma: float) -> None:
         """Set the standard deviation."""
         super().__init__()
-        if not 0 < sigma < math.inf:
-            raise InputError(
-                f"Blur got sigma={sigma}, expected pixels above 0 and a finite number.",
-                setting="sigma",
-                kind="out_of_range",
-            )
+        check_number("Blur", "sigma", sigma, above=0, unit="pixels")
         self.sigma = sigma
 
     def exact(self, images: Tensor) -> Tensor:

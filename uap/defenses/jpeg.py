@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from uap.defenses.base import Defense
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 from uap.utils.quantize import eight_bit
 
 
@@ -29,12 +29,7 @@ class Jpeg(Defense):
     def __init__(self, quality: int) -> None:
         """Set the quality."""
         super().__init__()
-        if quality not in range(1, 101):
-            raise InputError(
-                f"Jpeg got quality={quality}, expected an integer from 1 to 100.",
-                setting="quality",
-                kind="out_of_range",
-            )
+        check_number("Jpeg", "quality", quality, 1, 100, whole=True)
         self.quality = quality
 
     def exact(self, images: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from uap.defenses.base import RandomDefense, rounded
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class GaussianNoise(RandomDefense):
@@ -28,10 +28,7 @@ class GaussianNoise(RandomDefense):
     def __init__(self, std: float, seed: int = 0) -> None:
         """Set the standard deviation and the seed."""
         super().__init__(seed)
-        if not std > 0:
-            raise InputError(
-                f"GaussianNoise got std={std}, expected grey levels above 0.", setting="std", kind="out_of_range"
-            )
+        check_number("GaussianNoise", "std", std, above=0, unit="grey levels")
         self.std = std
 
     def exact(self, images: Tensor) -> Tensor:

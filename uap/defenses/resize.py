@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uap.defenses.base import Defense, RandomDefense, rounded
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class Resize(Defense):
@@ -27,10 +27,7 @@ class Resize(Defense):
     def __init__(self, scale: float) -> None:
         """Set the factor."""
         super().__init__()
-        if not scale > 0:
-            raise InputError(
-                f"Resize got scale={scale}, expected a factor above 0.", setting="scale", kind="out_of_range"
-            )
+        check_number("Resize", "scale", scale, above=0)
         self.scale = scale
 
     def exact(self, images: Tensor) -> Tensor:
@@ -65,10 +62,8 @@ class RandomResize(RandomDefense):
     def __init__(self, low: float = 0.5, high: float = 1.0, seed: int = 0) -> None:
         """Set the range of the factor."""
         super().__init__(seed)
-        if not 0 < low <= high:
-            raise InputError(
-                f"RandomResize got low={low} and high={high}, expected 0 < low <= high.", kind="out_of_range"
-            )
+        check_number("RandomResize", "high", high, above=0)
+        check_number("RandomResize", "low", low, high=high, above=0)
         self.low, self.high = low, high
         self.chosen: list[Resize] = []
 

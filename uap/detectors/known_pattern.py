@@ -29,6 +29,12 @@ class KnownPattern(Detector):
 
     def __init__(self, pattern: Tensor) -> None:
         """Set the pattern."""
+        if not isinstance(pattern, Tensor) or pattern.is_complex():
+            raise InputError(
+                f"KnownPattern got a {type(pattern).__name__}, expected a tensor (3, h, w) of real numbers.",
+                setting="pattern",
+                kind="wrong_type",
+            )
         if pattern.ndim != 3 or pattern.shape[0] != 3 or not pattern.numel():
             raise InputError(
                 f"KnownPattern got a pattern of the shape {tuple(pattern.shape)}, expected (3, h, w).",

@@ -8,6 +8,7 @@ from uap.detectors.base import Detector
 from uap.metrics.agreement import Over, mean_iou
 from uap.objectives.base import Model
 from uap.utils.clean_logits import clean_logits
+from uap.utils.numbers import check_number
 
 
 class ScaleConsistency(Detector):
@@ -30,6 +31,7 @@ class ScaleConsistency(Detector):
 
     def __init__(self, std: float = 3.0, over: Over = "union") -> None:
         """Set the blur."""
+        check_number("ScaleConsistency", "std", std, above=0, unit="pixels")
         self.blur = Blur(std)
         self.over: Over = over
 

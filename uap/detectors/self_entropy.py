@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from uap.objectives.base import Model
-from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
-from uap.utils.patches import covering_corners, fitting_side, predictions
+from uap.utils.patches import check_patches, covering_corners, fitting_side, predictions
 
 
 @torch.no_grad()
@@ -37,12 +36,9 @@ def self_entropy(
         >>> self_entropy(torch.nn.Conv2d(3, 2, 1), torch.full((3, 16, 32), 9.0)).unique().tolist()
         [0.0]
     """
+    check_patches("self_entropy", patches, size, multiple, seed)
     height, width = image.shape[-2:]
     side = fitting_side(height, width, size, multiple)
-    if patches < 1:
-        raise InputError(
-            f"self_entropy got patches={patches}, expected 1 or more.", setting="patches", kind="out_of_range"
-        )
     corners = covering_corners(patches, height, width, side, torch.Generator().manual_seed(seed))
     with in_eval_mode(victim):
         predicted = predictions(victim, image.float(), corners, side)

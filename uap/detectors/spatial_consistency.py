@@ -7,13 +7,10 @@ from uap.detectors.base import Detector
 from uap.metrics.agreement import Over, mean_iou
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
-from uap.utils.patches import patch_side, predictions
+from uap.utils.patches import check_patches, patch_side, predictions
 
 SHIFT_SHARES = (1 / 16, 1 / 8)
 """The shifts of the paper (32 to 64 pixels) as shares of the side of its patches (512 pixels)."""
-
-MOST = 10_000
-"""The largest number of pairs."""
 
 
 class SpatialConsistency(Detector):
@@ -42,12 +39,7 @@ class SpatialConsistency(Detector):
         self, patches: int = 50, size: int | None = None, multiple: int = 8, over: Over = "union", seed: int = 0
     ) -> None:
         """Set patches and seed."""
-        if not 1 <= patches <= MOST or multiple < 1 or (size is not None and size < 2):
-            raise InputError(
-                f"SpatialConsistency got patches={patches}, size={size}, multiple={multiple}; expected 1 to {MOST:,} "
-                "patches, a multiple of 1 or more, and a size of 2 or more.",
-                kind="out_of_range",
-            )
+        check_patches("SpatialConsistency", patches, size, multiple, seed)
         self.patches = patches
         self.size = size
         self.multiple = multiple

@@ -7,6 +7,7 @@ from uap.detectors.base import Detector
 from uap.detectors.residual import residual
 from uap.objectives.base import Model
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 class TilePeriod(Detector):
@@ -30,12 +31,7 @@ class TilePeriod(Detector):
 
     def __init__(self, smallest: int = 8) -> None:
         """Set the smallest lag."""
-        if smallest < 2:
-            raise InputError(
-                f"TilePeriod got smallest={smallest}, expected 2 pixels or more.",
-                setting="smallest",
-                kind="out_of_range",
-            )
+        check_number("TilePeriod", "smallest", smallest, 2, whole=True, unit="pixels")
         self.smallest = smallest
 
     def score(self, victim: Model, image: Tensor) -> float:

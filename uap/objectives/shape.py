@@ -7,6 +7,7 @@ from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective, void_classes
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 Form = Literal["square", "circle", "diamond", "strip"]
 """The shapes of Xie et al., in the center of the image."""
@@ -73,11 +74,12 @@ class Shape(Objective):
         scale: float = 0.5,
     ) -> None:
         """Set the shape."""
-        if form not in get_args(Form) or not 0 < scale <= 1:
+        check_number("Shape", "scale", scale, high=1, above=0)
+        if form not in get_args(Form):
             raise InputError(
-                f"Shape got form={form!r} and scale={scale}, expected one of {', '.join(get_args(Form))} and a scale "
-                "above 0 and up to 1.",
-                kind="out_of_range",
+                f"Shape got form={form!r}, expected one of {', '.join(get_args(Form))}.",
+                setting="form",
+                kind="unknown_name",
             )
         self.form: Form = form
         self.target_class = target_class

@@ -6,12 +6,40 @@ import torch
 from torch import Tensor
 
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 TOGETHER = 16
 """Patches that a network sees in one batch."""
 
 PATCH_SHARE = 1 / 2
 """Patches of Xiao et al. (512 pixels) as a share of the height of their images (1024 pixels)."""
+
+
+MOST = 10_000
+"""The largest number of patches."""
+
+
+def check_patches(owner: str, patches: object, size: object, multiple: object, seed: object) -> None:
+    """Check the arguments that describe random patches.
+
+    Args:
+        owner: the class or function that got them, for the message.
+        patches: their number.
+        size: their side in pixels; None for half the height of the image.
+        multiple: their sides are multiples of this number of pixels.
+        seed: of their positions.
+
+    Raises:
+        InputError: one of them is no integer or out of range.
+
+    Example:
+        >>> check_patches("Patched", patches=5, size=None, multiple=8, seed=0)
+    """
+    check_number(owner, "patches", patches, 1, MOST, whole=True)
+    check_number(owner, "multiple", multiple, 1, whole=True, unit="pixels")
+    check_number(owner, "seed", seed, whole=True)
+    if size is not None:
+        check_number(owner, "size", size, 2, whole=True, unit="pixels")
 
 
 def patch_side(height: int, multiple: int) -> int:

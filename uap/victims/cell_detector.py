@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from uap.networks.fastestdet import decode
 from uap.utils.detections import Detections
-from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 from uap.victims.detection import DetectionVictim
 
 
@@ -45,12 +45,8 @@ class CellDetector(DetectionVictim):
         nms: float = 0.45,
     ) -> None:
         """Set the thresholds."""
-        if not 0 <= score < 1 or not 0 < nms <= 1:
-            raise InputError(
-                f"CellDetector got score={score} and nms={nms}, expected shares from 0 to 1.",
-                setting="score" if not 0 <= score < 1 else "nms",
-                kind="out_of_range",
-            )
+        check_number("CellDetector", "score", score, 0, below=1)
+        check_number("CellDetector", "nms", nms, high=1, above=0)
         super().__init__(network, weights, classes or ["object"])
         self.input_size = input_size
         self.score = score

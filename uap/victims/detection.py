@@ -10,7 +10,8 @@ from uap.metrics.detection import box_iou
 from uap.utils import paths
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.detections import Detections
-from uap.utils.errors import InputError, in_setting
+from uap.utils.errors import in_setting
+from uap.utils.numbers import check_number
 from uap.victims.class_table import table_of
 from uap.victims.cpu_kernels import freeze_layers
 from uap.victims.weights import load_weights
@@ -154,13 +155,8 @@ class FasterRCNN(DetectionVictim):
         proposal_nms: float = 0.9,
     ) -> None:
         """Set the density of the proposals."""
-        if proposals < 1 or not 0 < proposal_nms <= 1:
-            raise InputError(
-                f"FasterRCNN got proposals={proposals} and proposal_nms={proposal_nms}, expected 1 or more, and a "
-                "threshold above 0 and up to 1.",
-                setting="proposals" if proposals < 1 else "proposal_nms",
-                kind="out_of_range",
-            )
+        check_number("FasterRCNN", "proposals", proposals, 1, whole=True)
+        check_number("FasterRCNN", "proposal_nms", proposal_nms, high=1, above=0)
         super().__init__(network, weights, classes or ["background", "object"])
         self.proposals = proposals
         self.proposal_nms = proposal_nms

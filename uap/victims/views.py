@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.defenses import Blur
-from uap.utils.errors import InputError
-from uap.utils.patches import covering_corners, cut, fitting_side
+from uap.utils.patches import check_patches, covering_corners, cut, fitting_side
 from uap.utils.sampling import image_generator
 from uap.victims.victim import Victim
 from uap.victims.wrapped import WrappedVictim
@@ -51,13 +50,7 @@ class Patched(WrappedVictim):
             InputError: no patch.
         """
         super().__init__(victim)
-        if patches < 1 or multiple < 1 or (size is not None and size < 2):
-            raise InputError(
-                f"Patched got patches={patches}, size={size}, multiple={multiple}; expected 1 or more patches and "
-                "multiples, and a size of 2 or more.",
-                setting="patches",
-                kind="out_of_range",
-            )
+        check_patches("Patched", patches, size, multiple, seed)
         self.patches = patches
         self.fresh = fresh
         self.size = size
