@@ -105,7 +105,7 @@ def test_integers_of_numpy_are_whole() -> None:
 def test_the_message_names_the_bounds_and_the_unit() -> None:
     with refuses("epsilon", "out_of_range", "a finite number of grey levels above 0 and up to 255."):
         FGSM(epsilon=300)
-    with refuses("patches", "out_of_range", "a whole number from 1 and up to 10,000."):
+    with refuses("patches", "out_of_range", "a whole number from 1 to 10,000."):
         SpatialConsistency(0)
 
 

@@ -151,9 +151,10 @@ def learn(
     if perturbation is None:  # a loader with a length, but without batches
         raise InputError("There are no images, expected one or more.", setting="images", kind="out_of_range")
     if not has_gradient:
+        stays = "0" if loss.has_gradient_at_clean_image else "the random start"
         warnings.warn(
-            "Nothing was learned, because the gradient was 0 in every step. The network may be saturated or round "
-            "its input, which is no robustness. Try another loss, or learn on the network without the cause.",
+            f"The perturbation is {stays}, because the gradient was 0 in every step. The network may be saturated or "
+            "round its input, which is no robustness. Try another loss, or learn on the network without the cause.",
             stacklevel=2,
         )
     perturbation.image_size = None if tile else size

@@ -58,5 +58,7 @@ def check_number(
         if math.isfinite(bound)
     ]
     expected = " ".join([f"a {'whole' if whole else 'finite'} number", *([f"of {unit}"] if unit else [])])
-    text = " ".join([expected, " and ".join(bounds)]) if bounds else expected
+    both = math.isfinite(low) and math.isfinite(high)
+    limits = f"from {low:,g} to {high:,g}" if both else " and ".join(bounds)
+    text = f"{expected} {limits}" if limits else expected
     raise InputError(f"{owner} got {name}={value!r}, expected {text}.", setting=name, kind=kind)
