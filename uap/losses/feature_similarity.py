@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from uap.losses.base import Loss
 from uap.objectives.base import Goal, Model
 from uap.utils.errors import InputError
-from uap.utils.features import deepest_layer, features_of, full_name, module_of
+from uap.utils.features import deepest_layer, features_of, module_of
 from uap.victims.victim import Victim
 from uap.victims.wrapped import WrappedVictim
 
@@ -80,7 +80,7 @@ class FeatureSimilarity(Loss):
         size = tuple(images.shape[-2:])
         if size not in known:
             _check_single_run(module_of(victim), images)
-            known[size] = full_name(victim, self.layer) if self.layer else deepest_layer(victim, images)
+            known[size] = self.layer or deepest_layer(victim, images)
         return features_of(victim, known[size], images).float()
 
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:

@@ -40,7 +40,7 @@ def features_of(model: Callable[[Tensor], Tensor], layer: str, images: Tensor) -
         found.append(output)
         raise _LayerRan
 
-    name = full_name(model, layer)
+    name = _full_name(model, layer)
     handle = module_of(model).get_submodule(name).register_forward_hook(stop)
     try:
         model(images)
@@ -118,14 +118,14 @@ def module_of(model: object) -> nn.Module:
     return model
 
 
-def full_name(model: object, layer: str) -> str:
+def _full_name(model: object, layer: str) -> str:
     """Return the name of a layer in `model.named_modules()`, for the name or its end.
 
     Raises:
         InputError: there is no such layer, several have this end, or it is of TorchScript.
 
     Example:
-        >>> full_name(nn.Sequential(nn.Sequential(nn.ReLU(), nn.Tanh())), "1")
+        >>> _full_name(nn.Sequential(nn.Sequential(nn.ReLU(), nn.Tanh())), "1")
         '0.1'
     """
     layers: dict[str, nn.Module] = dict(module_of(model).named_modules())
