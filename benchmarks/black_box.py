@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.unseen_networks import NETWORKS, NONE, Network, Study, camvid, streetscenes
 from uap.evaluation import evaluate
-from uap.losses import CrossEntropy, FeatureSimilarity, JensenShannon, Loss, Margin
+from uap.losses import CrossEntropy, FeatureDispersion, FeatureSimilarity, JensenShannon, Loss, Margin
 from uap.objectives import HideClasses, Objective, StaticTarget, Untargeted
 from uap.universal.learn import learn
 from uap.universal.optim import smoothed
@@ -67,6 +67,7 @@ PATTERNS = {
     "joint, tile 64, shift, Jensen-Shannon": Pattern(tile=64, loss=JensenShannon()),
     "joint, tile 64, shift, margin": Pattern(tile=64, loss=Margin()),
     "joint, tile 64, shift, features": Pattern(tile=64, loss=FeatureSimilarity()),
+    "joint, tile 64, shift, dispersion": Pattern(tile=64, loss=FeatureDispersion()),
     "joint, tile 128, shift, features": Pattern(loss=FeatureSimilarity()),
     "joint, tile 128, shift, features, smooth": Pattern(loss=FeatureSimilarity(), smoothing=1),
     "joint, tile 128, shift, features, smoother": Pattern(loss=FeatureSimilarity(), smoothing=2),

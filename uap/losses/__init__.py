@@ -3,6 +3,8 @@
 from uap.losses.base import Loss
 from uap.losses.cospgd import CosPGD
 from uap.losses.cross_entropy import CrossEntropy
+from uap.losses.feature_dispersion import FeatureDispersion
+from uap.losses.feature_loss import FeatureLoss
 from uap.losses.feature_similarity import FeatureSimilarity
 from uap.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from uap.losses.houdini import Houdini
@@ -15,6 +17,8 @@ __all__ = [
     "Balanced",
     "CosPGD",
     "CrossEntropy",
+    "FeatureDispersion",
+    "FeatureLoss",
     "FeatureSimilarity",
     "GeneralizedCrossEntropy",
     "Houdini",

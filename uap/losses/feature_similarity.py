@@ -1,22 +1,13 @@
 """The similarity of the features of an adversarial image and of the clean one."""
 
-import weakref
-from contextlib import ExitStack
-from typing import Any
-
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from uap.losses.base import Loss
-from uap.objectives.base import Goal, Model
-from uap.utils.errors import InputError
-from uap.utils.features import deepest_layer, features_of, module_of
-from uap.victims.victim import Victim
-from uap.victims.wrapped import WrappedVictim
+from uap.losses.feature_loss import FeatureLoss
+from uap.objectives.base import Goal
 
 
-class FeatureSimilarity(Loss):
+class FeatureSimilarity(FeatureLoss):
     """The cosine similarity of the features of a layer on the adversarial image and on the clean one.
 
     It is meant for untargeted attacks that transfer to other networks: the first term of FSPGD (arXiv 2502.01262),
@@ -28,6 +19,8 @@ class FeatureSimilarity(Loss):
             most channels, which every network of an ensemble has under another name.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
         >>> from uap.attacks import SignSteps
         >>> from uap.objectives import Untargeted
         >>> _ = torch.manual_seed(0)
@@ -40,49 +33,6 @@ class FeatureSimilarity(Loss):
 
     has_gradient_at_clean_image = False
 
-    def __init__(self, layer: str | None = None) -> None:
-        """Set the layer."""
-        self.layer = layer
-        self._layers: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, ...], str]] = weakref.WeakKeyDictionary()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle the setting alone."""
-        return type(self), (self.layer,)
-
-    def check(self, sign: int) -> None:
-        """Refuse goals with a target.
-
-        Raises:
-            InputError: the sign is +1.
-        """
-        if sign > 0:
-            raise InputError(
-                "FeatureSimilarity leads away from the clean features, to no target. Use the objective Untargeted, or "
-                "another loss.",
-                setting="model.loss",
-                kind="conflict",
-            )
-
-    @torch.no_grad()
-    def prepare(self, goal: Goal, victim: Model, images: Tensor) -> Goal:
-        """Return the goal with the clean features; its labels are their strongest channels.
-
-        Raises:
-            InputError: the goal has a target, the network has no such layer, or several networks run.
-        """
-        self.check(goal.sign)
-        features = self.output(victim, images)
-        return Goal(features.argmax(1), sign=-1, features=features)
-
-    def output(self, victim: Model, images: Tensor) -> Tensor:
-        """Return the features `(N, F, h, w)` of images `(N, 3, H, W)`."""
-        known = self._layers.setdefault(module_of(victim), {})
-        size = tuple(images.shape[-2:])
-        if size not in known:
-            _check_single_run(module_of(victim), images)
-            known[size] = self.layer or deepest_layer(victim, images)
-        return features_of(victim, known[size], images).float()
-
     def __call__(self, logits: Tensor, goal: Goal, progress: float = 0.0) -> Tensor:
         """Return the similarities `(N, h, w)`, from -1 to 1; the progress changes nothing.
 
@@ -94,27 +44,3 @@ class FeatureSimilarity(Loss):
         if goal.features is None:
             raise RuntimeError("FeatureSimilarity was called with a goal that has no features")
         return F.cosine_similarity(logits, goal.features, dim=1)
-
-
-@torch.no_grad()
-def _check_single_run(model: nn.Module, images: Tensor) -> None:
-    """Check that a victim runs one network once: the features of the first run alone would hide the others.
-
-    Raises:
-        InputError: it runs several networks, or one network on several views.
-    """
-    runs: list[bool] = []
-    victims = [one for one in model.modules() if isinstance(one, Victim) and not isinstance(one, WrappedVictim)]
-    with ExitStack() as stack:
-        for one in victims:
-            if not isinstance(one.network, torch.jit.ScriptModule):
-                stack.callback(one.network.register_forward_hook(lambda *_: runs.append(True)).remove)
-        model(images[:1])
-    if len(runs) > 1:
-        raise InputError(
-            f"{type(model).__name__} runs networks {len(runs)} times for an image, and FeatureSimilarity would attack "
-            "the first run alone. Attack the network without the wrapper, or several networks with an ensemble "
-            "(uap.learn(ensemble=[...]), model.ensemble).",
-            setting="model.loss",
-            kind="not_supported",
-        )
