@@ -92,7 +92,8 @@ class Setup:
     """Other data and networks for a reproduction: the contents of a file of `--on`.
 
     Attributes:
-        title: the title of the data and networks.
+        title: the title of the data.
+        network: the network of the experiments; none without experiments.
         experiments: a layer for each experiment.
         axes: axes that replace those of the same name.
         arguments: arguments of commands, by the name of the command; they override those of the runs.
@@ -100,6 +101,7 @@ class Setup:
     """
 
     title: str
+    network: str = ""
     experiments: dict[str, Layer] = field(default_factory=dict)
     axes: dict[str, Axis] = field(default_factory=dict)
     arguments: dict[str, dict] = field(default_factory=dict)  # type: ignore[type-arg]

@@ -43,9 +43,12 @@ class Results:
 
     @property
     def title(self) -> str:
-        """The title, with the data and network if they are not the paper's."""
+        """The title, with the data, and the network of learned perturbations, if they are not the paper's."""
         title, on = self.reproduction.title, self.reproduction.on
-        return f"{title}, on {on.title}" if on else title
+        if on is None:
+            return title
+        is_learned = any(row.trial.config for row in self.rows)
+        return f"{title}, on {on.title}" + (f" with {on.network}" if is_learned and on.network else "")
 
     @property
     def pivoted(self) -> Table:
