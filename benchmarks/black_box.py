@@ -11,11 +11,14 @@ and after.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from benchmarks.gradient_alignment import agreeing, projected
 from benchmarks.unseen_networks import NETWORKS, NONE, Network, Study, camvid, streetscenes
 from uap.evaluation import evaluate
 from uap.losses import CrossEntropy, FeatureDispersion, FeatureSimilarity, JensenShannon, Loss, Margin
@@ -44,6 +47,8 @@ class Pattern:
     momentum: float = 0.9
     flips: bool = False
     """Whether every second image is mirrored."""
+    combine: Callable[[Tensor], Tensor] | None = None
+    """How the gradients of the networks are combined; None for their sum."""
 
 
 PATTERNS = {
@@ -66,6 +71,8 @@ PATTERNS = {
     "joint, tile 64, shift, masked cross entropy": Pattern(tile=64, loss=CrossEntropy(0)),
     "joint, tile 64, shift, Jensen-Shannon": Pattern(tile=64, loss=JensenShannon()),
     "joint, tile 64, shift, margin": Pattern(tile=64, loss=Margin()),
+    "joint, tile 64, shift, agreeing gradients": Pattern(tile=64, combine=agreeing),
+    "joint, tile 64, shift, projected gradients": Pattern(tile=64, combine=projected),
     "joint, tile 64, shift, features": Pattern(tile=64, loss=FeatureSimilarity()),
     "joint, tile 64, shift, dispersion": Pattern(tile=64, loss=FeatureDispersion()),
     "joint, tile 128, shift, features": Pattern(loss=FeatureSimilarity()),
@@ -113,6 +120,7 @@ def learned(study: Study, sources: list[Network], how: Pattern, objective: Objec
         random_shift=how.random_shift,
         random_scale=how.random_scale,
         random_crop=study.crop,
+        combine=how.combine,
         seed=seed,
         progress=False,
     )

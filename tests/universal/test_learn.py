@@ -1,6 +1,7 @@
 """Tests of learning in memory on victims whose best perturbation is known."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,18 @@ def test_untargeted_perturbation_has_the_signs_of_the_gradient() -> None:
     delta = learn(TwoClasses(), bright(), Untargeted(), epsilon=9, passes=20, progress=False)
     expected = 9 * torch.tensor([0.02, -0.03, 0.01]).sign().view(3, 1, 1).expand(3, 6, 8)
     torch.testing.assert_close(delta.proto.detach(), expected)
+
+
+def test_the_gradients_of_the_networks_are_combined_as_asked() -> None:
+    def learned(combine: Callable[[Tensor], Tensor] | None, ensemble: list[Model]) -> Tensor:
+        return learn(
+            Linear(3), images(4, (8, 8)), Untargeted(), ensemble=ensemble, tile=(4, 4), combine=combine, progress=False
+        ).proto.detach()
+
+    other: list[Model] = [Linear(5)]
+    torch.testing.assert_close(learned(lambda gradients: gradients.sum(0), other), learned(None, other))
+    assert torch.equal(learned(lambda gradients: gradients[0], other), learned(None, []))
+    assert not torch.equal(learned(lambda gradients: gradients[1], other), learned(None, []))
 
 
 def test_tile_is_repeated_and_within_epsilon() -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import torch
@@ -10,18 +10,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from uap.losses import GeneralizedCrossEntropy, Loss, Reduction, default_reduction
-from uap.objectives.base import Goal, Model, Objective, PredictionObjective
-from uap.objectives.sampling import goal_of
-from uap.universal.optim import CosineToEnd, SignSGD, unit_gradient
+from uap.objectives.base import Model, Objective
+from uap.universal.member import Member
+from uap.universal.optim import CosineToEnd, SignSGD
 from uap.universal.perturbation import Perturbation
-from uap.universal.random_views import RandomViews, View
+from uap.universal.random_views import RandomViews
 from uap.universal.random_views import random_shift as shift_of
 from uap.universal.reach import warn_of_small_steps
-from uap.utils.batches import Batches, ImageBatch, Images, device_of
-from uap.utils.clean_logits import clean_logits
+from uap.utils.batches import Batches, Images, device_of
 from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
-from uap.utils.sampling import checksum
 
 
 def learn(
@@ -42,6 +40,7 @@ def learn(
     random_shift: bool = False,
     random_scale: tuple[float, float] | None = None,
     random_crop: tuple[int, int] | None = None,
+    combine: Callable[[Tensor], Tensor] | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Perturbation:
@@ -72,6 +71,8 @@ def learn(
             perturbation is added; None for the images as they are.
         random_crop: height and width of the part of the images, at a random place in each step, to which a tile is
             added; None for whole images.
+        combine: returns the gradient `(3, h, w)` of the tile for those of all networks `(M, 3, h, w)`, each scaled to
+            the same mean magnitude for each image; None for their sum.
         seed: seed of the order of the images and of random objectives; each image keeps its target in all passes.
         progress: whether to show a progress bar.
 
@@ -103,7 +104,7 @@ def learn(
     reduction = reduction or default_reduction(objective.has_region)
     objectives = [objective, *(copy.deepcopy(objective) for _ in ensemble)]  # each looks up the classes of its network
     members = [
-        _Member(one, own, seed, loss, reduction) for one, own in zip([victim, *ensemble], objectives, strict=True)
+        Member(one, own, seed, loss, reduction) for one, own in zip([victim, *ensemble], objectives, strict=True)
     ]
     trial = Perturbation((1, 1), epsilon)
     warn_of_small_steps(
@@ -136,7 +137,7 @@ def learn(
                 member.gradient(adversarial.detach(), batch, view, seen, step / total, is_unit=len(members) > 1)
                 for member in members
             ]
-            (gradient,) = torch.autograd.grad(adversarial, perturbation.proto, sum(gradients[1:], gradients[0]))
+            gradient = _tile_gradient(perturbation.proto, adversarial, gradients, combine)
             if not gradient.isfinite().all():
                 raise InputError(
                     f"The gradient is not finite at step {step}. Check the network and the images.", kind="not_finite"
@@ -161,6 +162,15 @@ def learn(
     return perturbation.requires_grad_(False)
 
 
+def _tile_gradient(
+    proto: Tensor, adversarial: Tensor, gradients: list[Tensor], combine: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """Return the gradient of a tile for those of the adversarial images, one for each network."""
+    if combine is None:
+        return torch.autograd.grad(adversarial, proto, sum(gradients[1:], gradients[0]))[0]
+    return combine(torch.stack([torch.autograd.grad(adversarial, proto, g, retain_graph=True)[0] for g in gradients]))
+
+
 def _optimizer(
     perturbation: Perturbation, lr: float, momentum: float, smoothing: float, steps: int
 ) -> tuple[SignSGD, CosineToEnd]:
@@ -169,69 +179,3 @@ def _optimizer(
     schedule = CosineToEnd(optimizer)
     schedule.total_steps = steps
     return optimizer, schedule
-
-
-class _Member:
-    """A network under attack with its goals. An image has the same goal in each pass, also if the objective samples it.
-
-    The clean prediction of an image is computed once if its index is known.
-    """
-
-    def __init__(self, victim: Model, objective: Objective, seed: int, loss: Loss, reduction: Reduction) -> None:
-        self.victim = victim
-        self.objective = objective
-        self.seed = seed
-        self.loss = loss
-        self.reduction = reduction
-        self.predictions: dict[tuple[int, int], Tensor] = {}
-        self.reached = 0.0
-
-    def gradient(
-        self,
-        adversarial: Tensor,
-        batch: ImageBatch,
-        view: View | None,
-        seen: Tensor,
-        progress: float,
-        is_unit: bool,
-    ) -> Tensor:
-        """Return the gradient of the loss with respect to the adversarial images `(N, 3, H, W)` of a batch.
-
-        Args:
-            adversarial: the adversarial images.
-            batch: the clean images.
-            view: the part of the images that is seen; None for whole images.
-            seen: that part of the clean images.
-            progress: the share of finished steps.
-            is_unit: whether to scale the gradient of each image to the mean magnitude 1 / N.
-        """
-        goal = self.goal(batch)
-        goal = self.loss.prepare(view.goal(goal, batch.images) if view else goal, self.victim, seen)
-        leaf = adversarial.requires_grad_()
-        images = unit_gradient(leaf, leaf.new_full((len(leaf),), 1 / len(leaf))) if is_unit else leaf
-        logits = self.loss.output(self.victim, images)
-        # a sum over locations, because in half precision the gradient of their mean would underflow
-        value = self.reduction(self.loss(logits, goal, progress), goal).mean() * goal.labels[0].numel()
-        self.reached = float(goal.reached(logits.detach()).float().mean())
-        return torch.autograd.grad(value, leaf)[0]
-
-    @torch.no_grad()
-    def goal(self, batch: ImageBatch) -> Goal:
-        """Return the goal for the images of a batch in their own size."""
-        if isinstance(self.objective, PredictionObjective):
-            prediction = self._predictions(batch)
-            return goal_of(self.objective, self.victim, batch.images, self.seed, prediction=prediction)
-        logits = clean_logits(self.victim, batch.images)
-        return goal_of(self.objective, self.victim, batch.images, self.seed, logits=logits)
-
-    def _predictions(self, batch: ImageBatch) -> Tensor:
-        """Return the clean predictions `(N, *L)` int64."""
-        if batch.index is None:
-            return clean_logits(self.victim, batch.images).argmax(1)
-        # data sets may augment, so that an index has other pixels in another pass
-        index = list(zip(batch.index.tolist(), map(checksum, batch.images), strict=True))
-        if not all(i in self.predictions for i in index):
-            found = clean_logits(self.victim, batch.images).argmax(1).cpu()
-            kept = found.to(torch.uint8) if int(found.max()) < 256 else found
-            self.predictions.update(zip(index, kept, strict=True))
-        return torch.stack([self.predictions[i] for i in index]).to(batch.images.device).long()
