@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+import uap
 from tests.attacks.linear import images
+from tests.helpers import refuses
 from uap.attacks import SignSteps, TanhAffine
-from uap.attacks.source_region import clean_classes
+from uap.attacks.source_region import clean_classes, summed_means
 from uap.evaluation import Transferred, evaluate
 from uap.losses import CrossEntropy
 from uap.objectives import Goal, JointTargets, LeastLikely, SwapClasses, Untargeted
@@ -92,7 +94,34 @@ def test_one_image_reaches_the_target_on_each_network(local: bool) -> None:
         assert torch.equal(made.adversarial[outside], pictures[outside])
 
 
-def test_the_loss_is_the_mean_over_the_networks() -> None:
+@pytest.mark.parametrize("local", [False, True])
+def test_the_losses_of_the_networks_are_summed_and_the_penalty_is_not(local: bool) -> None:
+    one, pictures, swap = network(["road", "sky", "person"], 0), images(2), SwapClasses({"road": "sky"})
+    twice = Ensemble([one, one])
+    joint = TanhAffine(steps=5, local=local, penalty=20)(twice, pictures, JointTargets(swap))
+    alone = TanhAffine(steps=5, local=local, penalty=10)(one, pictures, swap)
+    torch.testing.assert_close(joint, alone, atol=0.01, rtol=0)
+
+
+def test_a_network_with_a_small_source_region_has_the_same_weight() -> None:
+    values = torch.tensor([[[[4.0, 4.0, 4.0, 4.0]], [[8.0, 0.0, 0.0, 0.0]]]], requires_grad=True)
+    region = torch.tensor([[[[True, True, True, True]], [[True, False, False, False]]]])
+    found = summed_means(values, region, networks=True)
+    assert found.tolist() == [12]
+    (gradient,) = torch.autograd.grad(found.sum(), values)
+    assert gradient.flatten().tolist() == [0.25, 0.25, 0.25, 0.25, 1, 0, 0, 0]
+
+
+def test_one_network_has_no_joint_targets() -> None:
+    one, pictures = network(["road", "sky", "person"], 0), images(2)
+    joint = JointTargets(SwapClasses({"road": "sky"}))
+    with refuses("objective", "wrong_shape", "Ensemble"):
+        TanhAffine(steps=1)(one, pictures, joint)
+    with refuses("objective", "wrong_shape", "Ensemble"):
+        uap.learn(one, pictures, JointTargets(Untargeted()), ensemble=[one], progress=False)
+
+
+def test_the_mean_of_the_locations_is_that_of_the_networks() -> None:
     ensemble, pictures = Ensemble([network(["road", "sky"], seed) for seed in (0, 1)]), images(2)
     goal = JointTargets(Untargeted()).prepare(ensemble, pictures, ensemble(pictures))
     whole = CrossEntropy(None)(ensemble(pictures), goal)

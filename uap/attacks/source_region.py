@@ -74,6 +74,25 @@ def mean_over(values: Tensor, region: Tensor) -> Tensor:
     return (values * region).flatten(1).sum(1) / region.flatten(1).sum(1).clamp(min=1)
 
 
+def summed_means(values: Tensor, region: Tensor, networks: bool) -> Tensor:
+    """Return the mean of values over a region, `(N,)`, or the sum of those of several networks (Kang et al., eq. 11).
+
+    Args:
+        values: `(N, *L)`, or `(N, V, H, W)` for V networks.
+        region: of the same shape, bool.
+        networks: whether the values are those of several networks.
+
+    Example:
+        >>> values = torch.tensor([[[[1.0, 5.0]], [[3.0, 9.0]]]])  # (N, V, H, W) = (1, 2, 1, 2)
+        >>> region = torch.tensor([[[[True, True]], [[True, False]]]])
+        >>> summed_means(values, region, networks=True).tolist(), summed_means(values, region, networks=False).tolist()
+        ([6.0], [3.0])
+    """
+    if not networks:
+        return mean_over(values, region)
+    return mean_over(values.flatten(0, 1), region.flatten(0, 1)).view(values.shape[:2]).sum(1)
+
+
 def in_image(region: Tensor) -> Tensor:
     """Return a region `(N, H, W)` for one of `(N, H, W)`, or of `(N, V, H, W)` for V networks: that of any of them."""
     return region.any(1) if region.dim() == 4 else region

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from uap.attacks.base import Attack
-from uap.attacks.source_region import clean_classes, in_image, mean_over, region_of, source_losses, still_source
+from uap.attacks.source_region import (
+    clean_classes,
+    in_image,
+    mean_over,
+    region_of,
+    source_losses,
+    still_source,
+    summed_means,
+)
 from uap.losses.base import cross_entropy
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.class_tables import IGNORE
@@ -30,13 +38,13 @@ class TanhAffine(Attack):
 
     I is the clean image on the scale from -1 to 1. Adam lowers the cross entropy with the labels, plus a penalty on
     the mean squared change. The image stays within 0 to 255 without clipping. The slope of tanh is almost 0 at both
-    ends, so that dark and bright values change little.
+    ends, so that a step changes dark and bright values less than others.
 
     The paper prints `tanh(W * I + xi)` (eq. 2), which changes an image with all grey levels by 8.5 of them on average
     before the first step. `form="printed"` is this formula; within 50 steps the penalty takes most of that change back.
 
-    On a `uap.victims.Ensemble`, with the locations `(V, H, W)`, the weights are those of the largest probabilities of
-    its networks, M = max(p1, p2) (eq. 11).
+    On a `uap.victims.Ensemble`, with the locations `(V, H, W)`, the loss is the sum of those of its networks, and the
+    weights are those of their largest probabilities, M = max(p1, p2) (eq. 11).
 
     Args:
         steps: number of steps of Adam.
@@ -123,6 +131,7 @@ class TanhAffine(Attack):
         affine = self._start(images, generator)
         _bound(affine, base, limits)
         optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
+        joint = isinstance(victim, Ensemble)
         for _ in range(self.steps):
             with torch.enable_grad():
                 adversarial = _image(base, affine, images, changed)
@@ -132,9 +141,9 @@ class TanhAffine(Attack):
                     source, losses = still_source(logits, clean, goal), source_losses(logits, clean, goal)
                 else:
                     losses = cross_entropy(logits, goal.labels)
-                losses = self._weight(logits, goal, isinstance(victim, Ensemble)) * losses
+                losses = self._weight(logits, goal, joint) * losses
                 change = mean_over(((adversarial - images) / HALF).square().mean(1), changed)
-                loss = mean_over(losses, source) + self.penalty * change
+                loss = summed_means(losses, source, joint) + self.penalty * change
                 affine.grad = self._gradient(loss * goal.labels[0].numel(), affine)
             before = affine.detach().clone() if self.local else None
             optimizer.step()

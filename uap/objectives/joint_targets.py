@@ -73,8 +73,18 @@ class JointTargets(Objective):
 def joint_prediction(logits: Tensor) -> Tensor:
     """Return the class with the largest probability of any network, `(N, H, W)` for logits `(N, C, V, H, W)` (eq. 10).
 
+    Raises:
+        InputError: the logits are not those of several networks.
+
     Example:
         >>> joint_prediction(torch.tensor([[[[[1.0]], [[0.0]]], [[[0.0]], [[3.0]]]]])).tolist()
         [[[1]]]
     """
+    if logits.ndim != 5:
+        raise InputError(
+            f"JointTargets got logits {tuple(logits.shape)} of one network, expected those of a uap.victims.Ensemble, "
+            "(N, C, V, H, W). For one network, use its objective alone.",
+            setting="objective",
+            kind="wrong_shape",
+        )
     return logits.softmax(1).amax(2).argmax(1)
