@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers import refuses
 from uap.evaluate import main
-from uap.universal.perturbation_files import find_perturbation, load_perturbation
+from uap.universal.perturbation_files import PATTERNS, find_perturbation, load_perturbation
 from uap.utils import paths
-
-PATTERNS = ("street128", "streetscenes128")
 
 
 @pytest.mark.parametrize("name", PATTERNS)
@@ -30,6 +29,20 @@ def test_a_file_of_the_same_name_comes_first(tmp_path: Path, monkeypatch: pytest
     Path("street128").touch()
     assert find_perturbation("street128") == Path("street128")
     assert find_perturbation("runs/street128") == Path("runs/street128")
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_cards_have_results_on_networks_that_the_pattern_was_not_learned_on(name: str) -> None:
+    card = json.loads(paths.shipped(f"checkpoints/{name}.json").read_text())
+    rows = [row for group in card["results"]["other_networks"] for row in group["networks"]]
+    assert not {row["network"] for row in rows if "CamVid" in row["network"]} & set(card["learned_on"])
+    for row in rows:
+        assert 0 < row["kept"] < row["kept_random_signs"] < 100
+
+
+def test_a_name_that_is_no_pattern_is_refused_before_other_settings() -> None:
+    with refuses("perturbation", "missing_file", "streetscenes128"):
+        main(["--perturbation", "street129"])
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ from uap.universal.callbacks.pictures import Pictures
 from uap.universal.callbacks.results import Results
 from uap.universal.callbacks.success import SuccessMetrics
 from uap.universal.module import SCORED, UniversalAttack
-from uap.universal.perturbation_files import find_perturbation, learned_size, load_scene
+from uap.universal.perturbation_files import PATTERNS, find_perturbation, learned_size, load_scene
 from uap.universal.perturbation_formats import ARRAYS, CHECKPOINTS, Unit, read_perturbation
 from uap.utils import paths
 from uap.utils.errors import InputError
@@ -128,7 +128,15 @@ def _with_defaults(args: ArgsType) -> ArgsType:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--perturbation", default="")
     name = parser.parse_known_args(given)[0].perturbation
-    is_shipped = find_perturbation(name).parent == paths.shipped("checkpoints")
+    path = find_perturbation(name)
+    if name and path.parent == Path() and not path.suffix and not path.exists():  # before other settings are missing
+        raise InputError(
+            f"There is no perturbation {name}. The patterns that ship are {', '.join(PATTERNS)}; a finished run writes "
+            "perturbation.safetensors in its folder.",
+            setting="perturbation",
+            kind="missing_file",
+        )
+    is_shipped = path.parent == paths.shipped("checkpoints")
     return [f"--config={UNTARGETED}", *given] if is_shipped else given
 
 

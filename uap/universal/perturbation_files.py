@@ -13,6 +13,9 @@ from uap.utils.atomic_file import atomic_file
 from uap.utils.errors import InputError
 from uap.utils.paths import check_file, shipped
 
+PATTERNS = ("street128", "streetscenes128")
+"""The names of the patterns that ship."""
+
 
 def save_perturbation(
     perturbation: Perturbation, path: Path, metadata: dict[str, str], scene: Tensor | None = None
