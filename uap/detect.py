@@ -14,6 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from torch import Tensor
+
 from uap.attacks import NamedAttack, named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
@@ -24,6 +26,7 @@ from uap.detectors import DETECTORS, Detector, KnownPattern, named_detectors
 from uap.evaluation.attack_grid import Network, grid, identity_of
 from uap.evaluation.clean_images import CleanImages
 from uap.evaluation.detector_scores import AttackedImages, Detection, DetectorScores, detect, of_cells, of_perturbation
+from uap.evaluation.evaluate import Scored
 from uap.evaluation.experiment import facts_of_data
 from uap.evaluation.saved_perturbation import SavedPerturbation, read_saved
 from uap.reporting.detector_page import page
@@ -76,8 +79,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[str, Detector]:
-    """Return the detectors by their titles.
+def build_detectors(names: list[str], saved: list[SavedPerturbation], seed: int) -> dict[str, Detector]:
+    """Return the detectors by their titles; the seed is that of detectors that sample.
 
     Raises:
         InputError: a name or a value is unknown, or there is no perturbation for `KnownPattern`.
@@ -85,7 +88,7 @@ def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[st
     found: dict[str, Detector] = {}
     for name in names:
         if name != KNOWN:
-            found |= named_detectors(name)
+            found |= named_detectors(name, seed)
             continue
         if not saved:
             raise InputError(
@@ -95,6 +98,31 @@ def build_detectors(names: list[str], saved: list[SavedPerturbation]) -> dict[st
             )
         found |= {f"{KNOWN}:{one.name}": KnownPattern(one.perturbation.proto.detach()) for one in saved}
     return found
+
+
+def images_of(given: argparse.Namespace, settings: list[str]) -> SegmentationData:
+    """Return the images of a command line, two or more.
+
+    Raises:
+        InputError: there are fewer, or the data cannot be built or read.
+    """
+    too_few, advice = (
+        "There is one image to score, and detectors compare two or more.",
+        "Add images, or a longer video.",
+    )
+    try:
+        data = scored_data(given, settings, PROGRAM)
+    except InputError as error:
+        if (error.setting, error.kind) != ("data.root", "out_of_range"):
+            raise
+        # the one image cannot be split into training and scored images, which is the advice of the data
+        raise InputError(f"{too_few} {advice}", setting="data.root", kind="out_of_range") from error
+    if len(data.datasets["scored"]) < 2:
+        if given.images == 1:
+            advice = "Set more --images."
+        setting = "images" if given.images == 1 else "data.root"
+        raise InputError(f"{too_few} {advice}", setting=setting, kind="out_of_range")
+    return data
 
 
 def rows_of(
@@ -138,14 +166,8 @@ def main(args: list[str] | None = None) -> Path:
     saved = [
         read_saved(run, name) for run, name in zip(given.perturbation, unique_names(given.perturbation), strict=True)
     ]
-    detectors = build_detectors(given.detectors, saved)
-    data = scored_data(given, settings, PROGRAM)
-    if len(data.datasets["scored"]) < 2:
-        raise InputError(
-            "There is one image, and a detector needs two or more to compare. Set more --images.",
-            setting="images",
-            kind="out_of_range",
-        )
+    detectors = build_detectors(given.detectors, saved, given.seed)
+    data = images_of(given, settings)
     networks = [Network(*item) for item in build_victims(given.networks, given.weights, data).items()]
     writable(given.out)
     rows = rows_of(given, networks, attacks, saved, data)
@@ -155,14 +177,27 @@ def main(args: list[str] | None = None) -> Path:
     definitions = {attack.name: attack.definition for attack in attacks}
     definitions |= {one.name: ", ".join(f"{key} {text}" for key, text in one.facts.items() if text) for one in saved}
     _write(given.out, found, facts_of_data(data), definitions, {"seed": given.seed, "scored": given.scored})
-    with atomic_file(given.out / "detect_entropy.png") as file:
-        image = first_image(data).to(networks[0].victim.mean.device)
-        entropy_figure([row for row in rows if row.network is networks[0]], image, given.scored).savefig(file)
-    entropy = given.out / "detect_entropy.png"
+    entropy = _entropy(given.out / "detect_entropy.png", rows, first_image(data), given.scored)
     write(given.out / "detect.html", page(found, given.out / "detect.png", entropy, facts_of_data(data), definitions))
     print("\n".join(map(text_of, tables(found))))
-    print(f"{given.out / 'detect.html'}  detect.csv  detect.json  detect.png  detect_entropy.png", flush=True)
+    files = ["detect.csv", "detect.json", "detect.png", *([entropy.name] if entropy else [])]
+    print("  ".join([str(given.out / "detect.html"), *files]), flush=True)
     return Path(given.out)
+
+
+def _entropy(path: Path, rows: list[AttackedImages], image: Tensor, form: Scored) -> Path | None:
+    """Write the self-entropy maps of the first network; return None, and say why, if no patch fits into the image."""
+    first = rows[0].network
+    shown = [row for row in rows if row.network is first]
+    try:
+        figure = entropy_figure(shown, image.to(first.victim.mean.device), form)
+    except InputError as error:
+        path.unlink(missing_ok=True)  # of an earlier run
+        print(f"There are no self-entropy maps: {error}", flush=True)
+        return None
+    with atomic_file(path) as file:
+        figure.savefig(file)
+    return path
 
 
 def _write(

@@ -90,6 +90,47 @@ def test_self_entropy_is_that_of_the_votes() -> None:
     assert not self_entropy(Position(), image, patches=1).any()  # one patch agrees with itself
 
 
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        (images(), "wrong_shape"),
+        (images(1), "wrong_shape"),
+        (images(1)[0] / 255, "out_of_range"),
+        (images(1)[0] * math.nan, "not_finite"),
+        (images(1)[0].bool(), "wrong_type"),
+    ],
+)
+def test_self_entropy_takes_one_image_of_grey_levels(image: Tensor, kind: str) -> None:
+    with pytest.raises(InputError) as raised:
+        self_entropy(Position(), image)
+    assert raised.value.kind == kind
+
+
+@pytest.mark.parametrize("size", [(128, 48), (48, 128), (8, 8)])
+def test_self_entropy_of_images_of_any_shape(size: tuple[int, int]) -> None:
+    assert self_entropy(Position(), torch.full((3, *size), 9.0)).shape == size
+
+
+def test_the_seed_reaches_detectors_that_sample() -> None:
+    (spatial,) = named_detectors("SpatialConsistency:3", 7).values()
+    assert isinstance(spatial, SpatialConsistency)
+    assert spatial.seed == 7
+
+
+@pytest.mark.parametrize("tile", ["larger than half the image", "without fine detail"])
+def test_tiles_that_the_period_does_not_find(tile: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    signs = 2.0 * torch.randint(0, 2, (3, 96, 128), generator=generator) - 1
+    if tile == "without fine detail":
+        smooth = Blur(4.0).approximate(signs[None, :, :48, :64].repeat(1, 1, 2, 2))[0]
+        pattern = 10 * smooth / smooth.abs().amax()
+    else:
+        pattern = 10 * signs[:, :96, :70].repeat(1, 1, 2)[:, :, :128]
+    noise = 5.0 * torch.randn(3, 96, 128, generator=generator)
+    scores = TilePeriod()(lambda pictures: pictures, (128 + torch.stack([noise, noise + pattern])).clamp(0, 255))
+    assert scores[1] > scores[0] - 0.1
+
+
 def test_a_name_with_a_value_is_one_detector() -> None:
     titles = [title for name in DETECTORS for title in named_detectors(name)]
     assert len(titles) == len(set(titles)) == 8
@@ -107,8 +148,9 @@ def test_unknown_names_and_values_are_refused(name: str) -> None:
 @pytest.mark.parametrize("detector", [ScaleConsistency(5.0), TilePeriod(), KnownPattern(torch.ones(3, 2, 2))])
 def test_images_that_are_too_small_are_refused(detector: Detector) -> None:
     small = torch.full((1, 3, 4, 4), 9.0)
-    with pytest.raises(InputError, match="too small"):
+    with pytest.raises(InputError, match="too small") as raised:
         detector(lambda pictures: pictures, small)
+    assert ("sigma" in str(raised.value)) == isinstance(detector, ScaleConsistency)  # others have no such setting
 
 
 @pytest.mark.parametrize("detector", [SpatialConsistency(1), ScaleConsistency(1.0), Uncertainty()])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.datasets.test_video import draw
 from tests.evaluation.test_robustness import network
 from tests.helpers import SIZE, make_camvid, refusal
 from tests.scoring.runs import config, make_run, noise
@@ -124,6 +125,46 @@ def test_a_refusal_ends_the_workers_of_loaders_in_silence(root: Path, capsys: py
     more = ["--attacks", "FGSM", "--detectors", "ScaleConsistency:9", "--data.num_workers=2", "--data.batch_size=1"]
     said = refusal(lambda: detect.main(words(root, *more)), capsys)
     assert said.splitlines()[-1].startswith("error: ")
+
+
+def test_another_seed_scores_other_patches(root: Path) -> None:
+    kept = []
+    for seed in ("0", "1"):
+        out = run(root, *DETECTORS, "--seed", seed, "--out", f"seed{seed}")
+        kept.append({file.name for file in (out / "cells").iterdir()})
+    assert len(kept[0] & kept[1]) == 2  # the benign scores of the two detectors that do not sample
+
+
+@pytest.mark.parametrize("size", ["[40,24]", "[9,48]"])
+def test_tall_and_wide_images_are_scored_and_have_maps(root: Path, size: str) -> None:
+    out = run(root, "--detectors", "SpatialConsistency:2", f"--data.size={size}", "--out", "shaped")
+    assert cells(out)[0]["benign"] == [1.0] * 4
+    assert (out / "detect_entropy.png").stat().st_size > 1000
+
+
+def test_images_without_room_for_a_patch_lose_the_maps_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("--detectors", "ScaleConsistency:0.5", "--data.size=[6,32]", "--out", "small")
+    Path("small").mkdir()
+    Path("small/detect_entropy.png").write_bytes(b"of an earlier run")
+    out = run(root, *small)
+    assert "no self-entropy maps" in capsys.readouterr().out
+    assert not (out / "detect_entropy.png").exists()
+    assert "Self-entropy" not in (out / "detect.html").read_text()
+    more = ("--detectors", "SpatialConsistency:1", "--data.size=[6,32]", "--out", "refused")
+    said = refusal(lambda: run(root, *more), capsys)
+    assert "Use larger images" in said
+    assert not Path("refused/adversarial").exists()  # before any attack
+
+
+@pytest.mark.parametrize("share", [(), ("--data.scored_share", "0")])
+def test_a_video_of_one_frame_is_one_sentence(
+    tmp_path: Path, share: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = draw(tmp_path / "one.mp4", frames=1, size=(24, 32))
+    data = ("--data", "VideoFrames", "--data.root", str(video), "--data.size=[24,32]", "--data.num_workers=0", *share)
+    said = refusal(lambda: detect.main([network("plain"), "--attacks", "FGSM", *DETECTORS, *data]), capsys)
+    assert "longer video" in said
+    assert "scored_share" not in said
 
 
 def test_lost_cells_are_refused(root: Path) -> None:

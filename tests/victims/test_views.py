@@ -29,7 +29,7 @@ def test_views_of_a_network_of_single_pixels_agree() -> None:
 
 def test_the_mean_is_over_the_views_that_contain_a_pixel() -> None:
     own, image = victim(5), IMAGES[:1]
-    (corner,) = covering_corners(1, 32, 64, patch_side(32, 8), torch.Generator().manual_seed(3)).tolist()
+    (corner,) = covering_corners(1, 32, 64, patch_side(32, 64, 8), torch.Generator().manual_seed(3)).tolist()
     inside = (slice(None), slice(None), slice(corner[0], corner[0] + 16), slice(corner[1], corner[1] + 16))
     expected = own(image).log_softmax(1)
     expected[inside] = (expected[inside] + own(image[inside]).log_softmax(1)) / 2
@@ -68,11 +68,26 @@ def test_settings_are_part_of_the_fingerprint() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["patches_5", "patches_50", "fixed_patches_5", "also_blurred_05", "also_blurred_3", "blur_3"]
+    "name",
+    [
+        *("patches_5", "patches_50", "fixed_patches_1", "fixed_patches_5", "fixed_patches_10", "fixed_patches_50"),
+        *("also_blurred_05", "also_blurred_3", "blur_05", "blur_3", "blur_5"),
+    ],
 )
 def test_shipped_wrappers_are_built(name: str) -> None:
     path = Path(__file__).parents[2] / "configs" / "wrapper" / f"{name}.yaml"
     build_wrapper(path)(victim()).check((32, 64))
+
+
+def test_patches_fit_into_tall_images() -> None:
+    own, tall = victim(), IMAGES.mT
+    torch.testing.assert_close(Patched(own, 4)(tall), own(tall).log_softmax(1), atol=1e-4, rtol=0)
+
+
+def test_a_seed_that_no_generator_takes_is_refused() -> None:
+    for seed in (-1, 2**63):
+        with pytest.raises(InputError, match="seed"):
+            Patched(victim(), 1, seed=seed)
 
 
 def test_wrong_sizes_are_refused() -> None:

@@ -11,6 +11,20 @@ from uap.utils.errors import InputError
 from uap.utils.eval_mode import in_eval_mode
 
 
+def check_detectable(images: Tensor) -> None:
+    """Check that a batch of images `(N, 3, H, W)` can be scored: finite grey levels from 0 to 255.
+
+    Raises:
+        InputError: they have another shape or dtype, are on the scale from 0 to 1, normalized, or not finite.
+
+    Example:
+        >>> check_detectable(torch.full((1, 3, 2, 2), 9.0))
+    """
+    check_images(images)
+    if not images.isfinite().all():
+        raise InputError("Images are not finite. Check the attack that made them.", setting="images", kind="not_finite")
+
+
 class Detector(abc.ABC):
     """A detector of adversarial images: a score for each image, low if it is suspicious.
 
@@ -38,9 +52,7 @@ class Detector(abc.ABC):
             InputError: the images are on the scale from 0 to 1 or not finite, or the detector does not fit their size
                 or the output of the network.
         """
-        check_images(images)
-        if not images.isfinite().all():
-            raise InputError("Images are not finite. Check the attack that made them.", kind="not_finite")
+        check_detectable(images)
         with torch.no_grad(), in_eval_mode(victim):
             scores = [self.score(victim, image[None].float()) for image in images]
         return torch.tensor(scores, dtype=torch.float64)

@@ -14,7 +14,9 @@ class TilePeriod(Detector):
     """Minus the largest autocorrelation of the residual of an image at lags of a tile or more.
 
     A periodic perturbation repeats its tile, so that the residual is similar to itself at the lag of a period. The
-    detector does not look at predictions, and finds nothing in perturbations that are not periodic.
+    detector does not look at predictions, and finds nothing in perturbations that are not periodic. Nor does it find
+    tiles that are larger than half of the image, because lags end there, and tiles without fine detail, because the
+    residual has none of the low frequencies.
 
     Args:
         smallest: the smallest lag in rows and in columns; one of the two must reach it.
@@ -39,7 +41,8 @@ class TilePeriod(Detector):
         height, width = image.shape[-2:]
         if min(height, width) < 2 * self.smallest:
             raise InputError(
-                f"Images of {height} x {width} are too small for periods of {self.smallest} pixels. Set a smaller one.",
+                f"Images of {height} x {width} are too small for periods of {self.smallest} pixels. Set a smaller "
+                "period.",
                 setting="smallest",
                 kind="out_of_range",
             )

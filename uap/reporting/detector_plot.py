@@ -1,5 +1,7 @@
 """The plots of detectors: ROC curves, and maps of self-entropy."""
 
+import textwrap
+
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -13,6 +15,9 @@ from uap.metrics.roc import auc, roc_curve
 from uap.reporting.detector_tables import rows_of
 
 COLUMNS = 3
+
+TITLE = 45
+"""Characters in a line of a title of a map."""
 
 
 def roc_figure(detections: list[Detection]) -> Figure:
@@ -68,12 +73,12 @@ def entropy_figure(rows: list[AttackedImages], image: Tensor, form: Scored) -> F
     for (left, right), (title, network, picture), entropy in zip(axes, shown, maps, strict=True):
         prediction = network.victim.predict(picture[None])[0].cpu().numpy()
         left.imshow(network.victim.table.paint(prediction), interpolation="nearest")
-        left.set_title(f"{title}: prediction", fontsize=8)
+        left.set_title(textwrap.fill(f"{title}: prediction", TITLE), fontsize=8)
         drawn = right.imshow(np.asarray(entropy.cpu()), vmin=0, vmax=top, cmap="magma")
-        right.set_title("self-entropy of 50 patches in nats", fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()
-    figure.colorbar(drawn, ax=axes[:, 1].tolist(), shrink=0.6)
+    bar = figure.colorbar(drawn, ax=axes[:, 1].tolist(), shrink=0.6)
+    bar.set_label("self-entropy of 50 patches in nats", fontsize=8)  # tall images have no room for titles
     return figure
 
 

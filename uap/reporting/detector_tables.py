@@ -17,16 +17,18 @@ SHOWN = {
 }
 """The metrics that have tables, and their titles."""
 
-PAPER = {
-    "DAGPure": {"ScaleConsistency:0.5": 100, "ScaleConsistency:3": 100, "ScaleConsistency:5": 100,
-                "SpatialConsistency:1": 91, "SpatialConsistency:50": 100},
-    "DAGPicture": {"ScaleConsistency:0.5": 95, "ScaleConsistency:3": 100, "ScaleConsistency:5": 100,
-                   "SpatialConsistency:1": 91, "SpatialConsistency:50": 100},
-    "HoudiniPure": {"ScaleConsistency:0.5": 100, "ScaleConsistency:3": 100, "ScaleConsistency:5": 100,
-                    "SpatialConsistency:1": 94, "SpatialConsistency:50": 100},
-    "HoudiniPicture": {"ScaleConsistency:0.5": 99, "ScaleConsistency:3": 100, "ScaleConsistency:5": 100,
-                       "SpatialConsistency:1": 92, "SpatialConsistency:50": 100},
-}  # fmt: skip
+_COLUMNS = (
+    *(f"ScaleConsistency:{std}" for std in ("0.5", "3", "5")),
+    *(f"SpatialConsistency:{pairs}" for pairs in (1, 5, 10, 50)),
+)
+_AREAS = {
+    "DAGPure": (100, 100, 100, 91, 100, 100, 100),
+    "DAGPicture": (95, 100, 100, 91, 100, 100, 100),
+    "HoudiniPure": (100, 100, 100, 94, 100, 100, 100),
+    "HoudiniPicture": (99, 100, 100, 92, 100, 100, 100),
+}
+
+PAPER = {attack: dict(zip(_COLUMNS, areas, strict=True)) for attack, areas in _AREAS.items()}
 """The AUC of table 1 of Xiao et al. in per cent: DRN on Cityscapes, attacks that do not know the detector."""
 
 

@@ -12,11 +12,13 @@ TOGETHER = 16
 """Patches that a network sees in one batch."""
 
 PATCH_SHARE = 1 / 2
-"""Patches of Xiao et al. (512 pixels) as a share of the height of their images (1024 pixels)."""
-
+"""Patches of Xiao et al. (512 pixels) as a share of the shorter side of their images (1024 pixels)."""
 
 MOST = 10_000
 """The largest number of patches."""
+
+MOST_SEED = 2**63 - 1
+"""The largest seed that a random generator takes."""
 
 
 def check_patches(owner: str, patches: object, size: object, multiple: object, seed: object) -> None:
@@ -25,7 +27,7 @@ def check_patches(owner: str, patches: object, size: object, multiple: object, s
     Args:
         owner: the class or function that got them, for the message.
         patches: their number.
-        size: their side in pixels; None for half the height of the image.
+        size: their side in pixels; None for half the shorter side of the image.
         multiple: their sides are multiples of this number of pixels.
         seed: of their positions.
 
@@ -37,19 +39,21 @@ def check_patches(owner: str, patches: object, size: object, multiple: object, s
     """
     check_number(owner, "patches", patches, 1, MOST, whole=True)
     check_number(owner, "multiple", multiple, 1, whole=True, unit="pixels")
-    check_number(owner, "seed", seed, whole=True)
+    check_number(owner, "seed", seed, 0, MOST_SEED, whole=True)
     if size is not None:
         check_number(owner, "size", size, 2, whole=True, unit="pixels")
 
 
-def patch_side(height: int, multiple: int) -> int:
-    """Return the side of a patch in pixels: half the height of the image, rounded down to a multiple.
+def patch_side(height: int, width: int, multiple: int) -> int:
+    """Return the side of a patch in pixels: half the shorter side of the image, rounded down to a multiple.
+
+    It is at least one multiple, also where that is more than half the image.
 
     Example:
-        >>> patch_side(1024, 8), patch_side(360, 8)
-        (512, 176)
+        >>> patch_side(1024, 2048, 8), patch_side(360, 480, 8), patch_side(2400, 1080, 8)
+        (512, 176, 536)
     """
-    return max(multiple, int(height * PATCH_SHARE) // multiple * multiple)
+    return max(multiple, int(min(height, width) * PATCH_SHARE) // multiple * multiple)
 
 
 def fitting_side(height: int, width: int, size: int | None, multiple: int) -> int:
@@ -62,14 +66,27 @@ def fitting_side(height: int, width: int, size: int | None, multiple: int) -> in
         >>> fitting_side(360, 480, None, 8), fitting_side(360, 480, 100, 8)
         (176, 100)
     """
-    side = size or patch_side(height, multiple)
+    side = size or patch_side(height, width, multiple)
     if side > min(height, width):
         raise InputError(
-            f"Patches of {side} pixels do not fit into images of {height} x {width}. Set a smaller size.",
+            f"Patches of {side} pixels do not fit into images of {height} x {width}. {advice(size)}",
             setting="size",
             kind="out_of_range",
         )
     return side
+
+
+def advice(size: int | None) -> str:
+    """Return what to do if patches do not fit into the images.
+
+    Args:
+        size: the side that was set; None if it is that of `patch_side`.
+
+    Example:
+        >>> advice(None)
+        'Use larger images.'
+    """
+    return "Use larger images." if size is None else "Set a smaller size."
 
 
 def cut(image: Tensor, corners: Tensor, side: int) -> Tensor:

@@ -42,7 +42,7 @@ class Patched(WrappedVictim):
             victim: the network.
             patches: number of patches of an image.
             fresh: whether the patches depend on the image, so that each step of an attack has new ones.
-            size: side of a patch in pixels; None for half the height of the image.
+            size: side of a patch in pixels; None for half the shorter side of the image.
             multiple: sides of patches are multiples of this number, if `size` is None.
             seed: of the positions.
 
