@@ -81,7 +81,7 @@ def attacks_of(given: argparse.Namespace, default: Sequence[str] = ()) -> list[N
     attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or default)]
     if attacks and given.epsilons and not any(attack.has_epsilon for attack in attacks):
         raise InputError(
-            f"--epsilons was given, but {', '.join(attack.name for attack in attacks)} has no epsilon. Leave "
+            f"--epsilons was given, but no attack of {', '.join(attack.name for attack in attacks)} has one. Leave "
             "--epsilons out, or add an attack that has one, such as FGSM.",
             setting="epsilons",
             kind="conflict",
