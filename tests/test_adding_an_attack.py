@@ -20,7 +20,7 @@ ROW = re.compile(r"^NamedAttack\(.*\)$", re.MULTILINE)
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Follow the walk in a copy of the package and its tests."""
-    for name in ("uap", "tests", "configs", "checkpoints"):
+    for name in ("uap", "tests", "configs", "checkpoints", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "conftest.py"):
         shutil.copy(ROOT / name, tmp_path)

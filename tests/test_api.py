@@ -1,7 +1,9 @@
 """Tests of the public interface: imports are lazy and fast, and do not affect other libraries."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,27 @@ def test_every_public_name_can_be_imported() -> None:
     assert set(uap.__all__) <= set(dir(uap))
     with pytest.raises(AttributeError, match="nothing"):
         getattr(uap, "nothing")  # noqa: B009
+
+
+NAMES = re.compile(r"\buap(?:\.[A-Za-z_]\w*){2,}")
+
+
+@pytest.mark.slow
+def test_names_of_the_pages_need_no_other_import_than_that_of_the_package() -> None:
+    """Each name is looked up in a process of its own, because an import by another name would hide a missing one."""
+    pages = [Path(__file__).parents[1] / page for page in ("README.md", "docs/python_api.md")]
+    names = sorted({name for page in pages for name in NAMES.findall(page.read_text())})
+    code = (
+        "import functools, os, torch, uap\n"
+        f"for name in {names}:\n"
+        "    if not os.fork():\n"
+        "        try: functools.reduce(getattr, name.split('.')[1:], uap)\n"
+        "        except Exception: print(name, flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.wait()"
+    )
+    assert "uap.metrics.roc" in names
+    assert run(code) == ""
 
 
 def test_command_line_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """`uap boxes` and `uap train_boxes` from the command line to their files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from tests.helpers import save
+from tests.helpers import refuses, save
 from uap import boxes, train_boxes
 from uap.evaluation.detection_networks import find_detection
 from uap.networks.fastestdet import FastestDet
@@ -52,6 +53,18 @@ def test_boxes_are_attacked_and_written(words: list[str], capsys: pytest.Capture
     assert "mAP clean" in capsys.readouterr().out
     with pytest.raises(InputError):  # other settings do not replace the results
         boxes.main([*words, "--steps", "2"])
+
+
+def test_results_of_other_weights_or_images_are_not_replaced(tmp_path: Path, words: list[str]) -> None:
+    words = [*words, "--steps", "2", "--gamma", "4", "--pictures", "0"]
+    written = (boxes.main(words) / "boxes.json").read_text()
+    weights = load_file(tmp_path / "weights.safetensors")
+    save_file({name: 1.5 * value for name, value in weights.items()}, tmp_path / "other.safetensors")
+    shutil.copytree(tmp_path / "photos", tmp_path / "copies")
+    for change in (["--weights", str(tmp_path / "other.safetensors")], ["--data.root", str(tmp_path / "copies")]):
+        with refuses(None, "conflict"):
+            boxes.main([*words, *change])
+    assert (boxes.main(words) / "boxes.json").read_text() == written
 
 
 def test_unknown_networks_and_missing_weights_are_refused(words: list[str]) -> None:

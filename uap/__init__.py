@@ -22,7 +22,19 @@ _NAMES = {
 }
 """Where each name of the public interface is defined."""
 
-_PACKAGES = ("attacks", "datasets", "defenses", "detectors", "evaluation", "losses", "metrics", "objectives", "victims")
+_PACKAGES = (
+    "attacks",
+    "datasets",
+    "defenses",
+    "detectors",
+    "evaluation",
+    "losses",
+    "metrics",
+    "networks",
+    "objectives",
+    "universal",
+    "victims",
+)
 
 __all__ = ["__version__", *_NAMES, *_PACKAGES]
 

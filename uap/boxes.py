@@ -15,6 +15,7 @@ from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
 from uap.cli.network_arguments import grey_levels, scored_data
 from uap.data import SegmentationData
+from uap.evaluation.attack_grid import identity_of
 from uap.evaluation.boxes import BoxAttack, attack_all, summary
 from uap.evaluation.detection_networks import build_detection
 from uap.evaluation.experiment import facts_of_data
@@ -92,11 +93,11 @@ def main(args: list[str] | None = None) -> Path:
         name: getattr(given, name) for name in ("network", "variant", "confidence", "gamma", "steps", "seed")
     }
     content = {**settings_used, **facts_of_data(data)}
-    identity = digest(content, given.nms)
+    victims = {nms: build_detection(given.network, given.weights, proposal_nms=nms) for nms in given.nms}
+    identity = digest(content, [victim.cache_key() for victim in victims.values()], identity_of(data))
     check_same(out / "boxes.json", identity)
     rows, found = [], []
-    for threshold in given.nms:
-        victim = build_detection(given.network, given.weights, proposal_nms=threshold)
+    for threshold, victim in victims.items():
         results = list(_attacked(victim, data, given, f"NMS {threshold:g}"))
         rows.append({"nms": threshold if victim.has_proposals else None, **summary(results)})
         found += [(threshold, one) for one in results]

@@ -14,11 +14,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from uap.attacks import named_attack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
 from uap.cli.network_arguments import (
+    attacks_of,
     build_victims,
     names_argument,
     network_arguments,
@@ -98,12 +98,13 @@ def main(args: list[str] | None = None) -> Path:
     given = parse(words)
     if given.quiet:
         be_quiet()
-    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or ARNAB_ATTACKS)]
+    attacks = attacks_of(given, ARNAB_ATTACKS)
     data = scored_data(given, settings, PROGRAM)
     victims = build_victims(given.networks, given.weights, data)
     out = writable(given.out)
     pairs = pairs_of(victims, given.wrappers, data)
-    cells = grid(pairs, attacks, sorted(set(given.epsilons or ARNAB_EPSILONS)), data, given.seed)
+    epsilons = sorted(set(given.epsilons or ARNAB_EPSILONS))
+    cells = grid(pairs, attacks, epsilons, data, given.seed, chosen=bool(given.epsilons))
     check_cells_kept(out / "robustness.json", {cell.key for cell in cells})
     evaluated = {network.name: network.victim for _, network in pairs}
     warn_of_classes(evaluated)

@@ -13,7 +13,8 @@ For image-dependent attacks:
 
 With --sums, the rows are perturbations of DAG and their sums, and columns may be detection networks:
 
-    "cells": [{"made_from": ROW, "network": COLUMN, "metrics": {"miou_adversarial": 0.45}}, ...]
+    "cells": [{"made_from": ROW, "network": COLUMN,
+               "metrics": {"miou_adversarial": 0.45, "perceptibility": 0.006}}, ...]
 
 `metrics` are those of `uap.metrics.names.METRICS` that apply to the cell. `control` marks the rows of random signs.
 """
@@ -24,12 +25,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uap.attacks import named_attack
-from uap.cli.arguments import positive, sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_any, build_victims, network_arguments, scored_data, warn_of_classes, wrap
-from uap.evaluation.attack_grid import Network, Source, grid, names_of
+from uap.cli.network_arguments import attacks_of, build_any, build_victims, scored_data, warn_of_classes, wrap
+from uap.cli.transfer_arguments import EPSILONS, PROGRAM, check_used, parse
+from uap.evaluation.attack_grid import Network, Source, grid, identity_of, names_of
 from uap.evaluation.attack_grid import score_all as score_attacks
 from uap.evaluation.experiment import facts_of_data
 from uap.evaluation.perturbation_scores import print_setup_warnings
@@ -44,64 +44,10 @@ from uap.utils.text_tables import check_cells_kept, check_same, csv_text, digest
 from uap.victims import Ensemble
 from uap.victims.detection import DetectionVictim
 
-PROGRAM = "uap transfer"
+__all__ = ["main", "parse"]
 
 METRIC_OF = {True: "map_adversarial", False: "miou_adversarial"}
 """The metric of a detection network, and that of a segmentation network, with `--sums`."""
-
-EPSILONS = (8.0,)
-"""The default of `--epsilons`: that of Arnab et al., table 1."""
-
-
-def parse(words: list[str]) -> argparse.Namespace:
-    """Return the arguments of a command line, without the settings of the data."""
-    parser = argparse.ArgumentParser(
-        PROGRAM,
-        description="Evaluates attacks on networks and images that they were not made on. The rows are perturbations "
-        "of uap fit, with random signs of the same epsilon as the control; with --attacks, the rows are attacks on "
-        "each image, made on one network and evaluated on all. Writes transfer.md, transfer.csv and transfer.json. "
-        "Targets are translated to the classes of another network by their names. A perturbation that is not periodic "
-        "is evaluated on images of the size that it was learned for. Cells that were scored before are not scored "
-        "again.",
-        epilog=f"examples: {PROGRAM} runs/espnet runs/cgnet --evaluate-on runs/espnet runs/cgnet other.yaml; {PROGRAM} "
-        "espnet_streetscenes --wrappers scale_50 multiscale --evaluate-on fcn8s_streetscenes --attacks FGSM "
-        "IterativeFGSMII --epsilons 8 --data StreetScenes --images 16",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "rows", metavar="RUN_OR_NETWORK", nargs="+",
-        help="a row of the matrices: the folder of a run of uap fit; with --attacks a configuration of configs/victim/ "
-        "by name, or any YAML file with model.victim",
-    )  # fmt: skip
-    parser.add_argument(
-        "--evaluate-on", "--onto", metavar="RUN_OR_NETWORK", nargs="+",
-        help="the columns: run folders or networks. A network without data uses the images of the runs (default: the "
-        "networks and data of the rows). With --attacks, networks besides those of the rows",
-    )  # fmt: skip
-    network_arguments(parser, epsilons=EPSILONS)
-    parser.add_argument(
-        "--sums", metavar="A+B", nargs="*",
-        help="evaluate the perturbations of DAG on segmentation and detection networks, and sums of those of several "
-        "rows, such as espnet_streetscenes+fcn8s_streetscenes, each with the control of permuted pixels (default "
-        "without a value: the sum of all rows)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--joint", metavar="A+B", nargs="+", default=[],
-        help="with --attacks, make them also on several rows together, such as espnet_camvid+cgnet_camvid, "
-        "with one target for all (Kang et al., IEEE Access 2020)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--steps", metavar="S", nargs="+", type=positive,
-        help="with --attacks, the numbers of steps of each attack, such as 1 10 50 (default: that of the attack)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--control", action="store_true",
-        help="with --attacks, score random signs too, whose root mean square on each image is that of the attack's "
-        "change; their rows end with `, noise`",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("transfer"), help="the folder to write to")
-    sample_arguments(parser)
-    return parser.parse_args(words)
 
 
 def perturbations(given: argparse.Namespace) -> Path:
@@ -130,7 +76,7 @@ def perturbations(given: argparse.Namespace) -> Path:
 
 def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     """Evaluate attacks on images, made on each network, on all networks; return the folder of the tables."""
-    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks)]
+    attacks = attacks_of(given)
     data = scored_data(given, settings, PROGRAM)
     names = [*given.rows, *(given.evaluate_on or [])]
     victims = build_victims(names, given.weights, data)
@@ -146,7 +92,9 @@ def attacks(given: argparse.Namespace, settings: list[str]) -> Path:
     ]
     pairs = [(source, network) for source in [*sources, *together] for network in columns]
     epsilons = sorted(set(given.epsilons or EPSILONS))
-    cells = grid(pairs, attacks, epsilons, data, given.seed, given.steps or [None], controls=given.control)
+    steps = given.steps or [None]
+    chosen = bool(given.epsilons)
+    cells = grid(pairs, attacks, epsilons, data, given.seed, steps, controls=given.control, chosen=chosen)
     check_cells_kept(out / "transfer.json", {cell.key for cell in cells})
     found = [
         names_of(cell) | {"metrics": metrics}
@@ -191,17 +139,22 @@ def sums(given: argparse.Namespace, settings: list[str]) -> Path:
     added = list(_rows_of("sums", given.sums, sources).values()) or [[*sources]]
     images, facts = data.datasets["scored"].images, facts_of_data(data)
     out = writable(given.out)
-    identity = digest(facts, [*sources], [*columns], added, given.seed)
+    networks = [(name, victim.cache_key()) for name, victim in columns.items()]
+    identity = digest(identity_of(data), networks, [*sources], added, given.seed)
     check_same(out / "transfer.json", identity)
-    scores = score_sums(sources, columns, added, images, given.seed)
+    rows = score_sums(sources, columns, added, images, given.seed)
     kinds = {name: METRIC_OF[isinstance(victim, DetectionVictim)] for name, victim in columns.items()}
     cells: list[dict[str, Any]] = [
-        {"made_from": row, "network": column, "metrics": {kinds[column]: value}}
-        for row, of in scores.items()
-        for column, value in of.items()
+        {
+            "made_from": name,
+            "network": column,
+            "metrics": {kinds[column]: value, "perceptibility": row.perceptibility},
+        }
+        for name, row in rows.items()
+        for column, value in row.scores.items()
     ]
-    text = tables.of_sums(scores, kinds)
-    long = [[cell["made_from"], cell["network"], *next(iter(cell["metrics"].items()))] for cell in cells]
+    text = tables.of_sums(rows, kinds)
+    long = [[cell["made_from"], cell["network"], *metric] for cell in cells for metric in cell["metrics"].items()]
     content = {"seed": given.seed, **facts, "digest": identity, "cells": cells}
     about = markdown([*facts], [[*facts.values()]])
     table = csv_text(["made_from", "network", "metric", "value"], long)
@@ -220,27 +173,17 @@ def main(args: list[str] | None = None) -> Path:
     """Evaluate every row on every column; return the folder of the tables.
 
     Raises:
-        InputError: settings of both kinds of rows are mixed, or what the evaluations refuse.
+        InputError: an option has no use for the kind of the rows, or what the evaluations refuse.
     """
     settings, words = settings_of_data(sys.argv[1:] if args is None else args)
     given = parse(words)
     if given.quiet:
         be_quiet()
+    check_used(given, settings)
     if given.sums is not None:
         return sums(given, settings)
     if given.attacks:
         return attacks(given, settings)
-    unused = [
-        f"--{name}"
-        for name in ("weights", "wrappers", "epsilons", "data", "joint", "steps", "control")
-        if getattr(given, name)
-    ] + settings[:1]
-    if unused:
-        raise InputError(
-            f"{unused[0]} belongs to attacks on images. Name them with --attacks, such as --attacks FGSM, or leave "
-            f"{unused[0]} out: saved perturbations use the networks and data of their runs.",
-            kind="conflict",
-        )
     return perturbations(given)
 
 

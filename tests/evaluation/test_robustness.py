@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import jaccard_score
 
-from tests.helpers import make_camvid, refusal
+from tests.helpers import make_camvid, refusal, refuses
 from uap import robustness
 from uap.attacks import FGSM, IterativeFGSM
 from uap.evaluation import attack_grid as curves
@@ -204,6 +204,19 @@ def test_attack_without_an_epsilon_has_one_row(root: Path, capsys: pytest.Captur
     assert "| network | attack | 40 | 70 | no epsilon |" in " ".join(printed.split())
     assert "left" not in printed  # quiet
     assert "no epsilon" in (out / "robustness.html").read_text()
+
+
+def test_epsilons_are_used_or_refused(root: Path) -> None:
+    victim, words = network("plain"), ["--data=CamVid", f"--data.root={root}", "--data.size=[24,32]", "--quiet"]
+    default = robustness.main([victim, "--attacks", "HoudiniPure", *words])
+    own = cells(default)["plain", "HoudiniPure", 32]["float"]
+    assert 16 < own["max_norm"] <= 32
+    chosen = cells(run(root, [victim], ["HoudiniPure"], [4], "--out", "chosen", "--quiet"))
+    assert list(chosen) == [("plain", "HoudiniPure", 4)]
+    assert 2 < chosen["plain", "HoudiniPure", 4]["float"]["max_norm"] <= 4
+    with refuses("epsilons", "conflict", "DAG"):
+        run(root, [victim], ["DAG", "DAGPure"], [4], "--out", "none")
+    assert not Path("none").exists()
 
 
 def test_files_and_output_have_the_same_metrics(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

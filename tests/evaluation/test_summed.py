@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from tests.helpers import refuses
 from uap import transfer
-from uap.evaluation.summed import NONE, permuted, rows_of
+from uap.evaluation.summed import NONE, SumRow, permuted, rows_of
+from uap.metrics.names import METRICS
 from uap.networks.fastestdet import FastestDet
 from uap.utils.errors import InputError
 
@@ -49,7 +51,7 @@ def words(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_sums_are_evaluated_on_both_tasks(words: list[str]) -> None:
+def test_sums_are_evaluated_on_both_tasks(words: list[str], tmp_path: Path) -> None:
     cells = json.loads((transfer.main([*words, "--sums"]) / "transfer.json").read_text())["cells"]
     found = {(cell["made_from"], cell["network"]): cell["metrics"] for cell in cells}
     assert len(found) == 5 * 2
@@ -57,7 +59,51 @@ def test_sums_are_evaluated_on_both_tasks(words: list[str]) -> None:
     assert (
         found[total, "espnet_streetscenes"]["miou_adversarial"] < found[NONE, "espnet_streetscenes"]["miou_adversarial"]
     )
-    assert set(found[f"{total}, permuted", "cells"]) == {"map_adversarial"}
+    control = found[f"{total}, permuted", "cells"]
+    assert set(control) == {"map_adversarial", "perceptibility"}
+    assert found[NONE, "cells"]["perceptibility"] == 0
+    # the control has the values of the sum at other positions
+    assert control["perceptibility"] == pytest.approx(found[total, "cells"]["perceptibility"], rel=1e-5)
+    table = (tmp_path / "out" / "transfer.md").read_text()
+    assert METRICS["perceptibility"].text(control["perceptibility"]) in table
+
+
+def test_sums_of_other_weights_or_images_are_not_replaced(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = []
+
+    def score(sources: dict[str, object], columns: dict[str, object], *_: object) -> dict[str, SumRow]:
+        scored.append([*columns])
+        return {NONE: SumRow(dict.fromkeys(columns, 0.5), 0.0)}
+
+    monkeypatch.setattr("uap.transfer.score_sums", score)
+    words = [*words, "--sums"]
+    transfer.main(words)
+    weights = load_file(tmp_path / "cells.safetensors")
+    save_file({name: 1.5 * value for name, value in weights.items()}, tmp_path / "other.safetensors")
+    for change in (["--weights", "-", str(tmp_path / "other.safetensors")], ["--data.root", str(tmp_path / "others")]):
+        with refuses(None, "conflict"):
+            transfer.main([*words, *change])
+    transfer.main(words)
+    assert len(scored) == 2  # a refusal comes before any computation
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--attacks", "FGSM"],
+        ["--epsilons", "4"],
+        ["--steps", "3"],
+        ["--control"],
+        ["--joint", "espnet_streetscenes+cells"],
+        ["--wrappers", "blur"],
+    ],
+)
+def test_options_of_attacks_are_refused_with_sums(words: list[str], option: list[str], tmp_path: Path) -> None:
+    with refuses(option[0].removeprefix("--"), "conflict"):
+        transfer.main([*words, "--sums", *option])
+    assert not (tmp_path / "out").exists()
 
 
 def test_sums_of_no_row_are_refused(words: list[str]) -> None:

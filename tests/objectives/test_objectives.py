@@ -1,5 +1,6 @@
 """Objectives on logits whose goals are known."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast, get_args
 
@@ -9,7 +10,20 @@ from torch import Tensor
 
 from tests.attacks.linear import Linear, images
 from tests.helpers import refuses
-from uap.objectives import Goal, LeastLikely, Objective, RandomClasses, Shape, StaticTarget, Untargeted
+from uap.objectives import (
+    Goal,
+    HideClasses,
+    LeastLikely,
+    Objective,
+    Picture,
+    PureClass,
+    RandomClasses,
+    Shape,
+    SideBySideTargets,
+    StaticTarget,
+    SwapClasses,
+    Untargeted,
+)
 from uap.objectives.shape import Form, shape_mask
 from uap.utils.class_tables import LabelTable
 from uap.utils.errors import InputError
@@ -189,3 +203,34 @@ def test_random_classes_that_do_not_exist_are_refused() -> None:
         RandomClasses([-1])
     with pytest.raises(InputError):
         RandomClasses(cast(Any, "sky"))
+
+
+@pytest.mark.parametrize(
+    ("make", "setting"),
+    [
+        (lambda: RandomClasses(["zebra"]), "keep"),  # type: ignore[list-item]
+        (lambda: RandomClasses([1.5]), "keep"),  # type: ignore[list-item]
+        (lambda: RandomClasses(3), "keep"),  # type: ignore[arg-type]
+        (lambda: Picture("face", "road"), "classes"),  # type: ignore[arg-type]
+        (lambda: Picture("face", [1.5]), "classes"),  # type: ignore[list-item]
+        (lambda: HideClasses("person"), "model.objective.hide"),  # type: ignore[arg-type]
+        (lambda: HideClasses([3]), "model.objective.hide"),  # type: ignore[list-item]
+        (lambda: SwapClasses(["person"]), "model.objective.swap"),  # type: ignore[arg-type]
+        (lambda: SwapClasses({1: 2}), "model.objective.swap"),  # type: ignore[dict-item]
+        (lambda: SideBySideTargets([3]), "objectives"),  # type: ignore[list-item]
+        (lambda: SideBySideTargets(3), "objectives"),  # type: ignore[arg-type]
+        (lambda: StaticTarget(3), "model.objective"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_another_type_are_refused(make: Callable[[], Objective], setting: str) -> None:
+    with refuses(setting, "wrong_type"):
+        make()
+
+
+@pytest.mark.parametrize("name", [1.5, True, ["road"]])
+def test_a_class_is_an_id_or_a_name(name: object) -> None:
+    victim = SimpleNamespace(table=LabelTable(("road", "sky"), ((0, 0, 0),) * 2))
+    for objective in (PureClass(name), Shape(target_class=name)):  # type: ignore[arg-type]
+        with pytest.raises(InputError) as error:
+            objective.prepare(cast(Any, victim), torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, 2))
+        assert error.value.kind == "wrong_type"

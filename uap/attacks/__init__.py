@@ -3,7 +3,7 @@
 from uap.attacks.base import Attack, Cost
 from uap.attacks.dag import DAG
 from uap.attacks.fgsm import FGSM, IterativeFGSM
-from uap.attacks.names import ATTACKS, NamedAttack, named_attack
+from uap.attacks.names import ATTACKS, NamedAttack, listed, named_attack
 from uap.attacks.random_signs import RandomSigns
 from uap.attacks.sign_steps import SignSteps
 from uap.attacks.source_sign_steps import SourceSignSteps
@@ -21,5 +21,6 @@ __all__ = [
     "SignSteps",
     "SourceSignSteps",
     "TanhAffine",
+    "listed",
     "named_attack",
 ]

@@ -4,9 +4,11 @@ Commands look attacks up here. Adding an attack is one file in `uap/attacks/` an
 """
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Literal
 
 from uap.attacks.base import Attack
@@ -18,6 +20,7 @@ from uap.attacks.source_sign_steps import SourceSignSteps
 from uap.attacks.tanh_affine import TanhAffine
 from uap.losses import Houdini
 from uap.objectives import (
+    HideClasses,
     LeastLikely,
     Objective,
     Picture,
@@ -27,6 +30,7 @@ from uap.objectives import (
     SwapClasses,
     Untargeted,
 )
+from uap.objectives.shape import Form
 from uap.utils.errors import InputError
 
 
@@ -40,6 +44,8 @@ class NamedAttack:
             can be set.
         objective: returns the objective.
         definition: in a line, with the source.
+        own_epsilon: the epsilon of an attack that a user names no epsilon for, in the place of a command's default;
+            None for attacks that take the command's default.
 
     Example:
         >>> attack, objective = ATTACKS["FGSMII"].build(8), ATTACKS["FGSMII"].objective()
@@ -51,11 +57,23 @@ class NamedAttack:
     algorithm: Callable[..., Attack]
     objective: Callable[[], Objective]
     definition: str
+    own_epsilon: float | None = None
 
     @property
     def has_epsilon(self) -> bool:
         """Whether the attack is bounded by an epsilon."""
         return "epsilon" in inspect.signature(self.algorithm).parameters
+
+    def bounds(self, epsilons: Sequence[float], chosen: bool) -> Sequence[float | None]:
+        """Return the epsilons of the attack, by epsilons that a user chose, or else those of a command.
+
+        Example:
+            >>> ATTACKS["HoudiniPure"].bounds([8.0], chosen=False), ATTACKS["DAG"].bounds([8.0], chosen=True)
+            ([32.0], [None])
+        """
+        if not self.has_epsilon:
+            return [None]
+        return epsilons if chosen or self.own_epsilon is None else [self.own_epsilon]
 
     def build(self, epsilon: float | None = None, steps: int | None = None) -> Attack:
         """Return the attack.
@@ -78,7 +96,8 @@ class NamedAttack:
                 setting="steps",
                 kind="not_supported",
             )
-        given = {"epsilon": epsilon if self.has_epsilon else None, "steps": steps}
+        bound = self.own_epsilon if epsilon is None else epsilon
+        given = {"epsilon": bound if self.has_epsilon else None, "steps": steps}
         return self.algorithm(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -86,6 +105,7 @@ _ARNAB = "Arnab et al., CVPR 2018, sec. 2, arXiv 1711.09856"
 _KANG = "Kang et al., IEEE Access 2020"
 _XIE = "Xie et al., ICCV 2017, arXiv 1703.08603"
 _XIAO = "Xiao et al., ECCV 2018, sec. 5.1, arXiv 1810.05162"
+_XIAO_MORE = "Xiao et al., ECCV 2018, supplement, arXiv 1810.05162"
 _PEOPLE, _VEHICLES = ("person", "rider", "motorcycle", "bicycle"), ("car", "truck", "bus", "train")
 _KANG_TASKS = {
     "People": ("people to vegetation", dict.fromkeys(_PEOPLE, "vegetation")),
@@ -99,9 +119,9 @@ def dense_steps() -> DAG:
     return DAG(variant="authors", gamma=30.0, tolerance=0.02, clamp=True)
 
 
-def houdini_steps() -> SignSteps:
-    """Return sign steps with momentum on the loss of Houdini; Xiao et al. name no steps and no bound."""
-    return SignSteps(epsilon=32.0, alpha=2.0, steps=60, loss=Houdini(), momentum=0.9)
+def houdini_steps(epsilon: float) -> SignSteps:
+    """Return steps of a sixteenth of epsilon on the loss of Houdini; Xiao et al. name neither steps nor a bound."""
+    return SignSteps(epsilon=epsilon, alpha=epsilon / 16, steps=60, loss=Houdini(), momentum=0.9)
 
 
 def tanh_affine(steps: int = 50, local: bool = False, form: Literal["inverse", "printed"] = "inverse") -> TanhAffine:
@@ -137,6 +157,38 @@ _OF_KANG = (
     for task, (title, swap) in _KANG_TASKS.items()
 )
 
+_XIE_SHAPES: dict[str, Form] = {"Shape": "circle", "Square": "square", "Diamond": "diamond", "Strip": "strip"}
+
+_OF_SHAPES = (
+    NamedAttack(
+        f"DAG{name}",
+        partial(DAG, variant="authors"),
+        partial(Shape, form),
+        f"steps towards a {form} of an absent class, the form of the authors' code ({_XIE})",
+    )
+    for name, form in _XIE_SHAPES.items()
+)
+
+_XIAO_TARGETS: dict[str, tuple[Callable[[], Objective], str]] = {
+    "Pure": (PureClass, f"one class everywhere ({_XIAO})"),
+    "Picture": (Picture, f"a face in random classes ({_XIAO})"),
+    "Text": (partial(Picture, "text"), f"a word in random classes ({_XIAO_MORE})"),
+    "Stripes": (partial(Picture, "strips"), f"vertical strips of random classes over the whole image ({_XIAO_MORE})"),
+    "Carless": (
+        partial(HideClasses, ["car"]),
+        "the image's scene without cars (after Xiao et al., who take a real one)",
+    ),
+}
+
+_OF_XIAO = (
+    NamedAttack(f"{name}{target}", algorithm, objective, f"{how} towards {what}", epsilon)
+    for name, algorithm, how, epsilon in (
+        ("DAG", dense_steps, "dense steps", None),
+        ("Houdini", houdini_steps, "Houdini", 32.0),
+    )
+    for target, (objective, what) in _XIAO_TARGETS.items()
+)
+
 _ROWS = (
     NamedAttack("FGSM", FGSM, Untargeted, f"one step away from the clean prediction ({_ARNAB})"),
     NamedAttack("FGSMII", FGSM, LeastLikely, f"one step towards the least likely classes ({_ARNAB})"),
@@ -150,21 +202,30 @@ _ROWS = (
         partial(RandomClasses, "stuff"),
         f"steps that move objects to random classes and keep road, buildings and other background ({_XIE})",
     ),
-    NamedAttack(
-        "DAGShape",
-        partial(DAG, variant="authors"),
-        partial(Shape, "circle"),
-        f"steps towards a circle of an absent class, the form of the authors' code ({_XIE})",
-    ),
+    *_OF_SHAPES,
     *_OF_KANG,
-    NamedAttack("DAGPure", dense_steps, PureClass, f"dense steps towards one class everywhere ({_XIAO})"),
-    NamedAttack("DAGPicture", dense_steps, Picture, f"dense steps towards a face in random classes ({_XIAO})"),
-    NamedAttack("HoudiniPure", houdini_steps, PureClass, f"Houdini towards one class everywhere ({_XIAO})"),
-    NamedAttack("HoudiniPicture", houdini_steps, Picture, f"Houdini towards a face in random classes ({_XIAO})"),
+    *_OF_XIAO,
 )
 
 ATTACKS = {row.name: row for row in _ROWS}
 """All named attacks by name."""
+
+
+def listed(names: Iterable[str] = ATTACKS) -> str:
+    """Return the names in a line; names that follow each other and differ in their last word share braces.
+
+    Example:
+        >>> listed(["FGSM", "DAG", "DAGPure", "DAGText"])
+        'FGSM, DAG, DAG{Pure,Text}'
+    """
+    words = [re.fullmatch(r"(.*?)((?<=[A-Za-z])[A-Z][a-z]+)?", name) for name in names]
+    parts = [(found[1], found[2] or "") for found in words if found]
+    texts = []
+    for (start, has_ending), group in groupby(parts, lambda part: (part[0], bool(part[1]))):
+        endings = [ending for _, ending in group]
+        braces = has_ending and len(endings) > 1
+        texts += [f"{start}{{{','.join(endings)}}}"] if braces else [start + ending for ending in endings]
+    return ", ".join(texts)
 
 
 def named_attack(name: str) -> NamedAttack:
@@ -179,6 +240,6 @@ def named_attack(name: str) -> NamedAttack:
     """
     if name not in ATTACKS:
         raise InputError(
-            f"There is no attack {name}. The attacks are {', '.join(ATTACKS)}.", setting="attack", kind="unknown_name"
+            f"There is no attack {name}. The attacks are {listed()}.", setting="attack", kind="unknown_name"
         )
     return ATTACKS[name]

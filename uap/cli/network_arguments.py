@@ -2,8 +2,9 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 
-from uap.attacks import ATTACKS
+from uap.attacks import NamedAttack, listed, named_attack
 from uap.cli.data_arguments import data_from_words
 from uap.data import SegmentationData
 from uap.evaluation.detection_networks import build_detection, find_detection
@@ -55,16 +56,55 @@ def network_arguments(parser: argparse.ArgumentParser, *, epsilons: tuple[float,
         help="defenses, scales or a dense CRF around each network, compared with the network itself: names of "
         "configs/wrapper/, such as jpeg_75 and multiscale, or YAML files",
     )  # fmt: skip
-    parser.add_argument("--attacks", metavar="NAME", nargs="+", help=f"of {', '.join(ATTACKS)}")
+    parser.add_argument("--attacks", metavar="NAME", nargs="+", help=f"of {listed()}")
     parser.add_argument(
         "--epsilons", metavar="E", nargs="+", type=grey_levels,
-        help=f"in grey levels (default: {' '.join(f'{epsilon:g}' for epsilon in epsilons)})",
+        help=f"in grey levels (default: {' '.join(f'{epsilon:g}' for epsilon in epsilons)}; for Houdini 32)",
     )  # fmt: skip
     parser.add_argument(
         "--data", metavar="CLASS",
         help="a labeled data set, such as CamVid; its settings as --data.root FOLDER, --data.split NAME, "
         "--data.size [H,W], --data.batch_size N",
     )  # fmt: skip
+
+
+def attacks_of(given: argparse.Namespace, default: Sequence[str] = ()) -> list[NamedAttack]:
+    """Return the attacks of `--attacks`, each once.
+
+    Args:
+        given: the arguments, with `attacks` and `epsilons`.
+        default: their names without `--attacks`.
+
+    Raises:
+        InputError: there is no such attack, or `--epsilons` is given and no attack has an epsilon.
+    """
+    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or default)]
+    if attacks and given.epsilons and not any(attack.has_epsilon for attack in attacks):
+        raise InputError(
+            f"--epsilons was given, but no attack of {', '.join(attack.name for attack in attacks)} has one. Leave "
+            "--epsilons out, or add an attack that has one, such as FGSM.",
+            setting="epsilons",
+            kind="conflict",
+        )
+    return attacks
+
+
+def refuse_unused(given: argparse.Namespace, settings: list[str], names: Sequence[str], reason: str) -> None:
+    """Refuse options that a command would not use.
+
+    Args:
+        given: the arguments.
+        settings: the words `--data.SETTING` of the command line, if the command uses none of them.
+        names: the options that it does not use, without dashes.
+        reason: a sentence on what the command uses instead, and what to do.
+
+    Raises:
+        InputError: one of them is given.
+    """
+    unused = [f"--{name}" for name in names if getattr(given, name)] + settings[:1]
+    if unused:
+        name = unused[0].split("=")[0]
+        raise InputError(f"{name} has no use here. {reason}", setting=name.removeprefix("--"), kind="conflict")
 
 
 def scored_data(given: argparse.Namespace, settings: list[str], program: str) -> SegmentationData:

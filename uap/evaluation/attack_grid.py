@@ -132,6 +132,7 @@ def grid(
     steps: Sequence[int | None] = (None,),
     *,
     controls: bool = False,
+    chosen: bool = False,
 ) -> list[Cell]:
     """Return the cells of the grid; an attack without an epsilon has one cell for each pair.
 
@@ -143,6 +144,7 @@ def grid(
         seed: seed of objectives that sample.
         steps: numbers of steps; None for the default of an attack.
         controls: whether each cell is followed by its control, noise of the same size.
+        chosen: whether a user chose the epsilons; otherwise an attack with an epsilon of its own keeps that.
 
     Raises:
         InputError: an image does not exist, an epsilon is out of range, or the steps of an attack cannot be set.
@@ -150,7 +152,7 @@ def grid(
     images = identity_of(data)
     cells: list[Cell] = []
     for attack in attacks:
-        for epsilon, count in product(epsilons if attack.has_epsilon else [None], steps):
+        for epsilon, count in product(attack.bounds(epsilons, chosen), steps):
             settings = [plain_settings(attack.build(epsilon, count)), plain_settings(attack.objective()), seed]
             for source, network in pairs:
                 made = digest(images, source.identity(), settings)

@@ -1,6 +1,8 @@
 """Sums of the perturbations of several networks, on networks of several tasks (Xie et al., ICCV 2017, sec. 4)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from uap.datasets import SegmentationDataset
 from uap.evaluation.boxes import attack_boxes, truths
 from uap.metrics.detection import mean_average_precision
 from uap.metrics.iou import ClassIoU
+from uap.metrics.perceptibility import perceptibility
 from uap.objectives import RandomClasses
 from uap.utils.detections import Detections
 from uap.utils.progress import progress
@@ -22,6 +25,19 @@ AnyVictim = Victim | DetectionVictim
 
 NONE, PERMUTED = "none", "permuted"
 """The row without an attack, and the ending of the names of controls."""
+
+
+@dataclass(frozen=True)
+class SumRow:
+    """A row of perturbations, one for each image.
+
+    Attributes:
+        scores: the mIoU or mAP by network.
+        perceptibility: the p of Xie et al., mean over the images.
+    """
+
+    scores: dict[str, float]
+    perceptibility: float
 
 
 def permuted(change: Tensor, generator: torch.Generator) -> Tensor:
@@ -79,8 +95,8 @@ def score_sums(
     sums: Sequence[Sequence[str]],
     images: SegmentationDataset,
     seed: int = 0,
-) -> dict[str, dict[str, float]]:
-    """Return the scores by row and column: the mIoU of a segmentation network, the mAP of a detection network.
+) -> dict[str, SumRow]:
+    """Return the scores of each row: the mIoU of a segmentation network, the mAP of a detection network.
 
     Perturbations are added as they are: they are neither averaged nor clipped.
 
@@ -94,21 +110,23 @@ def score_sums(
     Raises:
         InputError: an image cannot be read, or no object is known.
     """
-    scores: dict[tuple[str, str], _Score] = {}
+    scores: dict[str, dict[str, _Score]] = {}
+    visible: dict[str, list[float]] = {}
     truth = {name: list(truths(v, images)) for name, v in columns.items() if isinstance(v, DetectionVictim)}
     labels = {name: images.with_classes(v.table) for name, v in columns.items() if isinstance(v, Victim)}
     for index in progress(range(len(images)), "Scoring sums", "image", len(images)):
         image = images[index]["image"][None].float()
         changes = {name: change_of(victim, image, seed) for name, victim in sources.items()}
         for row, change in rows_of(changes, sums, seed, image).items():
-            for column, victim in columns.items():
-                score = scores.setdefault((row, column), _Score(victim))
+            visible.setdefault(row, []).append(float(perceptibility(image, image + change)))
+            own = scores.setdefault(row, {name: _Score(victim) for name, victim in columns.items()})
+            for column, score in own.items():
                 known = truth[column][index] if column in truth else labels[column][index]["labels"][None]
                 score.update(image + change, known)
-    found: dict[str, dict[str, float]] = {}
-    for (row, column), score in scores.items():
-        found.setdefault(row, {})[column] = score.compute()
-    return found
+    return {
+        row: SumRow({column: score.compute() for column, score in own.items()}, fmean(visible[row]))
+        for row, own in scores.items()
+    }
 
 
 class _Score:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from uap.objectives.base import Mask, PredictionObjective, ReadTarget
+from uap.objectives.classes import check_classes
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError, in_setting
 
@@ -88,7 +89,7 @@ class HideClasses(PredictionObjective):
             the images that contain pedestrians.
 
     Raises:
-        InputError: no class is given.
+        InputError: no class is given, or another value than a list of names.
 
     Example:
         >>> import numpy as np
@@ -110,6 +111,7 @@ class HideClasses(PredictionObjective):
                 setting="model.objective.hide",
                 kind="missing_setting",
             )
+        check_classes("HideClasses", "model.objective.hide", hide, (str,))
         self.hide = hide
         self.min_pixels = min_pixels
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective
+from uap.objectives.classes import check_classes, class_id
 from uap.objectives.pure_class import PureClass, predicted_classes
-from uap.objectives.shape import class_id, map_shape
+from uap.objectives.shape import map_shape
 from uap.utils.errors import InputError
 
 Motif = Literal["face", "text", "strips"]
@@ -79,7 +80,7 @@ class Picture(Objective):
             for a random order of the classes that the network predicts on the image.
 
     Raises:
-        InputError: the motif is unknown.
+        InputError: the motif is unknown, or the classes are no list of ids or names.
 
     Example:
         >>> logits = torch.zeros(1, 5, 4, 10)
@@ -99,6 +100,8 @@ class Picture(Objective):
                 setting="motif",
                 kind="unknown_name",
             )
+        if classes is not None:
+            check_classes("Picture", "classes", classes, (int, str))
         self.motif: Motif = motif
         self.classes = classes
 

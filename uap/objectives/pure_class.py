@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective, void_classes
-from uap.objectives.shape import class_id
+from uap.objectives.classes import class_id
 
 
 def predicted_classes(prediction: Tensor, victim: Model) -> list[int]:

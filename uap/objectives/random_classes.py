@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective, void_classes
+from uap.objectives.classes import check_classes
 from uap.utils.errors import InputError
 
 STUFF = frozenset(
@@ -40,8 +41,10 @@ class RandomClasses(Objective):
         """Set the classes that keep their label.
 
         Raises:
-            InputError: another word than `stuff`, or an id below 0.
+            InputError: another word than `stuff`, or other values than ids of 0 or more.
         """
+        if keep is not None and not isinstance(keep, str):
+            check_classes("RandomClasses", "keep", keep, (int,))
         if keep != "stuff" and (isinstance(keep, str) or any(name < 0 for name in keep or ())):
             raise InputError(
                 f"RandomClasses got keep={keep!r}, expected class ids of 0 or more, or stuff.",

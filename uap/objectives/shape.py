@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from uap.objectives.base import Goal, Model, Objective, void_classes
+from uap.objectives.classes import class_id
 from uap.utils.errors import InputError
 from uap.utils.numbers import check_number
 
@@ -125,18 +126,3 @@ def map_shape(objective: Objective, logits: Tensor) -> tuple[int, int, int]:
         )
     _, classes, height, width = logits.shape
     return classes, height, width
-
-
-def class_id(victim: Model, name: int | str, classes: int) -> int:
-    """Return a class id for an id or a name, for a network with a number of outputs."""
-    if isinstance(name, int):
-        if not 0 <= name < classes:
-            raise InputError(f"There is no class {name}, expected an id from 0 to {classes - 1}.", kind="out_of_range")
-        return name
-    table = getattr(victim, "table", None)
-    if table is None:
-        raise InputError(
-            f"The class {name!r} is a name, but the network has no class names. Wrap it in uap.Victim.",
-            kind="not_supported",
-        )
-    return int(table.ids([name])[0])

@@ -15,6 +15,9 @@ class SideBySideTargets(Objective):
     Args:
         objectives: an objective with a target for each network, in their order.
 
+    Raises:
+        InputError: another value than a list of objectives.
+
     Example:
         >>> from types import SimpleNamespace
         >>> from uap.objectives import Shape
@@ -30,6 +33,12 @@ class SideBySideTargets(Objective):
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         """Keep the objectives."""
+        if not isinstance(objectives, Sequence) or not all(isinstance(one, Objective) for one in objectives):
+            raise InputError(
+                f"SideBySideTargets got {objectives!r}, expected a list of objectives, one for each network.",
+                setting="objectives",
+                kind="wrong_type",
+            )
         self.objectives = list(objectives)
 
     def prepare(

@@ -27,7 +27,7 @@ class StaticTarget(PredictionObjective):
         labels: path of a PNG of the data set's label ids; ignored pixels have no target.
 
     Raises:
-        InputError: neither or both are given.
+        InputError: neither or both are given, or no path.
 
     Example:
         >>> import torch
@@ -49,7 +49,15 @@ class StaticTarget(PredictionObjective):
                 setting="model.objective",
                 kind="conflict",
             )
-        self.path = Path(image or labels or "")
+        given = image if labels is None else labels
+        if not isinstance(given, str | Path):
+            raise InputError(
+                f"A static target got {type(given).__name__}, expected the path of a file. Make one of a tensor with "
+                "StaticTarget.of_labels or StaticTarget.of_image.",
+                setting="model.objective",
+                kind="wrong_type",
+            )
+        self.path = Path(given)
         self.is_image = image is not None
         self.scene: Mask | None = None
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uap.objectives.base import Mask, PredictionObjective, ReadTarget
+from uap.objectives.classes import check_classes
 from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.errors import InputError, in_setting
 
@@ -21,7 +22,7 @@ class SwapClasses(PredictionObjective):
         min_pixels: learn from images whose clean prediction has at least so many pixels of source classes.
 
     Raises:
-        InputError: there is no class, or a class is its own destination.
+        InputError: there is no class, a class is its own destination, or the classes are no names.
 
     Example:
         >>> import numpy as np
@@ -38,6 +39,13 @@ class SwapClasses(PredictionObjective):
 
     def __init__(self, swap: dict[str, str], min_pixels: int = 1) -> None:
         """Name the classes."""
+        if not isinstance(swap, dict):
+            raise InputError(
+                f"SwapClasses got swap={swap!r}, expected the destination by source class, such as {{person: road}}.",
+                setting="model.objective.swap",
+                kind="wrong_type",
+            )
+        check_classes("SwapClasses", "model.objective.swap", [*swap, *swap.values()], (str,))
         unchanged = [name for name, destination in swap.items() if name == destination]
         if not swap or unchanged:
             given = f"{unchanged[0]!r} as its own destination" if unchanged else "no class"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from uap.evaluation.perturbation_scores import TITLES
+from uap.evaluation.summed import SumRow
 from uap.metrics.names import METRICS
 from uap.reporting.numbers import NOTHING, percent
 from uap.reporting.robustness_tables import FORMS
@@ -64,11 +65,16 @@ def of_attacks(cells: list[Cell]) -> str:
     return "\n".join(texts)
 
 
-def of_sums(scores: dict[str, dict[str, float]], kinds: dict[str, str]) -> str:
-    """Return a Markdown table of scores by row and column; `kinds` has the metric of each column."""
+def of_sums(rows: dict[str, SumRow], kinds: dict[str, str]) -> str:
+    """Return a Markdown table of scores and perceptibility by row; `kinds` has the metric of each column."""
     titles = {"miou_adversarial": "mIoU", "map_adversarial": "mAP"}
-    header = ["perturbation of", *(f"{column}, {titles[kind]}" for column, kind in kinds.items())]
-    return markdown(header, [[row, *(percent(of[column]) for column in kinds)] for row, of in scores.items()])
+    header = ["perturbation of", *(f"{column}, {titles[kind]}" for column, kind in kinds.items()), "p"]
+    visible = METRICS["perceptibility"].text
+    texts = [
+        [name, *(percent(row.scores[column]) for column in kinds), visible(row.perceptibility)]
+        for name, row in rows.items()
+    ]
+    return markdown(header, texts)
 
 
 def csv_of_attacks(cells: list[Cell]) -> str:

@@ -1,6 +1,8 @@
 """Detection networks under attack: boxes of an image are the locations of a prediction."""
 
 import abc
+import hashlib
+import json
 from typing import Any, ClassVar
 
 import torch
@@ -12,8 +14,10 @@ from uap.utils.class_tables import IGNORE, LabelTable
 from uap.utils.detections import Detections
 from uap.utils.errors import in_setting
 from uap.utils.numbers import check_number
+from uap.utils.plain_settings import plain_settings
 from uap.victims.class_table import table_of
 from uap.victims.cpu_kernels import freeze_layers
+from uap.victims.fingerprints import code_of, structure_of
 from uap.victims.weights import load_weights
 
 POSITIVE_IOU, POSITIVE_SCORE = 0.1, 0.1
@@ -46,6 +50,7 @@ class DetectionVictim(nn.Module, abc.ABC):
             with in_setting("model.victim.weights"):
                 load_weights(network, paths.find(weights))
         self.network = network
+        self.structure = structure_of(network)
         self.table: LabelTable = table_of(classes)
         self.background = self.table.names.index("background") if "background" in self.table.names else None
         self.requires_grad_(False)
@@ -55,6 +60,11 @@ class DetectionVictim(nn.Module, abc.ABC):
     def train(self, mode: bool = True) -> Any:
         """Stay in eval mode for any `mode`, so that the statistics of BatchNorm do not change."""
         return super().train(False)
+
+    def cache_key(self) -> str:
+        """Return a hash of weights, structure, settings and code: 16 hexadecimal digits; see `Victim.cache_key`."""
+        content = json.dumps([plain_settings(self), code_of(self.network)])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @abc.abstractmethod
     def boxes(self, image: Tensor) -> Tensor:

@@ -11,18 +11,15 @@ from torch import Tensor, nn
 
 from uap.utils import paths
 from uap.utils.errors import InputError, in_setting
-from uap.utils.plain_settings import source
 from uap.victims.class_table import Classes, table_of
 from uap.victims.cpu_kernels import freeze_layers, zero_subnormals
+from uap.victims.fingerprints import code_of, structure_of
 from uap.victims.out_of_place import OutOfPlace, out_of_place_errors
 from uap.victims.outputs import ambiguity, padded_logits, resize
 from uap.victims.sanity_checks import ChangedInPlace, check_logits, noise_images, probe
 from uap.victims.setup_warnings import check_scale
 from uap.victims.untrained import looks_untrained
 from uap.victims.weights import load_weights
-
-NO_STRUCTURE = ("training", "name_or_path")
-"""Attributes of modules that change no prediction: the mode, and the path of a network of Hugging Face."""
 
 
 class Victim(nn.Module):
@@ -122,7 +119,7 @@ class Victim(nn.Module):
             if getattr(module, "inplace", False) and not isinstance(module, torch.jit.ScriptModule):
                 module.inplace = False
         self.is_untrained = weights is None and looks_untrained(network)
-        self.structure = _structure(network)
+        self.structure = structure_of(network)
         freeze_layers(self)
         if compile:
             network.compile()
@@ -242,28 +239,5 @@ class Victim(nn.Module):
 
         Results that are kept between runs depend on it, so that a network whose `forward` was edited is computed again.
         """
-        kinds = {type(module) for module in self.network.modules() if not isinstance(module, torch.jit.ScriptModule)}
-        own = [kind for kind in kinds if kind.__module__.split(".")[0] != "torch"]
-        content = [self.fingerprint(), *sorted(map(_code, own))]
+        content = [self.fingerprint(), *code_of(self.network)]
         return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
-
-
-def _code(kind: type) -> str:
-    """Return the source of a class; of one without a source its name."""
-    return source(kind) or f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _structure(network: nn.Module) -> str:
-    """Return the structure of a network as text: its layers and the plain attributes of each module.
-
-    It is computed before the first image, because modules may store values of the last image as attributes.
-    """
-    plain = (bool, int, float, str, tuple, type(None))
-    settings = [
-        (name, module._get_name(), key, value)
-        for name, module in network.named_modules()
-        if not isinstance(module, torch.jit.ScriptModule)
-        for key, value in sorted(vars(module).items())
-        if isinstance(value, plain) and key not in NO_STRUCTURE and not key.startswith("_")
-    ]
-    return f"{network!r}{settings!r}"
