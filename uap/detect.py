@@ -16,11 +16,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from uap.attacks import NamedAttack, named_attack
+from uap.attacks import NamedAttack
 from uap.cli.arguments import sample_arguments
 from uap.cli.data_arguments import settings_of_data
 from uap.cli.entry import run_command
-from uap.cli.network_arguments import build_victims, names_argument, network_arguments, scored_data, wrap
+from uap.cli.network_arguments import (
+    attacks_of,
+    build_victims,
+    names_argument,
+    network_arguments,
+    refuse_unused,
+    scored_data,
+    wrap,
+)
 from uap.data import SegmentationData
 from uap.detectors import DETECTORS, Detector, KnownPattern, named_detectors
 from uap.evaluation.attack_grid import Network, grid, identity_of
@@ -141,7 +149,8 @@ def rows_of(
         for source in [network, *(Network(*item) for item in wrapped[network.name].items())]
     ]
     epsilons = sorted(set(given.epsilons or EPSILONS))
-    rows = of_cells(grid(pairs, attacks, epsilons, data, given.seed), given.seed, given.out)
+    cells = grid(pairs, attacks, epsilons, data, given.seed, chosen=bool(given.epsilons))
+    rows = of_cells(cells, given.seed, given.out)
     rows += [of_perturbation(one, network, data.size, identity_of(data)) for network in networks for one in saved]
     order = [network.name for network in networks]
     return sorted(rows, key=lambda row: order.index(row.network.name))
@@ -162,7 +171,12 @@ def main(args: list[str] | None = None) -> Path:
             "There is nothing to detect. Name --attacks, such as HoudiniPure, or a --perturbation.",
             kind="missing_setting",
         )
-    attacks = [named_attack(name) for name in dict.fromkeys(given.attacks or [])]
+    if not given.attacks:
+        reason = (
+            "A saved perturbation has its own epsilon and is made through no wrapper. Leave it out, or add --attacks."
+        )
+        refuse_unused(given, [], ("wrappers", "epsilons"), reason)
+    attacks = attacks_of(given)
     saved = [
         read_saved(run, name) for run, name in zip(given.perturbation, unique_names(given.perturbation), strict=True)
     ]

@@ -12,7 +12,7 @@ import torch
 
 from tests.datasets.test_video import draw
 from tests.evaluation.test_robustness import network
-from tests.helpers import SIZE, make_camvid, refusal
+from tests.helpers import SIZE, make_camvid, refusal, refuses
 from tests.scoring.runs import config, make_run, noise
 from uap import detect
 from uap.detectors import Detector
@@ -119,6 +119,19 @@ def test_a_pattern_that_ships_is_named_as_in_evaluate(root: Path) -> None:
     assert found["street128", "KnownPattern:street128"]["auc"] == 1
     assert found["street128", "KnownPattern:streetscenes128"]["auc"] < 1
     assert 0 < found["street128", "KnownPattern:street128"]["kept"] <= 1
+
+
+@pytest.mark.parametrize("option", [("--wrappers", "blur_3"), ("--epsilons", "4")])
+def test_options_of_attacks_are_refused_with_perturbations_alone(root: Path, option: tuple[str, str]) -> None:
+    with refuses(option[0].removeprefix("--"), "conflict"):
+        detect.main(words(root, "--perturbation", "street128", *option))
+
+
+def test_houdini_takes_the_epsilon_that_is_given(root: Path) -> None:
+    attacks = ("--attacks", "HoudiniPure", "--detectors", "Uncertainty:margin")
+    for out, option, expected in (("own", (), 32), ("given", ("--epsilons", "4"), 4)):
+        (cell,) = cells(detect.main(words(root, *attacks, *option, "--out", out)))
+        assert cell["epsilon"] == expected
 
 
 def test_a_refusal_ends_the_workers_of_loaders_in_silence(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
