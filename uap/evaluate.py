@@ -15,7 +15,7 @@ The most important settings, with their default values in parentheses:
 
 Examples:
   python -m uap.evaluate --config RUN/config.yaml --perturbation RUN/perturbation.safetensors --data.split test
-  python -m uap.evaluate --config my_network.yaml --perturbation street128
+  python -m uap.evaluate --config my_network.yaml --perturbation streetscenes128
 
 --help-all lists all settings. --print_config prints them with their values. docs/configuration.md explains them.
 """
@@ -126,7 +126,7 @@ def _with_defaults(args: ArgsType) -> ArgsType:
     if not isinstance(given, list):
         return given
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--perturbation", default="")
+    parser.add_argument("--perturbation", nargs="?", default="", const="")  # the command reports a missing value
     name = parser.parse_known_args(given)[0].perturbation
     path = find_perturbation(name)
     if name and path.parent == Path() and not path.suffix and not path.exists():  # before other settings are missing

@@ -19,6 +19,9 @@ COLUMNS = 3
 TITLE = 45
 """Characters in a line of a title of a map."""
 
+ROC_TITLE = 38
+"""Characters in a line of a title of a ROC plot."""
+
 
 def roc_figure(detections: list[Detection]) -> Figure:
     """Return the plot: a panel for each network and attack, a curve for each detector."""
@@ -34,7 +37,7 @@ def roc_figure(detections: list[Detection]) -> Figure:
             color = f"C{titles.index(one.detector) % 10}"
             axis.plot(100 * false, 100 * found, color=color, label=one.detector, alpha=0.8)
         axis.plot([0, 100], [0, 100], color="grey", linestyle=":", linewidth=1)
-        axis.set_title(f"{network}\n{attack}", fontsize=9)
+        axis.set_title("\n".join([network, *textwrap.wrap(attack, ROC_TITLE)]), fontsize=9)
     for unused in axes.flat[len(rows) :]:
         unused.set_visible(False)
     for axis in axes.flat[: len(rows)][-columns:]:  # the lowest of each column
