@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import uap
 from tests.helpers import SIZE, attack_args, make_camvid, save
 from tests.report.helpers import make_run as make_report
 from tests.reproduce.helpers import BRIGHTNESS, reproduction
@@ -23,7 +24,7 @@ from tests.scoring.runs import block_scene, config, make_run, noise
 from tests.test_bad_input import half
 from uap import apply, distortions, evaluate, fit, report, reproduce, train_victim, transfer
 from uap import attack as attack_images
-from uap.cli.entry import run_command
+from uap.cli.entry import one_line_warning, run_command
 from uap.utils.run_folder import write_error_message
 from uap.victims import __main__ as victims
 
@@ -412,3 +413,11 @@ def test_advice_about_disk_space_is_only_for_a_full_disk() -> None:
         said = write_error_message("checkpoints/last.ckpt", OSError(number, reason))
         assert "Make room" not in said
         assert f"([Errno {number}] {reason}). Make its folder writable." in said
+
+
+def test_warnings_of_the_package_are_sentences_and_others_name_their_place() -> None:
+    own = str(Path(uap.__file__).parent / "victims" / "victim.py")
+    assert one_line_warning("The network has no weights.", UserWarning, own, 7) == (
+        "warning: The network has no weights.\n"
+    )
+    assert "other.py:7: UserWarning" in one_line_warning("text", UserWarning, "/tmp/other.py", 7)

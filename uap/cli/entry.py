@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -25,11 +26,26 @@ OUT_OF_MEMORY = ("can't allocate memory", "Unable to allocate", "MemoryError")
 """Messages of torch, NumPy and Python about full memory that are raised as another type of error."""
 
 
+PACKAGE = Path(__file__).parents[1]
+
+_with_place = warnings.formatwarning
+
+
+def one_line_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning as text: those of this package without the place in its code, which tells a user nothing."""
+    if category is UserWarning and PACKAGE in Path(filename).parents:
+        return f"warning: {message}\n"
+    return _with_place(message, category, filename, lineno, line)
+
+
 def run_command(main: Callable[[], object]) -> None:
     """Run a command: for bad input, a full disk or full memory, print one message and exit with code 2."""
     keep_freed_memory()
     filter_lightning_messages()
     torch.set_float32_matmul_precision("high")
+    warnings.formatwarning = one_line_warning
     # A warning of torch about code of Lightning, which a user cannot change.
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
     # The logged metrics already cover all ranks.

@@ -188,7 +188,7 @@ class Victim(nn.Module):
         if self.is_untrained:
             warnings.warn(
                 f"THE NETWORK {name} HAS NO WEIGHTS: its parameters are random, and an attack on it has no meaning. "
-                "Set --model.victim.weights to its weight file.",
+                "Name its weight file: --model.victim.weights of uap fit and evaluate, --weights of other commands.",
                 stacklevel=2,
             )
 
