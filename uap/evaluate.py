@@ -129,7 +129,8 @@ def _with_defaults(args: ArgsType) -> ArgsType:
     parser.add_argument("--perturbation", nargs="?", default="", const="")  # the command reports a missing value
     name = parser.parse_known_args(given)[0].perturbation
     path = find_perturbation(name)
-    if name and path.parent == Path() and not path.suffix and not path.exists():  # before other settings are missing
+    prints = any(word.startswith("--print_config") for word in given)
+    if name and not (prints or path.suffix or path.parent != Path() or path.exists()):  # before an objective is missing
         raise InputError(
             f"There is no perturbation {name}. The patterns that ship are {', '.join(PATTERNS)}; a finished run writes "
             "perturbation.safetensors in its folder.",

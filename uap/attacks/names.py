@@ -32,6 +32,7 @@ from uap.objectives import (
 )
 from uap.objectives.shape import Form
 from uap.utils.errors import InputError
+from uap.utils.numbers import check_number
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class NamedAttack:
     objective: Callable[[], Objective]
     definition: str
     own_epsilon: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the epsilon."""
+        if self.own_epsilon is not None:
+            check_number("NamedAttack", "own_epsilon", self.own_epsilon, above=0, unit="grey levels")
 
     @property
     def has_epsilon(self) -> bool:
