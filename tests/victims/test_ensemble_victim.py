@@ -106,7 +106,7 @@ def test_the_losses_of_the_networks_are_summed_and_the_penalty_is_not(local: boo
 def test_a_network_with_a_small_source_region_has_the_same_weight() -> None:
     values = torch.tensor([[[[4.0, 4.0, 4.0, 4.0]], [[8.0, 0.0, 0.0, 0.0]]]], requires_grad=True)
     region = torch.tensor([[[[True, True, True, True]], [[True, False, False, False]]]])
-    found = summed_means(values, region, networks=True)
+    found = summed_means(values, region)
     assert found.tolist() == [12]
     (gradient,) = torch.autograd.grad(found.sum(), values)
     assert gradient.flatten().tolist() == [0.25, 0.25, 0.25, 0.25, 1, 0, 0, 0]

@@ -74,21 +74,20 @@ def mean_over(values: Tensor, region: Tensor) -> Tensor:
     return (values * region).flatten(1).sum(1) / region.flatten(1).sum(1).clamp(min=1)
 
 
-def summed_means(values: Tensor, region: Tensor, networks: bool) -> Tensor:
+def summed_means(values: Tensor, region: Tensor) -> Tensor:
     """Return the mean of values over a region, `(N,)`, or the sum of those of several networks (Kang et al., eq. 11).
 
     Args:
         values: `(N, *L)`, or `(N, V, H, W)` for V networks.
         region: of the same shape, bool.
-        networks: whether the values are those of several networks.
 
     Example:
         >>> values = torch.tensor([[[[1.0, 5.0]], [[3.0, 9.0]]]])  # (N, V, H, W) = (1, 2, 1, 2)
         >>> region = torch.tensor([[[[True, True]], [[True, False]]]])
-        >>> summed_means(values, region, networks=True).tolist(), summed_means(values, region, networks=False).tolist()
+        >>> summed_means(values, region).tolist(), summed_means(values[:, 0], region[:, 0]).tolist()
         ([6.0], [3.0])
     """
-    if not networks:
+    if values.dim() < 4:
         return mean_over(values, region)
     return mean_over(values.flatten(0, 1), region.flatten(0, 1)).view(values.shape[:2]).sum(1)
 

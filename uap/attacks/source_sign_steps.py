@@ -7,7 +7,6 @@ from uap.attacks.sign_steps import SignSteps
 from uap.attacks.source_region import clean_classes, in_image, source_losses, still_source, summed_means
 from uap.objectives.base import Goal, Model, Objective
 from uap.utils.errors import InputError
-from uap.victims.ensemble import Ensemble
 
 
 class SourceSignSteps(SignSteps):
@@ -69,7 +68,7 @@ class SourceSignSteps(SignSteps):
                 logits = self._forward(victim, adversarial)
                 goal = objective.refresh(goal, logits.detach())
                 source = still_source(logits, clean, goal)
-                losses = summed_means(source_losses(logits, clean, goal), source, isinstance(victim, Ensemble))
+                losses = summed_means(source_losses(logits, clean, goal), source)
                 gradient = self._gradient(losses * goal.labels[0].numel(), adversarial)
             step = gradient.sign().mul_(-self.alpha) * in_image(source)[:, None]
             adversarial = self._project(step.add_(adversarial.detach()), images)

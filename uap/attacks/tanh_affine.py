@@ -131,7 +131,6 @@ class TanhAffine(Attack):
         affine = self._start(images, generator)
         _bound(affine, base, limits)
         optimizer = torch.optim.Adam([affine], lr=self.lr)  # moves each value alone: no image depends on the batch
-        joint = isinstance(victim, Ensemble)
         for _ in range(self.steps):
             with torch.enable_grad():
                 adversarial = _image(base, affine, images, changed)
@@ -141,9 +140,9 @@ class TanhAffine(Attack):
                     source, losses = still_source(logits, clean, goal), source_losses(logits, clean, goal)
                 else:
                     losses = cross_entropy(logits, goal.labels)
-                losses = self._weight(logits, goal, joint) * losses
+                losses = self._weight(logits, goal, isinstance(victim, Ensemble)) * losses
                 change = mean_over(((adversarial - images) / HALF).square().mean(1), changed)
-                loss = summed_means(losses, source, joint) + self.penalty * change
+                loss = summed_means(losses, source) + self.penalty * change
                 affine.grad = self._gradient(loss * goal.labels[0].numel(), affine)
             before = affine.detach().clone() if self.local else None
             optimizer.step()

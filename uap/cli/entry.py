@@ -27,6 +27,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "Unable to allocate", "MemoryError")
 
 
 PACKAGE = Path(__file__).parents[1]
+"""The folder of this package, whose warnings are meant for users."""
 
 _with_place = warnings.formatwarning
 
